@@ -1,0 +1,94 @@
+"""What the mathematics refuses, in one place: every error names the argument."""
+
+import math
+
+import torch
+from torch import Tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def number(name: str, value: float, *, above: float = 0.0, below: float = math.inf):
+    """Refuse anything but a finite number strictly between `above` and `below`."""
+    if isinstance(value, Tensor) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    if not above < value < below or not math.isfinite(value):
+        upper = "" if below == math.inf else f" and below {below:g}"
+        raise ValueError(f"{name} must be finite, above {above:g}{upper}, got {value}")
+
+
+def fraction(name: str, value: float, *, below: float):
+    """Refuse anything but a number in [0, below)."""
+    if value != 0:
+        number(name, value, above=0.0, below=below)
+
+
+def choice(name: str, value: str, options: tuple[str, ...]):
+    if value not in options:
+        known = ", ".join(repr(option) for option in options)
+        raise ValueError(f"{name} must be one of {known}, got {value!r}")
+
+
+def tensors(*, finite: bool = True, **named: Tensor):
+    """Refuse all but non-empty floating-point tensors of one shape, without NaN."""
+    shapes = {}
+    for name, tensor in named.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
+        if tensor.numel() == 0:
+            raise ValueError(f"{name} is empty: its shape is {tuple(tensor.shape)}")
+        if finite and not tensor.isfinite().all():
+            raise ValueError(f"{name} must be finite, it holds NaN or infinity")
+        if not finite and tensor.isnan().any():
+            raise ValueError(f"{name} holds NaN")
+        shapes[name] = tuple(tensor.shape)
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"shapes must be equal, nothing is broadcast: {listed}")
+
+
+def batch(**named: Tensor):
+    """The same for one value per example: shape (batch,)."""
+    tensors(**named)
+    for name, tensor in named.items():
+        if tensor.ndim != 1:
+            raise ValueError(
+                f"{name} must have shape (batch,), got {tuple(tensor.shape)}"
+            )
+
+
+def probabilities(**named: Tensor):
+    """Refuse rows that are negative or do not sum to one over the last dimension."""
+    tensors(**named)
+    for name, tensor in named.items():
+        if tensor.ndim == 0:
+            raise ValueError(f"{name} must have shape (…, responses), got a scalar")
+        if (tensor < 0).any():
+            raise ValueError(f"{name} holds a negative probability")
+        sums = tensor.sum(-1)
+        off = (sums - 1).abs()
+        if (off > torch.finfo(tensor.dtype).eps ** 0.5).any():
+            worst = sums.flatten()[off.argmax()].item()
+            raise ValueError(f"{name} must sum to 1, a row sums to {worst:.6g}")
+
+
+def ranking(order: Tensor, items: Tensor):
+    """Refuse anything but a permutation of the items' indices, best first."""
+    if not isinstance(order, Tensor) or order.dtype != torch.long:
+        raise TypeError("ranking must be a tensor of integer indices (torch.long)")
+    if order.shape != items.shape:
+        raise ValueError(
+            f"ranking has shape {tuple(order.shape)}, it needs {tuple(items.shape)}"
+        )
+    if not (order.sort(-1).values == torch.arange(items.shape[-1]).to(order)).all():
+        raise ValueError("ranking must hold every index once in each row, best first")
+
+
+def reduce(losses: Tensor, reduction: str) -> Tensor:
+    """Mean, sum or none over the batch, as in torch.nn.functional."""
+    choice("reduction", reduction, REDUCTIONS)
+    return losses if reduction == "none" else getattr(losses, reduction)()

@@ -1,0 +1,635 @@
+"""DPO and its family, as functions of response log-probabilities.
+
+FOUR, the first arguments of every loss that compares a pair with a reference, are
+
+    policy_chosen_logps, policy_rejected_logps    log π_θ(y|x), summed over tokens
+    ref_chosen_logps, ref_rejected_logps          log π_ref(y|x), the same
+
+each of shape (batch,), in nats. From them u = log π_θ/π_ref of the chosen answer, v of
+the rejected one, and the gap h = u − v: all without β, which is > 0, in reward per nat.
+
+Every loss is to be minimised, takes reduction="mean", "sum" or "none" as in
+torch.nn.functional, and returns nats: a scalar, or shape (batch,) with "none". Each
+raises ValueError on unequal shapes, an empty batch, NaN, infinity, or β ≤ 0. *Core*
+losses are taught exercise by exercise; *variants* are compared with them.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from functools import wraps
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course_lib import arguments
+from course_lib.preferences import plackett_luce_log_prob
+
+__all__ = [
+    "apo_down_loss",
+    "apo_zero_loss",
+    "bco_loss",
+    "cpo_loss",
+    "dpo_loss",
+    "dpo_metrics",
+    "dpo_nll_loss",
+    "exo_loss",
+    "f_dpo_loss",
+    "hinge_loss",
+    "ipo_loss",
+    "kto_loss",
+    "kto_reference_point",
+    "length_normalized_dpo_loss",
+    "nca_loss",
+    "orpo_loss",
+    "plackett_luce_dpo_loss",
+    "robust_dpo_loss",
+    "simpo_loss",
+    "sppo_loss",
+]
+
+FOUR = (
+    "policy_chosen_logps",
+    "policy_rejected_logps",
+    "ref_chosen_logps",
+    "ref_rejected_logps",
+)
+
+
+def _of_pairs(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Turn a formula in (u, v, …) into a loss of the FOUR, checked and reduced."""
+    own = list(inspect.signature(formula).parameters.values())[2:]
+    kinds = inspect.Parameter
+    signature = inspect.Signature(
+        [kinds(name, kinds.POSITIONAL_OR_KEYWORD, annotation=Tensor) for name in FOUR]
+        + own
+        + [kinds("reduction", kinds.KEYWORD_ONLY, default="mean", annotation=str)],
+        return_annotation=Tensor,
+    )
+
+    @wraps(formula)
+    def loss(*args, **kwargs) -> Tensor:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        four = {name: given.arguments.pop(name) for name in FOUR}
+        reduction = given.arguments.pop("reduction")
+        u, v = _logratios(**four)
+        if "beta" in given.arguments:
+            arguments.number("beta", given.arguments["beta"])
+        return arguments.reduce(formula(u, v, **given.arguments), reduction)
+
+    loss.__signature__ = signature
+    return loss
+
+
+def _logratios(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+) -> tuple[Tensor, Tensor]:
+    arguments.batch(
+        policy_chosen_logps=policy_chosen_logps,
+        policy_rejected_logps=policy_rejected_logps,
+        ref_chosen_logps=ref_chosen_logps,
+        ref_rejected_logps=ref_rejected_logps,
+    )
+    u = policy_chosen_logps - ref_chosen_logps
+    v = policy_rejected_logps - ref_rejected_logps
+    return u, v
+
+
+@_of_pairs
+def dpo_loss(u, v, beta: float = 0.1, *, label_smoothing: float = 0.0):
+    """Direct Preference Optimization; with label smoothing, conservative DPO (cDPO).
+
+    −(1 − ε) log σ(βh) − ε log σ(−βh)
+
+    label_smoothing: ε in [0, ½), the believed share of flipped labels. ε > 0 puts the
+        minimum at a finite gap, h = log((1 − ε)/ε) / β.
+    source: Rafailov et al. (2023), Eq. 7; Mitchell (2023) for ε. Core.
+
+    >>> dpo_loss(*torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]]), beta=0.1)  # −ln σ(.2)
+    tensor(0.5981)
+    """
+    arguments.fraction("label_smoothing", label_smoothing, below=0.5)
+    margin = beta * (u - v)
+    right, flipped = -F.logsigmoid(margin), -F.logsigmoid(-margin)
+    return (1 - label_smoothing) * right + label_smoothing * flipped
+
+
+@_of_pairs
+def robust_dpo_loss(u, v, beta: float, *, label_smoothing: float):
+    """Robust DPO: unbiased under label flips, at the price of having no lower bound.
+
+    [ −(1 − ε) log σ(βh) + ε log σ(−βh) ] / (1 − 2ε)
+
+    label_smoothing: ε in [0, ½), the share of flipped labels. Averaged over flips at
+        that rate this is the DPO loss of the clean labels; on one pair it can be < 0.
+    source: Chowdhury et al. (2024), robust DPO. Core.
+
+    >>> robust_dpo_loss(*torch.zeros(4, 1), beta=0.1, label_smoothing=0.2)
+    tensor(0.6931)
+    """
+    arguments.fraction("label_smoothing", label_smoothing, below=0.5)
+    margin = beta * (u - v)
+    right, flipped = -F.logsigmoid(margin), -F.logsigmoid(-margin)
+    signed = (1 - label_smoothing) * right - label_smoothing * flipped
+    return signed / (1 - 2 * label_smoothing)
+
+
+@_of_pairs
+def ipo_loss(
+    u,
+    v,
+    tau: float,
+    *,
+    chosen_lengths: Tensor | None = None,
+    rejected_lengths: Tensor | None = None,
+):
+    """Identity Preference Optimization: a finite target for the gap.
+
+    ( h − 1/(2τ) )²
+
+    tau: regularisation strength, > 0; the target is 1/(2τ) nats
+    chosen_lengths, rejected_lengths: the paper and its authors' code use sums. Give the
+        numbers of response tokens, shape (batch,), for TRL's and HALOs' convention, in
+        which u and v are per-token averages and the target is in nats *per token*.
+    source: Azar et al. (2024), Eq. 17. Core.
+
+    >>> ipo_loss(*torch.zeros(4, 1), tau=0.1)      # (0 − 5)²
+    tensor(25.)
+    """
+    arguments.number("tau", tau)
+    if (chosen_lengths is None) != (rejected_lengths is None):
+        raise ValueError("give chosen_lengths and rejected_lengths both, or neither")
+    if chosen_lengths is not None:
+        u, v = _per_token(u, v, chosen_lengths, rejected_lengths)
+    return (u - v - 1 / (2 * tau)) ** 2
+
+
+@_of_pairs
+def hinge_loss(u, v, beta: float):
+    """SLiC's hinge on DPO's margin: no gradient once the margin βh reaches 1.
+
+    max(0, 1 − βh)
+
+    source: Zhao et al. (2023), SLiC-HF, there without a reference and with an NLL term.
+        Variant.
+
+    >>> hinge_loss(*torch.zeros(4, 1), beta=0.1)
+    tensor(1.)
+    """
+    return F.relu(1 - beta * (u - v))
+
+
+@_of_pairs
+def length_normalized_dpo_loss(
+    u, v, chosen_lengths: Tensor, rejected_lengths: Tensor, beta: float
+):
+    """DPO on per-token log-ratios, so that long answers get no larger say.
+
+    −log σ( β (u/|y_w| − v/|y_l|) )
+
+    chosen_lengths, rejected_lengths: numbers of response tokens, shape (batch,), ≥ 1
+    beta: about 5 where plain DPO takes 0.1, since the averages are smaller
+    source: Lambert et al. (2024), Tülu 3. Variant.
+
+    >>> four, ten = torch.tensor([[10.0], [0.0], [0.0], [0.0]]), torch.tensor([10])
+    >>> length_normalized_dpo_loss(*four, ten, ten, beta=1.0)      # −ln σ(1)
+    tensor(0.3133)
+    """
+    u, v = _per_token(u, v, chosen_lengths, rejected_lengths)
+    return -F.logsigmoid(beta * (u - v))
+
+
+@_of_pairs
+def dpo_nll_loss(u, v, nll: Tensor, beta: float, *, weight: float):
+    """DPO plus the chosen answer's negative log-likelihood, against displacement.
+
+    −log σ(βh) + weight · NLL(y_w)
+
+    nll: of the chosen answers, shape (batch,); Pang et al. divide it by |y_w|
+    weight: > 0
+    source: Pang et al. (2024), iterative reasoning preference optimization. Core.
+
+    >>> dpo_nll_loss(*torch.zeros(4, 1), torch.ones(1), beta=0.1, weight=1.0)
+    tensor(1.6931)
+    """
+    arguments.number("weight", weight)
+    arguments.tensors(nll=nll, logratios=u)
+    return -F.logsigmoid(beta * (u - v)) + weight * nll
+
+
+@_of_pairs
+def f_dpo_loss(u, v, beta: float, *, divergence: str, alpha: float | None = None):
+    """DPO with another divergence in place of the reverse KL.
+
+    −log σ( β [f′(e^u) − f′(e^v)] ), up to a constant that cancels:
+    "reverse_kl"  f′ = u                    "forward_kl"  f′ = −e^{−u}
+    "js"          f′ = log σ(u)             "alpha"       f′ = (1 − e^{−αu}) / α
+
+    divergence: one of those four; alpha in (0, 1) is needed by "alpha" and refused by
+        the others. TRL's coefficient is 1 − α.
+    raises: also ValueError where e^{−u} overflows (log-ratios below about −700)
+    source: Wang et al. (2024), f-DPO, Table 1. Variant.
+
+    >>> four = torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]])
+    >>> f_dpo_loss(*four, beta=0.1, divergence="reverse_kl")
+    tensor(0.5981)
+    """
+    arguments.choice(
+        "divergence", divergence, ("reverse_kl", "forward_kl", "js", "alpha")
+    )
+    if (alpha is None) == (divergence == "alpha"):
+        raise ValueError('alpha goes with divergence="alpha", and only with it')
+    if alpha is not None:
+        arguments.number("alpha", alpha, below=1.0)
+
+    def f_prime(logratios: Tensor) -> Tensor:
+        if divergence == "reverse_kl":
+            return logratios
+        if divergence == "js":
+            return F.logsigmoid(logratios)
+        order = 1.0 if divergence == "forward_kl" else alpha
+        return -torch.expm1(-order * logratios) / order
+
+    gap = f_prime(u) - f_prime(v)
+    if not gap.isfinite().all():
+        raise ValueError(f'divergence="{divergence}" overflows at these log-ratios')
+    return -F.logsigmoid(beta * gap)
+
+
+@_of_pairs
+def exo_loss(u, v, beta: float, *, label_smoothing: float = 1e-3):
+    """EXO for pairs: reverse KL from the policy's opinion of a pair to the label's.
+
+    q log( q/(1 − ε) ) + (1 − q) log( (1 − q)/ε ),  q = σ(βh)
+
+    label_smoothing: ε in (0, ½); at 0 the label's own probabilities would be 0 and 1
+    source: Ji et al. (2024), EXO, Eq. 14 for two answers. Variant.
+
+    >>> exo_loss(*torch.zeros(4, 1), beta=0.1, label_smoothing=0.25)
+    tensor(0.1438)
+    """
+    arguments.number("label_smoothing", label_smoothing, below=0.5)
+    margin = beta * (u - v)
+    right = F.logsigmoid(margin) - math.log1p(-label_smoothing)
+    wrong = F.logsigmoid(-margin) - math.log(label_smoothing)
+    return torch.sigmoid(margin) * right + torch.sigmoid(-margin) * wrong
+
+
+@_of_pairs
+def nca_loss(u, v, beta: float):
+    """Noise-contrastive alignment: looks at u and v singly, so u cannot fall unseen.
+
+    −log σ(βu) − ½ log σ(−βu) − ½ log σ(−βv)
+
+    source: Chen et al. (2024), NCA for pairs. Variant.
+
+    >>> nca_loss(*torch.zeros(4, 1), beta=0.1)     # 2 ln 2
+    tensor(1.3863)
+    """
+    away = F.logsigmoid(-beta * u) + F.logsigmoid(-beta * v)
+    return -F.logsigmoid(beta * u) - away / 2
+
+
+@_of_pairs
+def bco_loss(u, v, beta: float):
+    """Binary classifier optimization for pairs: each answer judged by itself.
+
+    −log σ(βu) − log σ(−βv)
+
+    source: Jung et al. (2024), BCO, without its reward shift δ. Variant.
+
+    >>> bco_loss(*torch.zeros(4, 1), beta=0.1)     # 2 ln 2
+    tensor(1.3863)
+    """
+    return -F.logsigmoid(beta * u) - F.logsigmoid(-beta * v)
+
+
+@_of_pairs
+def apo_zero_loss(u, v, beta: float):
+    """Anchored preference optimization, zero: chosen up, rejected down, each by itself.
+
+    1 − σ(βu) + σ(βv).  For chosen answers better than the model's own.
+
+    source: D'Oosterlinck et al. (2024), APO-zero. Variant.
+
+    >>> apo_zero_loss(*torch.zeros(4, 1), beta=0.1)
+    tensor(1.)
+    """
+    return torch.sigmoid(-beta * u) + torch.sigmoid(beta * v)
+
+
+@_of_pairs
+def apo_down_loss(u, v, beta: float):
+    """Anchored preference optimization, down: both fall, the rejected answer further.
+
+    σ(βu) + 1 − σ(βh).  For pairs that are both worse than the model's own answers.
+
+    source: D'Oosterlinck et al. (2024), APO-down. Variant.
+
+    >>> apo_down_loss(*torch.zeros(4, 1), beta=0.1)
+    tensor(1.)
+    """
+    return torch.sigmoid(beta * u) + torch.sigmoid(-beta * (u - v))
+
+
+@_of_pairs
+def sppo_loss(u, v, beta: float):
+    """Self-play preference optimization with hard labels: a target for each answer.
+
+    ( u − 1/(2β) )² + ( v + 1/(2β) )²
+
+    source: Wu et al. (2024), SPPO. Variant.
+
+    >>> sppo_loss(*torch.zeros(4, 1), beta=0.1)    # 5² + 5²
+    tensor(50.)
+    """
+    return (u - 1 / (2 * beta)) ** 2 + (v + 1 / (2 * beta)) ** 2
+
+
+def plackett_luce_dpo_loss(
+    policy_logps: Tensor,
+    ref_logps: Tensor,
+    ranking: Tensor,
+    beta: float,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """DPO on whole rankings of k answers; with k = 2 it is `dpo_loss`.
+
+    −log P_PL(ranking | β log π_θ/π_ref), the sum over the k − 1 stages
+
+    policy_logps, ref_logps: response log-probs, sums, shape (batch, k)
+    ranking: indices from best to worst, shape (batch, k): [2, 0, 1] is "answer 2 first"
+    beta: > 0, in reward per nat
+    returns: nats, log k! when policy and reference agree
+    raises: ValueError if `ranking` is not a permutation, or on bad shapes
+    source: Rafailov et al. (2023), App. A.3, Eq. 20. Core.
+
+    >>> zeros = torch.zeros(1, 3)
+    >>> order = torch.tensor([[2, 0, 1]])
+    >>> plackett_luce_dpo_loss(zeros, zeros, order, beta=0.1)      # ln 3!
+    tensor(1.7918)
+    """
+    arguments.tensors(policy_logps=policy_logps, ref_logps=ref_logps)
+    if policy_logps.ndim != 2:
+        raise ValueError(f"policy_logps must be (batch, k), got {policy_logps.shape}")
+    arguments.number("beta", beta)
+    rewards = beta * (policy_logps - ref_logps)
+    return arguments.reduce(-plackett_luce_log_prob(rewards, ranking), reduction)
+
+
+def kto_loss(
+    policy_logps: Tensor,
+    ref_logps: Tensor,
+    desirable: Tensor,
+    kl: Tensor | float,
+    beta: float,
+    *,
+    desirable_weight: float = 1.0,
+    undesirable_weight: float = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """Kahneman–Tversky optimization: thumbs up or down on single answers, no pairs.
+
+    λ_D (1 − σ(β(u − z)))  if desirable,  λ_U (1 − σ(β(z − u)))  if not
+
+    policy_logps, ref_logps: response log-probs, sums, shape (batch,)
+    desirable: booleans, shape (batch,); a batch may be of one kind only
+    kl: the reference point z ≥ 0 from `kto_reference_point`, in nats, without gradient
+    desirable_weight, undesirable_weight: λ > 0. To balance n_D against n_U examples the
+        authors want λ_D n_D / (λ_U n_U) between 1 and 3/2.
+    returns: a scalar or (batch,), between 0 and λ, without unit
+    raises: ValueError on bad shapes, a kl that is negative or carries gradient
+    source: Ethayarajh et al. (2024), Eq. 8. Core.
+
+    >>> one = torch.zeros(1)
+    >>> kto_loss(one, one, torch.tensor([True]), kl=0.0, beta=0.1)
+    tensor(0.5000)
+    """
+    arguments.batch(policy_logps=policy_logps, ref_logps=ref_logps)
+    if desirable.dtype != torch.bool or desirable.shape != policy_logps.shape:
+        raise ValueError("desirable must hold booleans, one for each example")
+    if isinstance(kl, Tensor) and kl.requires_grad:
+        raise ValueError("kl must not carry gradient: detach the reference point")
+    arguments.fraction("kl", kl, below=math.inf)
+    arguments.number("beta", beta)
+    arguments.number("desirable_weight", desirable_weight)
+    arguments.number("undesirable_weight", undesirable_weight)
+    surplus = beta * (policy_logps - ref_logps - kl)
+    losses = torch.where(
+        desirable,
+        desirable_weight * torch.sigmoid(-surplus),
+        undesirable_weight * torch.sigmoid(surplus),
+    )
+    return arguments.reduce(losses, reduction)
+
+
+def kto_reference_point(policy_kl_logps: Tensor, ref_kl_logps: Tensor) -> Tensor:
+    """KTO's reference point: a rough, non-negative KL of the policy from the reference.
+
+    z = max( 0, mean log π_θ(y′|x)/π_ref(y′|x) ),  y′ another prompt's answer
+
+    policy_kl_logps, ref_kl_logps: log-probs, sums, of *mismatched* pairs (prompt i with
+        answer i + 1, say), shape (batch,), batch ≥ 2
+    returns: a scalar in nats, detached
+    raises: ValueError on bad shapes or a batch of one, which cannot be mismatched
+    source: Ethayarajh et al. (2024), §4.1. Core.
+
+    >>> kto_reference_point(torch.tensor([-5.0, -6.0]), torch.tensor([-6.0, -6.0]))
+    tensor(0.5000)
+    """
+    arguments.batch(policy_kl_logps=policy_kl_logps, ref_kl_logps=ref_kl_logps)
+    if len(policy_kl_logps) < 2:
+        raise ValueError("policy_kl_logps needs two mismatched pairs or more")
+    return (policy_kl_logps - ref_kl_logps).mean().clamp(min=0).detach()
+
+
+def orpo_loss(
+    policy_chosen_avg_logps: Tensor,
+    policy_rejected_avg_logps: Tensor,
+    nll: Tensor,
+    *,
+    weight: float,
+    reduction: str = "mean",
+) -> Tensor:
+    """Odds-ratio preference optimization: SFT plus a push on the odds, no reference.
+
+    NLL − weight · log σ( log odds(y_w) − log odds(y_l) ),  odds = p / (1 − p)
+
+    policy_…_avg_logps: log-probs *averaged* over response tokens, < 0, shape (batch,).
+        Sums would make p so small that odds and probability coincide.
+    nll: negative log-likelihood, shape (batch,) or a scalar. The paper and TRL take it
+        over prompt and answer, others over the answer alone.
+    weight: λ > 0; the paper uses 0.1 to 0.25
+    raises: ValueError where an average is ≥ 0 (the odds of certainty are infinite)
+    source: Hong et al. (2024), Eq. 6 and 7. Core.
+
+    >>> a, b = torch.tensor([-0.5]), torch.tensor([-2.0])
+    >>> orpo_loss(a, b, torch.zeros(1), weight=1.0)
+    tensor(0.0967)
+    """
+    arguments.batch(
+        policy_chosen_avg_logps=policy_chosen_avg_logps,
+        policy_rejected_avg_logps=policy_rejected_avg_logps,
+    )
+    if (torch.maximum(policy_chosen_avg_logps, policy_rejected_avg_logps) >= 0).any():
+        raise ValueError("policy_…_avg_logps must be < 0: certain answers have no odds")
+    _require_nll(nll, policy_chosen_avg_logps)
+    arguments.number("weight", weight)
+    log_odds = (policy_chosen_avg_logps - _log1mexp(policy_chosen_avg_logps)) - (
+        policy_rejected_avg_logps - _log1mexp(policy_rejected_avg_logps)
+    )
+    return arguments.reduce(nll - weight * F.logsigmoid(log_odds), reduction)
+
+
+def simpo_loss(
+    policy_chosen_avg_logps: Tensor,
+    policy_rejected_avg_logps: Tensor,
+    beta: float,
+    gamma: float,
+    *,
+    gamma_is_ratio: bool = False,
+    alpha: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """SimPO: average log-probs as the reward, a target margin, no reference.
+
+    −log σ( β (a_w − a_l) − γ ),  a = (1/|y|) log π_θ(y|x)
+
+    policy_…_avg_logps: log-probs *averaged* over response tokens, shape (batch,)
+    beta: > 0, usually 2 to 10; gamma: target margin ≥ 0, in units of β a
+    gamma_is_ratio: the paper and TRL's `simpo_gamma` mean γ; the authors' own training
+        script, HALOs and open-instruct set the ratio γ/β. True takes it that way.
+    alpha: AlphaPO replaces a by (1 − e^{−αa})/α; its limit at 0 is SimPO. Variant.
+    source: Meng et al. (2024), Eq. 6; Gupta et al. (2025) for α. Core.
+
+    >>> a, b = torch.tensor([-1.0]), torch.tensor([-2.0])
+    >>> simpo_loss(a, b, beta=2.0, gamma=2.0)
+    tensor(0.6931)
+    """
+    arguments.batch(
+        policy_chosen_avg_logps=policy_chosen_avg_logps,
+        policy_rejected_avg_logps=policy_rejected_avg_logps,
+    )
+    arguments.number("beta", beta)
+    arguments.fraction("gamma", gamma, below=math.inf)
+    difference = policy_chosen_avg_logps - policy_rejected_avg_logps
+    if alpha != 0:
+        arguments.number("alpha", alpha, above=-math.inf)
+        chosen, rejected = (
+            -torch.expm1(-alpha * logps) / alpha
+            for logps in (policy_chosen_avg_logps, policy_rejected_avg_logps)
+        )
+        difference = chosen - rejected
+    target = beta * gamma if gamma_is_ratio else gamma
+    return arguments.reduce(-F.logsigmoid(beta * difference - target), reduction)
+
+
+def cpo_loss(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    nll: Tensor,
+    beta: float,
+    *,
+    weight: float = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """Contrastive preference optimization: DPO with a uniform reference, plus SFT.
+
+    −log σ( β (log π_θ(y_w) − log π_θ(y_l)) ) + weight · NLL(y_w)
+
+    policy_chosen_logps, policy_rejected_logps: sums, shape (batch,)
+    nll: of the chosen answers, shape (batch,) or a scalar; weight: ≥ 0, 1 in the paper
+    beta: > 0, per nat
+    source: Xu et al. (2024), CPO, Eq. 5. Variant.
+
+    >>> cpo_loss(torch.zeros(1), torch.zeros(1), torch.ones(1), beta=0.1)
+    tensor(1.6931)
+    """
+    arguments.batch(
+        policy_chosen_logps=policy_chosen_logps,
+        policy_rejected_logps=policy_rejected_logps,
+    )
+    _require_nll(nll, policy_chosen_logps)
+    arguments.number("beta", beta)
+    arguments.fraction("weight", weight, below=math.inf)
+    difference = policy_chosen_logps - policy_rejected_logps
+    losses = -F.logsigmoid(beta * difference) + weight * nll
+    return arguments.reduce(losses, reduction)
+
+
+def dpo_metrics(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+    beta: float,
+) -> dict[str, float]:
+    """What to log beside the loss, one convention each, averaged over the batch.
+
+    accuracy          share of pairs with βu > βv, a tie counting ½: ½ at the start.
+                      Implicit-reward accuracy; TRL counts ties as wrong, 0 at the start
+    gap               h = u − v, nats, without β
+    margin            m = βh, with β; TRL's rewards/margins
+    chosen_rewards    βu;   rejected_rewards   βv
+
+    the FOUR as for `dpo_loss`; beta > 0
+    returns: those five names with floats
+    raises: as `dpo_loss`
+    source: Rafailov et al. (2023), §5, for the implicit reward. Core.
+
+    >>> dpo_metrics(*torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]]), beta=0.5)["margin"]
+    1.0
+    """
+    u, v = _logratios(
+        policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
+    )
+    arguments.number("beta", beta)
+    with torch.no_grad():
+        wins = (u > v).double() + (u == v).double() / 2
+        means = {
+            "accuracy": wins,
+            "gap": u - v,
+            "margin": beta * (u - v),
+            "chosen_rewards": beta * u,
+            "rejected_rewards": beta * v,
+        }
+        return {name: values.mean().item() for name, values in means.items()}
+
+
+def _log1mexp(x: Tensor) -> Tensor:
+    """log(1 − e^x) for x < 0, switching where either form would cancel (Mächler 2012).
+
+    Each branch sees only inputs on its own side: a gradient of the unused branch that
+    is infinite would otherwise turn into NaN.
+    """
+    close = x > -math.log(2)
+    near = torch.log(-torch.expm1(torch.where(close, x, -math.log(2))))
+    far = torch.log1p(-torch.exp(torch.where(close, -math.log(2), x)))
+    return torch.where(close, near, far)
+
+
+def _per_token(u: Tensor, v: Tensor, chosen_lengths: Tensor, rejected_lengths: Tensor):
+    for name, lengths in (
+        ("chosen_lengths", chosen_lengths),
+        ("rejected_lengths", rejected_lengths),
+    ):
+        if lengths.shape != u.shape:
+            raise ValueError(f"{name} has shape {lengths.shape}, it needs {u.shape}")
+        if not (lengths >= 1).all():
+            raise ValueError(f"{name} must be at least 1 token everywhere")
+    return u / chosen_lengths, v / rejected_lengths
+
+
+def _require_nll(nll: Tensor, like: Tensor):
+    """One value per example, or one for all: the only shape that may be spread."""
+    arguments.tensors(nll=nll)
+    if nll.ndim and nll.shape != like.shape:
+        raise ValueError(
+            f"nll must be a scalar or {tuple(like.shape)}, got {nll.shape}"
+        )

@@ -1,0 +1,248 @@
+"""From scores to choices and back: Bradley–Terry, Plackett–Luce, reward-model losses.
+
+A score (reward, strength, ability) has no zero: only differences decide a choice. Its
+unit is the *logit*: a difference of 1 means odds of e : 1.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course_lib import arguments
+
+__all__ = [
+    "accuracy_ceiling",
+    "bradley_terry_standard_errors",
+    "fit_bradley_terry",
+    "gaussian_preference_probability",
+    "plackett_luce_log_prob",
+    "preference_probability",
+    "reward_model_loss",
+]
+
+
+def preference_probability(reward_w: Tensor, reward_l: Tensor) -> Tensor:
+    """Probability that the answer with `reward_w` is preferred to the other one.
+
+    P(w ≻ l) = σ(r_w − r_l) = e^{r_w} / (e^{r_w} + e^{r_l})
+
+    reward_w, reward_l: scores in logits, any shape, the same for both
+    returns: probabilities of that shape
+    raises: ValueError on unequal shapes, NaN, infinity or nothing at all
+    source: Bradley and Terry (1952)
+
+    >>> preference_probability(torch.tensor([3.0, 1.0]), torch.tensor([3.0, 0.0]))
+    tensor([0.5000, 0.7311])
+    """
+    arguments.tensors(reward_w=reward_w, reward_l=reward_l)
+    return torch.sigmoid(reward_w - reward_l)
+
+
+def reward_model_loss(
+    chosen_rewards: Tensor,
+    rejected_rewards: Tensor,
+    *,
+    magnitude: Tensor | None = None,
+    kind: str = "bt",
+    centering: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """Negative log-likelihood of the choices under Bradley–Terry, and its two cousins.
+
+    With Δ = r_w − r_l and m the annotated magnitude of the preference:
+    "bt"      −log σ(Δ)          "margin"  −log σ(Δ − m)          "scaled"  −m log σ(Δ)
+    `centering` c adds c (r_w + r_l)², which fixes the free constant of the scores.
+
+    chosen_rewards, rejected_rewards: shape (batch,), in logits
+    magnitude: shape (batch,), ≥ 0; required by "margin" and "scaled", refused by "bt"
+    returns: the loss in nats, a scalar, or shape (batch,) with reduction="none"
+    raises: ValueError on bad shapes, NaN, a negative or a missing magnitude
+    source: Ouyang et al. (2022), Eq. 1; Wang et al. (2024), HelpSteer2-Preference, for
+        "scaled"; Touvron et al. (2023), Eq. 2, for "margin". Core.
+
+    >>> zero = torch.zeros(1)
+    >>> reward_model_loss(zero, zero)   # no opinion costs ln 2
+    tensor(0.6931)
+    """
+    arguments.batch(chosen_rewards=chosen_rewards, rejected_rewards=rejected_rewards)
+    arguments.choice("kind", kind, ("bt", "margin", "scaled"))
+    arguments.fraction("centering", centering, below=float("inf"))
+    if (magnitude is None) != (kind == "bt"):
+        needs = "takes no" if kind == "bt" else "needs a"
+        raise ValueError(f'kind="{kind}" {needs} magnitude')
+    difference = chosen_rewards - rejected_rewards
+    if magnitude is not None:
+        arguments.tensors(magnitude=magnitude, chosen_rewards=chosen_rewards)
+        if (magnitude < 0).any():
+            raise ValueError("magnitude must be ≥ 0: put the better answer first")
+    if kind == "margin":
+        difference = difference - magnitude
+    losses = -F.logsigmoid(difference)
+    if kind == "scaled":
+        losses = magnitude * losses
+    losses = losses + centering * (chosen_rewards + rejected_rewards) ** 2
+    return arguments.reduce(losses, reduction)
+
+
+def plackett_luce_log_prob(scores: Tensor, ranking: Tensor) -> Tensor:
+    """Log-probability of a whole ranking: pick the best, remove it, pick again.
+
+    log P(ranking) = Σ_i [ s_(i) − log Σ_{j ≥ i} e^{s_(j)} ],  (i) the i-th best
+
+    scores: shape (…, k), in logits
+    ranking: indices of the k items from best to worst, shape (…, k), torch.long.
+        [2, 0, 1] means "item 2 first", not "item 0 came second-last".
+    returns: log-probabilities, shape (…), the sum over the stages
+    raises: ValueError if `ranking` is not a permutation or the shapes differ
+    source: Plackett (1975); Luce (1959). With k = 2 it is Bradley–Terry.
+
+    >>> plackett_luce_log_prob(torch.zeros(3), torch.tensor([2, 0, 1])).exp()  # 1 / 3!
+    tensor(0.1667)
+    """
+    arguments.tensors(scores=scores)
+    arguments.ranking(ranking, scores)
+    ordered = scores.gather(-1, ranking)  # (…, k), best first
+    remaining = ordered.flip(-1).logcumsumexp(-1).flip(-1)  # log Σ of those still in
+    return (ordered - remaining).sum(-1)
+
+
+def fit_bradley_terry(wins: Tensor) -> Tensor:
+    """Maximum-likelihood scores from a table of wins; the first item's score is 0.
+
+    maximise Σ_ij wins_ij log σ(s_i − s_j): the reward-model loss over all comparisons
+
+    wins: shape (items, items); wins[i, j] = how often i beat j, a tie ½ to each side
+    returns: scores in logits, float64, shape (items,), with scores[0] = 0
+    raises: ValueError if the table is not square, is negative, or has no finite
+        maximum: an item, or a group, that never lost to the rest (Ford, 1957)
+    source: Bradley and Terry (1952); Newton's method on a concave likelihood
+
+    >>> fit_bradley_terry(torch.tensor([[0.0, 1.0], [3.0, 0.0]]))   # odds 3 : 1, ln 3
+    tensor([0.0000, 1.0986], dtype=torch.float64)
+    """
+    arguments.tensors(wins=wins)
+    if wins.ndim != 2 or wins.shape[0] != wins.shape[1] or len(wins) < 2:
+        raise ValueError(f"wins must be square, two items or more, got {wins.shape}")
+    if (wins < 0).any() or wins.diagonal().any():
+        raise ValueError("wins must be ≥ 0, and 0 on the diagonal")
+    wins = wins.to(torch.float64)
+    _require_finite_maximum(wins)
+
+    def log_likelihood(scores: Tensor) -> Tensor:
+        return (wins * F.logsigmoid(scores[:, None] - scores)).sum()
+
+    games = wins + wins.T
+    scores = torch.zeros(len(wins), dtype=torch.float64)
+    for _ in range(200):
+        expected_wins = (games * torch.sigmoid(scores[:, None] - scores)).sum(1)
+        surprise = wins.sum(1) - expected_wins
+        step = torch.zeros_like(scores)
+        step[1:] = torch.linalg.solve(_information(scores, games), surprise[1:])
+        while log_likelihood(scores + step) < log_likelihood(scores) - 1e-9:
+            step = step / 2  # a full Newton step may overshoot far from the maximum
+        scores = scores + step
+        if step.abs().max() < 1e-12:
+            break
+    return scores
+
+
+def bradley_terry_standard_errors(scores: Tensor, games: Tensor) -> Tensor:
+    """How far each fitted score may be off, relative to the first item.
+
+    I_ij = Σ over games of ± p(1 − p);  s.e. = √ diag(I⁻¹), first row and column dropped
+
+    scores: fitted scores, shape (items,)
+    games: how often i met j, symmetric, shape (items, items): wins + wins.T
+    returns: standard errors in logits, float64, shape (items,); 0 for the first item
+    raises: ValueError on unequal sizes, a table that is not symmetric, or items that
+        no chain of games connects
+    source: inverse Fisher information of a logistic regression; Agresti (2002), §10.6
+
+    >>> bradley_terry_standard_errors(torch.zeros(2), torch.tensor([[0.0, 4], [4, 0]]))
+    tensor([0., 1.], dtype=torch.float64)
+    """
+    arguments.tensors(scores=scores)
+    arguments.tensors(games=games)
+    if scores.ndim != 1 or games.shape != (len(scores), len(scores)):
+        raise ValueError(f"games has shape {tuple(games.shape)}, scores {scores.shape}")
+    if (games != games.T).any() or (games < 0).any():
+        raise ValueError("games must be symmetric and ≥ 0: use wins + wins.T")
+    if not _reaches_all(games > 0):
+        raise ValueError("games must connect every item to every other by some chain")
+    information = _information(scores.to(torch.float64), games.to(torch.float64))
+    errors = torch.zeros(len(scores), dtype=torch.float64)
+    errors[1:] = torch.linalg.inv(information).diagonal().sqrt()
+    return errors
+
+
+def gaussian_preference_probability(
+    mean_w: Tensor, std_w: Tensor, mean_l: Tensor, std_l: Tensor
+) -> Tensor:
+    """Probability of a preference when each score is itself uncertain.
+
+    E[σ(Δ)],  Δ ~ N(μ_w − μ_l, σ_w² + σ_l²), integrated to float64's precision
+
+    mean_w, mean_l: mean scores in logits; std_w, std_l: standard deviations ≥ 0 (not
+        variances), all of one shape. Cost grows with the largest deviation.
+    returns: probabilities of that shape. It is *not* E[log σ(Δ)], nor the probit Φ.
+    raises: ValueError on a negative deviation, NaN or unequal shapes
+    source: the score model of Ma et al. (2025), HPSv3. Core.
+
+    >>> one, zero = torch.tensor(1.0), torch.tensor(0.0)
+    >>> gaussian_preference_probability(one, zero, zero, zero)      # certain: σ(1)
+    tensor(0.7311)
+    >>> gaussian_preference_probability(one, 3 * one, zero, zero)   # doubt pulls to ½
+    tensor(0.6132)
+    """
+    arguments.tensors(mean_w=mean_w, std_w=std_w, mean_l=mean_l, std_l=std_l)
+    if (std_w < 0).any() or (std_l < 0).any():
+        raise ValueError("std_w and std_l must be ≥ 0: they are standard deviations")
+    std = (std_w**2 + std_l**2).sqrt()
+    # The trapezoid rule converges exponentially once its step resolves σ(μ + std z).
+    steps = int(72 * max(1.0, std.max().item())) + 1
+    z = torch.linspace(-9, 9, steps, dtype=torch.float64, device=std.device)
+    weights = torch.softmax(-0.5 * z**2, 0).to(std.dtype)  # normal density, sum 1
+    differences = (mean_w - mean_l)[..., None] + std[..., None] * z.to(std.dtype)
+    return torch.sigmoid(differences) @ weights
+
+
+def accuracy_ceiling(probabilities: Tensor) -> Tensor:
+    """The best accuracy that any model can reach on labels drawn with these chances.
+
+    E[max(p, 1 − p)]: even the true rewards lose whenever the label fell the other way
+
+    probabilities: P(first answer preferred) of each pair, in [0, 1], shape (batch,)
+    returns: a scalar in [½, 1]
+    raises: ValueError outside [0, 1], on NaN or an empty batch
+    source: the Bayes accuracy of a binary label
+
+    >>> accuracy_ceiling(torch.tensor([0.5, 0.9, 0.1]))
+    tensor(0.7667)
+    """
+    arguments.batch(probabilities=probabilities)
+    if ((probabilities < 0) | (probabilities > 1)).any():
+        raise ValueError("probabilities must lie in [0, 1]")
+    return torch.maximum(probabilities, 1 - probabilities).mean()
+
+
+def _information(scores: Tensor, games: Tensor) -> Tensor:
+    """Fisher information of all scores but the first, shape (items − 1, items − 1)."""
+    probability = torch.sigmoid(scores[:, None] - scores)
+    weight = games * probability * (1 - probability)
+    return (weight.sum(1).diag() - weight)[1:, 1:]
+
+
+def _reaches_all(edges: Tensor) -> bool:
+    """Does a chain of edges lead from item 0 to every item?"""
+    reached = torch.arange(len(edges)) == 0
+    for _ in range(len(edges)):
+        reached = reached | edges[reached].any(0)
+    return bool(reached.all())
+
+
+def _require_finite_maximum(wins: Tensor):
+    if not (_reaches_all(wins > 0) and _reaches_all(wins.T > 0)):
+        raise ValueError(
+            "wins has no finite maximum: some items never lost to (or never met) "
+            "the others, so their scores would run to infinity"
+        )
