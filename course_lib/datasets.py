@@ -1,0 +1,106 @@
+"""Real choices, small enough to read: a baseball season and four journals.
+
+Facts only, typed in; their published analyses are the oracles of notebook 01.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Series", "baseball_1987", "citations", "wins_table"]
+
+
+class Series(NamedTuple):
+    """All games that one pair of teams played in the first team's stadium."""
+
+    home: str
+    away: str
+    home_wins: int
+    away_wins: int
+
+
+TEAMS = (
+    "Baltimore",
+    "Boston",
+    "Cleveland",
+    "Detroit",
+    "Milwaukee",
+    "New York",
+    "Toronto",
+)
+
+# rows: at home; columns: away; "won-lost" of the home team, in the order of TEAMS
+_SEASON = """
+Baltimore  -    1-6  3-4  1-5  2-5  2-4  1-6
+Boston     6-0  -    5-2  2-5  5-1  4-2  3-3
+Cleveland  2-4  4-2  -    3-3  2-5  4-3  3-4
+Detroit    4-3  6-0  6-1  -    3-3  4-3  4-2
+Milwaukee  6-0  6-1  4-2  4-3  -    4-3  4-2
+New York   6-1  4-3  4-2  5-1  3-3  -    2-5
+Toronto    6-0  4-3  4-2  4-3  2-5  2-4  -
+"""
+
+
+def baseball_1987() -> list[Series]:
+    """The 1987 season of the American League's East division: 42 rows, 273 games.
+
+    returns: one `Series` for each ordered pair of the seven teams, Baltimore first
+    source: Agresti (2002), Categorical Data Analysis, Table 10.10
+
+    >>> baseball_1987()[0]
+    Series(home='Baltimore', away='Boston', home_wins=1, away_wins=6)
+    """
+    season = []
+    for home, line in zip(TEAMS, _SEASON.strip().splitlines(), strict=True):
+        cells = line.removeprefix(home).split()
+        for away, cell in zip(TEAMS, cells, strict=True):
+            if away != home:
+                won, lost = cell.split("-")
+                season.append(Series(home, away, int(won), int(lost)))
+    return season
+
+
+def citations() -> tuple[tuple[str, ...], list[list[int]]]:
+    """How often four statistics journals cited each other.
+
+    returns: the journals' names, and cited[i][j] = citations of journal i in journal j
+    source: Stigler (1994), Citation patterns in the journals of statistics
+
+    >>> journals, cited = citations()
+    >>> journals[0], journals[1], cited[0][1]
+    ('Biometrika', 'Comm Statist', 730)
+    """
+    journals = ("Biometrika", "Comm Statist", "JASA", "JRSS-B")
+    cited = [
+        [714, 730, 498, 221],
+        [33, 425, 68, 17],
+        [320, 813, 1072, 142],
+        [284, 276, 325, 188],
+    ]
+    return journals, cited
+
+
+def wins_table(season: Sequence[Series]) -> tuple[list[str], Tensor]:
+    """Count a season's results, whoever was at home.
+
+    season: rows as `baseball_1987` gives them
+    returns: the names in alphabetical order, and wins[i, j] = how often i beat j,
+        float64, shape (items, items)
+    raises: ValueError if the season is empty
+    source: the definition
+
+    >>> names, wins = wins_table([Series("A", "B", 3, 1), Series("B", "A", 2, 2)])
+    >>> names, wins.tolist()
+    (['A', 'B'], [[0.0, 5.0], [3.0, 0.0]])
+    """
+    if not season:
+        raise ValueError("season is empty")
+    names = sorted({row.home for row in season} | {row.away for row in season})
+    wins = torch.zeros(len(names), len(names), dtype=torch.float64)
+    for row in season:
+        home, away = names.index(row.home), names.index(row.away)
+        wins[home, away] += row.home_wins
+        wins[away, home] += row.away_wins
+    return names, wins

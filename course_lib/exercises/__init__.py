@@ -1,0 +1,31 @@
+"""Every exercise of the course, by the name of the function that it asks for."""
+
+from collections.abc import Callable
+
+from course_lib.exercises import bradley_terry, start_here
+from course_lib.exercises.specification import Exercise
+
+EXERCISES: dict[str, Exercise] = {
+    exercise.name: exercise
+    for chapter in (start_here, bradley_terry)
+    for exercise in chapter.EXERCISES
+}
+
+
+def find(function: Callable) -> Exercise:
+    """The exercise that has this function's name.
+
+    raises: TypeError for anything but a function, ValueError for a name not asked for
+    """
+    if not callable(function):
+        raise TypeError(
+            f"function must be the function itself, got {type(function).__name__}: "
+            "write check(preference_probability), without quotes or call"
+        )
+    name = getattr(function, "__name__", type(function).__name__)
+    if name not in EXERCISES:
+        raise ValueError(
+            f"no exercise asks for a function called {name!r}; "
+            f"there are {', '.join(EXERCISES)}"
+        )
+    return EXERCISES[name]

@@ -1,0 +1,144 @@
+"""Run somebody's function on an input and write down what it did, in plain numbers.
+
+This is all that ever touches a learner's code. It holds no expected value and no
+judgement, so that the same observation can be made in another process.
+"""
+
+import contextlib
+import linecache
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Call", "Observation", "observe"]
+
+SECONDS = 5.0  # for one call; the course's own functions take milliseconds
+
+
+@dataclass(frozen=True)
+class Call:
+    """One input. With `gradient`, tensors that hold floats ask for their gradients."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    gradient: bool = False
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one call did.
+
+    kind: "tensor", "number", "error", or the name of another type that was returned
+    numbers: the returned values, flattened; gradients: one such tuple for each floating
+        tensor among the arguments, None where the result does not depend on it
+    error: the exception's type, message and the line of the learner's code
+    """
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    numbers: tuple[float, ...] = ()
+    differentiable: bool = False
+    gradients: tuple[tuple[float, ...] | None, ...] = ()
+    changed: tuple[int, ...] = ()
+    error: tuple[str, str, str] | None = None
+
+
+class TimeUp(BaseException):
+    """Not an Exception, so that `except Exception` in a loop does not swallow it."""
+
+
+def observe(function: Callable, call: Call) -> Observation:
+    """Call the function on copies of the input and describe the outcome; never raises.
+
+    >>> observe(lambda x: 2 * x, Call((torch.tensor([1.0, 2.0]),))).numbers
+    (2.0, 4.0)
+    """
+    args = tuple(_copy(value, call.gradient) for value in call.args)
+    kwargs = {name: _copy(value, call.gradient) for name, value in call.kwargs.items()}
+    try:
+        with _time_limit():
+            result = function(*args, **kwargs)
+            return _describe(result, call, args)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        line = _line_of(function, error)
+        message = str(error) or "no message"
+        if isinstance(error, TimeUp):
+            message = f"no answer within {SECONDS:g} seconds: a loop that never ends?"
+        return Observation("error", error=(type(error).__name__, message[:300], line))
+
+
+def _describe(result: Any, call: Call, args: tuple) -> Observation:
+    if isinstance(result, bool) or not isinstance(result, int | float | Tensor):
+        return Observation(type(result).__name__)
+    changed = tuple(
+        position
+        for position, (now, before) in enumerate(zip(args, call.args, strict=True))
+        if isinstance(before, Tensor) and not torch.equal(now.detach(), before)
+    )
+    if not isinstance(result, Tensor):
+        return Observation("number", numbers=(float(result),), changed=changed)
+    inputs = [value for value in args if isinstance(value, Tensor)]
+    inputs = [value for value in inputs if value.requires_grad]
+    gradients: tuple = ()
+    if inputs and result.requires_grad:
+        found = torch.autograd.grad(result.sum(), inputs, allow_unused=True)
+        gradients = tuple(None if g is None else _numbers(g) for g in found)
+    return Observation(
+        "tensor",
+        shape=tuple(result.shape),
+        dtype=str(result.dtype).removeprefix("torch."),
+        numbers=_numbers(result),
+        differentiable=result.requires_grad,
+        gradients=gradients,
+        changed=changed,
+    )
+
+
+def _numbers(tensor: Tensor) -> tuple[float, ...]:
+    return tuple(tensor.detach().double().flatten().tolist())
+
+
+def _copy(value: Any, gradient: bool) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    return value.detach().clone().requires_grad_(gradient and value.is_floating_point())
+
+
+def _line_of(function: Callable, error: BaseException) -> str:
+    """The last line of the learner's own code on the way to the error."""
+    code = getattr(function, "__code__", None)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if code is not None and frame.filename == code.co_filename:
+            number = frame.lineno or 0
+            source = frame.line or linecache.getline(frame.filename, number)
+            return f"line {number - code.co_firstlineno + 1}: {source.strip()}"
+    return ""
+
+
+@contextlib.contextmanager
+def _time_limit() -> Iterator[None]:
+    """Interrupt a call that does not end (on POSIX, in the main thread)."""
+    can = hasattr(signal, "setitimer")
+    if not can or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def time_up(*_):
+        raise TimeUp
+
+    before = signal.signal(signal.SIGALRM, time_up)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
