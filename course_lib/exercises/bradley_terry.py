@@ -329,7 +329,7 @@ _ERRORS = Exercise(
         ),
         Check(
             "larger for a lopsided pair, whose games say little",
-            lambda draw: [_known([0, 2], [[0, 4], [4, 0]])],
+            lambda draw: [_known([1, 3], [[0, 4], [4, 0]])],
             "weigh each game by p (1 − p), which is small where the winner is foreseen",
         ),
         Check(
@@ -383,8 +383,8 @@ _ERRORS = Exercise(
 )
 
 
-def _ranked(draw: Draw, scores: list[float], ranking: list[int]) -> Call:
-    return Call((draw.tensor(scores), torch.tensor(ranking)), gradient=True)
+def _ranked(draw: Draw, scores: list[float], ranking: list[int], **kwargs) -> Call:
+    return Call((draw.tensor(scores), torch.tensor(ranking)), **kwargs)
 
 
 def _inverse(ranking):
@@ -425,7 +425,7 @@ _RANKING = Exercise(
         Check(
             "one log-probability for each ranking",
             lambda draw: [
-                _ranked(draw, [0.0, 0.0], [0, 1]),
+                _ranked(draw, [0.0, 0.0], [0, 1], gradient=True),
                 Call((draw.normal(4, 3), draw.permutations(4, 3)), gradient=True),
             ],
             kind_of,
@@ -465,7 +465,7 @@ _RANKING = Exercise(
         Check(
             "finite for scores as large as 2000",
             lambda draw: [
-                _ranked(draw, [2000.0, 0.0, 1000.0], order)
+                _ranked(draw, [2000.0, 0.0, 1000.0], order, gradient=True)
                 for order in ([0, 2, 1], [1, 2, 0])
             ],
             "stay finite: e^2000 is not a number that a computer holds",
@@ -588,6 +588,12 @@ _CEILING = Exercise(
             "how often two labels drawn for a pair agree: p² + (1 − p)². The best "
             "guess "
             "does better than a second draw",
+        ),
+        Misconception(
+            "advantage over a coin",
+            lambda p: (2 * p - 1).abs().mean(),
+            "how much better than a coin the best guess is, |2p − 1|: at p = ½ a guess is "
+            "still right half of the time",
         ),
         Misconception(
             "worst accuracy",

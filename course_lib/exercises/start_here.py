@@ -103,6 +103,12 @@ _PROBABILITY = Exercise(
             "first, or use torch.sigmoid",
         ),
         Misconception(
+            "base ten",
+            lambda a, b: 1 / (1 + 10 ** (b - a)),
+            "odds of 10 : 1 for a difference of 1, as Elo counts in steps of 400. The unit "
+            "here is the logit: base e",
+        ),
+        Misconception(
             "log-probability",
             lambda a, b: torch.nn.functional.logsigmoid(a - b),
             "the logarithm of the probability, not the probability",

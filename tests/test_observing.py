@@ -1,0 +1,98 @@
+"""What is written down of a learner's function, whatever it does."""
+
+import threading
+
+import pytest
+import torch
+
+from course_lib import observing
+from course_lib.observing import Call, observe
+
+ONE = Call((torch.tensor([1.0, 2.0]),))
+
+
+def test_numbers_shape_and_dtype():
+    seen = observe(lambda x: (2 * x).double().reshape(2, 1), ONE)
+    assert (seen.kind, seen.shape, seen.dtype) == ("tensor", (2, 1), "float64")
+    assert seen.numbers == (2.0, 4.0)
+
+
+def test_gradients_of_every_floating_input():
+    call = Call(
+        (torch.tensor([3.0]), torch.tensor([2]), torch.tensor([5.0])), gradient=True
+    )
+    seen = observe(lambda x, order, unused: x**2 * order, call)
+    assert seen.differentiable
+    assert seen.gradients == ((12.0,), None)
+
+
+def test_no_gradient_is_reported_where_none_flows():
+    call = Call((torch.tensor([3.0]),), gradient=True)
+    assert not observe(lambda x: x.detach(), call).differentiable
+
+
+def test_the_input_stays_as_it_was_and_a_change_is_told():
+    def spoil(x):
+        x.zero_()
+        return x.sum()
+
+    seen = observe(spoil, ONE)
+    assert seen.changed == (0,)
+    assert ONE.args[0].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [(lambda x: None, "NoneType"), (lambda x: [1.0], "list"), (lambda x: True, "bool")],
+)
+def test_other_types_are_named(function, kind):
+    assert observe(function, ONE).kind == kind
+
+
+def test_a_plain_number_is_a_number():
+    seen = observe(lambda x: 3, ONE)
+    assert (seen.kind, seen.numbers) == ("number", (3.0,))
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, SystemExit, RecursionError, GeneratorExit]
+)
+def test_errors_are_caught_with_their_line(error):
+    def broken(x):
+        y = x + 1
+        raise error("because")
+
+    kind, message, line = observe(broken, ONE).error
+    assert (kind, message) == (error.__name__, "because")
+    assert line == 'line 3: raise error("because")'
+
+
+def test_ctrl_c_is_the_learner_s_own():
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        observe(interrupted, ONE)
+
+
+def test_a_loop_that_never_ends_is_ended(monkeypatch):
+    monkeypatch.setattr(observing, "SECONDS", 0.05)
+
+    def forever(x):
+        while True:
+            try:
+                x = x + 1
+            except Exception:
+                pass
+
+    kind, message, _ = observe(forever, ONE).error
+    assert kind == "TimeUp"
+    assert "never ends" in message
+
+
+def test_outside_the_main_thread_it_still_observes():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(observe(torch.sum, ONE)))
+    thread.start()
+    thread.join()
+    assert seen[0].numbers == (3.0,)
