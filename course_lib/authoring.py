@@ -39,6 +39,7 @@ def starter(solution: NotebookNode, name: str) -> NotebookNode:
     result = clean(solution)
     result.cells = [cell for cell in result.cells if "solution" not in _tags(cell)]
     secrets: list[str] = []
+    exercises = 0
     for number, cell in enumerate(result.cells):
         where = f"{name}, cell {number}"
         if "attachments" in cell:
@@ -50,9 +51,10 @@ def starter(solution: NotebookNode, name: str) -> NotebookNode:
         if "exercise" in _tags(cell):
             cell.source, taken = _without_solution(cell.source, where)
             secrets += taken
+            exercises += 1
         elif BEGIN in cell.source or END in cell.source:
             raise AuthoringError(f"{where} has a solution but no tag «exercise»")
-    if not secrets:
+    if not exercises:
         raise AuthoringError(f"{name} has no cell with the tag «exercise»")
     text = nbformat.writes(result)
     for line in secrets:

@@ -109,7 +109,7 @@ def progress_card(states: dict[str, tuple[str, int]], titles: dict[str, str]) ->
     for name, title in titles.items():
         state, attempts = states.get(name, (NOT_ATTEMPTED, 0))
         tries = f", {attempts} {_plural(attempts, 'attempt')}" if attempts else ""
-        rows.append(Row(marks[state], f"{title} (`{name}`): {state}{tries}"))
+        rows.append(Row(marks[state], f"{title}: {state}{tries}"))
     done = sum(state == PASSED for state, _ in states.values())
     return Card("Your exercises", "", f"{done} of {len(titles)} passed", tuple(rows))
 

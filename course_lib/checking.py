@@ -103,14 +103,19 @@ def main(argv: Sequence[str]) -> int:
     if not paths:
         print("There is nothing to check: no copy in", workspace.work_folder())
         return 1
-    cards = [
-        check(function)
-        for path in paths
-        for name, function in _functions(path).items()
-        if name in EXERCISES
-    ]
-    print("\n\n".join(map(repr, cards)))
-    return 0 if all(card.state == PASSED for card in cards) else 1
+    passed = True
+    for path in paths:
+        try:
+            functions = _functions(path)
+        except (OSError, SyntaxError, ValueError, KeyError) as error:
+            print(f"{path} cannot be read: {error}\n")
+            passed = False
+            continue
+        for name in EXERCISES.keys() & functions:
+            card = check(functions[name])
+            print(card, end="\n\n")
+            passed = passed and card.state == PASSED
+    return 0 if passed else 1
 
 
 def _judged(function: Callable) -> Verdict:
@@ -125,7 +130,8 @@ def _copies(word: str) -> list[Path]:
     """The notebooks meant by a number such as 01, a path, or nothing (all of them)."""
     if word.endswith((".ipynb", ".py")):
         return [Path(word)]
-    return sorted(workspace.work_folder().glob(f"{word}*.ipynb"))
+    found = workspace.work_folder().glob(f"{word}*.ipynb")
+    return sorted(path for path in found if ".backup-" not in path.name)
 
 
 def _functions(path: Path) -> dict[str, Callable]:

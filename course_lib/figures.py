@@ -103,7 +103,7 @@ def choice_curve(
         ylim=(0, 1),
         xlabel="reward of the first answer minus the second (logits)",
         ylabel="P(first is preferred)",
-        title=f"A difference of {difference:+.1f} wins {100 * chance:.0f} % of times",
+        title=f"A difference of {difference:+.1f} wins {chance:.0%} of the time",
     )
     return Picture(
         figure,

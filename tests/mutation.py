@@ -1,4 +1,4 @@
-"""Small wrong versions of a function, made from its source: what a check must notice."""
+"""Small wrong versions of a function, made from its source, for checks to see."""
 
 import ast
 import copy

@@ -116,7 +116,7 @@ def test_everything_imported_is_a_declared_dependency():
                 assert known, f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize("words", (["check", "."], ["format", "--check", "."]))
+@pytest.mark.parametrize("words", [["check", "."], ["format", "--check", "."]])
 def test_ruff_is_content(words):
     run = subprocess.run(
         [sys.executable, "-m", "ruff", *words], cwd=ROOT, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""On PYTHONPATH this cuts every Python process off from the network but not from itself.
+"""On PYTHONPATH this cuts every Python process off from all but its own machine.
 
 Kernels talk to their clients over the loopback interface; all else is refused at once,
 by name or by address, before a packet leaves.

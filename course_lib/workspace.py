@@ -1,0 +1,132 @@
+"""Where things lie, and the learner's own copies of the exercises: `my_work/`.
+
+Standard library only and readable by Python 3.6: it runs before the environment stands.
+"""
+
+import json
+import os
+from pathlib import Path
+
+
+class CourseError(Exception):
+    """What went wrong, in one sentence, and how to mend it."""
+
+    def __init__(self, sentence: str, mend: str = "", code: int = 1):
+        super().__init__(sentence)
+        self.mend = mend
+        self.code = code
+
+
+def repository() -> Path:
+    """The folder that holds the course."""
+    return Path(__file__).resolve().parent.parent
+
+
+def work_folder() -> Path:
+    """Where the learner's copies lie: `my_work/`, or what COURSE_WORK says."""
+    chosen = os.environ.get("COURSE_WORK")
+    if chosen:
+        return Path(os.path.abspath(os.path.expanduser(chosen)))
+    return repository() / "my_work"
+
+
+def notebooks(folder: str) -> "list[Path]":
+    """The notebooks in one of the course's folders, in order."""
+    return sorted((repository() / folder).glob("[0-9][0-9]*.ipynb"))
+
+
+def find(folder: str, wanted: str) -> Path:
+    """The notebook in `folder` that `wanted` means: 4, 04, 04_dpo or its file's name.
+
+    raises: CourseError, listing what there is, if that is not exactly one notebook
+    """
+    key = wanted.zfill(2) if wanted.isdigit() else Path(wanted).stem
+    there = notebooks(folder)
+    exact = [path for path in there if key == path.stem]
+    found = exact or [path for path in there if key and path.name.startswith(key)]
+    if len(found) != 1:
+        names = ", ".join(path.stem for path in there) or "no notebook yet"
+        how_many = "Several notebooks begin" if found else "No notebook begins"
+        sentence = f'{how_many} with "{wanted}"; {folder}/ has {names}.'
+        raise CourseError(sentence, code=2)
+    return found[0]
+
+
+def copy_missing() -> "list[Path]":
+    """Copy every starter that `my_work/` does not have yet; return the new copies."""
+    folder = work_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for starter in notebooks("exercises"):
+        copy = folder / starter.name
+        try:
+            _create(copy, starter.read_bytes())
+        except FileExistsError:
+            continue
+        made.append(copy)
+    return made
+
+
+def reset(chapter: str) -> str:
+    """Put a fresh starter into `my_work/`, keep a backup of what was there, say so."""
+    starter = find("exercises", chapter)
+    fresh, copy = starter.read_bytes(), work_folder() / starter.name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if not copy.exists():
+        _create(copy, fresh)
+        return f"{copy} is new."
+    if copy.read_bytes() == fresh:
+        return f"{copy} is as fresh as the starter: nothing to do."
+    backup = _keep(copy)
+    draft = copy.with_name(copy.name + ".new")
+    draft.write_bytes(fresh)
+    os.replace(str(draft), str(copy))  # at every moment one whole file has this name
+    return (
+        f"{copy} is fresh; what was in it is kept in {backup.name}.\n"
+        "If it is open in JupyterLab, choose File > Reload Notebook from Disk."
+    )
+
+
+def read(path: Path) -> "dict | None":
+    """What a JSON file holds: None if it holds nothing, {} if it makes no sense."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    except ValueError:
+        return {}
+    return content if content is None or isinstance(content, dict) else {}
+
+
+def write(path: Path, content: "dict | None") -> None:
+    """Write JSON in one step: nobody ever reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".new")
+    with open(str(draft), "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(str(draft), str(path))
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, whole or not at all."""
+    with open(str(path), "xb") as file:  # x: never over somebody's work
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:  # a full disk: half a notebook would pass for the learner's
+            path.unlink()
+            raise
+
+
+def _keep(copy: Path) -> Path:
+    """Put a backup of `copy` beside it, under the first number that is free."""
+    number = 1
+    while True:
+        backup = copy.with_name(f"{copy.stem}.backup-{number}.ipynb")
+        try:
+            _create(backup, copy.read_bytes())
+            return backup
+        except FileExistsError:
+            number += 1
