@@ -15,6 +15,7 @@ _MODULES = (
     "losses",
     "datasets",
     "figures",
+    "sliders",
     "checking",
 )
 

@@ -14,7 +14,7 @@ from course_lib import workspace
 from course_lib.cards import ACCENT, Card, hint_card, progress_card, verdict_card
 from course_lib.exercises import EXERCISES, find
 from course_lib.judging import NOT_ATTEMPTED, PASSED, Verdict, judge
-from course_lib.observing import observe
+from course_lib.observing import observe_all
 
 __all__ = ["check", "hint", "progress", "yours"]
 
@@ -121,9 +121,7 @@ def main(argv: Sequence[str]) -> int:
 def _judged(function: Callable) -> Verdict:
     exercise = find(function)
     seed = random.SystemRandom().randrange(2**31)
-    return judge(
-        exercise, lambda calls: [observe(function, c) for c in calls], seed=seed
-    )
+    return judge(exercise, lambda calls: observe_all(function, calls), seed=seed)
 
 
 def _copies(word: str) -> list[Path]:

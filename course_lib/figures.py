@@ -64,10 +64,13 @@ class Picture:
     def __repr__(self) -> str:
         return self.alt
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def png(self) -> bytes:
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=100)
-        picture = base64.b64encode(buffer.getvalue()).decode()
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        picture = base64.b64encode(self.png()).decode()
         bundle = {"text/plain": self.alt, "image/png": picture}
         if not os.environ.get("COURSE_PLAIN_FIGURES"):
             alt = self.alt.replace('"', "&quot;")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from course_lib.exercises.specification import Draw, Exercise, same, tolerance
-from course_lib.observing import Call, Observation, observe
+from course_lib.observing import Call, Observation, TimeUp, observe, observe_all
 
 __all__ = ["Finding", "Verdict", "judge"]
 
@@ -63,7 +63,7 @@ def judge(
     seen = list(run(flat))
     if seen[0].error and seen[0].error[0] == "NotImplementedError":
         return Verdict(exercise, NOT_ATTEMPTED)
-    expected = [observe(exercise.reference, call) for call in flat]
+    expected = observe_all(exercise.reference, flat)
     near = max(tolerance(dtype), exercise.within)
     position = 0
     for number, (check, group) in enumerate(zip(exercise.checks, calls, strict=True)):
@@ -112,7 +112,8 @@ def _describe_result(
 ) -> str:
     if yours.error:
         kind, message, line = yours.error
-        return f"{kind}: {message}" + (f"  ({line})" if line else "")
+        told = message if kind == TimeUp.__name__ else f"{kind}: {message}"
+        return told + (f"  ({line})" if line else "")
     if yours.changed:
         names = list(inspect.signature(exercise.reference).parameters)
         return f"changed its input {names[yours.changed[0]]} in place"

@@ -13,7 +13,7 @@ from course_lib import observing
 from course_lib.exercises import EXERCISES, find
 from course_lib.exercises.specification import Check, Draw, tolerance
 from course_lib.judging import judge, show
-from course_lib.observing import Call, observe
+from course_lib.observing import Call, observe, observe_all
 from course_lib.workspace import repository
 
 ALL = list(EXERCISES.values())
@@ -22,10 +22,9 @@ by_name = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise
 
 
 def verdict(exercise, function, seed=0, dtype=torch.float64):
-    def run(calls):
-        return [observe(function, call) for call in calls]
-
-    return judge(exercise, run, seed=seed, dtype=dtype)
+    return judge(
+        exercise, lambda calls: observe_all(function, calls), seed=seed, dtype=dtype
+    )
 
 
 def cells(folder: str) -> dict[str, str]:

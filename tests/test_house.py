@@ -17,7 +17,7 @@ ROOT = repository()
 FLOORS = {
     "mathematics": ["arguments", "preferences", "policies", "logprobs", "losses"],
     "worlds": ["datasets"],
-    "pictures": ["figures"],
+    "pictures": ["figures", "sliders"],
     "teaching": [
         "workspace",
         "observing",

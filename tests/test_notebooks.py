@@ -123,7 +123,7 @@ def test_the_frame_of_a_lesson(path):
     assert re.search(r"[Ww]rite down (a|two) prediction", text)
     assert "## Recap" in text
     assert text.count("<details>") == text.count("</details>") == 3
-    assert "FloatSlider" in "\n".join(cell.source for cell in code(path))
+    assert "LivePicture(" in "\n".join(cell.source for cell in code(path))
 
 
 FORBIDDEN = r"\b(simply|obviously|just)\b|!(?!\[)(?=\s|$)|[\U0001F300-\U0001FAFF]"

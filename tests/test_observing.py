@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from course_lib import observing
-from course_lib.observing import Call, observe
+from course_lib.observing import Call, observe, observe_all
 
 ONE = Call((torch.tensor([1.0, 2.0]),))
 
@@ -87,6 +87,21 @@ def test_a_loop_that_never_ends_is_ended(monkeypatch):
     kind, message, _ = observe(forever, ONE).error
     assert kind == "TimeUp"
     assert "never ends" in message
+
+
+def test_after_one_endless_call_the_others_are_not_tried(monkeypatch):
+    monkeypatch.setattr(observing, "SECONDS", 0.05)
+    tried = []
+
+    def slow_at_two(x):
+        tried.append(x)
+        while len(tried) == 2:
+            pass
+        return x
+
+    kinds = [seen.kind for seen in observe_all(slow_at_two, [ONE] * 5)]
+    assert kinds == ["tensor"] + ["error"] * 4
+    assert len(tried) == 2
 
 
 def test_outside_the_main_thread_it_still_observes():

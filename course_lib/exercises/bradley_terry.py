@@ -490,6 +490,11 @@ _RANKING = Exercise(
             "no longer sums to one over all rankings",
         ),
         Misconception(
+            "mean over the items",
+            lambda s, r: plackett_luce_log_prob(s, r) / s.shape[-1],
+            "the mean over the k terms of the sum: a log-probability is the sum itself",
+        ),
+        Misconception(
             "negated",
             lambda s, r: -plackett_luce_log_prob(s, r),
             "minus the log-probability: that is the loss",
