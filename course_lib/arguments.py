@@ -10,19 +10,24 @@ REDUCTIONS = ("mean", "sum", "none")
 
 def number(name: str, value: float, *, above: float = 0.0, below: float = math.inf):
     """Refuse anything but a finite number strictly between `above` and `below`."""
-    if isinstance(value, Tensor) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    value = _plain(name, value)
     if not above < value < below or not math.isfinite(value):
         upper = "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"{name} must be finite, above {above:g}{upper}, got {value}")
 
 
-def fraction(name: str, value: float, *, below: float):
+def fraction(name: str, value: float, *, below: float = math.inf):
     """Refuse anything but a number in [0, below)."""
-    if value != 0:
+    if _plain(name, value) != 0:
         number(name, value, above=0.0, below=below)
+
+
+def _plain(name: str, value: float) -> float:
+    if isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    return value
 
 
 def choice(name: str, value: str, options: tuple[str, ...]):

@@ -412,11 +412,13 @@ def kto_loss(
     tensor(0.5000)
     """
     arguments.batch(policy_logps=policy_logps, ref_logps=ref_logps)
+    if not isinstance(desirable, Tensor):
+        raise TypeError(f"desirable must be a tensor, got {type(desirable).__name__}")
     if desirable.dtype != torch.bool or desirable.shape != policy_logps.shape:
         raise ValueError("desirable must hold booleans, one for each example")
     if isinstance(kl, Tensor) and kl.requires_grad:
         raise ValueError("kl must not carry gradient: detach the reference point")
-    arguments.fraction("kl", kl, below=math.inf)
+    arguments.fraction("kl", kl)
     arguments.number("beta", beta)
     arguments.number("desirable_weight", desirable_weight)
     arguments.number("undesirable_weight", undesirable_weight)
@@ -517,15 +519,17 @@ def simpo_loss(
         policy_rejected_avg_logps=policy_rejected_avg_logps,
     )
     arguments.number("beta", beta)
-    arguments.fraction("gamma", gamma, below=math.inf)
+    arguments.fraction("gamma", gamma)
     difference = policy_chosen_avg_logps - policy_rejected_avg_logps
+    arguments.number("alpha", alpha, above=-math.inf)
     if alpha != 0:
-        arguments.number("alpha", alpha, above=-math.inf)
         chosen, rejected = (
             -torch.expm1(-alpha * logps) / alpha
             for logps in (policy_chosen_avg_logps, policy_rejected_avg_logps)
         )
         difference = chosen - rejected
+        if not difference.isfinite().all():
+            raise ValueError(f"alpha = {alpha} overflows at these log-probs")
     target = beta * gamma if gamma_is_ratio else gamma
     return arguments.reduce(-F.logsigmoid(beta * difference - target), reduction)
 
@@ -557,7 +561,7 @@ def cpo_loss(
     )
     _require_nll(nll, policy_chosen_logps)
     arguments.number("beta", beta)
-    arguments.fraction("weight", weight, below=math.inf)
+    arguments.fraction("weight", weight)
     difference = policy_chosen_logps - policy_rejected_logps
     losses = -F.logsigmoid(beta * difference) + weight * nll
     return arguments.reduce(losses, reduction)
@@ -619,6 +623,8 @@ def _per_token(u: Tensor, v: Tensor, chosen_lengths: Tensor, rejected_lengths: T
         ("chosen_lengths", chosen_lengths),
         ("rejected_lengths", rejected_lengths),
     ):
+        if not isinstance(lengths, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(lengths).__name__}")
         if lengths.shape != u.shape:
             raise ValueError(f"{name} has shape {lengths.shape}, it needs {u.shape}")
         if not (lengths >= 1).all():

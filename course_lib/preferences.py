@@ -66,7 +66,7 @@ def reward_model_loss(
     """
     arguments.batch(chosen_rewards=chosen_rewards, rejected_rewards=rejected_rewards)
     arguments.choice("kind", kind, ("bt", "margin", "scaled"))
-    arguments.fraction("centering", centering, below=float("inf"))
+    arguments.fraction("centering", centering)
     if (magnitude is None) != (kind == "bt"):
         needs = "takes no" if kind == "bt" else "needs a"
         raise ValueError(f'kind="{kind}" {needs} magnitude')

@@ -1,0 +1,213 @@
+"""Response log-probabilities against a loop that knows nothing of tensors."""
+
+import math
+
+import pytest
+import torch
+
+from course_lib.logprobs import (
+    length_desensitized_logprobs,
+    response_logprobs,
+    token_logprobs,
+    wpo_weights,
+)
+
+F64 = torch.float64
+# prompts of different lengths, padding left and right, a response of one token
+MASK = torch.tensor(
+    [
+        [0, 0, 1, 1, 1, 0],
+        [0, 1, 0, 0, 0, 0],
+        [0, 0, 0, 0, 1, 1],
+        [0, 1, 1, 1, 1, 1],
+    ]
+)
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 6, 5, generator=generator, dtype=F64)
+    labels = torch.randint(0, 5, (4, 6), generator=generator)
+    return logits, labels
+
+
+def slow_token(logits: list[float], token: int) -> float:
+    top = max(logits)
+    return logits[token] - top - math.log(sum(math.exp(x - top) for x in logits))
+
+
+def slow(logits, labels, mask) -> list[list[float]]:
+    """The token at position t is predicted by the logits at t − 1."""
+    rows = []
+    for row in range(len(labels)):
+        found = [0.0] * (labels.shape[1] - 1)
+        for t in range(1, labels.shape[1]):
+            if mask[row][t]:
+                found[t - 1] = slow_token(
+                    logits[row][t - 1].tolist(), int(labels[row][t])
+                )
+        rows.append(found)
+    return rows
+
+
+def test_tokens_and_responses_against_a_slow_loop(batch):
+    expected = slow(*batch, MASK)
+    tokens = token_logprobs(*batch, MASK)
+    assert tokens.shape == (4, 5)
+    assert tokens.flatten().tolist() == pytest.approx(
+        [x for row in expected for x in row], abs=1e-14
+    )
+    sums = [sum(row) for row in expected]
+    assert response_logprobs(*batch, MASK).tolist() == pytest.approx(sums, abs=1e-13)
+    counts = [3, 1, 2, 5]
+    averages = [total / n for total, n in zip(sums, counts, strict=True)]
+    ours = response_logprobs(*batch, MASK, average=True).tolist()
+    assert ours == pytest.approx(averages, abs=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int32, torch.float32])
+def test_masks_of_any_type_mean_the_same(batch, dtype):
+    for average in (False, True):
+        plain = response_logprobs(*batch, MASK, average=average)
+        other = response_logprobs(*batch, MASK.to(dtype), average=average)
+        assert torch.equal(plain, other)
+
+
+def test_what_lies_off_the_response_does_not_matter(batch):
+    logits, labels = batch
+    plain = response_logprobs(logits, labels, MASK)
+    ignored = labels.masked_fill(MASK == 0, -100)
+    assert torch.equal(response_logprobs(logits, ignored, MASK), plain)
+    predicts = torch.zeros_like(MASK)
+    predicts[:, :-1] = MASK[:, 1:]
+    for junk in (math.nan, math.inf, -math.inf):
+        spoilt = logits.masked_fill(predicts[..., None] == 0, junk)
+        assert torch.equal(response_logprobs(spoilt, labels, MASK), plain)
+
+
+def test_probabilities_of_all_responses_sum_to_one():
+    generator = torch.Generator().manual_seed(1)
+    first, second = torch.randn(2, 3, generator=generator, dtype=F64)
+    total = 0.0
+    for a in range(3):
+        for b in range(3):
+            logits = torch.stack([first, second * (a + 1), first])[None]
+            labels = torch.tensor([[0, a, b]])
+            log = response_logprobs(logits, labels, torch.tensor([[0, 1, 1]]))
+            total += log.exp().item()
+    assert total == pytest.approx(1, abs=1e-14)
+
+
+def test_gradients_reach_only_the_logits_that_predict(batch):
+    logits, labels = batch
+    logits.requires_grad_()
+    response_logprobs(logits, labels, MASK).sum().backward()
+    touched = logits.grad.abs().sum(-1) > 0
+    predicts = torch.zeros_like(MASK)
+    predicts[:, :-1] = MASK[:, 1:]
+    assert torch.equal(touched, predicts.bool())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_extremes(dtype):
+    logits = torch.tensor([[[5000.0, 0.0], [-5000.0, 0.0], [0.0, 0.0]]], dtype=dtype)
+    labels, mask = torch.tensor([[0, 0, 0]]), torch.tensor([[0, 1, 1]])
+    found = token_logprobs(logits, labels, mask)
+    assert found.tolist() == [[0.0, -5000.0]]
+    assert found.dtype == dtype
+
+
+def test_the_four_traps_would_be_seen(batch):
+    """Mistakes of published code differ from the truth by far more than rounding."""
+    logits, labels = batch
+    truth = response_logprobs(logits, labels, MASK)
+    logps = logits.log_softmax(-1)
+    unshifted = (logps.gather(-1, labels[..., None])[..., 0] * MASK).sum(-1)
+    shifted = logps[:, :-1].gather(-1, labels[:, 1:, None])[..., 0]
+    late = (shifted * MASK[:, :-1]).sum(-1)
+    prompt_counted = shifted.sum(-1)
+    for wrong in (unshifted, late, prompt_counted):
+        # the last row has a prompt of one token, which counting it cannot change
+        assert ((wrong - truth)[:3].abs() > 1e-3).all()
+
+
+def test_length_desensitised_weights_the_tail(batch):
+    tokens = token_logprobs(*batch, MASK)
+    shared = torch.tensor([2, 1, 1, 5])
+    ours = length_desensitized_logprobs(tokens, MASK, shared, 0.25).tolist()
+    for row, total in enumerate(ours):
+        parts = [x for x, m in zip(tokens[row], MASK[row, 1:], strict=True) if m]
+        cut = int(shared[row])
+        slow_total = sum(parts[:cut]) + 0.25 * sum(parts[cut:])
+        assert total == pytest.approx(float(slow_total), abs=1e-14)
+    whole = length_desensitized_logprobs(tokens, MASK, shared, 1.0)
+    assert torch.allclose(whole, response_logprobs(*batch, MASK), atol=1e-14)
+    cut = length_desensitized_logprobs(tokens, MASK, shared, 0.0)
+    assert cut[1] == tokens[1, 0]
+
+
+def test_wpo_weights_against_a_slow_loop(batch):
+    logits, labels = batch
+    ours = wpo_weights(logits.requires_grad_(), labels, MASK)
+    assert not ours.requires_grad
+    for row, weight in enumerate(ours.tolist()):
+        logs = []
+        for t in range(1, 6):
+            if MASK[row, t]:
+                p = [
+                    math.exp(slow_token(logits[row, t - 1].tolist(), v))
+                    for v in range(5)
+                ]
+                logs.append(math.log(p[labels[row, t]] / sum(x * x for x in p)))
+        assert weight == pytest.approx(math.exp(sum(logs) / len(logs)), rel=1e-12)
+
+
+ONE = torch.zeros(1, 3, 4)
+IDS, ON = torch.tensor([[0, 1, 2]]), torch.tensor([[0, 1, 1]])
+BAD = [
+    ((ONE, IDS, torch.zeros(1, 3)), "mask has no response token in row 0"),
+    ((ONE, IDS, torch.tensor([[1, 1, 1]])), "mask marks the first token"),
+    ((ONE, IDS, ON * 2), "mask must be 0 or 1"),
+    ((ONE, IDS, ON[:, :2]), "mask has shape"),
+    ((ONE, IDS[:, :2], ON), "labels has shape"),
+    ((ONE, IDS + 2, ON), "labels hold an id outside"),
+    ((ONE, -IDS, ON), "labels hold an id outside"),
+    ((ONE[0], IDS, ON), "logits must be"),
+    ((torch.zeros(0, 3, 4), IDS[:0], ON[:0]), "logits must be"),
+    ((ONE * math.nan, IDS, ON), "logits hold NaN"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD)
+def test_what_is_refused_is_named(arguments, says):
+    for function in (token_logprobs, response_logprobs, wpo_weights):
+        with pytest.raises(ValueError, match=says):
+            function(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((ONE.long(), IDS, ON), "logits must be floating point"),
+        ((ONE, IDS.float(), ON), "labels must be token ids"),
+        ((ONE, IDS.tolist(), ON), "labels must be a tensor"),
+    ],
+)
+def test_other_types_are_refused(arguments, says):
+    with pytest.raises(TypeError, match=says):
+        response_logprobs(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("shared", "alpha", "says"),
+    [
+        (torch.tensor([0]), 0.5, "shared_length must be"),
+        (torch.tensor([1, 1]), 0.5, "shared_length"),
+        (torch.tensor([1]), 1.5, "alpha must be"),
+        (torch.tensor([1]), -0.5, "alpha must be"),
+    ],
+)
+def test_bad_tails_are_refused(shared, alpha, says):
+    with pytest.raises(ValueError, match=says):
+        length_desensitized_logprobs(torch.zeros(1, 2), ON, shared, alpha)

@@ -1,0 +1,359 @@
+"""Finite policies against enumeration, finite differences and the known world."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from course_lib.losses import dpo_loss
+from course_lib.policies import (
+    best_of_n,
+    expected_reward,
+    frontier,
+    implicit_rewards,
+    kl_divergence,
+    log_partition,
+    optimal_policy,
+    rlhf_objective,
+)
+
+F64 = torch.float64
+PROPERTY = settings(deadline=None, max_examples=40, derandomize=True, database=None)
+REF = torch.tensor([0.30, 0.25, 0.20, 0.15, 0.10], dtype=F64)
+REWARDS = torch.tensor([1, 3, 0.5, 2.5, -0.5], dtype=F64)
+BETA = 0.5
+BEST = optimal_policy(REF, REWARDS, BETA)
+
+
+def ten(value: float):
+    return pytest.approx(value, abs=5.1e-11)
+
+
+def tens(values):
+    return pytest.approx(values, abs=5.1e-11)
+
+
+@st.composite
+def worlds(draw):
+    """A random reference, rewards and beta."""
+    size = draw(st.integers(2, 6))
+    logits = draw(st.lists(st.floats(-4, 4), min_size=size, max_size=size))
+    rewards = draw(st.lists(st.floats(-5, 5), min_size=size, max_size=size))
+    beta = draw(st.floats(0.05, 5))
+    ref = torch.tensor(logits, dtype=F64).softmax(0)
+    return ref, torch.tensor(rewards, dtype=F64), beta
+
+
+# ── the five-response world, to ten digits ────────────────────────────────────────────
+
+
+def test_the_partition_function():
+    log_z = log_partition(REF, REWARDS, BETA)
+    assert log_z.item() == ten(4.8356176656)
+    assert log_z.exp().item() == pytest.approx(125.9163333781, abs=5e-10)
+    assert BETA * log_z.item() == ten(2.4178088328)
+
+
+def test_the_optimal_policy():
+    known = [0.017604680586, 0.800985826599, 0.004317600037, 0.176799730965]
+    assert BEST.tolist() == pytest.approx([*known, 0.000292161812], abs=5e-13)
+    ratios = [0.0586822686, 3.2039433064, 0.0215880002, 1.1786648731, 0.0029216181]
+    assert (BEST / REF).tolist() == tens(ratios)
+
+
+def test_rewards_divergences_and_objectives():
+    assert expected_reward(REF, REWARDS).item() == ten(1.475)
+    assert expected_reward(BEST, REWARDS).item() == ten(2.8645742069)
+    assert kl_divergence(BEST, REF).item() == ten(0.8935307482)
+    assert kl_divergence(REF, BEST).item() == ten(1.8856176656)
+    assert rlhf_objective(REF, REF, REWARDS, BETA).item() == ten(1.475)
+    assert rlhf_objective(BEST, REF, REWARDS, BETA).item() == ten(2.4178088328)
+    always_b = torch.tensor([0.0, 1, 0, 0, 0], dtype=F64)
+    assert rlhf_objective(always_b, REF, REWARDS, BETA).item() == ten(2.3068528194)
+
+
+def test_who_gains_mass():
+    threshold = BETA * log_partition(REF, REWARDS, BETA)
+    assert torch.equal(BEST > REF, threshold < REWARDS)
+    assert (BEST > REF).tolist() == [False, True, False, True, False]
+
+
+FRONTIER = {
+    0.05: (2.9999863804, 1.3859947294, 2.9306866439),
+    0.1: (2.9979867500, 1.3621272408, 2.8617740260),
+    0.2: (2.9764207108, 1.2202665675, 2.7323673973),
+    0.3: (2.9460025645, 1.0974052339, 2.6167809943),
+    0.5: (2.8645742069, 0.8935307482, 2.4178088328),
+    1: (2.5553739926, 0.4691256457, 2.0862483469),
+    2: (2.1243993312, 0.1566563795, 1.8110865721),
+    5: (1.7501423104, 0.0273823360, 1.6132306303),
+    10: (1.6135608137, 0.0069223403, 1.5443374109),
+    100: (1.4888713408, 0.0000693607, 1.4819352739),
+}
+
+
+def test_the_frontier():
+    points = frontier(REF, REWARDS, list(FRONTIER))
+    rows = zip(points.expected_reward, points.kl, FRONTIER.items(), strict=True)
+    for reward, kl, (beta, known) in rows:
+        value = beta * log_partition(REF, REWARDS, beta)
+        assert [reward.item(), kl.item(), value.item()] == tens(known)
+
+
+BEST_OF = {
+    1: (1.475, 0),
+    2: (2.1237500000, 0.1808266385),
+    4: (2.6432468750, 0.5923593043),
+    8: (2.9247164875, 1.0547739215),
+    16: (2.9945655335, 1.3338279035),
+    32: (2.9999496544, 1.3853197768),
+    64: (2.9999999950, 1.3862941704),
+}
+
+
+@pytest.mark.parametrize("n", BEST_OF)
+def test_best_of_n(n):
+    policy = best_of_n(REF, REWARDS, n)
+    known_reward, known_kl = BEST_OF[n]
+    assert expected_reward(policy, REWARDS).item() == ten(known_reward)
+    kl = kl_divergence(policy, REF).item()
+    assert kl == ten(known_kl)
+    assert kl <= math.log(n) - (n - 1) / n + 1e-12
+
+
+# ── identities on random worlds ───────────────────────────────────────────────────────
+
+
+@PROPERTY
+@given(worlds())
+def test_tilt_then_normalise(world):
+    ref, rewards, beta = world
+    weights = [
+        p * math.exp(r / beta)
+        for p, r in zip(ref.tolist(), rewards.tolist(), strict=True)
+    ]
+    total = sum(weights)
+    assert optimal_policy(*world).tolist() == pytest.approx(
+        [w / total for w in weights], rel=1e-9
+    )
+    assert log_partition(*world).item() == pytest.approx(
+        math.log(total), rel=1e-12, abs=1e-12
+    )
+
+
+@PROPERTY
+@given(worlds(), st.lists(st.floats(-3, 3), min_size=6, max_size=6))
+def test_the_objective_is_the_best_value_minus_a_divergence(world, logits):
+    ref, rewards, beta = world
+    policy = torch.tensor(logits[: len(ref)], dtype=F64).softmax(0)
+    best = optimal_policy(*world)
+    gap = beta * log_partition(*world) - beta * kl_divergence(policy, best)
+    assert rlhf_objective(policy, ref, rewards, beta).item() == pytest.approx(
+        gap.item(), abs=1e-9
+    )
+
+
+@PROPERTY
+@given(worlds())
+def test_implicit_rewards_give_the_rewards_back_up_to_a_constant(world):
+    ref, rewards, beta = world
+    implied = implicit_rewards(optimal_policy(*world), ref, beta)
+    constant = beta * log_partition(*world)
+    assert torch.allclose(implied, rewards - constant, atol=1e-10)
+
+
+@PROPERTY
+@given(worlds(), st.floats(-10, 10), st.floats(0.1, 10))
+def test_what_changes_nothing(world, shift, scale):
+    ref, rewards, beta = world
+    best = optimal_policy(*world)
+    assert torch.allclose(optimal_policy(ref, rewards + shift, beta), best, atol=1e-11)
+    rescaled = optimal_policy(ref, scale * rewards, scale * beta)
+    assert torch.allclose(rescaled, best, atol=1e-11)
+
+
+@PROPERTY
+@given(worlds())
+def test_the_slope_of_the_frontier_is_beta(world):
+    ref, rewards, beta = world
+    points = frontier(ref, rewards, [beta * 0.9999, beta * 1.0001])
+    reward, kl = (float(x[0] - x[1]) for x in points)
+    if kl > 1e-7:  # below, the difference is all rounding
+        # a central difference: relative error about (1e-4)²
+        assert reward / kl == pytest.approx(beta, rel=1e-4)
+
+
+@PROPERTY
+@given(worlds(), st.integers(2, 20))
+def test_best_of_n_never_beats_the_tilt_at_equal_divergence(world, n):
+    ref, rewards, _ = world
+    policy = best_of_n(ref, rewards, n)
+    kl, reward = kl_divergence(policy, ref), expected_reward(policy, rewards)
+    low, high = 1e-3, 1e3
+    for _ in range(200):  # the beta whose optimal policy spends the same
+        beta = math.sqrt(low * high)
+        spent = kl_divergence(optimal_policy(ref, rewards, beta), ref)
+        low, high = (beta, high) if spent > kl else (low, beta)
+    best = expected_reward(optimal_policy(ref, rewards, low), rewards)
+    assert reward <= best + 1e-6  # the search ends at a beta, not at the exact one
+
+
+@PROPERTY
+@given(worlds(), st.integers(1, 4), st.booleans())
+def test_best_of_n_by_listing_all_draws(world, n, ties):
+    ref, rewards, _ = world
+    ref, rewards = ref[:3] / ref[:3].sum(), rewards[:3]
+    if ties:
+        rewards = rewards.sign()
+    slow = np.zeros(len(ref))
+    for draws in itertools.product(range(len(ref)), repeat=n):
+        chance = math.prod(ref[i].item() for i in draws)
+        top = max(rewards[i].item() for i in draws)
+        winners = [i for i in range(len(ref)) if rewards[i].item() == top]
+        share = {i: draws.count(i) for i in winners}
+        for i, count in share.items():  # the winner is any of the best draws
+            slow[i] += chance * count / sum(share.values())
+    assert best_of_n(ref, rewards, n).tolist() == pytest.approx(
+        slow.tolist(), abs=1e-12
+    )
+
+
+def test_divergence_is_not_symmetric_and_not_negative():
+    generator = torch.Generator().manual_seed(0)
+    p, q = torch.rand(2, 200, 5, generator=generator, dtype=F64).softmax(-1)
+    slow = [
+        sum(a * math.log(a / b) for a, b in zip(x, y, strict=True))
+        for x, y in zip(p.tolist(), q.tolist(), strict=True)
+    ]
+    assert kl_divergence(p, q).tolist() == pytest.approx(slow, abs=1e-14)
+    assert (kl_divergence(p, q) >= 0).all()
+    assert not torch.allclose(kl_divergence(p, q), kl_divergence(q, p))
+
+
+# ── the population optimum of DPO is the closed form ──────────────────────────────────
+
+TREE = [(0, 1), (1, 2), (2, 3), (3, 4)]
+ALL_PAIRS = list(itertools.combinations(range(5), 2))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "floor"), [(TREE, 0.297516966407), (ALL_PAIRS, 0.418041196496)]
+)
+def test_expected_dpo_loss_is_minimised_by_the_closed_form(pairs, floor):
+    first, second = torch.tensor(pairs).T
+    label = torch.sigmoid(REWARDS[first] - REWARDS[second])
+    ref = REF.log()
+
+    def loss(free):
+        policy = torch.cat([free, free.new_zeros(1)]).log_softmax(0)
+        four = policy[first], policy[second], ref[first], ref[second]
+        turned = policy[second], policy[first], ref[second], ref[first]
+        kept = label * dpo_loss(*four, BETA, reduction="none")
+        return (kept + (1 - label) * dpo_loss(*turned, BETA, reduction="none")).mean()
+
+    free = ref[:4] - ref[4]
+    assert loss(free).item() == pytest.approx(math.log(2), abs=1e-15)
+    for _ in range(50):  # Newton, halved where a full step would overshoot
+        gradient = torch.autograd.functional.jacobian(loss, free)
+        hessian = torch.autograd.functional.hessian(loss, free)
+        step = -torch.linalg.solve(hessian, gradient)
+        while loss(free + step) > loss(free) + 1e-15:
+            step = step / 2
+        free = free + step
+    policy = torch.cat([free, free.new_zeros(1)]).softmax(0)
+    assert kl_divergence(policy, BEST).item() < 1e-12
+    assert loss(free).item() == pytest.approx(floor, abs=5e-13)
+
+
+# ── corners ───────────────────────────────────────────────────────────────────────────
+
+SURE = torch.tensor([1.0, 0.0], dtype=F64)
+HALF = torch.tensor([0.5, 0.5], dtype=F64)
+PAIR = torch.tensor([1.0, 0.0], dtype=F64)
+
+
+def test_certain_policies():
+    assert kl_divergence(SURE, HALF).item() == pytest.approx(math.log(2))
+    assert kl_divergence(SURE, SURE) == 0
+    assert kl_divergence(HALF, SURE) == math.inf
+    assert optimal_policy(SURE, PAIR, 0.01).tolist() == [1, 0]
+    assert best_of_n(SURE, -PAIR, 5).tolist() == [1, 0]
+    assert implicit_rewards(SURE, SURE, 1.0).tolist() == [0, 0]
+    assert implicit_rewards(SURE, HALF, 2.0).tolist() == pytest.approx(
+        [2 * math.log(2), -math.inf]
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_extreme_tilts_stay_finite(dtype):
+    rewards = torch.tensor([1e4, -1e4], dtype=dtype)
+    best = optimal_policy(HALF.to(dtype), rewards, 1.0)
+    assert best.tolist() == [1, 0]
+    assert best.dtype == dtype
+    assert log_partition(HALF.to(dtype), rewards, 1.0).item() == pytest.approx(
+        1e4, rel=1e-4
+    )
+
+
+def test_a_batch_of_prompts_is_worked_row_by_row():
+    generator = torch.Generator().manual_seed(0)
+    ref = torch.rand(2, 3, 5, generator=generator, dtype=F64).softmax(-1)
+    rewards = torch.randn(2, 3, 5, generator=generator, dtype=F64)
+    for function, extra in (
+        (optimal_policy, 0.3),
+        (log_partition, 0.3),
+        (best_of_n, 4),
+    ):
+        whole = function(ref, rewards, extra)
+        assert torch.allclose(whole[1, 2], function(ref[1, 2], rewards[1, 2], extra))
+    points = frontier(ref, rewards, [0.1, 1.0])
+    assert points.kl.shape == points.expected_reward.shape == (2, 3, 2)
+
+
+def test_best_of_many_of_a_rare_answer_keeps_its_digits():
+    rare = torch.tensor([1 - 1e-18, 1e-18], dtype=F64)
+    chance = best_of_n(rare, torch.tensor([0.0, 1.0], dtype=F64), 10)[1].item()
+    assert chance == pytest.approx(1e-17, rel=1e-12)
+
+
+BAD = [
+    (optimal_policy, (HALF, PAIR, 0.0), "beta must be"),
+    (optimal_policy, (HALF, PAIR, -1.0), "beta must be"),
+    (optimal_policy, (HALF, PAIR, math.nan), "beta must be"),
+    (optimal_policy, (HALF, torch.zeros(3, dtype=F64), 1.0), "shapes must be equal"),
+    (optimal_policy, (HALF * 0.9, PAIR, 1.0), "ref must sum to 1"),
+    (
+        optimal_policy,
+        (torch.tensor([1.5, -0.5]), torch.zeros(2), 1.0),
+        "ref holds a neg",
+    ),
+    (optimal_policy, (HALF, PAIR / 0, 1.0), "rewards must be finite"),
+    (log_partition, (torch.ones(0), torch.ones(0), 1.0), "ref is empty"),
+    (log_partition, (torch.tensor(1.0), torch.tensor(1.0), 1.0), "got a scalar"),
+    (kl_divergence, (HALF, HALF * 2), "q must sum to 1"),
+    (kl_divergence, (HALF, torch.ones(1, 2, dtype=F64) / 2), "shapes must be equal"),
+    (implicit_rewards, (HALF, SURE, 1.0), "policy must be 0 wherever ref is 0"),
+    (rlhf_objective, (HALF, HALF, PAIR, 0), "beta must be"),
+    (best_of_n, (HALF, PAIR, 0), "n must be at least 1"),
+    (frontier, (HALF, PAIR, []), "betas is empty"),
+    (frontier, (HALF, PAIR, [1.0, -1.0]), "beta must be"),
+    (expected_reward, (HALF * 3, PAIR), "policy must sum to 1"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "says"), BAD)
+def test_what_is_refused_is_named(function, arguments, says):
+    with pytest.raises(ValueError, match=says):
+        function(*arguments)
+
+
+@pytest.mark.parametrize("bad", ["0.1", True, None])
+def test_a_beta_of_another_type_is_refused(bad):
+    with pytest.raises(TypeError, match="beta must be a number"):
+        optimal_policy(HALF, PAIR, bad)
+    with pytest.raises(TypeError, match="n must be an integer"):
+        best_of_n(HALF, PAIR, 2.0)

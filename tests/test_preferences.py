@@ -1,0 +1,406 @@
+"""Choices from scores, against slow loops, mpmath, enumeration and published fits."""
+
+import itertools
+import math
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from course_lib.datasets import baseball_1987, citations
+from course_lib.preferences import (
+    accuracy_ceiling,
+    bradley_terry_standard_errors,
+    fit_bradley_terry,
+    gaussian_preference_probability,
+    plackett_luce_log_prob,
+    preference_probability,
+    reward_model_loss,
+)
+
+F64 = torch.float64
+PROPERTY = settings(deadline=None, max_examples=40, derandomize=True, database=None)
+scores = st.lists(st.floats(-20, 20), min_size=2, max_size=5)
+
+
+def tensor(*values) -> torch.Tensor:
+    return torch.tensor(values, dtype=F64)
+
+
+# ── Bradley–Terry ─────────────────────────────────────────────────────────────────────
+
+
+def test_the_probability_of_the_five_response_world():
+    chance = preference_probability(tensor(3.0), tensor(-0.5))
+    assert chance.item() == pytest.approx(0.9706877692, abs=5e-11)
+
+
+@PROPERTY
+@given(st.floats(-700, 700), st.floats(-700, 700))
+def test_the_probability_is_the_ratio_of_exponentials(a, b):
+    with mpmath.workdps(50):
+        exact = mpmath.e ** mpmath.mpf(a)
+        exact = float(exact / (exact + mpmath.e ** mpmath.mpf(b)))
+    assert preference_probability(tensor(a), tensor(b)).item() == pytest.approx(
+        exact, rel=1e-12, abs=1e-300
+    )
+
+
+@PROPERTY
+@given(st.floats(-50, 50), st.floats(-50, 50), st.floats(-50, 50))
+def test_only_the_difference_counts_and_the_two_sides_share_one(a, b, shift):
+    chance = preference_probability(tensor(a), tensor(b))
+    moved = preference_probability(tensor(a + shift), tensor(b + shift))
+    assert chance.item() == pytest.approx(moved.item(), abs=1e-12)
+    other = preference_probability(tensor(b), tensor(a))
+    assert (chance + other).item() == pytest.approx(1, abs=1e-15)
+
+
+# ── reward-model losses ───────────────────────────────────────────────────────────────
+
+CHOSEN = tensor(2.0, 1.0, 0.3, 1.5, -0.5)
+REJECTED = tensor(0.5, 0.7, -2.2, 1.1, -1.2)
+
+
+def test_the_loss_of_five_published_pairs():
+    assert reward_model_loss(CHOSEN, REJECTED).item() == pytest.approx(
+        0.3501719, abs=5e-8
+    )
+
+
+def slow_loss(c, r, m, kind):
+    total = 0.0
+    for i in range(len(c)):
+        gap = c[i] - r[i] - (m[i] if kind == "margin" else 0)
+        weight = m[i] if kind == "scaled" else 1
+        total += weight * math.log1p(math.exp(-gap))
+    return total / len(c)
+
+
+@pytest.mark.parametrize("kind", ["bt", "margin", "scaled"])
+def test_losses_against_a_slow_loop_and_their_gradients(kind):
+    m = tensor(1.0, 2.0, 3.0, 0.0, 1.5)
+    given_magnitude = None if kind == "bt" else m
+    chosen = CHOSEN.clone().requires_grad_()
+    loss = reward_model_loss(chosen, REJECTED, magnitude=given_magnitude, kind=kind)
+    slow = slow_loss(CHOSEN.tolist(), REJECTED.tolist(), m.tolist(), kind)
+    assert loss.item() == pytest.approx(slow, abs=1e-14)
+    (gradient,) = torch.autograd.grad(loss, chosen)
+    for i in range(5):
+        up, down = CHOSEN.clone(), CHOSEN.clone()
+        up[i] += 1e-5
+        down[i] -= 1e-5
+        slope = slow_loss(up.tolist(), REJECTED.tolist(), m.tolist(), kind)
+        slope -= slow_loss(down.tolist(), REJECTED.tolist(), m.tolist(), kind)
+        assert gradient[i].item() == pytest.approx(slope / 2e-5, abs=1e-9)
+
+
+def test_centering_adds_the_square_of_the_sum_and_fixes_the_constant():
+    plain = reward_model_loss(CHOSEN, REJECTED, reduction="none")
+    centred = reward_model_loss(CHOSEN, REJECTED, centering=0.3, reduction="none")
+    extra = 0.3 * (CHOSEN + REJECTED) ** 2
+    assert torch.allclose(centred - plain, extra, atol=1e-15)
+    assert reward_model_loss(CHOSEN + 5, REJECTED + 5).item() == pytest.approx(
+        plain.mean().item(), abs=1e-14
+    )
+
+
+@pytest.mark.parametrize(
+    ("m", "margin_gap"), [(1.0, 1.431), (2.0, 2.311), (3.0, 3.291)]
+)
+def test_scaled_keeps_the_target_and_margin_moves_it(m, margin_gap):
+    p = 0.7
+
+    def slope(kind, gap):  # of the population loss at this gap
+        gap = tensor(gap).requires_grad_()
+        size, zero = tensor(m), tensor(0.0)
+        won = reward_model_loss(gap, zero, magnitude=size, kind=kind)
+        lost = reward_model_loss(zero, gap, magnitude=size, kind=kind)
+        return torch.autograd.grad(p * won + (1 - p) * lost, gap)[0].item()
+
+    def root(kind):
+        low, high = -10.0, 10.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if slope(kind, middle) < 0 else (low, middle)
+        return low
+
+    assert root("scaled") == pytest.approx(math.log(p / (1 - p)), abs=1e-9)
+    assert root("margin") == pytest.approx(margin_gap, abs=5e-4)
+
+
+def test_extreme_rewards_stay_finite():
+    for dtype in (torch.float32, F64):
+        far = torch.tensor([-1e4, 1e4], dtype=dtype, requires_grad=True)
+        loss = reward_model_loss(far, torch.zeros(2, dtype=dtype))
+        assert loss.item() == pytest.approx(5000.0)
+        loss.backward()
+        assert far.grad.isfinite().all()
+        assert loss.dtype == dtype
+
+
+# ── Plackett–Luce ─────────────────────────────────────────────────────────────────────
+
+
+def slow_ranking(s, order):
+    total = 0.0
+    for i in range(len(order)):
+        left = [s[j] for j in order[i:]]
+        top = max(left)
+        total += s[order[i]] - top - math.log(sum(math.exp(x - top) for x in left))
+    return total
+
+
+@PROPERTY
+@given(scores, st.randoms(use_true_random=False))
+def test_rankings_against_a_slow_loop(values, random):
+    order = list(range(len(values)))
+    random.shuffle(order)
+    ours = plackett_luce_log_prob(tensor(*values), torch.tensor(order)).item()
+    assert ours == pytest.approx(slow_ranking(values, order), abs=1e-10)
+
+
+@PROPERTY
+@given(scores)
+def test_the_chances_of_all_rankings_sum_to_one(values):
+    orders = torch.tensor(list(itertools.permutations(range(len(values)))))
+    logs = plackett_luce_log_prob(tensor(*values).expand(len(orders), -1), orders)
+    assert logs.exp().sum().item() == pytest.approx(1, abs=1e-12)
+
+
+@PROPERTY
+@given(st.floats(-30, 30), st.floats(-30, 30))
+def test_two_items_are_bradley_terry(a, b):
+    log = plackett_luce_log_prob(tensor(a, b), torch.tensor([1, 0]))
+    chance = preference_probability(tensor(b), tensor(a))
+    assert log.item() == pytest.approx(chance.log().item(), abs=1e-12)
+
+
+def test_published_numbers_of_rankings():
+    world = tensor(1.0, 0.0, 2.0)
+    right = -plackett_luce_log_prob(world, torch.tensor([2, 0, 1])).item()
+    wrong = -plackett_luce_log_prob(world, torch.tensor([1, 2, 0])).item()
+    assert right == pytest.approx(0.7208676520, abs=5e-11)
+    assert wrong == pytest.approx(2.7208676520, abs=5e-11)
+    for k, value in ((2, 0.6931471806), (3, 1.7917594692), (4, 3.1780538303)):
+        flat = -plackett_luce_log_prob(torch.zeros(k, dtype=F64), torch.arange(k))
+        assert flat.item() == pytest.approx(value, abs=5e-11)
+
+
+# ── fitting ───────────────────────────────────────────────────────────────────────────
+
+
+def season_table():
+    names = sorted({row.home for row in baseball_1987()})
+    wins = [[0.0] * 7 for _ in names]
+    for row in baseball_1987():
+        home, away = names.index(row.home), names.index(row.away)
+        wins[home][away] += row.home_wins
+        wins[away][home] += row.away_wins
+    return names, torch.tensor(wins, dtype=F64)
+
+
+PUBLISHED = {
+    "Baltimore": (0, 0),
+    "Boston": (1.1077, 0.3339),
+    "Cleveland": (0.6839, 0.3319),
+    "Detroit": (1.4364, 0.3396),
+    "Milwaukee": (1.5814, 0.3433),
+    "New York": (1.2476, 0.3359),
+    "Toronto": (1.2945, 0.3367),
+}
+
+
+def test_the_season_has_its_published_strengths_and_errors():
+    names, wins = season_table()
+    fitted = fit_bradley_terry(wins)
+    errors = bradley_terry_standard_errors(fitted, wins + wins.T)
+    for name, score, error in zip(names, fitted, errors, strict=True):
+        assert score.item() == pytest.approx(PUBLISHED[name][0], abs=5e-5)
+        assert error.item() == pytest.approx(PUBLISHED[name][1], abs=5e-5)
+
+
+def test_the_journals_have_their_published_strengths_and_errors():
+    _, cited = citations()
+    wins = torch.tensor(cited, dtype=F64).fill_diagonal_(0)
+    fitted = fit_bradley_terry(wins)
+    errors = bradley_terry_standard_errors(fitted, wins + wins.T)
+    for ours, theirs in zip(
+        [*fitted.tolist(), *errors.tolist()],
+        [0, -2.9490725, -0.4795698, 0.2689541, 0, 0.10254534, 0.06058873, 0.07082997],
+        strict=True,
+    ):
+        assert ours == pytest.approx(theirs, abs=2e-6)
+
+
+def minorised(wins):
+    """Hunter's MM algorithm in numpy: another way to the same maximum."""
+    games, strength = wins + wins.T, np.ones(len(wins))
+    for _ in range(20_000):
+        strength = wins.sum(1) / (games / (strength[:, None] + strength)).sum(1)
+        strength /= strength[0]
+    return np.log(strength)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_fit_against_another_algorithm(seed):
+    random = np.random.default_rng(seed)
+    wins = random.integers(0, 8, (4, 4)).astype(float) + 0.5
+    np.fill_diagonal(wins, 0)
+    ours = fit_bradley_terry(torch.tensor(wins))
+    assert ours.tolist() == pytest.approx(minorised(wins).tolist(), abs=1e-9)
+
+
+def test_the_fit_survives_a_lopsided_table():
+    wins = torch.tensor([[0.0, 1e6, 1], [1, 0, 1e6], [1e-3, 1, 0]], dtype=F64)
+    fitted = fit_bradley_terry(wins)
+    games = wins + wins.T
+    expected = (games * torch.sigmoid(fitted[:, None] - fitted)).sum(1)
+    # relative to a million games, whose rounding alone is 1e-10
+    assert torch.allclose(expected, wins.sum(1), rtol=1e-9, atol=1e-4)
+
+
+def test_standard_errors_against_a_numerical_hessian():
+    wins = np.array([[0, 3, 5], [4, 0, 2], [1, 6, 0]], dtype=float)
+    fitted = fit_bradley_terry(torch.tensor(wins)).numpy()
+
+    def loss(free):
+        s = np.array([0.0, *free])
+        return (wins * np.logaddexp(0, s[None] - s[:, None])).sum()
+
+    hessian, h = np.zeros((2, 2)), 1e-4
+    for i, j in itertools.product(range(2), repeat=2):
+        for si, sj in itertools.product((1, -1), repeat=2):
+            point = fitted[1:].copy()
+            point[i] += si * h
+            point[j] += sj * h
+            hessian[i, j] += si * sj * loss(point) / (4 * h * h)
+    slow = np.sqrt(np.diag(np.linalg.inv(hessian)))
+    ours = bradley_terry_standard_errors(
+        torch.tensor(fitted), torch.tensor(wins + wins.T)
+    )
+    assert ours[0] == 0
+    # second differences lose half of the digits
+    assert ours[1:].tolist() == pytest.approx(slow.tolist(), rel=1e-6)
+
+
+# ── uncertain scores, ceiling ─────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("std", [0.0, 1e-3, 0.3, 1.0, 3.0, 20.0, 100.0])
+@pytest.mark.parametrize("mean", [-4.0, 0.0, 1.386])
+def test_the_uncertain_chance_against_quadrature(mean, std):
+    ours = gaussian_preference_probability(
+        tensor(mean), tensor(std * 0.6), tensor(0.0), tensor(std * 0.8)
+    ).item()
+    if std == 0:
+        assert ours == pytest.approx(1 / (1 + math.exp(-mean)), abs=1e-15)
+        return
+    step = -mean / std  # where the sigmoid turns
+    cuts = sorted(
+        {
+            -12.0,
+            *(c for c in (step - 3 / std, step, step + 3 / std) if abs(c) < 12),
+            12.0,
+        }
+    )
+    slow = mpmath.quad(
+        lambda z: mpmath.npdf(z) / (1 + mpmath.exp(-(mean + std * z))), cuts
+    )
+    assert ours == pytest.approx(float(slow), abs=1e-12)
+
+
+def test_a_valley_of_equal_chances():
+    zero = torch.zeros(2, dtype=F64)
+    chances = gaussian_preference_probability(
+        tensor(1.386, 1.638), tensor(0.0, 0.974), zero, zero
+    )
+    assert chances.tolist() == pytest.approx([0.8, 0.8], abs=2e-4)
+
+
+def test_the_uncertain_chance_carries_gradients():
+    mean, std = tensor(0.7).requires_grad_(), tensor(1.3).requires_grad_()
+    zero = tensor(0.0)
+
+    def chance(m, s):
+        return gaussian_preference_probability(m, s, zero, zero)
+
+    assert torch.autograd.gradcheck(chance, (mean, std))
+
+
+def test_the_ceiling_against_drawn_labels():
+    p = torch.rand(2000, generator=torch.Generator().manual_seed(0), dtype=F64)
+    draw = torch.Generator().manual_seed(1)
+    labels = torch.rand(200, 2000, generator=draw, dtype=F64) < p
+    agree = (labels == (p > 0.5)).double().mean().item()
+    # 400,000 labels: a standard error of 0.0007
+    assert accuracy_ceiling(p).item() == pytest.approx(agree, abs=3e-3)
+
+
+# ── refusals ──────────────────────────────────────────────────────────────────────────
+
+ONE, TWO, NAN = torch.ones(1), torch.ones(2), torch.tensor([float("nan")])
+BAD = [
+    (preference_probability, (TWO, torch.ones(3)), "shapes must be equal"),
+    (preference_probability, (TWO, ONE), "shapes must be equal"),
+    (preference_probability, (torch.ones(0), torch.ones(0)), "reward_w is empty"),
+    (preference_probability, (NAN, ONE), "reward_w must be finite"),
+    (preference_probability, (ONE, ONE / 0), "reward_l must be finite"),
+    (
+        reward_model_loss,
+        (torch.ones(1, 1), torch.ones(1, 1)),
+        "chosen_rewards must have",
+    ),
+    (plackett_luce_log_prob, (TWO, torch.tensor([0, 0])), "every index once"),
+    (plackett_luce_log_prob, (TWO, torch.tensor([0, 1, 2])), "ranking has shape"),
+    (fit_bradley_terry, (torch.ones(2, 3),), "square"),
+    (fit_bradley_terry, (torch.zeros(1, 1),), "two items or more"),
+    (fit_bradley_terry, (torch.ones(2, 2),), "0 on the diagonal"),
+    (fit_bradley_terry, (torch.tensor([[0.0, -1], [1, 0]]),), "≥ 0"),
+    (fit_bradley_terry, (torch.tensor([[0.0, 0], [5, 0]]),), "no finite maximum"),
+    (fit_bradley_terry, (torch.zeros(3, 3),), "no finite maximum"),
+    (bradley_terry_standard_errors, (TWO, torch.ones(3, 3)), "games has shape"),
+    (
+        bradley_terry_standard_errors,
+        (TWO, torch.tensor([[0.0, 1], [2, 0]])),
+        "symmetric",
+    ),
+    (bradley_terry_standard_errors, (TWO, torch.zeros(2, 2)), "connect"),
+    (gaussian_preference_probability, (ONE, -ONE, ONE, ONE), "std_w and std_l"),
+    (accuracy_ceiling, (torch.tensor([1.2]),), "must lie in"),
+    (accuracy_ceiling, (torch.ones(0),), "probabilities is empty"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "says"), BAD)
+def test_what_is_refused_is_named(function, arguments, says):
+    with pytest.raises(ValueError, match=says):
+        function(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"kind": "margin"}, "needs a magnitude"),
+        ({"magnitude": ONE}, "takes no magnitude"),
+        ({"kind": "scaled", "magnitude": -ONE}, "magnitude must be"),
+        ({"kind": "scaled", "magnitude": TWO}, "shapes must be equal"),
+        ({"kind": "hinge"}, "kind must be one of"),
+        ({"reduction": "median"}, "reduction must be one of"),
+        ({"centering": -1.0}, "centering must be"),
+    ],
+)
+def test_options_that_are_refused_are_named(options, says):
+    with pytest.raises(ValueError, match=says):
+        reward_model_loss(ONE, ONE, **options)
+
+
+@pytest.mark.parametrize("bad", [[1.0], 1.0, torch.tensor([1])])
+def test_other_types_are_refused(bad):
+    with pytest.raises(TypeError, match="reward_l must be"):
+        preference_probability(ONE, bad)
+    with pytest.raises(TypeError, match="integer indices"):
+        plackett_luce_log_prob(TWO, torch.ones(2))
