@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import io
 import json
 import os
 import random
@@ -144,9 +145,9 @@ def _functions(path: Path) -> dict[str, Callable]:
     for node in tree.body:
         if isinstance(node, kept):
             code = compile(ast.Module([node], []), str(path), "exec")
-            with contextlib.suppress(
-                Exception
-            ):  # a picture's assignment may need cells
+            silence = contextlib.redirect_stdout(io.StringIO())
+            # the assignment of a picture may need a cell that was left out
+            with silence, contextlib.suppress(Exception):
                 exec(code, module.__dict__)
     found = vars(module)
     return {n: f for n, f in found.items() if getattr(f, "__module__", "") == path.stem}

@@ -264,7 +264,7 @@ def notebook_with(source: str) -> str:
 
 
 RIGHT = (
-    "import torch\nraise SystemExit\ndef preference_probability(a, b):\n"
+    "import torch\nraise SystemExit\nx = print('loud')\ndef preference_probability(a, b):\n"
     "    return torch.sigmoid(a - b)\n"
 )
 
@@ -272,7 +272,9 @@ RIGHT = (
 def test_copies_can_be_checked_from_the_command_line(work_folder, capsys):
     (work_folder / "00_start_here.ipynb").write_text(notebook_with(RIGHT))
     assert main(["00"]) == 0
-    assert "preference_probability · passed" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith("preference_probability · passed")
+    assert "loud" not in printed
     wrong = RIGHT.replace("a - b", "b - a")
     (work_folder / "00_start_here.ipynb").write_text(notebook_with(wrong))
     assert main([]) == 1
