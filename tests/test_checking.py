@@ -264,8 +264,8 @@ def notebook_with(source: str) -> str:
 
 
 RIGHT = (
-    "import torch\nraise SystemExit\nx = print('loud')\ndef preference_probability(a, b):\n"
-    "    return torch.sigmoid(a - b)\n"
+    "import torch\nraise SystemExit\nx = print('loud')\n"
+    "def preference_probability(a, b):\n    return torch.sigmoid(a - b)\n"
 )
 
 
