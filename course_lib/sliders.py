@@ -30,7 +30,10 @@ class LivePicture(VBox):
     def __init__(self, draw: Callable[..., Picture], **controls: Widget):
         self.draw, self.controls = draw, controls
         self.picture = self._drawn()
-        self._image, self._words = Image(format="png"), HTML()
+        # as wide as it was drawn: a picture stretched to the page would be a blur
+        width = f"{100 * self.picture.figure.get_figwidth():.0f}px"
+        layout = {"width": width, "max_width": "100%", "align_self": "flex-start"}
+        self._image, self._words = Image(format="png", layout=layout), HTML()
         for name, control in controls.items():
             control.description = control.description or name
             control.layout.width = control.layout.width or "26em"

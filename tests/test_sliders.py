@@ -28,6 +28,11 @@ def test_it_shows_what_draw_gives_for_every_corner(live):
         assert 'aria-live="polite"' in words
 
 
+def test_the_picture_is_as_wide_as_it_was_drawn(live):
+    layout = live.children[-2].layout
+    assert (layout.width, layout.max_width) == ("650px", "100%")
+
+
 def test_the_control_has_the_name_of_what_it_moves(live):
     assert live.controls["difference"].description == "difference"
 
