@@ -400,7 +400,8 @@ def kto_loss(
 
     policy_logps, ref_logps: response log-probs, sums, shape (batch,)
     desirable: booleans, shape (batch,); a batch may be of one kind only
-    kl: the reference point z ≥ 0 from `kto_reference_point`, in nats, without gradient
+    kl: the reference point z ≥ 0 from `kto_reference_point`, in nats, without gradient;
+        0 makes this APO-zero for unpaired answers
     desirable_weight, undesirable_weight: λ > 0. To balance n_D against n_U examples the
         authors want λ_D n_D / (λ_U n_U) between 1 and 3/2.
     returns: a scalar or (batch,), between 0 and λ, without unit

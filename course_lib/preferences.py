@@ -138,8 +138,9 @@ def fit_bradley_terry(wins: Tensor) -> Tensor:
         surprise = wins.sum(1) - expected_wins
         step = torch.zeros_like(scores)
         step[1:] = torch.linalg.solve(_information(scores, games), surprise[1:])
-        while log_likelihood(scores + step) < log_likelihood(scores) - 1e-9:
-            step = step / 2  # a full Newton step may overshoot far from the maximum
+        now = log_likelihood(scores)
+        while log_likelihood(scores + step) < now - 1e-13 * now.abs():
+            step = step / 2  # a full step may overshoot where the table is lopsided
         scores = scores + step
         if step.abs().max() < 1e-12:
             break

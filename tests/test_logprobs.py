@@ -2,9 +2,11 @@
 
 import math
 
+import oracles
 import pytest
 import torch
 
+from course_lib import logprobs
 from course_lib.logprobs import (
     length_desensitized_logprobs,
     response_logprobs,
@@ -165,6 +167,7 @@ def test_wpo_weights_against_a_slow_loop(batch):
 
 ONE = torch.zeros(1, 3, 4)
 IDS, ON = torch.tensor([[0, 1, 2]]), torch.tensor([[0, 1, 1]])
+OFF_IN_THE_MIDDLE = torch.tensor([[0, 1, 1], [0, 0, 0], [0, 1, 1]])
 BAD = [
     ((ONE, IDS, torch.zeros(1, 3)), "mask has no response token in row 0"),
     ((ONE, IDS, torch.tensor([[1, 1, 1]])), "mask marks the first token"),
@@ -172,7 +175,8 @@ BAD = [
     ((ONE, IDS, ON[:, :2]), "mask has shape"),
     ((ONE, IDS[:, :2], ON), "labels has shape"),
     ((ONE, IDS + 2, ON), "labels hold an id outside"),
-    ((ONE, -IDS, ON), "labels hold an id outside"),
+    ((ONE, IDS * 0 - 1, ON), "labels hold an id outside"),
+    ((ONE.expand(3, 3, 4), IDS.expand(3, 3), OFF_IN_THE_MIDDLE), "token in row 1"),
     ((ONE[0], IDS, ON), "logits must be"),
     ((torch.zeros(0, 3, 4), IDS[:0], ON[:0]), "logits must be"),
     ((ONE * math.nan, IDS, ON), "logits hold NaN"),
@@ -211,3 +215,117 @@ def test_other_types_are_refused(arguments, says):
 def test_bad_tails_are_refused(shared, alpha, says):
     with pytest.raises(ValueError, match=says):
         length_desensitized_logprobs(torch.zeros(1, 2), ON, shared, alpha)
+
+
+# ── one bad row among good ones, and what must not change ─────────────────────────────
+
+
+def two_rows(logits=None, labels=None, mask=None):
+    """A good batch of two, whose second row can be spoilt."""
+    batch = [torch.zeros(2, 4, 3, dtype=F64), torch.zeros(2, 4).long()]
+    batch.append(torch.tensor([[0, 1, 1, 0], [0, 0, 1, 1]]))
+    for tensor, row in zip(batch, (logits, labels, mask), strict=True):
+        if row is not None:
+            tensor[1] = torch.tensor(row)
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "says"),
+    [
+        (
+            {"logits": [[0.0] * 3, [math.nan] * 3, [0.0] * 3, [0.0] * 3]},
+            "logits hold NaN",
+        ),
+        ({"labels": [0, 0, 0, 3]}, "labels hold an id outside"),
+        ({"labels": [0, 0, -100, 0]}, "labels hold an id outside"),
+        ({"mask": [1, 0, 1, 1]}, "mask marks the first token"),
+        ({"mask": [0, 0, 0, 0]}, "mask has no response token in row 1"),
+        ({"mask": [0, 0, 1, 2]}, "mask must be 0 or 1"),
+    ],
+)
+@pytest.mark.parametrize("function", [token_logprobs, response_logprobs, wpo_weights])
+def test_one_bad_row_is_enough(function, spoilt, says):
+    function(*two_rows())
+    with pytest.raises(ValueError, match=says):
+        function(*two_rows(**spoilt))
+
+
+def test_a_broken_mask_is_refused():
+    logits, labels, mask = two_rows()
+    with pytest.raises(ValueError, match="mask must be 0 or 1"):
+        token_logprobs(logits, labels, mask * math.nan)
+    with pytest.raises(TypeError, match="mask must be a tensor"):
+        token_logprobs(logits, labels, mask.tolist())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shared", "alpha", "says"),
+    [
+        (torch.zeros(2, 3), torch.tensor([1, 0]), 0.5, "shared_length must be"),
+        (torch.zeros(2, 4), torch.tensor([1, 1]), 0.5, "token_logps"),
+        (torch.zeros(2, 3) / 0, torch.tensor([1, 1]), 0.5, "token_logps must be"),
+        (torch.zeros(2, 3), torch.tensor([1, 1]), math.nan, "alpha must be"),
+        (torch.zeros(2, 3), torch.tensor([1, 1]), "1", "alpha must be"),
+        (torch.zeros(2, 3).long(), torch.tensor([1, 1]), 0.5, "token_logps must be"),
+    ],
+)
+def test_one_bad_tail_is_enough(tokens, shared, alpha, says):
+    mask = two_rows()[2]
+    with pytest.raises((TypeError, ValueError), match=says):
+        length_desensitized_logprobs(tokens, mask, shared, alpha)
+
+
+def test_gradients_are_one_hot_minus_probabilities(batch):
+    """d log π(y_t) / d logits at t − 1, in closed form."""
+    logits, labels = batch
+    leaf = logits.clone().requires_grad_()
+    response_logprobs(leaf, labels, MASK).sum().backward()
+    probabilities = logits.softmax(-1)
+    for row in range(4):
+        for t in range(1, 6):
+            slope = -probabilities[row, t - 1]
+            slope[labels[row, t]] += 1
+            slope = slope * MASK[row, t]
+            assert torch.allclose(leaf.grad[row, t - 1], slope, rtol=0, atol=1e-14)
+    assert (leaf.grad[:, -1] == 0).all()
+
+
+def test_float32_follows_float64_and_nothing_changes_its_inputs(batch):
+    logits, labels = batch[0].float(), batch[1]
+    given = logits.clone(), labels.clone(), MASK.clone()
+    shared = torch.tensor([2, 1, 1, 5])
+
+    def all_four(logits):
+        tokens = token_logprobs(logits, labels, MASK)
+        return (
+            tokens,
+            response_logprobs(logits, labels, MASK),
+            response_logprobs(logits, labels, MASK, average=True),
+            length_desensitized_logprobs(tokens, MASK, shared, 0.25),
+            wpo_weights(logits, labels, MASK),
+        )
+
+    # half of float32's digits must survive the arithmetic
+    tolerance = torch.finfo(torch.float32).eps ** 0.5
+    for narrow, wide in zip(all_four(logits), all_four(logits.double()), strict=True):
+        assert (narrow.dtype, wide.dtype) == (torch.float32, F64)
+        assert torch.allclose(narrow.double(), wide, rtol=tolerance, atol=tolerance)
+    assert all(a.equal(b) for a, b in zip(given, (logits, labels, MASK), strict=True))
+
+
+def test_wpo_weights_take_words_that_are_ruled_out():
+    """Logits of −inf, as a sampler's mask leaves them, are probabilities of zero."""
+    logits = torch.tensor([[[0.0, 0.0, -math.inf], [0.0, 0.0, 0.0]]], dtype=F64)
+    weight = wpo_weights(logits, torch.tensor([[0, 1]]), torch.tensor([[0, 1]]))
+    assert weight.tolist() == [pytest.approx(1.0, abs=1e-15)]
+
+
+def test_signatures_are_the_contract_and_sources_are_named():
+    assert oracles.contract(logprobs) == {
+        "length_desensitized_logprobs": "token_logps, mask, shared_length, alpha",
+        "response_logprobs": "logits, labels, mask, *, average=False",
+        "token_logprobs": "logits, labels, mask",
+        "wpo_weights": "logits, labels, mask",
+    }
+    assert oracles.undocumented(logprobs, "Core.", "Variant.") == []

@@ -4,11 +4,14 @@ import itertools
 import math
 
 import numpy as np
+import oracles
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from oracles import F64, PROPERTY
 
+from course_lib import policies
 from course_lib.losses import dpo_loss
 from course_lib.policies import (
     best_of_n,
@@ -21,8 +24,6 @@ from course_lib.policies import (
     rlhf_objective,
 )
 
-F64 = torch.float64
-PROPERTY = settings(deadline=None, max_examples=40, derandomize=True, database=None)
 REF = torch.tensor([0.30, 0.25, 0.20, 0.15, 0.10], dtype=F64)
 REWARDS = torch.tensor([1, 3, 0.5, 2.5, -0.5], dtype=F64)
 BETA = 0.5
@@ -125,6 +126,38 @@ def test_best_of_n(n):
     assert kl <= math.log(n) - (n - 1) / n + 1e-12
 
 
+def beta_that_spends(kl, ref, rewards) -> float:
+    """The beta whose optimal policy has this divergence, by bisection."""
+    low, high = 1e-9, 1e3  # rewards as close as 1e-9 need not be told apart
+    for _ in range(200):
+        beta = math.sqrt(low * high)
+        spent = kl_divergence(optimal_policy(ref, rewards, beta), ref)
+        low, high = (beta, high) if spent > kl else (low, beta)
+    return low
+
+
+@pytest.mark.parametrize(
+    ("n", "beta", "reward"),
+    [
+        (2, "1.844395", "2.1707952485"),
+        (4, "0.823800", "2.6672894185"),
+        (8, "0.340698", "2.9323527844"),
+        (16, "0.123579", "2.9948065106"),
+    ],
+)
+def test_the_tilt_that_spends_as_much_as_best_of_n(n, beta, reward):
+    kl = kl_divergence(best_of_n(REF, REWARDS, n), REF)
+    found = beta_that_spends(kl, REF, REWARDS)
+    assert oracles.printed(found, beta)
+    tilt = optimal_policy(REF, REWARDS, found)
+    assert oracles.printed(expected_reward(tilt, REWARDS), reward)
+
+
+def test_a_large_beta_changes_next_to_nothing():
+    change = (optimal_policy(REF, REWARDS, 100.0) / REF - 1).abs().max()
+    assert oracles.printed(change, "0.0196")
+
+
 # ── identities on random worlds ───────────────────────────────────────────────────────
 
 
@@ -193,12 +226,8 @@ def test_best_of_n_never_beats_the_tilt_at_equal_divergence(world, n):
     ref, rewards, _ = world
     policy = best_of_n(ref, rewards, n)
     kl, reward = kl_divergence(policy, ref), expected_reward(policy, rewards)
-    low, high = 1e-9, 1e3  # rewards as close as 1e-9 need not be told apart
-    for _ in range(200):  # the beta whose optimal policy spends the same
-        beta = math.sqrt(low * high)
-        spent = kl_divergence(optimal_policy(ref, rewards, beta), ref)
-        low, high = (beta, high) if spent > kl else (low, beta)
-    best = expected_reward(optimal_policy(ref, rewards, low), rewards)
+    beta = beta_that_spends(kl, ref, rewards)
+    best = expected_reward(optimal_policy(ref, rewards, beta), rewards)
     assert reward <= best + 1e-6  # the search ends at a beta, not at the exact one
 
 
@@ -238,24 +267,35 @@ def test_divergence_is_not_symmetric_and_not_negative():
 
 TREE = [(0, 1), (1, 2), (2, 3), (3, 4)]
 ALL_PAIRS = list(itertools.combinations(range(5), 2))
+WITHOUT_E = list(itertools.combinations(range(4), 2))
+
+
+def expected_loss(log_policy, pairs, by_reference=False):
+    """The DPO loss over all labels of the pairs, uniform or as drawn from ref."""
+    first, second = torch.tensor(pairs).T
+    label = torch.sigmoid(REWARDS[first] - REWARDS[second])
+    share = REF[first] * REF[second] if by_reference else torch.ones(len(pairs))
+    four = [x[i] for x in (log_policy, REF.log()) for i in (first, second)]
+    kept = label * dpo_loss(*four, BETA, reduction="none")
+    turned = [four[i] for i in (1, 0, 3, 2)]
+    lost = (1 - label) * dpo_loss(*turned, BETA, reduction="none")
+    return ((kept + lost) * share).sum() / share.sum()
 
 
 @pytest.mark.parametrize(
-    ("pairs", "floor"), [(TREE, 0.297516966407), (ALL_PAIRS, 0.418041196496)]
+    ("pairs", "by_reference", "floor"),
+    [
+        (TREE, False, 0.297516966407),
+        (ALL_PAIRS, False, 0.418041196496),
+        (ALL_PAIRS, True, 0.438345579953),
+    ],
 )
-def test_expected_dpo_loss_is_minimised_by_the_closed_form(pairs, floor):
-    first, second = torch.tensor(pairs).T
-    label = torch.sigmoid(REWARDS[first] - REWARDS[second])
-    ref = REF.log()
-
+def test_expected_dpo_loss_is_minimised_by_the_closed_form(pairs, by_reference, floor):
     def loss(free):
-        policy = torch.cat([free, free.new_zeros(1)]).log_softmax(0)
-        four = policy[first], policy[second], ref[first], ref[second]
-        turned = policy[second], policy[first], ref[second], ref[first]
-        kept = label * dpo_loss(*four, BETA, reduction="none")
-        return (kept + (1 - label) * dpo_loss(*turned, BETA, reduction="none")).mean()
+        log_policy = torch.cat([free, free.new_zeros(1)]).log_softmax(0)
+        return expected_loss(log_policy, pairs, by_reference)
 
-    free = ref[:4] - ref[4]
+    free = REF[:4].log() - REF[4].log()
     assert loss(free).item() == pytest.approx(math.log(2), abs=1e-15)
     for _ in range(50):  # Newton, halved where a full step would overshoot
         gradient = torch.autograd.functional.jacobian(loss, free)
@@ -267,6 +307,14 @@ def test_expected_dpo_loss_is_minimised_by_the_closed_form(pairs, floor):
     policy = torch.cat([free, free.new_zeros(1)]).softmax(0)
     assert kl_divergence(policy, BEST).item() < 1e-12
     assert loss(free).item() == pytest.approx(floor, abs=5e-13)
+
+
+def test_an_answer_without_pairs_is_left_to_chance():
+    for share in (0.0256, 0.3457, BEST[4].item()):
+        scaled = BEST * (1 - share) / (1 - BEST[4])
+        scaled[4] = share
+        loss = expected_loss(scaled.log(), WITHOUT_E)
+        assert oracles.printed(loss, "0.4666581826")
 
 
 # ── corners ───────────────────────────────────────────────────────────────────────────
@@ -282,6 +330,7 @@ def test_certain_policies():
     assert kl_divergence(HALF, SURE) == math.inf
     assert optimal_policy(SURE, PAIR, 0.01).tolist() == [1, 0]
     assert best_of_n(SURE, -PAIR, 5).tolist() == [1, 0]
+    assert best_of_n(SURE, PAIR, 5).tolist() == [1, 0]
     assert implicit_rewards(SURE, SURE, 1.0).tolist() == [0, 0]
     assert implicit_rewards(SURE, HALF, 2.0).tolist() == pytest.approx(
         [2 * math.log(2), -math.inf]
@@ -297,6 +346,26 @@ def test_extreme_tilts_stay_finite(dtype):
     assert log_partition(HALF.to(dtype), rewards, 1.0).item() == pytest.approx(
         1e4, rel=1e-4
     )
+
+
+def test_gradients_flow_through_every_policy_function():
+    logits = torch.tensor([0.3, -0.2, 0.5], dtype=F64)
+    rewards = torch.tensor([1.0, 0.0, 2.0], dtype=F64)
+    ref = torch.tensor([0.2, 0.3, 0.5], dtype=F64)
+
+    def of_policy(z):
+        policy = z.softmax(-1)
+        return (
+            kl_divergence(policy, ref),
+            rlhf_objective(policy, ref, rewards, 0.3),
+            implicit_rewards(policy, ref, 0.3),
+        )
+
+    def of_rewards(r):
+        return optimal_policy(ref, r, 0.3), log_partition(ref, r, 0.3)
+
+    assert torch.autograd.gradcheck(of_policy, logits.requires_grad_())
+    assert torch.autograd.gradcheck(of_rewards, rewards.requires_grad_())
 
 
 def test_a_batch_of_prompts_is_worked_row_by_row():
@@ -338,6 +407,13 @@ BAD = [
     (kl_divergence, (HALF, torch.ones(1, 2, dtype=F64) / 2), "shapes must be equal"),
     (implicit_rewards, (HALF, SURE, 1.0), "policy must be 0 wherever ref is 0"),
     (rlhf_objective, (HALF, HALF, PAIR, 0), "beta must be"),
+    (rlhf_objective, (HALF, HALF, PAIR[:1], 1.0), "shapes must be equal"),
+    (expected_reward, (HALF, PAIR[:1]), "shapes must be equal"),
+    (implicit_rewards, (HALF, HALF, 0), "beta must be"),
+    (implicit_rewards, (HALF * 2, HALF, 1.0), "policy must sum to 1"),
+    (implicit_rewards, (HALF, HALF / 2, 1.0), "ref must sum to 1"),
+    (best_of_n, (HALF / 2, PAIR, 2), "ref must sum to 1"),
+    (best_of_n, (HALF, PAIR * math.nan, 2), "rewards must be finite"),
     (best_of_n, (HALF, PAIR, 0), "n must be at least 1"),
     (frontier, (HALF, PAIR, []), "betas is empty"),
     (frontier, (HALF, PAIR, [1.0, -1.0]), "beta must be"),
@@ -356,4 +432,25 @@ def test_a_beta_of_another_type_is_refused(bad):
     with pytest.raises(TypeError, match="beta must be a number"):
         optimal_policy(HALF, PAIR, bad)
     with pytest.raises(TypeError, match="n must be an integer"):
-        best_of_n(HALF, PAIR, 2.0)
+        best_of_n(HALF, PAIR, bad)
+
+
+def test_slopes_of_the_best_value_are_the_optimal_policy():
+    """d (β log Z) / d rewards = π*, the envelope theorem."""
+    rewards = REWARDS.clone().requires_grad_()
+    (BETA * log_partition(REF, rewards, BETA)).backward()
+    assert torch.allclose(rewards.grad, BEST, rtol=0, atol=1e-15)
+
+
+def test_signatures_are_the_contract_and_sources_are_named():
+    assert oracles.contract(policies) == {
+        "best_of_n": "ref, rewards, n",
+        "expected_reward": "policy, rewards",
+        "frontier": "ref, rewards, betas",
+        "implicit_rewards": "policy, ref, beta",
+        "kl_divergence": "p, q",
+        "log_partition": "ref, rewards, beta",
+        "optimal_policy": "ref, rewards, beta",
+        "rlhf_objective": "policy, ref, rewards, beta",
+    }
+    assert oracles.undocumented(policies) == []

@@ -263,6 +263,25 @@ def test_the_fit_survives_a_lopsided_table():
     assert torch.allclose(expected, wins.sum(1), rtol=1e-9, atol=1e-4)
 
 
+def test_the_fit_halves_a_step_that_overshoots():
+    """Without halving, Newton's method leaves this table for infinity."""
+    wins = torch.tensor(
+        [
+            [0.0, 0.25, 1e-4, 0.39, 0.015],
+            [0.72, 0.0, 0.072, 0.0093, 0.0033],
+            [2.5, 140.0, 0.0, 2.24e6, 14.5],
+            [178.0, 1.3e-4, 0.19, 0.0, 1.34e4],
+            [0.73, 0.11, 0.53, 7e-5, 0.0],
+        ],
+        dtype=F64,
+    )
+    fitted = fit_bradley_terry(wins)
+    games = wins + wins.T
+    expected = (games * torch.sigmoid(fitted[:, None] - fitted)).sum(1)
+    # two million games round to 1e-10 each way
+    assert torch.allclose(expected, wins.sum(1), rtol=1e-9, atol=1e-8)
+
+
 def test_standard_errors_against_a_numerical_hessian():
     wins = np.array([[0, 3, 5], [4, 0, 2], [1, 6, 0]], dtype=float)
     fitted = fit_bradley_terry(torch.tensor(wins)).numpy()
