@@ -38,7 +38,7 @@ def fit_by_minorisation(wins):
     wins = wins.double()
     games = wins + wins.T
     strength = torch.ones(len(wins), dtype=torch.float64)
-    for _ in range(3000):
+    for _ in range(600):
         pairs = games / (strength[:, None] + strength)
         strength = wins.sum(1) / pairs.sum(1)
     return (strength / strength[0]).log()

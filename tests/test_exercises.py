@@ -111,7 +111,14 @@ def equivalents() -> dict[str, list]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-@by_name
+@pytest.mark.parametrize(
+    "exercise",
+    [  # hundreds of fits by small steps take their time
+        pytest.param(e, marks=[pytest.mark.slow] * (e.name == "fit_bradley_terry"))
+        for e in ALL
+    ],
+    ids=lambda exercise: exercise.name,
+)
 def test_mutants_of_the_solution_are_killed(exercise, monkeypatch):
     monkeypatch.setattr(observing, "SECONDS", 2.0)
     excused = {what: why for what, why in equivalents().get(exercise.name, [])}

@@ -5,11 +5,14 @@ import math
 
 import mpmath
 import numpy as np
+import oracles
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from oracles import F64, PROPERTY
 
+from course_lib import preferences
 from course_lib.datasets import baseball_1987, citations
 from course_lib.preferences import (
     accuracy_ceiling,
@@ -21,8 +24,6 @@ from course_lib.preferences import (
     reward_model_loss,
 )
 
-F64 = torch.float64
-PROPERTY = settings(deadline=None, max_examples=40, derandomize=True, database=None)
 scores = st.lists(st.floats(-20, 20), min_size=2, max_size=5)
 
 
@@ -332,6 +333,22 @@ def test_the_uncertain_chance_against_quadrature(mean, std):
     assert ours == pytest.approx(float(slow), abs=1e-12)
 
 
+def test_uncertain_chances_of_a_batch_are_worked_one_by_one():
+    """The widest score sets the number of steps for all, and both means count."""
+    four = tensor(0.5, -1.0, 2.0), tensor(0.0, 60.0, 1.0)
+    four += tensor(-1.5, 3.0, 2.5), tensor(0.1, 80.0, 0.0)
+    whole = gaussian_preference_probability(*four)
+    for i in range(3):
+        alone = gaussian_preference_probability(*(x[i] for x in four))
+        assert whole[i].item() == pytest.approx(alone.item(), abs=1e-14)
+    # Δ is nearly N(μ, 100²): a sigmoid of width 1.7 shifts the probit by 1.5e-4 of μ/σ
+    probit = 0.5 * math.erfc(4 / 100 / math.sqrt(2))
+    assert whole[1].item() == pytest.approx(probit, abs=1e-5)
+    shifted = [four[0] + 7, four[1], four[2] + 7, four[3]]
+    again = gaussian_preference_probability(*shifted)
+    assert torch.allclose(whole, again, rtol=0, atol=1e-14)
+
+
 def test_a_valley_of_equal_chances():
     zero = torch.zeros(2, dtype=F64)
     chances = gaussian_preference_probability(
@@ -359,9 +376,63 @@ def test_the_ceiling_against_drawn_labels():
     assert accuracy_ceiling(p).item() == pytest.approx(agree, abs=3e-3)
 
 
+def test_the_ceiling_counts_certain_pairs_as_sure():
+    assert accuracy_ceiling(tensor(0.0, 1.0)) == 1
+    assert accuracy_ceiling(tensor(0.5)) == 0.5
+
+
+def test_dtypes_are_kept_where_promised_and_inputs_never_changed():
+    four = torch.tensor([[0.5, -1.0], [0.3, 2.0], [-1.5, 3.0], [0.1, 0.0]])
+    wins = torch.tensor([[0.0, 3, 5], [4, 0, 2], [1, 6, 0]])
+    order = torch.tensor([1, 0])
+    kept = four.clone(), wins.clone(), order.clone()
+    functions = (
+        lambda x: preference_probability(x[0], x[1]),
+        lambda x: plackett_luce_log_prob(x[0], order),
+        lambda x: gaussian_preference_probability(*x),
+        lambda x: accuracy_ceiling(x[1] / 3),
+    )
+    # half of float32's digits must survive the arithmetic
+    tolerance = torch.finfo(torch.float32).eps ** 0.5
+    for function in functions:
+        narrow, wide = function(four), function(four.double())
+        assert (narrow.dtype, wide.dtype) == (torch.float32, F64)
+        assert torch.allclose(narrow.double(), wide, rtol=tolerance, atol=tolerance)
+    fitted = fit_bradley_terry(wins)
+    errors = bradley_terry_standard_errors(fitted.float(), wins + wins.T)
+    assert (fitted.dtype, errors.dtype) == (F64, F64)
+    assert torch.equal(fitted, fit_bradley_terry(wins.double()))
+    given_now = (four, wins, order)
+    assert all(a.equal(b) for a, b in zip(kept, given_now, strict=True))
+
+
+def test_rankings_of_extreme_scores_are_finite():
+    extreme = torch.tensor([5000.0, -5000.0, 0.0], dtype=F64, requires_grad=True)
+    log = plackett_luce_log_prob(extreme, torch.tensor([1, 2, 0]))
+    assert log.item() == -15000
+    log.backward()
+    # the gradient runs through e^5000 / e^5000 and keeps 12 digits
+    assert extreme.grad.tolist() == pytest.approx([-2, 1, 1], abs=1e-11)
+
+
+def test_signatures_are_the_contract_and_sources_are_named():
+    assert oracles.contract(preferences) == {
+        "accuracy_ceiling": "probabilities",
+        "bradley_terry_standard_errors": "scores, games",
+        "fit_bradley_terry": "wins",
+        "gaussian_preference_probability": "mean_w, std_w, mean_l, std_l",
+        "plackett_luce_log_prob": "scores, ranking",
+        "preference_probability": "reward_w, reward_l",
+        "reward_model_loss": "chosen_rewards, rejected_rewards, *, magnitude=None, "
+        "kind='bt', centering=0.0, reduction='mean'",
+    }
+    assert oracles.undocumented(preferences) == []
+
+
 # ── refusals ──────────────────────────────────────────────────────────────────────────
 
 ONE, TWO, NAN = torch.ones(1), torch.ones(2), torch.tensor([float("nan")])
+PART = torch.tensor([1.0, -1.0])  # one good, one bad
 BAD = [
     (preference_probability, (TWO, torch.ones(3)), "shapes must be equal"),
     (preference_probability, (TWO, ONE), "shapes must be equal"),
@@ -389,6 +460,34 @@ BAD = [
     ),
     (bradley_terry_standard_errors, (TWO, torch.zeros(2, 2)), "connect"),
     (gaussian_preference_probability, (ONE, -ONE, ONE, ONE), "std_w and std_l"),
+    (gaussian_preference_probability, (TWO, TWO, TWO, ONE), "shapes must be equal"),
+    (gaussian_preference_probability, (ONE, NAN, ONE, ONE), "std_w must be finite"),
+    (gaussian_preference_probability, (TWO, PART, TWO, TWO), "std_w and std_l"),
+    (gaussian_preference_probability, (TWO, TWO, TWO, PART), "std_w and std_l"),
+    (plackett_luce_log_prob, (TWO * NAN, torch.tensor([0, 1])), "scores must be"),
+    (
+        fit_bradley_terry,
+        (torch.tensor([[0.0, 1], [math.nan, 0]]),),
+        "wins must be finite",
+    ),
+    (fit_bradley_terry, (torch.tensor([[0.0, 1], [1, 2]]),), "0 on the diagonal"),
+    # the second and third never lost to the first; then, never won against it
+    (fit_bradley_terry, (torch.tensor([[0.0, 0, 0], [1, 0, 1], [1, 1, 0]]),), "finite"),
+    (fit_bradley_terry, (torch.tensor([[0.0, 1, 1], [0, 0, 1], [0, 1, 0]]),), "finite"),
+    (bradley_terry_standard_errors, (TWO * NAN, torch.ones(2, 2)), "scores must be"),
+    (bradley_terry_standard_errors, (TWO, NAN.expand(2, 2)), "games must be"),
+    (
+        bradley_terry_standard_errors,
+        (torch.ones(3), torch.tensor([[0.0, 1, 1], [1, 0, -1], [1, -1, 0]])),
+        "symmetric and ≥ 0",
+    ),
+    (
+        bradley_terry_standard_errors,
+        (torch.ones(3), torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 1, 0]])),
+        "connect",
+    ),
+    (accuracy_ceiling, (torch.tensor([0.5, 1.2]),), "must lie in"),
+    (accuracy_ceiling, (torch.tensor([-0.1, 0.5]),), "must lie in"),
     (accuracy_ceiling, (torch.tensor([1.2]),), "must lie in"),
     (accuracy_ceiling, (torch.ones(0),), "probabilities is empty"),
 ]
@@ -407,6 +506,7 @@ def test_what_is_refused_is_named(function, arguments, says):
         ({"magnitude": ONE}, "takes no magnitude"),
         ({"kind": "scaled", "magnitude": -ONE}, "magnitude must be"),
         ({"kind": "scaled", "magnitude": TWO}, "shapes must be equal"),
+        ({"kind": "scaled", "magnitude": NAN}, "magnitude must be finite"),
         ({"kind": "hinge"}, "kind must be one of"),
         ({"reduction": "median"}, "reduction must be one of"),
         ({"centering": -1.0}, "centering must be"),
@@ -417,8 +517,15 @@ def test_options_that_are_refused_are_named(options, says):
         reward_model_loss(ONE, ONE, **options)
 
 
+def test_one_negative_magnitude_is_enough():
+    with pytest.raises(ValueError, match="magnitude must be"):
+        reward_model_loss(TWO, TWO, magnitude=PART, kind="margin")
+
+
 @pytest.mark.parametrize("bad", [[1.0], 1.0, torch.tensor([1])])
 def test_other_types_are_refused(bad):
+    with pytest.raises(TypeError, match="wins must be"):
+        fit_bradley_terry(bad)
     with pytest.raises(TypeError, match="reward_l must be"):
         preference_probability(ONE, bad)
     with pytest.raises(TypeError, match="integer indices"):
