@@ -240,6 +240,8 @@ def test_a_bad_reduction_is_refused(case, bad):
 
 ZEROS = pairs([0.0, 0.0])
 Z, YES = torch.zeros(2, dtype=F64), torch.tensor([True, False])
+MIXED = torch.tensor([1.0, 0.0], dtype=F64)  # makes one example bad, one good
+CUBE = torch.arange(2.0, dtype=F64).expand(2, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +256,22 @@ Z, YES = torch.zeros(2, dtype=F64), torch.tensor([True, False])
         (lambda: orpo_loss(Z, Z - 1, Z, weight=0.1), "avg_logps"),
         (lambda: orpo_loss(Z - 1, Z + 0.1, Z, weight=0.1), "avg_logps"),
         (lambda: ipo_loss(*ZEROS, 0.1, chosen_lengths=Z + 1), "rejected_lengths"),
+        (lambda: orpo_loss(Z - MIXED, Z - 1, Z, weight=0.1), "avg_logps"),
+        (lambda: losses.simpo_loss(Z - 9 * MIXED, Z, 2.0, 0.5, alpha=99.0), "alpha"),
+        (
+            lambda: losses.f_dpo_loss(
+                *pairs(-999 * MIXED), 0.1, divergence="forward_kl"
+            ),
+            "divergence",
+        ),
+        (
+            lambda: losses.length_normalized_dpo_loss(*ZEROS, MIXED, MIXED + 1, 0.1),
+            "chosen_lengths",
+        ),
+        (
+            lambda: losses.plackett_luce_dpo_loss(CUBE, CUBE, CUBE.long(), 0.1),
+            "policy_logps must be",
+        ),
         (lambda: losses.f_dpo_loss(*ZEROS, 0.1, divergence="kl"), "divergence"),
         (lambda: losses.f_dpo_loss(*ZEROS, 0.1, divergence="alpha"), "alpha"),
         (lambda: losses.f_dpo_loss(*ZEROS, 0.1, divergence="js", alpha=0.5), "alpha"),
@@ -386,19 +404,71 @@ def test_the_gradient_of_dpo_is_beta_sigma_of_minus_the_margin(u, v, beta):
         assert isclose(tensor.grad, sign * push)
 
 
-def test_the_push_at_fixed_gaps():
-    table = {
-        (-10, 0.1): "0.0731058579",
-        (-3, 0.5): "0.4087872381",
-        (0, 0.05): "0.0250000000",
-        (3, 0.1): "0.0425557483",
-        (10, 0.2): "0.0238405844",
-        (50, 0.05): "0.0037929090",
-    }
-    for (gap, beta), text in table.items():
-        four = [x.clone().requires_grad_() for x in pairs(float(gap))]
-        dpo_loss(*four, beta).backward()
-        assert printed(-four[0].grad, text)
+GAPS = (-10.0, -3.0, 0.0, 3.0, 10.0, 50.0)
+PUSH = {
+    0.01: ".0052497919 .0050749944 .0050000000 .0049250056 .0047502081 .0037754067",
+    0.05: ".0311229666 .0268714923 .0250000000 .0231285077 .0188770334 .0037929090",
+    0.1: ".0731058579 .0574442517 .0500000000 .0425557483 .0268941421 .0006692851",
+    0.2: ".1761594156 .1291312612 .1000000000 .0708687388 .0238405844 .0000090796",
+    0.5: ".4966535745 .4087872381 .2500000000 .0912127619 .0033464255",
+    1.0: ".9999546021 .9525741268 .5000000000 .0474258732 .0000453979",
+}
+
+
+def push(gap, beta) -> float:
+    """−dL/dh at a gap."""
+    four = [x.clone().requires_grad_() for x in pairs(float(gap))]
+    dpo_loss(*four, beta).backward()
+    return -four[0].grad.item()
+
+
+@pytest.mark.parametrize("beta", PUSH)
+def test_the_push_at_fixed_gaps(beta):
+    for gap, text in zip(GAPS, PUSH[beta].split(), strict=False):
+        assert printed(push(gap, beta), text)
+
+
+def test_the_weights_of_five_pairs():
+    texts = "0.1824255238 0.4378234991 0.6224593312 0.2689414214 0.7772998612"
+    for margin, text in zip((1.5, 0.25, -0.5, 1.0, -1.25), texts.split(), strict=True):
+        assert printed(push(margin / 0.25, 0.25) / 0.25, text)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "gap"),
+    [(0.1, 0.5, 5.01157), (0.05, 0.5, 6.24142), (0.1, 1, 3.12071)],
+)
+def test_the_pushes_of_two_betas_cross(low, high, gap):
+    assert push(gap - 1e-5, low) < push(gap - 1e-5, high)
+    assert push(gap + 1e-5, low) > push(gap + 1e-5, high)
+
+
+@pytest.mark.parametrize("gap", [0.7, 3.0, 20.0])
+def test_one_beta_pushes_hardest_at_a_positive_gap(gap):
+    best = 1.2784645428 / gap
+    assert printed(push(gap, best) * gap, "0.2784645428")
+    assert max(push(gap, best * 0.99), push(gap, best * 1.01)) < push(gap, best)
+
+
+@pytest.mark.parametrize(
+    ("tau", "text"), [(0.1, "0.9933071491"), (1.0, "0.6224593312")]
+)
+def test_ipo_stops_short_of_certainty_between_two_actions(tau, text):
+    best = oracles.minimiser(lambda h: ipo_loss(*pairs(h), tau), -10.0, 10.0)
+    assert printed(torch.sigmoid(best), text)
+
+
+@pytest.mark.parametrize("average", [-1e-300, -1e-16, -math.log(2), -37.0, -745.0])
+def test_orpo_near_certainty_and_near_zero(average):
+    """In closed form, since d log odds / da = 1 / (1 − e^a)."""
+    one, exact = torch.ones(1, dtype=F64), mp.mpf(average)
+    leaf = torch.full((1,), average, dtype=F64, requires_grad=True)
+    loss = orpo_loss(-one, leaf, one, weight=0.5)
+    loss.backward()
+    gap = oracles.log_odds(mp.mpf(-1)) - oracles.log_odds(exact)
+    slope = oracles.sigma(-gap) / 2 / -mp.expm1(exact)
+    assert math.isclose(loss.item(), 1 + oracles.cost(gap) / 2, rel_tol=1e-12)
+    assert math.isclose(leaf.grad.item(), slope, rel_tol=1e-12)
 
 
 @PROPERTY

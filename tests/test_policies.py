@@ -395,6 +395,7 @@ BAD = [
     (optimal_policy, (HALF, PAIR, math.nan), "beta must be"),
     (optimal_policy, (HALF, torch.zeros(3, dtype=F64), 1.0), "shapes must be equal"),
     (optimal_policy, (HALF * 0.9, PAIR, 1.0), "ref must sum to 1"),
+    (kl_divergence, (torch.stack([HALF, HALF * 2]),) * 2, "a row sums to 2"),
     (
         optimal_policy,
         (torch.tensor([1.5, -0.5]), torch.zeros(2), 1.0),
