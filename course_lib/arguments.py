@@ -85,7 +85,7 @@ def ranking(order: Tensor, items: Tensor):
     """Refuse anything but a permutation of the items' indices, best first."""
     if not isinstance(order, Tensor) or order.dtype != torch.long:
         raise TypeError("ranking must be a tensor of integer indices (torch.long)")
-    if order.shape != items.shape:
+    if order.ndim == 0 or order.shape != items.shape:
         raise ValueError(
             f"ranking has shape {tuple(order.shape)}, it needs {tuple(items.shape)}"
         )

@@ -36,9 +36,12 @@ def token_logprobs(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     mask = _response_mask(logits, labels, mask)
     on_response = mask[:, 1:]  # (batch, time-1)
     targets = labels[:, 1:].masked_fill(~on_response, 0)  # (batch, time-1)
-    logprobs = logits[:, :-1].log_softmax(-1)  # (batch, time-1, vocab)
+    # zeros off the response: NaN there, as left padding leaves it, would otherwise
+    # come back in the gradient
+    inside = logits[:, :-1].masked_fill(~on_response[..., None], 0)
+    logprobs = inside.log_softmax(-1)  # (batch, time-1, vocab)
     realised = logprobs.gather(-1, targets[..., None]).squeeze(-1)  # (batch, time-1)
-    realised = torch.where(on_response, realised, torch.zeros_like(realised))
+    realised = realised.masked_fill(~on_response, 0)
     if realised.isnan().any():
         raise ValueError("logits hold NaN at a position that predicts the response")
     return realised
@@ -63,7 +66,7 @@ def response_logprobs(
     tensor([-2.7726])
     """
     logprobs = token_logprobs(logits, labels, mask).sum(-1)  # (batch,)
-    return logprobs / mask.sum(-1) if average else logprobs
+    return logprobs / mask.bool().sum(-1) if average else logprobs
 
 
 def length_desensitized_logprobs(
@@ -86,7 +89,10 @@ def length_desensitized_logprobs(
     tensor([-1.5000])
     """
     arguments.tensors(token_logps=token_logps)
-    if alpha != 1:
+    for name, tensor in (("mask", mask), ("shared_length", shared_length)):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+    if alpha is True or alpha != 1:
         arguments.fraction("alpha", alpha, below=1.0)
     if token_logps.shape != mask[:, 1:].shape or shared_length.shape != mask.shape[:1]:
         raise ValueError(
@@ -94,11 +100,11 @@ def length_desensitized_logprobs(
             f"shared_length {tuple(shared_length.shape)} must be "
             "(batch, time-1), (batch, time) and (batch,)"
         )
-    if (shared_length < 1).any():
+    if not (shared_length >= 1).all():
         raise ValueError("shared_length must be at least 1 token")
     position = mask[:, 1:].long().cumsum(-1)  # 1, 2, … along the response
     in_tail = position > shared_length[:, None]
-    weight = torch.where(in_tail, alpha, 1.0).to(token_logps.dtype)
+    weight = torch.ones_like(token_logps).masked_fill(in_tail, alpha)
     return (weight * token_logps).sum(-1)
 
 

@@ -134,9 +134,8 @@ def robust_dpo_loss(u, v, beta: float, *, label_smoothing: float):
     """
     arguments.fraction("label_smoothing", label_smoothing, below=0.5)
     margin = beta * (u - v)
-    right, flipped = -F.logsigmoid(margin), -F.logsigmoid(-margin)
-    signed = (1 - label_smoothing) * right - label_smoothing * flipped
-    return signed / (1 - 2 * label_smoothing)
+    # the same, with log σ(−m) = log σ(m) − m put in, so that nothing cancels
+    return -F.logsigmoid(margin) - label_smoothing / (1 - 2 * label_smoothing) * margin
 
 
 @_of_pairs
@@ -628,7 +627,7 @@ def _per_token(u: Tensor, v: Tensor, chosen_lengths: Tensor, rejected_lengths: T
             raise TypeError(f"{name} must be a tensor, got {type(lengths).__name__}")
         if lengths.shape != u.shape:
             raise ValueError(f"{name} has shape {lengths.shape}, it needs {u.shape}")
-        if not (lengths >= 1).all():
+        if not ((lengths >= 1) & lengths.isfinite()).all():
             raise ValueError(f"{name} must be at least 1 token everywhere")
     return u / chosen_lengths, v / rejected_lengths
 

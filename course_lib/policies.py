@@ -185,7 +185,7 @@ def frontier(ref: Tensor, rewards: Tensor, betas: Sequence[float] | Tensor) -> F
     """
     if len(betas) == 0:
         raise ValueError("betas is empty")
-    points = [optimal_policy(ref, rewards, float(beta)) for beta in betas]
+    points = [optimal_policy(ref, rewards, beta) for beta in betas]
     return Frontier(
         torch.stack([expected_reward(policy, rewards) for policy in points], -1),
         torch.stack([kl_divergence(policy, ref) for policy in points], -1),
@@ -197,15 +197,20 @@ def _tilted(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     arguments.probabilities(ref=ref)
     arguments.tensors(ref=ref, rewards=rewards)
     arguments.number("beta", beta)
-    return ref.log() + rewards / beta
+    scaled = rewards / beta
+    if not scaled.isfinite().all():
+        raise ValueError(f"rewards / beta overflows at beta = {beta}")
+    return ref.log() + scaled
 
 
 def _best_of_n_row(ref: Tensor, rewards: Tensor, n: int) -> Tensor:
     levels, level = rewards.unique(return_inverse=True)  # distinct rewards, ascending
-    mass = torch.zeros_like(levels).index_add_(0, level, ref)  # π_ref(all of reward r)
-    at_most = mass.cumsum(0)  # F(r)
+    mass = torch.zeros(len(levels), dtype=torch.float64, device=ref.device)
+    mass = mass.index_add(0, level, ref.double())  # π_ref(all of reward r)
+    at_most = mass.cumsum(0)  # F(r), in float64 and 1 at the top: F^n magnifies
+    mass, at_most = mass / at_most[-1], at_most / at_most[-1]
     # F(r)^n − F(r⁻)^n without cancellation: F^n · (1 − (1 − mass/F)^n)
     share = torch.where(mass > 0, mass / at_most, torch.ones_like(mass))
     best = at_most**n * -torch.expm1(n * torch.log1p(-share))
     per_unit = torch.where(mass > 0, best / mass, torch.zeros_like(mass))
-    return ref * per_unit[level]
+    return (ref * per_unit[level]).to(ref.dtype)

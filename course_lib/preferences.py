@@ -134,8 +134,8 @@ def fit_bradley_terry(wins: Tensor) -> Tensor:
     games = wins + wins.T
     scores = torch.zeros(len(wins), dtype=torch.float64)
     for _ in range(200):
-        expected_wins = (games * torch.sigmoid(scores[:, None] - scores)).sum(1)
-        surprise = wins.sum(1) - expected_wins
+        upset = torch.sigmoid(scores - scores[:, None])  # chance that i loses to j
+        surprise = (wins * upset - (wins * upset).T).sum(1)
         step = torch.zeros_like(scores)
         step[1:] = torch.linalg.solve(_information(scores, games), surprise[1:])
         now = log_likelihood(scores)
@@ -144,6 +144,8 @@ def fit_bradley_terry(wins: Tensor) -> Tensor:
         scores = scores + step
         if step.abs().max() < 1e-12:
             break
+    else:
+        raise ValueError("wins are too one-sided: 200 Newton steps did not converge")
     return scores
 
 
@@ -228,8 +230,8 @@ def accuracy_ceiling(probabilities: Tensor) -> Tensor:
 
 def _information(scores: Tensor, games: Tensor) -> Tensor:
     """Fisher information of all scores but the first, shape (items − 1, items − 1)."""
-    probability = torch.sigmoid(scores[:, None] - scores)
-    weight = games * probability * (1 - probability)
+    difference = scores[:, None] - scores
+    weight = games * torch.sigmoid(difference) * torch.sigmoid(-difference)  # p(1 − p)
     return (weight.sum(1).diag() - weight)[1:, 1:]
 
 

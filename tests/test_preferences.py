@@ -246,6 +246,12 @@ def minorised(wins):
     return np.log(strength)
 
 
+def test_a_cycle_of_four_is_enough_to_compare_all():
+    """Each beat only the next one, so that a chain leads from any to any."""
+    cycle = torch.eye(4, dtype=F64).roll(1, 1)
+    assert fit_bradley_terry(cycle).tolist() == pytest.approx([0] * 4, abs=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_fit_against_another_algorithm(seed):
     random = np.random.default_rng(seed)
@@ -432,6 +438,7 @@ def test_signatures_are_the_contract_and_sources_are_named():
 # ── refusals ──────────────────────────────────────────────────────────────────────────
 
 ONE, TWO, NAN = torch.ones(1), torch.ones(2), torch.tensor([float("nan")])
+TWO_GROUPS = torch.block_diag(1 - torch.eye(2), 1 - torch.eye(2))
 PART = torch.tensor([1.0, -1.0])  # one good, one bad
 BAD = [
     (preference_probability, (TWO, torch.ones(3)), "shapes must be equal"),
@@ -471,6 +478,8 @@ BAD = [
         "wins must be finite",
     ),
     (fit_bradley_terry, (torch.tensor([[0.0, 1], [1, 2]]),), "0 on the diagonal"),
+    (fit_bradley_terry, (TWO_GROUPS,), "never met"),
+    (bradley_terry_standard_errors, (torch.ones(4), TWO_GROUPS), "connect"),
     # the second and third never lost to the first; then, never won against it
     (fit_bradley_terry, (torch.tensor([[0.0, 0, 0], [1, 0, 1], [1, 1, 0]]),), "finite"),
     (fit_bradley_terry, (torch.tensor([[0.0, 1, 1], [0, 0, 1], [0, 1, 0]]),), "finite"),
@@ -526,6 +535,8 @@ def test_one_negative_magnitude_is_enough():
 def test_other_types_are_refused(bad):
     with pytest.raises(TypeError, match="wins must be"):
         fit_bradley_terry(bad)
+    with pytest.raises(TypeError, match="games must be"):
+        bradley_terry_standard_errors(ONE, bad)
     with pytest.raises(TypeError, match="reward_l must be"):
         preference_probability(ONE, bad)
     with pytest.raises(TypeError, match="integer indices"):
