@@ -36,8 +36,8 @@ def choice(name: str, value: str, options: tuple[str, ...]):
         raise ValueError(f"{name} must be one of {known}, got {value!r}")
 
 
-def tensors(*, finite: bool = True, **named: Tensor):
-    """Refuse all but non-empty floating-point tensors of one shape, without NaN."""
+def tensors(**named: Tensor):
+    """Refuse all but non-empty floating-point tensors of one shape."""
     shapes = {}
     for name, tensor in named.items():
         if not isinstance(tensor, Tensor):
@@ -46,10 +46,8 @@ def tensors(*, finite: bool = True, **named: Tensor):
             raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
         if tensor.numel() == 0:
             raise ValueError(f"{name} is empty: its shape is {tuple(tensor.shape)}")
-        if finite and not tensor.isfinite().all():
+        if not tensor.isfinite().all():
             raise ValueError(f"{name} must be finite, it holds NaN or infinity")
-        if not finite and tensor.isnan().any():
-            raise ValueError(f"{name} holds NaN")
         shapes[name] = tuple(tensor.shape)
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())

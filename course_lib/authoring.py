@@ -7,6 +7,7 @@ else is copied, without outputs. Whatever is not exactly so is an error, not a g
 """
 
 import copy
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -66,8 +67,8 @@ def starter(solution: NotebookNode, name: str) -> NotebookNode:
 def clean(notebook: NotebookNode) -> NotebookNode:
     """A copy without what changes from run to run or cannot be shown elsewhere.
 
-    Widget state, execution times, counts' gaps, colours of a terminal and metadata of
-    editors go; where a picture stands beside HTML or a widget, the picture stays.
+    Widget state, execution times and the metadata of editors go; where a picture
+    stands beside HTML or a widget, the picture stays.
     """
     result = copy.deepcopy(notebook)
     result.metadata = NotebookNode(
@@ -102,14 +103,14 @@ def build(root: Path | None = None) -> list[Path]:
         notebook = nbformat.read(path, as_version=4)
         result = starter(notebook, path.name)
         texts[root / "exercises" / path.name] = nbformat.writes(result) + "\n"
+    for path in sorted(set((root / "exercises").glob("*.ipynb")) - set(texts)):
+        raise AuthoringError(f"exercises/{path.name} has no solution to come from")
     changed = []
     (root / "exercises").mkdir(exist_ok=True)
     for path, text in texts.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8", newline="\n")
             changed.append(path)
-    for path in set((root / "exercises").glob("*.ipynb")) - set(texts):
-        raise AuthoringError(f"exercises/{path.name} has no solution to come from")
     return changed
 
 
@@ -129,8 +130,6 @@ def execute(path: Path):
 
 def main(argv: Sequence[str]) -> int:
     """`build` writes the exercises; `build --run [NN …]` runs notebooks first."""
-    import os
-
     try:
         if argv and argv[0] == "--run":
             # as the tests compare them: one thread, pictures without their HTML

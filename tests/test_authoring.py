@@ -134,6 +134,7 @@ def test_an_exercise_without_a_solution_is_an_error(tmp_path):
     write(tmp_path / "exercises", "07_orphan.ipynb", new_code_cell("x"))
     with pytest.raises(AuthoringError, match="07_orphan"):
         build(tmp_path)
+    assert not (tmp_path / "exercises" / "00_a.ipynb").exists()
 
 
 def test_cleaning_drops_what_changes_and_keeps_the_picture():

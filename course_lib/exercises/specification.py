@@ -118,10 +118,6 @@ class Exercise:
     def name(self) -> str:
         return self.reference.__name__
 
-    @property
-    def chapter(self) -> str:
-        return f"{int(self.number.split('.')[0]):02d}"
-
 
 def agrees(call: Call, yours: Observation, ours: Observation, near: float) -> bool:
     """Numbers, and gradients where asked for, agree to the tolerance."""
