@@ -1,8 +1,8 @@
 """The course's pictures: one style, one function each, no state.
 
-Every function here is pure: numbers in, a `Picture` out, so that a slider can call it
-for any value. Colours survive colour-blindness (Okabe and Ito); series differ in line
-style or marker too.
+A `Picture` is a still figure. A `Scene` moves: what stands still and what is drawn for a
+value, to be given to `slider_plot(*scene, ...)`. Colours survive
+colour-blindness (Okabe and Ito); series differ in line style or marker too.
 """
 
 import base64
@@ -10,6 +10,9 @@ import io
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import torch
@@ -27,6 +30,7 @@ from course_lib.preferences import (
 
 __all__ = [
     "Picture",
+    "Scene",
     "choice_curve",
     "loss_curve",
     "magnitude_losses",
@@ -37,7 +41,7 @@ __all__ = [
     "wins_predicted",
 ]
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#007A5A", "#5F6368"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5F6368"
 STYLE = {
     "axes.grid": True,
     "axes.spines.right": False,
@@ -48,6 +52,18 @@ STYLE = {
     "grid.alpha": 0.25,
     "lines.linewidth": 2,
 }
+PAGE_STYLE = f"<style>{Path(__file__).with_name('slider.css').read_text()}</style>"
+
+
+class Scene(NamedTuple):
+    """A figure that moves: `slider_plot(*scene, beta=LogSlider(0.01, 10))`.
+
+    draw: draw(axes, **values) draws what moves and says in words what is seen
+    setup: setup(figure) draws what stands still and returns the axes
+    """
+
+    draw: Callable[..., str]
+    setup: Callable[[Figure], Axes]
 
 
 class Picture:
@@ -65,84 +81,113 @@ class Picture:
         return self.alt
 
     def png(self) -> bytes:
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=100)
-        return buffer.getvalue()
+        return png(self.figure, 100)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        picture = base64.b64encode(self.png()).decode()
-        bundle = {"text/plain": self.alt, "image/png": picture}
-        if not os.environ.get("COURSE_PLAIN_FIGURES"):
-            alt = self.alt.replace('"', "&quot;")
-            source = f"data:image/png;base64,{picture}"
-            bundle["text/html"] = f'<img alt="{alt}" src="{source}">'
-        return bundle
+        picture = self.png()
+        style = f"max-width:{100 * self.figure.get_figwidth():.0f}px"
+        html = f'{PAGE_STYLE}<div style="{style}">{framed(picture, self.alt)}</div>'
+        return bundle(picture, self.alt, html)
 
 
-def _figure(height: float = 3.2, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def png(figure: Figure, dpi: float) -> bytes:
+    """The figure as the bytes of a PNG with `dpi` pixels an inch."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def framed(picture: bytes, alt: str) -> str:
+    """An image with its words, as HTML that follows a page's dark theme."""
+    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    image = f'<img alt="{escape(alt)}" src="{source}">'
+    return f'<div class="course-picture">{image}</div>'
+
+
+def bundle(picture: bytes, alt: str, html: str) -> dict[str, str]:
+    """What a notebook shows: HTML, or the picture, or the words."""
+    data = {"text/plain": alt, "image/png": base64.b64encode(picture).decode()}
+    if not os.environ.get("COURSE_PLAIN_FIGURES"):
+        data["text/html"] = html
+    return data
+
+
+def _figure(height: float = 3.2) -> tuple[Figure, Axes]:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.5, height))
-        axes = figure.subplots(1, columns, squeeze=False)[0]
-    return figure, list(axes)
+        return figure, figure.subplots()
 
 
-def choice_curve(
-    difference: float, probability: Callable = preference_probability
-) -> Picture:
+def choice_curve(probability: Callable = preference_probability) -> Scene:
     """P(first preferred) against the difference of two rewards, one point marked.
 
-    difference: r_w − r_l in logits, within ±6
     probability: the function to draw
+    slider: difference, r_w − r_l in logits, within ±6
     """
-    figure, (axis,) = _figure()
-    grid = torch.linspace(-6, 6, 241, dtype=torch.float64)
-    axis.plot(grid, probability(grid, torch.zeros_like(grid)), color=BLUE)
-    here = torch.tensor([difference], dtype=torch.float64)
-    chance = float(probability(here, torch.zeros_like(here)))
-    axis.plot([difference, difference, -6], [0, chance, chance], ":", color=GREY, lw=1)
-    axis.plot(difference, chance, "o", color=ORANGE, ms=9)
-    axis.set(
-        xlim=(-6, 6),
-        ylim=(0, 1),
-        xlabel="reward of the first answer minus the second (logits)",
-        ylabel="P(first is preferred)",
-        title=f"A difference of {difference:+.1f} wins {chance:.0%} of the time",
-    )
-    return Picture(
-        figure,
-        f"An S-shaped curve from 0 to 1 through one half at difference 0; at "
-        f"{difference:+.1f} it stands at {chance:.3f}.",
-    )
+
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        grid = torch.linspace(-6, 6, 241, dtype=torch.float64)
+        axis.plot(grid, probability(grid, torch.zeros_like(grid)), color=BLUE)
+        axis.set(
+            xlim=(-6, 6),
+            ylim=(0, 1),
+            xlabel="reward of the first answer minus the second (logits)",
+            ylabel="P(first is preferred)",
+            title="Any difference of rewards is a chance, and none is certainty",
+        )
+        return axis
+
+    def draw(axis: Axes, difference: float) -> str:
+        here = torch.tensor([difference], dtype=torch.float64)
+        chance = float(probability(here, torch.zeros_like(here)))
+        corner = [difference, difference, -6], [0, chance, chance]
+        axis.plot(*corner, ":", color=GREY, lw=1)
+        axis.plot(difference, chance, "o", color=ORANGE, ms=9, clip_on=False)
+        _label(axis, difference, chance, f"{chance:.1%}")
+        return (
+            f"A difference of {difference:+.1f} wins {chance:.1%} of the time: the "
+            f"S-shaped curve stands at {chance:.3f} there."
+        )
+
+    return Scene(draw, setup)
 
 
-def loss_curve(difference: float, loss: Callable = reward_model_loss) -> Picture:
+def loss_curve(loss: Callable = reward_model_loss) -> Scene:
     """The loss of one pair against its reward difference, with the tangent at a point.
 
-    difference: chosen minus rejected in logits, within ±6; loss: the function to draw
+    loss: the function to draw
+    slider: difference, chosen minus rejected in logits, within ±6
     """
-    figure, (axis,) = _figure()
-    grid = torch.linspace(-6, 6, 121, dtype=torch.float64)
     zero = torch.zeros(1, dtype=torch.float64)
-    axis.plot(grid, [float(loss(x.reshape(1), zero)) for x in grid], color=BLUE)
-    here = torch.tensor([difference], dtype=torch.float64, requires_grad=True)
-    value = loss(here, zero)
-    (slope,) = torch.autograd.grad(value.sum(), here)
-    height, slope = float(value.detach()), float(slope)
-    ends = torch.tensor([-1.5, 1.5])
-    axis.plot(difference + ends, height + slope * ends, "--", color=ORANGE)
-    axis.plot(difference, height, "o", color=ORANGE, ms=9)
-    axis.set(
-        xlim=(-6, 6),
-        ylim=(-0.2, 6.2),
-        xlabel="chosen minus rejected reward (logits)",
-        ylabel="loss (nats)",
-        title=f"At {difference:+.1f} a step of one logit is worth {-slope:.2f} nats",
-    )
-    return Picture(
-        figure,
-        "A loss that falls from 6 at difference −6 to nearly 0 at +6; at "
-        f"{difference:+.1f} it is {height:.3f} with slope {slope:.3f}.",
-    )
+
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        grid = torch.linspace(-6, 6, 121, dtype=torch.float64)
+        axis.plot(grid, [float(loss(x.reshape(1), zero)) for x in grid], color=BLUE)
+        axis.set(
+            xlim=(-6, 6),
+            ylim=(-0.2, 6.2),
+            xlabel="chosen minus rejected reward (logits)",
+            ylabel="loss (nats)",
+            title="The worse the order of a pair, the steeper its loss",
+        )
+        return axis
+
+    def draw(axis: Axes, difference: float) -> str:
+        here = torch.tensor([difference], dtype=torch.float64, requires_grad=True)
+        value = loss(here, zero)
+        (slope,) = torch.autograd.grad(value.sum(), here)
+        height, slope = float(value.detach()), float(slope)
+        ends = torch.tensor([-1.5, 1.5])
+        axis.plot(difference + ends, height + slope * ends, "--", color=ORANGE)
+        axis.plot(difference, height, "o", color=ORANGE, ms=9, clip_on=False)
+        return (
+            f"At {difference:+.1f} the falling curve stands at {height:.3f} nats with "
+            f"slope {slope:.3f}: a step of one logit is worth {-slope:.2f} nats."
+        )
+
+    return Scene(draw, setup)
 
 
 def strengths(
@@ -156,7 +201,7 @@ def strengths(
 
     names, scores, errors, published: one entry each item, scores in logits
     """
-    figure, (axis,) = _figure(0.9 + 0.32 * len(names))
+    figure, axis = _figure(0.9 + 0.32 * len(names))
     order = scores.argsort().tolist()
     rows = range(len(names))
     spread = 1.96 * errors[order] if errors is not None else None
@@ -178,7 +223,7 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
 
     wins: wins[i, j] = how often i beat j; scores: fitted, in logits
     """
-    figure, (axis,) = _figure(3.6)
+    figure, axis = _figure(3.6)
     first, second = torch.triu_indices(len(wins), len(wins), 1)
     swap = scores[first] < scores[second]
     first, second = torch.where(swap, second, first), torch.where(swap, first, second)
@@ -206,116 +251,167 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
     )
 
 
-def noise_ceiling(
-    scale: float, scores: Tensor, ceiling: Callable = accuracy_ceiling
-) -> Picture:
-    """All pairs of items on the choice curve, scores multiplied by `scale`.
+def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene:
+    """All pairs of items on the choice curve, their scores multiplied by `scale`.
 
-    scale: 0 makes every choice a coin, large values make it certain
-    scores: in logits, shape (items,); ceiling: the function that the title quotes
+    scores: in logits, shape (items,); ceiling: the function that gives the dashed line
+    slider: scale, 0 makes every choice a coin, large values make it certain
     """
-    figure, (axis,) = _figure()
     first, second = torch.triu_indices(len(scores), len(scores), 1)
     difference = (scores[first] - scores[second]).abs()
-    chance = torch.sigmoid(scale * difference)
-    best = float(ceiling(chance))
     grid = torch.linspace(0, 1.7, 100)
-    axis.plot(grid, torch.sigmoid(scale * grid), color=BLUE)
-    axis.plot(difference, chance, "o", color=ORANGE)
-    axis.axhline(best, ls="--", color=GREY, lw=1)
-    axis.annotate("ceiling", (1.7, best), ha="right", va="bottom", color=GREY)
-    axis.set(
-        xlim=(0, 1.7),
-        ylim=(0.45, 1.03),
-        xlabel="difference of the true scores, before scaling (logits)",
-        ylabel="P(the better one wins)",
-        title=f"With scores × {scale:.2g}, nobody can be right more than {best:.1%}",
-    )
-    return Picture(
-        figure,
-        f"{len(chance)} pairs on a curve that rises from one half; the dashed ceiling, "
-        f"their mean, lies at {best:.3f} for scores multiplied by {scale:.2g}.",
-    )
+
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        axis.set(
+            xlim=(0, 1.7),
+            ylim=(0.45, 1.03),
+            xlabel="difference of the true scores, before scaling (logits)",
+            ylabel="P(the better one wins)",
+            title="Noise puts a ceiling over every model",
+        )
+        return axis
+
+    def draw(axis: Axes, scale: float) -> str:
+        chance = torch.sigmoid(scale * difference)
+        best = float(ceiling(chance))
+        axis.plot(grid, torch.sigmoid(scale * grid), color=BLUE)
+        axis.plot(difference, chance, "o", color=ORANGE)
+        axis.axhline(best, ls="--", color=GREY, lw=1)
+        axis.text(1.7, best, f"ceiling {best:.1%}", ha="right", va="bottom", color=GREY)
+        return (
+            f"With scores × {scale:.2g}, nobody can be right more than {best:.1%} of "
+            f"the time: the mean of {len(chance)} pairs on a curve that rises from one "
+            "half."
+        )
+
+    return Scene(draw, setup)
 
 
-def rankings(top_score: float, log_prob: Callable = plackett_luce_log_prob) -> Picture:
+def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
     """Probabilities of all six orders of three items A, B, C with scores s, 0.5, 0.
 
-    top_score: A's score in logits; log_prob: the function to draw with
+    log_prob: the function to draw with
+    slider: top_score, A's score in logits
     """
-    figure, (axis,) = _figure(2.9)
-    scores = torch.tensor([top_score, 0.5, 0.0], dtype=torch.float64)
     orders = list(itertools.permutations(range(3)))
-    chances = [float(log_prob(scores, torch.tensor(order)).exp()) for order in orders]
-    labels = [" > ".join("ABC"[i] for i in order) for order in orders]
-    bars = axis.barh(labels[::-1], chances[::-1], color=BLUE)
-    axis.bar_label(bars, fmt="%.3f", padding=3)
-    axis.grid(visible=False, axis="y")
-    axis.set(
-        xlim=(0, 1),
-        xlabel="probability of the ranking",
-        title=f"A scores {top_score:+.1f}: the six chances sum to {sum(chances):.3f}",
-    )
-    listed = ", ".join(f"{a} {b:.3f}" for a, b in zip(labels, chances, strict=True))
-    return Picture(figure, f"Bars for the six orders of A, B and C: {listed}.")
+    names = [" > ".join("ABC"[i] for i in order) for order in orders]
+    rows = range(5, -1, -1)
+
+    def setup(figure: Figure) -> Axes:
+        figure.set_size_inches(6.5, 2.9)
+        axis = figure.subplots()
+        axis.grid(visible=False, axis="y")
+        axis.set_yticks(rows, names)
+        axis.set(
+            xlim=(0, 1),
+            ylim=(-0.6, 5.6),
+            xlabel="probability of the ranking",
+            title="Six orders share one probability, best item first",
+        )
+        return axis
+
+    def draw(axis: Axes, top_score: float) -> str:
+        scores = torch.tensor([top_score, 0.5, 0.0], dtype=torch.float64)
+        chances = [float(log_prob(scores, torch.tensor(o)).exp()) for o in orders]
+        bars = axis.barh(rows, chances, color=BLUE)
+        axis.bar_label(bars, fmt="%.3f", padding=3)
+        listed = ", ".join(f"{a} {b:.3f}" for a, b in zip(names, chances, strict=True))
+        return (
+            f"A scores {top_score:+.1f}, B +0.5, C 0: {listed}; the six sum to "
+            f"{sum(chances):.3f}."
+        )
+
+    return Scene(draw, setup)
 
 
-def magnitude_losses(magnitude: float) -> Picture:
+def magnitude_losses() -> Scene:
     """Three ways to use an annotated magnitude, against the reward difference.
 
-    magnitude: m of the pair, 0 to 3
+    slider: magnitude, m of the pair, 0 to 3
     """
-    figure, (axis,) = _figure()
     grid = torch.linspace(-4, 6, 201, dtype=torch.float64)
-    zero, size = torch.zeros_like(grid), torch.full_like(grid, magnitude)
-    for kind, color, line in (
-        ("bt", GREY, "-"),
-        ("margin", ORANGE, "--"),
-        ("scaled", BLUE, "-."),
-    ):
-        given = None if kind == "bt" else size
-        loss = reward_model_loss(
-            grid, zero, magnitude=given, kind=kind, reduction="none"
+    zero = torch.zeros_like(grid)
+    lines = {"margin": (ORANGE, "--"), "scaled": (BLUE, "-.")}
+
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        axis.plot(grid, reward_model_loss(grid, zero, reduction="none"), color=GREY)
+        axis.lines[0].set_label("bt")
+        for kind, (color, line) in lines.items():
+            axis.plot([], [], line, color=color, label=kind)
+        axis.legend(frameon=False, loc="upper right")
+        axis.set(
+            xlim=(-4, 6),
+            ylim=(0, 8),
+            xlabel="chosen minus rejected reward (logits)",
+            ylabel="loss (nats)",
+            title="A margin shifts the curve, a scale stretches it",
         )
-        axis.plot(grid, loss, line, color=color, label=kind)
-    axis.legend(frameon=False, loc="upper right")
-    axis.set(
-        xlim=(-4, 6),
-        ylim=(0, 8),
-        xlabel="chosen minus rejected reward (logits)",
-        ylabel="loss (nats)",
-        title=f"m = {magnitude:.1f}: margin shifts the curve, scaled stretches it",
-    )
-    return Picture(
-        figure,
-        f"Three falling curves for magnitude {magnitude:.1f}: plain Bradley–Terry, the "
-        "same curve moved right by the magnitude, and the same curve multiplied by it.",
-    )
+        return axis
+
+    def draw(axis: Axes, magnitude: float) -> str:
+        size = torch.full_like(grid, magnitude)
+        at_zero = {}
+        for kind, (color, line) in lines.items():
+            loss = reward_model_loss(
+                grid, zero, magnitude=size, kind=kind, reduction="none"
+            )
+            axis.plot(grid, loss, line, color=color)
+            at_zero[kind] = float(loss[80])
+        return (
+            f"With magnitude {magnitude:.1f} a pair of equal rewards costs 0.69 nats "
+            f"as plain Bradley–Terry, {at_zero['margin']:.2f} with the curve moved "
+            f"right by it, and {at_zero['scaled']:.2f} with the curve multiplied by it."
+        )
+
+    return Scene(draw, setup)
 
 
-def uncertain_scores(std: float) -> Picture:
+def uncertain_scores() -> Scene:
     """The choice curve when the difference of the scores is itself uncertain.
 
-    std: standard deviation of the difference, ≥ 0, in logits
+    slider: std, the difference's standard deviation, ≥ 0, in logits
     """
-    figure, (axis,) = _figure()
     grid = torch.linspace(-6, 6, 121, dtype=torch.float64)
     zero = torch.zeros_like(grid)
-    doubt = gaussian_preference_probability(grid, zero + std, zero, zero)
-    axis.plot(grid, torch.sigmoid(grid), "--", color=GREY, label="certain scores")
-    axis.plot(grid, doubt, color=BLUE, label=f"std {std:.1f}")
-    at_two = float(doubt[(grid - 2).abs().argmin()])
-    axis.plot(2, at_two, "o", color=ORANGE, ms=8)
-    axis.legend(frameon=False, loc="upper left")
-    axis.set(
-        xlim=(-6, 6),
-        ylim=(0, 1),
-        xlabel="difference of the mean scores (logits)",
-        ylabel="P(first is preferred)",
-        title=f"A mean difference of 2 with std {std:.1f} wins {100 * at_two:.0f} %",
-    )
-    return Picture(
-        figure,
-        f"Two S-shaped curves through one half; that with standard deviation {std:.1f} "
-        f"is flatter and stands at {at_two:.3f} for a mean difference of 2.",
+
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        axis.plot(grid, torch.sigmoid(grid), "--", color=GREY, label="certain scores")
+        axis.plot([], [], color=BLUE, label="uncertain scores")
+        axis.legend(frameon=False, loc="upper left")
+        axis.set(
+            xlim=(-6, 6),
+            ylim=(0, 1),
+            xlabel="difference of the mean scores (logits)",
+            ylabel="P(first is preferred)",
+            title="Doubt about the scores flattens the choice",
+        )
+        return axis
+
+    def draw(axis: Axes, std: float) -> str:
+        doubt = gaussian_preference_probability(grid, zero + std, zero, zero)
+        at_two = float(doubt[(grid - 2).abs().argmin()])
+        axis.plot(grid, doubt, color=BLUE)
+        axis.plot(2, at_two, "o", color=ORANGE, ms=8)
+        _label(axis, 2, at_two, f"{at_two:.1%}")
+        return (
+            f"A mean difference of 2 with standard deviation {std:.1f} wins "
+            f"{at_two:.1%} of the time; with certain scores it would be 88.1%."
+        )
+
+    return Scene(draw, setup)
+
+
+def _label(axis: Axes, x: float, y: float, text: str):
+    """Words beside a point, on the side of it where there is room."""
+    left = x > 0
+    axis.annotate(
+        text,
+        (x, y),
+        xytext=(-9 if left else 9, 6 if y < 0.9 else -6),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="bottom" if y < 0.9 else "top",
     )

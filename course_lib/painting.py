@@ -1,0 +1,189 @@
+"""A matplotlib figure in two layers: a frame that stands still, and what moves in it.
+
+The frame (axes, labels, grid) is a picture made once. What `draw` adds for one value is
+written as SVG, a few kilobytes that a browser lays over the frame: sharp at any zoom,
+and there at once, because nothing has to be decoded.
+"""
+
+import io
+import itertools
+import re
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_svg import RendererSVG
+from matplotlib.figure import Figure
+from matplotlib.spines import Spine
+
+from course_lib.figures import STYLE, png
+
+__all__ = ["Painter", "hoisted", "told"]
+
+PIXELS = 100  # of the page, for each inch of the figure
+POINTS = 72  # the unit of SVG as matplotlib writes it
+FROZEN = ("xlim", "ylim", "xscale", "yscale", "xlabel", "ylabel", "title", "legend")
+
+NUMBERS = itertools.count()
+LOCK = threading.RLock()  # matplotlib's style is global, callbacks may have a thread
+
+
+class Painter:
+    """What `setup` and `draw` paint, as a frame and a layer for each value.
+
+    draw: draw(axes, **values) adds artists, and may return a sentence on what they show
+    setup: setup(figure) draws what stands still and returns the axes; None: one axes
+    probes: the values at which limits are looked for that setup did not set
+    raises: ValueError if draw changes what must stand still
+    """
+
+    def __init__(
+        self,
+        draw: Callable,
+        setup: Callable | None,
+        probes: Iterable[dict[str, Any]],
+    ):
+        self._draw, self._has_setup = draw, setup is not None
+        self._salt = f"figure {next(NUMBERS)}"  # no two figures of a page share names
+        with LOCK, matplotlib.rc_context(STYLE):
+            self.figure = Figure(figsize=(6.5, 3.2), dpi=POINTS)
+            self.axes = setup(self.figure) if setup else self.figure.subplots()
+        self._still = [(box, box.get_children()) for box in self.figure.axes]
+        self._fix_limits(probes)
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
+        self._state = self._frozen()
+        self.width, self.height = (
+            round(PIXELS * inches) for inches in self.figure.get_size_inches()
+        )
+
+    def frame(self) -> bytes:
+        """The picture of what stands still, sharp enough for two pixels in one."""
+        self._clear()
+        return png(self.figure, 2 * PIXELS)
+
+    def still(self) -> bytes:
+        """The whole picture for the values that were painted last."""
+        return png(self.figure, PIXELS)
+
+    def layer(self) -> str:
+        """What moves, for the values that were painted last, as elements of SVG."""
+        width, height = POINTS * self.figure.get_size_inches()
+        buffer = io.StringIO()
+        with LOCK, matplotlib.rc_context({**STYLE, "svg.hashsalt": self._salt}):
+            renderer = RendererSVG(width, height, buffer, image_dpi=2 * PIXELS)
+            for artist in sorted(self._moving(), key=lambda artist: artist.zorder):
+                artist.draw(renderer)
+            renderer.finalize()
+        return _slim(buffer.getvalue())
+
+    def paint(self, **values: Any) -> str | None:
+        """Draw for these values in place of the last ones; return draw's sentence."""
+        self._clear()
+        for _, still in self._still:
+            for artist in still:
+                artist.stale = False
+        words = self._call_draw(values)
+        self._refuse_changes()
+        return words if isinstance(words, str) else None
+
+    def _call_draw(self, values: dict[str, Any]):
+        with LOCK, matplotlib.rc_context(STYLE):
+            for box in self.figure.axes:
+                box.set_prop_cycle(None)
+            return self._draw(self.axes, **values)
+
+    def _fix_limits(self, probes: Iterable[dict[str, Any]]):
+        """Let limits that setup left open hold all that will be drawn."""
+        boxes = [box for box, _ in self._still]
+        if any(b.get_autoscalex_on() or b.get_autoscaley_on() for b in boxes):
+            for values in probes:
+                try:
+                    self._call_draw(values)
+                except Exception:
+                    continue  # told when this value is painted
+        for box in boxes:
+            box.set(xlim=box.get_xlim(), ylim=box.get_ylim())
+        self._clear()
+
+    def _moving(self) -> list[Artist]:
+        return [
+            artist
+            for box, still in self._still
+            for artist in box.get_children()
+            if artist not in still
+        ]
+
+    def _clear(self):
+        for box, still in self._still:
+            for container in list(box.containers):
+                if not set(container.get_children()) & set(still):
+                    container.remove()
+        for artist in self._moving():
+            artist.remove()
+
+    def _frozen(self) -> list[dict[str, Any]]:
+        boxes = [box for box, _ in self._still]
+        return [{name: getattr(b, f"get_{name}")() for name in FROZEN} for b in boxes]
+
+    def _refuse_changes(self):
+        cure = "set it in setup" if self._has_setup else "give slider_plot a setup"
+        if len(self.figure.axes) != len(self._still):
+            raise ValueError(f"draw added axes, which must stand still: {cure}")
+        for before, after in zip(self._state, self._frozen(), strict=True):
+            for name in FROZEN:
+                if before[name] != after[name]:
+                    self._restore()
+                    raise ValueError(
+                        f"draw changed the {name}, which must stand still so that two "
+                        f"values can be compared: {cure}"
+                    )
+        for _, still in self._still:
+            for artist in still:
+                if artist.stale and not isinstance(artist, Axis | Spine):
+                    raise ValueError(
+                        f"draw changed a {type(artist).__name__} that setup made; "
+                        "what moves must be drawn anew by draw"
+                    )
+
+    def _restore(self):
+        self._clear()
+        for (box, _), state in zip(self._still, self._state, strict=True):
+            box.set(**{name: state[name] for name in FROZEN if name != "legend"})
+
+
+def hoisted(layers: list[str]) -> tuple[str, list[str]]:
+    """The definitions (letters, markers, clips) of many layers once, and the layers."""
+    definitions: dict[str, str] = {}
+    bare = []
+    for layer in layers:
+        for block in re.findall(r"<defs> (.*?) </defs>", layer):
+            for item in re.finditer(r'<(\w+) id="([^"]+)"(?:[^>]*/>|.*?</\1>)', block):
+                definitions[item[2]] = item[0]
+        bare.append(re.sub(r"<defs> .*? </defs> ?", "", layer))
+    return "".join(definitions.values()), bare
+
+
+def told(error: Exception, draw: Callable) -> str:
+    """An error in one line, with the line of `draw` in which it came up."""
+    where = ""
+    file = getattr(getattr(draw, "__code__", None), "co_filename", None)
+    for entry in traceback.extract_tb(error.__traceback__):
+        if entry.filename == file and entry.line:
+            where = f", in the line {entry.line.strip()!r}"
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _slim(svg: str) -> str:
+    """The drawing in a page's SVG, without head, names and needless digits."""
+    body = svg[svg.index("</style>") + len("</style>\n </defs>") :]
+    body = body.removesuffix("</svg>\n")
+    body = re.sub(r'<g id="[^"]*">', "<g>", body)
+    body = re.sub(r"\s*<!--.*?-->", "", body)
+    paths = re.compile(r'\bd="[^"]*"')
+    body = paths.sub(lambda d: re.sub(r"(\.\d)\d+", r"\1", d[0]), body)
+    return re.sub(r"\s*\n\s*", " ", body).strip()
