@@ -1,8 +1,8 @@
 """The course's pictures: one style, one function each, no state.
 
-A `Picture` is a still figure. A `Scene` moves: what stands still and what is drawn for a
-value, to be given to `slider_plot(*scene, ...)`. Colours survive
-colour-blindness (Okabe and Ito); series differ in line style or marker too.
+A `Picture` is a still figure. A `Scene` moves: what stands still and what is drawn for
+a value, to be given to `slider_plot(*scene, ...)`. Colours survive colour-blindness
+(Okabe and Ito); series differ in line style or marker too.
 """
 
 import base64
@@ -35,6 +35,7 @@ __all__ = [
     "loss_curve",
     "magnitude_losses",
     "noise_ceiling",
+    "poll",
     "rankings",
     "strengths",
     "uncertain_scores",
@@ -52,7 +53,7 @@ STYLE = {
     "grid.alpha": 0.25,
     "lines.linewidth": 2,
 }
-PAGE_STYLE = f"<style>{Path(__file__).with_name('slider.css').read_text()}</style>"
+PAGE_STYLE = f"<style>{Path(__file__).with_name('page.css').read_text()}</style>"
 
 
 class Scene(NamedTuple):
@@ -86,7 +87,10 @@ class Picture:
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         picture = self.png()
         style = f"max-width:{100 * self.figure.get_figwidth():.0f}px"
-        html = f'{PAGE_STYLE}<div style="{style}">{framed(picture, self.alt)}</div>'
+        html = (
+            f'{PAGE_STYLE}<div class="course-picture" style="{style}">'
+            f"{image(picture, self.alt)}</div>"
+        )
         return bundle(picture, self.alt, html)
 
 
@@ -97,11 +101,10 @@ def png(figure: Figure, dpi: float) -> bytes:
     return buffer.getvalue()
 
 
-def framed(picture: bytes, alt: str) -> str:
-    """An image with its words, as HTML that follows a page's dark theme."""
+def image(picture: bytes, alt: str) -> str:
+    """An image with its words, as HTML."""
     source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    image = f'<img alt="{escape(alt)}" src="{source}">'
-    return f'<div class="course-picture">{image}</div>'
+    return f'<img alt="{escape(alt)}" src="{source}">'
 
 
 def bundle(picture: bytes, alt: str, html: str) -> dict[str, str]:
@@ -289,10 +292,10 @@ def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene
 
 
 def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
-    """Probabilities of all six orders of three items A, B, C with scores s, 0.5, 0.
+    """Probabilities of all six orders of three items A, B, C.
 
     log_prob: the function to draw with
-    slider: top_score, A's score in logits
+    sliders: a, b, c, the items' scores in logits
     """
     orders = list(itertools.permutations(range(3)))
     names = [" > ".join("ABC"[i] for i in order) for order in orders]
@@ -311,15 +314,54 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
         )
         return axis
 
-    def draw(axis: Axes, top_score: float) -> str:
-        scores = torch.tensor([top_score, 0.5, 0.0], dtype=torch.float64)
+    def draw(axis: Axes, a: float, b: float = 0.5, c: float = 0.0) -> str:
+        scores = torch.tensor([a, b, c], dtype=torch.float64)
         chances = [float(log_prob(scores, torch.tensor(o)).exp()) for o in orders]
         bars = axis.barh(rows, chances, color=BLUE)
         axis.bar_label(bars, fmt="%.3f", padding=3)
-        listed = ", ".join(f"{a} {b:.3f}" for a, b in zip(names, chances, strict=True))
+        pairs = zip(names, chances, strict=True)
+        listed = ", ".join(f"{name} {chance:.3f}" for name, chance in pairs)
         return (
-            f"A scores {top_score:+.1f}, B +0.5, C 0: {listed}; the six sum to "
-            f"{sum(chances):.3f}."
+            f"With scores {a:.1f}, {b:.1f} and {c:.1f}: {listed}; "
+            f"the six sum to {sum(chances):.3f}."
+        )
+
+    return Scene(draw, setup)
+
+
+def poll(probability: Callable = preference_probability) -> Scene:
+    """What a number of people said, beside the chance with which each of them said it.
+
+    probability: of preferring A, from the two rewards
+    sliders: difference, r_A − r_B in logits; people, how many are asked; town, the seed
+    """
+    zero = torch.zeros(1, dtype=torch.float64)
+
+    def setup(figure: Figure) -> Axes:
+        figure.set_size_inches(6.5, 1.9)
+        axis = figure.subplots()
+        axis.grid(visible=False, axis="y")
+        axis.set_yticks([1, 0], ["the formula", "the poll"])
+        axis.set(
+            xlim=(0, 1),
+            ylim=(-0.6, 1.6),
+            xlabel="share that prefers A",
+            title="A poll comes nearer to its chance the more are asked",
+        )
+        return axis
+
+    def draw(axis: Axes, difference: float, people: float, town: int) -> str:
+        chance = float(probability(zero + difference, zero))
+        random = torch.Generator().manual_seed(int(town))
+        votes = torch.rand(int(people), generator=random) < chance
+        share = float(votes.double().mean())
+        error = (chance * (1 - chance) / int(people)) ** 0.5
+        axis.barh([1, 0], [chance, share], color=[BLUE, ORANGE])
+        axis.axvspan(chance - 2 * error, chance + 2 * error, color=GREY, alpha=0.25)
+        return (
+            f"Each of {int(people):,} people prefers A with chance {chance:.3f}; "
+            f"{int(votes.sum()):,} did, a share of {share:.3f}. The grey band is the "
+            f"chance ± two standard errors of {error:.3f}."
         )
 
     return Scene(draw, setup)

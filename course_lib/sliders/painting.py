@@ -132,16 +132,22 @@ class Painter:
 
     def _refuse_changes(self):
         cure = "set it in setup" if self._has_setup else "give slider_plot a setup"
-        if len(self.figure.axes) != len(self._still):
+        added = self.figure.axes[len(self._still) :]
+        for box in added:
+            box.remove()
+        if added:
             raise ValueError(f"draw added axes, which must stand still: {cure}")
-        for before, after in zip(self._state, self._frozen(), strict=True):
-            for name in FROZEN:
-                if before[name] != after[name]:
-                    self._restore()
-                    raise ValueError(
-                        f"draw changed the {name}, which must stand still so that two "
-                        f"values can be compared: {cure}"
-                    )
+        boxes = self.figure.axes
+        for box, before, after in zip(boxes, self._state, self._frozen(), strict=True):
+            changed = [name for name in FROZEN if before[name] != after[name]]
+            if changed:
+                self._clear()  # the legend too
+                with LOCK, matplotlib.rc_context(STYLE):
+                    box.set(**{n: before[n] for n in changed if n != "legend"})
+                raise ValueError(
+                    f"draw changed the {', '.join(changed)}, which must stand still so "
+                    f"that two values can be compared: {cure}"
+                )
         for _, still in self._still:
             for artist in still:
                 if artist.stale and not isinstance(artist, Axis | Spine):
@@ -149,11 +155,6 @@ class Painter:
                         f"draw changed a {type(artist).__name__} that setup made; "
                         "what moves must be drawn anew by draw"
                     )
-
-    def _restore(self):
-        self._clear()
-        for (box, _), state in zip(self._still, self._state, strict=True):
-            box.set(**{name: state[name] for name in FROZEN if name != "legend"})
 
 
 def hoisted(layers: list[str]) -> tuple[str, list[str]]:
