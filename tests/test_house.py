@@ -18,7 +18,14 @@ OURS = ["course_lib", "tests", "notebooks", "solutions"]  # not a learner's own 
 FLOORS = {
     "mathematics": ["arguments", "preferences", "policies", "logprobs", "losses"],
     "worlds": ["datasets"],
-    "pictures": ["figures", "sliders"],
+    "pictures": [
+        "figures",
+        "sliders.controls",
+        "sliders.painting",
+        "sliders.filmstrip",
+        "sliders.live",
+        "sliders",
+    ],
     "teaching": [
         "workspace",
         "observing",

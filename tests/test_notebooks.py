@@ -4,18 +4,21 @@ nbval, in the same pytest run, compares every stored output with a fresh one; he
 the rest.
 """
 
+import contextlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import pairwise, product
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
 from course_lib.authoring import clean
+from course_lib.sliders import LivePlot, SliderPlot
 from course_lib.workspace import notebooks, repository
 
 ROOT = repository()
@@ -123,7 +126,7 @@ def test_the_frame_of_a_lesson(path):
     assert re.search(r"[Ww]rite down (a|two) prediction", text)
     assert "## Recap" in text
     assert text.count("<details>") == text.count("</details>") == 3
-    assert "LivePicture(" in "\n".join(cell.source for cell in code(path))
+    assert "slider_plot(" in "\n".join(cell.source for cell in code(path))
 
 
 FORBIDDEN = r"\b(simply|obviously|just)\b|!(?!\[)(?=\s|$)|[\U0001F300-\U0001FAFF]"
@@ -189,6 +192,50 @@ def test_run_all_on_a_starter_reaches_the_end(path, tmp_path):
     assert all("not attempted" in text for text in checks)
     assert cells[-1].outputs
     assert not list(tmp_path.iterdir())
+
+
+def corners(plot) -> list[dict]:
+    """Every combination of the ends and the start of a figure's sliders."""
+    if isinstance(plot, SliderPlot):
+        ends = {n: {s.values[0], s.values[-1]} for n, s in plot.sliders.items()}
+    else:
+        ends = {name: control_ends(c) for name, c in plot.controls.items()}
+    ends = {name: ends[name] | {plot.values[name]} for name in ends}
+    return [dict(zip(ends, values, strict=True)) for values in product(*ends.values())]
+
+
+def control_ends(control) -> set:
+    if hasattr(control, "options"):
+        return {control.options[0][1], control.options[-1][1]}
+    return {control.min, control.max}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PAGES, ids=ids)
+def test_every_slider_draws_at_every_corner(path, monkeypatch, tmp_path):
+    made = []
+    for kind in (SliderPlot, LivePlot):
+        begin = kind.__init__
+
+        def watched(self, *args, begin=begin):
+            begin(self, *args)
+            made.append(self)
+
+        monkeypatch.setattr(kind, "__init__", watched)
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path))
+    names = {"__name__": "page"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in code(path):
+            exec(compile(cell.source, path.name, "exec"), names)
+    kinds = {type(plot) for plot in made}
+    assert path.parent.name == "solutions" or kinds == {SliderPlot, LivePlot}
+    assert made
+    for plot in made:
+        assert not (plot.errors if isinstance(plot, SliderPlot) else plot.error)
+        for values in corners(plot):
+            words = plot.set(**values).words
+            assert 40 < len(words) < 400
+            assert "nan" not in words
 
 
 @pytest.mark.slow

@@ -1,76 +1,539 @@
-"""Live pictures follow their controls, in words too, and survive an error."""
+"""Figures that follow sliders: every position, in words too, through every error."""
+
+import json
+import re
+import time
 
 import pytest
-from ipywidgets import FloatSlider
+from ipywidgets import BoundedIntText, FloatSlider, HBox, link
 
 from course_lib.figures import choice_curve
-from course_lib.sliders import LivePicture
+from course_lib.sliders import (
+    Choice,
+    LinSlider,
+    LivePlot,
+    LogSlider,
+    SliderPlot,
+    slider_plot,
+)
+from course_lib.sliders.painting import Painter
+
+# ── the values of a slider ────────────────────────────────────────────────────────────
+
+
+def test_a_logarithmic_slider_multiplies():
+    slider = LogSlider(0.01, 10)
+    assert len(slider.values) == 31
+    assert (slider.values[0], slider.values[10], slider.values[-1]) == (0.01, 0.1, 10)
+    ratios = [b / a for a, b in zip(slider.values, slider.values[1:], strict=False)]
+    assert all(ratio == pytest.approx(10**0.1, rel=0.01) for ratio in ratios)
+
+
+def test_a_linear_slider_adds_and_meets_zero():
+    slider = LinSlider(-6, 6, step=0.1, start=1, unit="logits")
+    assert len(slider.values) == 121
+    assert slider.values[60] == 0.0
+    assert slider.texts[60] == "0 logits"
+    assert slider.values[slider.start] == 1.0
+
+
+def test_what_is_read_is_what_is_drawn():
+    for slider in (LogSlider(0.013, 7.77, 41), LinSlider(-1 / 3, 2.2, 17)):
+        assert [float(text) for text in slider.texts] == pytest.approx(
+            list(slider.values), rel=1e-5
+        )
+        assert len(set(slider.texts)) == len(slider.values)
+        assert sorted(slider.values) == list(slider.values)
+
+
+def test_ends_and_start_are_exact():
+    slider = LogSlider(0.01234567, 9.9999, 31, start=0.1)
+    assert (slider.values[0], slider.values[-1]) == (0.01234567, 9.9999)
+    assert slider.values[slider.start] == 0.1
+    assert len(slider.values) == len(set(slider.values)) == 31
+
+
+BAD_SLIDERS = {
+    "range from low 2 to high 1 is empty": lambda: LinSlider(2, 1),
+    "range from low 1 to high 1 is empty": lambda: LogSlider(1, 1),
+    "low must be above 0": lambda: LogSlider(0, 1),
+    "high must be a finite number, got inf": lambda: LinSlider(0, float("inf")),
+    "low must be a finite number, got 'a'": lambda: LogSlider("a", 1),
+    "start must be from 0.01 to 10.0, got 20": lambda: LogSlider(0.01, 10, start=20),
+    "start must be from 0.0 to 1.0, got nan": lambda: LinSlider(
+        0, 1, start=float("nan")
+    ),
+    "count must be a whole number": lambda: LinSlider(0, 1, 1),
+    "count must be a whole number of values, at least 2, got 2.5": lambda: LogSlider(
+        1, 2, 2.5
+    ),
+    "step must be above 0, got -1": lambda: LinSlider(0, 1, step=-1),
+    "steps of 0.3 from low 0 do not reach high 1": lambda: LinSlider(0, 1, step=0.3),
+    "options must be some": lambda: Choice([]),
+    "all different": lambda: Choice(["a", "a"]),
+    "start must be one of": lambda: Choice(["a", "b"], start="c"),
+}
+
+
+@pytest.mark.parametrize("says", BAD_SLIDERS)
+def test_a_bad_slider_is_refused_when_it_is_made(says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        BAD_SLIDERS[says]()
+
+
+# ── painting ──────────────────────────────────────────────────────────────────────────
+
+
+def line(axes, beta):
+    axes.plot([0, 1], [0, beta])
+    return f"A line up to {beta:g}."
+
+
+def frame(figure):
+    axes = figure.subplots()
+    axes.set(xlim=(0, 1), ylim=(0, 3), title="lines")
+    return axes
+
+
+def payload(plot) -> dict:
+    html = plot._repr_mimebundle_()["text/html"]
+    return json.loads(re.search(r'json">(.*?)</script>', html, re.S)[1])
 
 
 @pytest.fixture
-def live():
-    slider = FloatSlider(1.0, min=-6, max=6, step=0.1)
-    return LivePicture(choice_curve, difference=slider)
+def show(monkeypatch):
+    monkeypatch.delenv("COURSE_PLAIN_FIGURES")
 
 
-def shown(live) -> tuple[bytes, str]:
-    image, words = live.children[-2:]
-    return image.value, words.value
+@pytest.fixture
+def plot() -> SliderPlot:
+    return slider_plot(line, frame, beta=LinSlider(0, 3, 4, start=1))
 
 
-def test_it_shows_what_draw_gives_for_every_corner(live):
-    for value in (-6.0, 0.0, 2.0, 6.0):
-        live.controls["difference"].value = value
-        picture = choice_curve(value)
-        image, words = shown(live)
-        assert image == picture.png()
-        assert picture.alt in words
-        assert 'aria-live="polite"' in words
+def test_each_position_has_its_layer_and_its_words(plot, show):
+    data = payload(plot)
+    assert data["words"] == [f"A line up to {n}." for n in range(4)]
+    assert len(set(data["layers"])) == 4
+    assert data["controls"][0]["texts"] == ["0", "1", "2", "3"]
+    assert data["controls"][0]["start"] == 1
 
 
-def test_the_picture_is_as_wide_as_it_was_drawn(live):
-    layout = live.children[-2].layout
-    assert (layout.width, layout.max_width) == ("650px", "100%")
+def test_the_layer_draws_the_very_points_that_matplotlib_was_given(plot, show):
+    axes = plot.painter.axes
+    to_page = axes.transData
+    height = 72 * plot.painter.figure.get_size_inches()[1]
+    for beta, layer in zip(range(4), payload(plot)["layers"], strict=True):
+        drawn = [
+            float(n)
+            for n in re.findall(r"-?\d+\.?\d*", re.search(r' d="(.*?)"', layer)[1])
+        ]
+        for x, y, (u, v) in zip(
+            drawn[::2], drawn[1::2], ((0, 0), (1, beta)), strict=True
+        ):
+            wanted = to_page.transform((u, v))
+            assert (x, height - y) == pytest.approx(tuple(wanted), abs=0.11)
 
 
-def test_the_control_has_the_name_of_what_it_moves(live):
-    assert live.controls["difference"].description == "difference"
+def test_the_matplotlib_figure_is_there_for_every_value(plot):
+    for beta in (0.0, 3.0, 2.0):
+        (drawn,) = plot.set(beta=beta).figure.axes[0].lines
+        assert list(drawn.get_ydata()) == [0, beta]
+        assert plot.words == repr(plot) == f"A line up to {beta:g}."
 
 
-def test_two_controls_move_one_picture():
-    live = LivePicture(
-        lambda a, b: choice_curve(a + b),
-        a=FloatSlider(1.0, min=-3, max=3),
-        b=FloatSlider(0.0, min=-3, max=3),
+def test_the_still_picture_is_the_whole_figure():
+    def both(figure):
+        axes = frame(figure)
+        axes.plot([0, 1], [0, 2.0])
+        return axes
+
+    moving = slider_plot(line, frame, beta=LinSlider(0, 3, 4, start=2))
+    whole = slider_plot(lambda axes, beta: None, both, beta=LinSlider(0, 3, 4))
+    assert (
+        moving._repr_mimebundle_()["image/png"]
+        == whole._repr_mimebundle_()["image/png"]
     )
-    live.controls["b"].value = 1.0
-    assert "at +2.0" in live.picture.alt
 
 
-def test_stored_without_a_kernel_it_is_a_picture_with_words(live, monkeypatch):
-    monkeypatch.setenv("COURSE_PLAIN_FIGURES", "1")
-    bundle = live._repr_mimebundle_()
-    assert bundle["text/plain"] == repr(live) == live.picture.alt
-    assert "image/png" in bundle
-    assert "application/vnd.jupyter.widget-view+json" in bundle
+def test_where_there_is_no_page_it_is_a_picture_with_words(plot):
+    assert set(plot._repr_mimebundle_()) == {"image/png", "text/plain"}
+    assert plot._repr_mimebundle_()["text/plain"] == "A line up to 1."
 
 
-def test_an_error_is_told_once_and_the_slider_goes_on():
-    def draw(x):
-        if x > 4:
-            raise ValueError("beyond <4>")
-        return choice_curve(x)
-
-    live = LivePicture(draw, x=FloatSlider(1.0, min=-6, max=6))
-    before = shown(live)[0]
-    live.controls["x"].value = 5.0
-    image, words = shown(live)
-    assert image == before
-    assert "ValueError: beyond &lt;4&gt;" in words
-    live.controls["x"].value = 2.0
-    assert "Error" not in shown(live)[1]
+def test_without_a_script_the_page_shows_picture_and_words(plot, show):
+    html = plot._repr_mimebundle_()["text/html"]
+    assert 'alt="A line up to 1." src="data:image/png' in html
+    assert 'role="status">A line up to 1.</p>' in html
+    assert "widget" not in html
+    assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
 
 
-def test_an_error_at_the_first_value_is_raised():
+def test_the_same_figure_gives_the_same_bytes_but_for_its_number(show):
+    made = [slider_plot(*choice_curve(), difference=LinSlider(-6, 6, 3)) for _ in "ab"]
+    one, two = (
+        re.sub(r"\b[pm][0-9a-f]{10}\b", "", json.dumps(payload(p))) for p in made
+    )
+    assert one == two
+
+
+def test_no_two_figures_of_a_page_share_the_names_of_their_clips(show):
+    made = [slider_plot(line, frame, beta=LinSlider(0, 3, 4)) for _ in "ab"]
+    names = [
+        set(re.findall(r"clipPath id=..(\w+)", json.dumps(payload(p)))) for p in made
+    ]
+    assert all(names)
+    assert not names[0] & names[1]
+
+
+def test_several_sliders_are_one_picture_for_each_pair(show):
+    def draw(axes, beta, tau):
+        axes.plot([0, 1], [tau, beta])
+        return f"{beta:g} {tau:g}"
+
+    two = slider_plot(draw, frame, beta=LinSlider(0, 3, 4), tau=LinSlider(0, 2, 3))
+    assert payload(two)["words"] == [f"{b} {t}" for b in range(4) for t in range(3)]
+    assert two.set(tau=2.0, beta=1.0).words == "1 2"
+    assert [control["start"] for control in payload(two)["controls"]] == [1, 2]
+
+
+def test_a_choice_is_a_list():
+    plot = slider_plot(
+        lambda axes, kind: f"{kind} it is",
+        frame,
+        kind=Choice(["a", "<b>"], label="which"),
+    )
+    assert plot.set(kind="<b>").words == "<b> it is"
+
+
+def test_words_that_look_like_html_are_words(show):
+    plot = slider_plot(lambda axes, x: "a </script><b> & c", frame, x=LinSlider(0, 1))
+    html = plot._repr_mimebundle_()["text/html"]
+    assert "</script><b>" not in html
+    assert payload(plot)["words"][0] == "a </script><b> & c"
+
+
+def test_without_a_sentence_the_values_are_said(show):
+    sliders = {
+        "beta": LogSlider(0.1, 10, 3, label="β", unit="nats"),
+        "n": Choice([1, 2]),
+    }
+    plot = slider_plot(lambda axes, beta, n: None, frame, alt="Two lines", **sliders)
+    assert plot.words == "Two lines: β = 1 nats, n = 1"
+
+
+def test_without_a_setup_the_limits_hold_every_value():
+    plot = slider_plot(
+        lambda axes, beta: axes.plot([0, 5], [0, beta]), beta=LinSlider(0, 9, 4)
+    )
+    low, high = plot.figure.axes[0].get_ylim()
+    assert low <= 0
+    assert 9 <= high < 10
+    assert plot.set(beta=3.0).figure.axes[0].get_ylim() == (low, high)
+
+
+def test_nothing_piles_up_from_value_to_value():
+    def draw(axes, beta):
+        axes.bar([0, 1], [beta, 1])
+        axes.errorbar([0.5], [1], yerr=[beta])
+        axes.fill_between([0, 1], [0, beta])
+        axes.text(0.5, 0.5, f"{beta}")
+        axes.annotate("here", (0.5, 1))
+
+    plot = slider_plot(draw, frame, beta=LinSlider(0, 3, 10))
+    axes = plot.figure.axes[0]
+    before = len(axes.get_children()), len(axes.containers)
+    plot.set(beta=3.0)
+    assert (len(axes.get_children()), len(axes.containers)) == before
+    assert before[1] == 2
+
+
+def test_every_value_begins_with_the_first_colour():
+    plot = slider_plot(line, frame, beta=LinSlider(0, 3, 4))
+    colours = {
+        plot.set(beta=float(b)).figure.axes[0].lines[0].get_color() for b in range(4)
+    }
+    assert len(colours) == 1
+
+
+def test_the_course_s_style_is_not_left_behind():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    slider_plot(line, frame, beta=LinSlider(0, 3, 4))
+    assert dict(matplotlib.rcParams) == before
+
+
+# ── what a learner gets wrong ─────────────────────────────────────────────────────────
+
+
+def one_over(axes, x):
+    axes.plot([0, 1], [0, 1.0 / x])
+    return f"1/x is {1 / x:.3g}"
+
+
+def test_an_error_stands_at_the_value_that_caused_it(show):
+    plot = slider_plot(one_over, frame, x=LinSlider(-1, 1, 5))  # starts at 0
+    data = payload(plot)
+    assert data["errors"] == [2]
+    said = "At x = 0: ZeroDivisionError: float division by zero, in the line"
+    assert data["words"][2].startswith(said)
+    assert "axes.plot([0, 1], [0, 1.0 / x])" in data["words"][2]
+    assert data["layers"][2] == ""
+    assert data["words"][3] == "1/x is 2"
+    assert plot._repr_mimebundle_()["text/plain"].startswith(said)
+    assert json.dumps(data).count("ZeroDivisionError") == 1
+
+
+def test_moved_from_python_an_error_is_raised_and_the_next_value_works():
+    plot = slider_plot(one_over, frame, x=LinSlider(-1, 1, 5, start=1))
     with pytest.raises(ZeroDivisionError):
-        LivePicture(lambda x: 1 / 0, x=FloatSlider(1.0))
+        plot.set(x=0.0)
+    assert plot.set(x=0.5).words == "1/x is 2"
+
+
+def test_an_error_at_every_value_is_the_cell_s_error():
+    with pytest.raises(NameError, match="betta"):
+        slider_plot(lambda axes, beta: axes.plot(betta), frame, beta=LogSlider(1, 2))  # noqa: F821
+
+
+def changes(**what):
+    return lambda axes, beta: axes.set(**what)
+
+
+REFUSED = {
+    "xlim": changes(xlim=(0, 2)),
+    "ylim": lambda axes, beta: axes.set_ylim(0, 9 * beta),
+    "title": lambda axes, beta: axes.set_title(f"β = {beta}"),
+    "xlabel": changes(xlabel="x"),
+    "yscale": changes(yscale="log"),
+    "legend": lambda axes, beta: axes.legend(["a"]),
+    "added axes": lambda axes, beta: axes.figure.add_axes([0, 0, 0.1, 0.1]),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_stands_still_cannot_be_moved(what):
+    with pytest.raises(ValueError, match=f"{what}.*set it in setup"):
+        slider_plot(REFUSED[what], frame, beta=LinSlider(1, 3, 3))
+
+
+def test_a_refusal_at_one_value_spoils_no_other(show):
+    def draw(axes, beta):
+        if beta == 2:
+            axes.set(ylim=(0, 100), title="two")
+        return line(axes, beta)
+
+    plot = slider_plot(draw, frame, beta=LinSlider(1, 3, 3, start=1))
+    alone = slider_plot(line, frame, beta=LinSlider(1, 3, 3, start=1))
+    assert payload(plot)["errors"] == [1]
+    names = re.compile(r"p[0-9a-f]{10}")
+    one, other = (names.sub("", payload(p)["layers"][2]) for p in (plot, alone))
+    assert one == other
+    assert (
+        plot._repr_mimebundle_()["image/png"] == alone._repr_mimebundle_()["image/png"]
+    )
+
+
+def test_axes_that_were_added_are_gone_for_the_next_value(show):
+    def draw(axes, beta):
+        if beta == 2:
+            axes.figure.add_axes([0, 0, 0.1, 0.1])
+        return line(axes, beta)
+
+    plot = slider_plot(draw, frame, beta=LinSlider(1, 3, 3, start=1))
+    assert payload(plot)["errors"] == [1]
+
+
+def test_a_still_line_that_is_moved_is_refused():
+    def setup(figure):
+        axes = frame(figure)
+        axes.plot([0, 1], [0, 1])
+        return axes
+
+    def draw(axes, beta):
+        axes.lines[0].set_ydata([0, beta])
+
+    with pytest.raises(ValueError, match="Line2D that setup made"):
+        slider_plot(draw, setup, beta=LinSlider(1, 3, 3))
+
+
+WRONG_CALLS = {
+    "draw must be a function": lambda: slider_plot(3, beta=LogSlider(1, 2)),
+    "needs a slider": lambda: slider_plot(line),
+    "cannot be called as draw(axes, tau=...)": lambda: slider_plot(
+        line, tau=LogSlider(1, 2)
+    ),
+    "cannot be called as draw(axes, beta=..., tau=...)": lambda: slider_plot(
+        line, beta=LogSlider(1, 2), tau=LogSlider(1, 2)
+    ),
+    "beta must be a LogSlider, LinSlider or Choice": lambda: slider_plot(
+        line, beta=(0, 1)
+    ),
+    "or live=True must be set; got FloatSlider": lambda: slider_plot(
+        line, beta=FloatSlider(1)
+    ),
+    "got HBox": lambda: slider_plot(line, live=True, beta=HBox()),
+    "there is no slider 'tau'": lambda: slider_plot(line, beta=LogSlider(1, 2)).set(
+        tau=1
+    ),
+    "there is no slider 'tau': beta": lambda: slider_plot(
+        line, live=True, beta=LogSlider(1, 2)
+    ).set(tau=1),
+}
+
+
+@pytest.mark.parametrize("says", WRONG_CALLS)
+def test_a_wrong_call_is_refused_when_the_cell_runs(says):
+    with pytest.raises(TypeError, match=re.escape(says)):
+        WRONG_CALLS[says]()
+
+
+def test_too_many_positions_are_refused_with_the_way_out():
+    sliders = {"beta": LogSlider(1, 2, 17), "tau": LogSlider(1, 2, 17)}
+    with pytest.raises(ValueError, match=r"289 positions.*live=True"):
+        slider_plot(lambda axes, beta, tau: None, **sliders)
+
+
+def test_a_figure_too_large_to_store_is_refused():
+    def draw(axes, beta):
+        axes.scatter(range(500), range(500), s=range(500))
+
+    with pytest.raises(ValueError, match=r"would store [\d,]+ bytes.*live=True"):
+        slider_plot(draw, beta=LinSlider(0, 1, 200))
+
+
+def test_a_value_between_two_is_refused(plot):
+    with pytest.raises(
+        ValueError, match=r"beta = 1.5 is not on its slider: 0, 1, 2, 3"
+    ):
+        plot.set(beta=1.5)
+
+
+def test_only_a_slider_plays():
+    with pytest.raises(ValueError, match="play must name a slider"):
+        slider_plot(line, play="tau", beta=LogSlider(1, 2))
+
+
+# ── live: ipywidgets, and Python draws ────────────────────────────────────────────────
+
+
+@pytest.fixture
+def live() -> LivePlot:
+    return slider_plot(line, frame, live=True, beta=LinSlider(0, 3, 4, start=1))
+
+
+def page(live) -> str:
+    """What the widgets show: the layer and the words."""
+    *_, stage, says = live.children
+    return stage.children[1].value + says.value
+
+
+def test_a_live_figure_draws_the_same_as_the_painted_one(live, plot, show):
+    names = re.compile(r"\b[pm][0-9a-f]{10}\b")
+    for beta, layer in enumerate(payload(plot)["layers"]):
+        live.controls["beta"].value = float(beta)
+        moving = re.search(r"<g>.*</g>", page(live))[0].split("<defs>")[0].strip()
+        assert names.sub("", moving) == names.sub("", layer.split("<defs>")[0].strip())
+        assert f"A line up to {beta}.</p>" in page(live)
+        assert f'aria-label="A line up to {beta}."' in page(live)
+
+
+def test_its_values_are_read_and_observed_in_python(live):
+    seen = []
+    live.controls["beta"].observe(lambda change: seen.append(change["new"]), "value")
+    live.set(beta=3.0)
+    assert live.values == {"beta": 3.0}
+    assert seen == [3.0]
+    assert live.words == repr(live) == "A line up to 3."
+
+
+def test_it_goes_into_boxes_and_links_and_takes_controls_as_they_are():
+    number = BoundedIntText(2, min=0, max=9)
+    live = slider_plot(line, frame, live=True, beta=number)
+    other = FloatSlider(0, min=0, max=9)
+    link((number, "value"), (other, "value"))
+    HBox([live, other])
+    other.value = 5
+    assert live.words == "A line up to 5."
+    assert number.description == "beta"
+
+
+def test_reset_takes_every_control_back(live):
+    live.set(beta=3.0)
+    live.children[1].click()
+    assert live.values == {"beta": 1.0}
+    assert "A line up to 1." in page(live)
+
+
+def test_a_live_error_is_told_and_the_slider_goes_on():
+    live = slider_plot(one_over, frame, live=True, x=LinSlider(-1, 1, 5))  # starts at 0
+    assert "ZeroDivisionError: float division by zero" in page(live)
+    assert "course-error" in page(live)
+    live.controls["x"].value = 0.5
+    assert "1/x is 2" in page(live)
+    assert "course-error" not in page(live)
+    with pytest.raises(ZeroDivisionError):
+        live.set(x=0.0)
+
+
+def test_a_live_figure_is_stored_as_a_picture_with_words(live):
+    bundle = live._repr_mimebundle_()
+    assert bundle["text/plain"] == "A line up to 1."
+    assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle)
+
+
+def test_a_live_figure_of_choices_and_limits_from_its_ends():
+    def draw(axes, beta, kind):
+        axes.plot([0, 1], [0, beta if kind == "up" else -beta])
+
+    live = slider_plot(
+        draw, live=True, beta=LinSlider(0, 3, 4), kind=Choice(["up", "down"])
+    )
+    low, high = live.figure.axes[0].get_ylim()
+    assert low <= -3
+    assert high >= 3
+    assert live.set(kind="down", beta=2.0).figure.axes[0].lines[0].get_ydata()[1] == -2
+
+
+# ── figures to keep ───────────────────────────────────────────────────────────────────
+
+
+def test_a_figure_of_three_panels_and_61_values_stays_small(show):
+    import numpy as np
+
+    def setup(figure):
+        figure.set_size_inches(9, 3)
+        left, middle, right = axes = figure.subplots(1, 3)
+        left.set(xlim=(-6, 6), ylim=(0, 4))
+        middle.set(xlim=(-6, 6), ylim=(0, 1))
+        right.set(xlim=(-1, 10), ylim=(0, 1))
+        return axes
+
+    gap = np.linspace(-6, 6, 241)
+
+    def draw(axes, beta):
+        left, middle, right = axes
+        left.plot(gap, np.logaddexp(0, -beta * gap))
+        middle.plot(gap, beta / (1 + np.exp(np.minimum(beta * gap, 700))))
+        weights = np.exp(np.arange(10) / (10 * beta) - 1 / beta)
+        right.bar(range(10), weights / weights.sum())
+
+    began = time.process_time()
+    plot = slider_plot(draw, setup, beta=LogSlider(0.01, 10, 61))
+    stored = plot._repr_mimebundle_()
+    spent = time.process_time() - began
+    assert sum(map(len, stored.values())) < 350_000
+    assert spent < 15  # ten times what is wanted: the benchmark measures, this guards
+
+
+def test_the_frame_is_painted_once():
+    calls = []
+
+    def setup(figure):
+        calls.append(figure)
+        return frame(figure)
+
+    Painter(line, setup, []).paint(beta=1.0)
+    slider_plot(line, setup, beta=LinSlider(0, 3, 31))
+    assert len(calls) == 2

@@ -1,0 +1,155 @@
+"""A figure whose every position is painted when the cell runs; the page swaps them."""
+
+import base64
+import itertools
+import json
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from course_lib.figures import PAGE_STYLE, bundle, image
+from course_lib.sliders.controls import Slider
+from course_lib.sliders.painting import POINTS, Painter, hoisted, told
+
+__all__ = ["SliderPlot"]
+
+POSITIONS = 256  # of all sliders of one figure together
+BYTES = 1_000_000  # of one figure in a saved notebook
+SCRIPT = Path(__file__).with_name("filmstrip.js").read_text(encoding="utf-8")
+
+
+class SliderPlot:
+    """A figure with every position painted beforehand; made by `slider_plot`.
+
+    errors: what draw raised, by the number of the position; the page shows it there
+    """
+
+    def __init__(self, draw, setup, alt, play, sliders: dict[str, Slider]):
+        self.sliders, self.play, self.draw = sliders, play, draw
+        self.alt = alt or f"A figure that follows {', '.join(sliders)}"
+        self.positions = list(itertools.product(*(s.values for s in sliders.values())))
+        if len(self.positions) > POSITIONS:
+            raise ValueError(
+                f"these sliders have {len(self.positions)} positions, more than "
+                f"{POSITIONS}: give them fewer values (count=), or set live=True"
+            )
+        self.painter = Painter(draw, setup, map(self._named, self.positions))
+        self.errors: dict[int, Exception] = {}
+        self._words, self._layers = [], []
+        for number, position in enumerate(self.positions):
+            words, layer = self._painted(number, position)
+            self._words.append(words)
+            self._layers.append(layer)
+        if len(self.errors) == len(self.positions):
+            raise self.errors[0]
+        self.values = {name: s.values[s.start] for name, s in sliders.items()}
+        if len(self._html) > BYTES:
+            raise ValueError(
+                f"this figure would store {len(self._html):,} bytes, more than "
+                f"{BYTES:,}: give its sliders fewer values (count=), or set live=True"
+            )
+
+    def set(self, **values: Any) -> "SliderPlot":
+        """Move the sliders, and the place they start from; what draw raises is raised.
+
+        values: by name; each must be one of its slider's values
+        """
+        for name, value in values.items():
+            if name not in self.sliders:
+                raise TypeError(
+                    f"there is no slider {name!r}: {', '.join(self.sliders)}"
+                )
+            if value not in self.sliders[name].values:
+                near = ", ".join(self.sliders[name].texts)
+                raise ValueError(f"{name} = {value} is not on its slider: {near}")
+        self.values = {**self.values, **values}
+        self.__dict__.pop("_html", None)
+        self.painter.paint(**self.values)
+        return self
+
+    @property
+    def words(self) -> str:
+        """What is to be seen at the present values."""
+        return self._words[self._at()]
+
+    @property
+    def figure(self) -> Figure:
+        """The matplotlib figure, painted for the present values."""
+        self.painter.paint(**self.values)
+        return self.painter.figure
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return bundle(self._still(), self.words, self._html)
+
+    def _named(self, position: tuple) -> dict[str, Any]:
+        return dict(zip(self.sliders, position, strict=True))
+
+    def _at(self) -> int:
+        number = 0
+        for name, slider in self.sliders.items():
+            number = number * len(slider.values) + slider.values.index(
+                self.values[name]
+            )
+        return number
+
+    def _painted(self, number: int, position: tuple) -> tuple[str, str]:
+        """The sentence and the layer for a position, or what went wrong there."""
+        try:
+            words = self.painter.paint(**self._named(position))
+            layer = self.painter.layer()
+        except Exception as error:
+            self.errors[number] = error
+            return f"At {self._spoken(position)}: {told(error, self.draw)}", ""
+        return words or f"{self.alt}: {self._spoken(position)}", layer
+
+    def _spoken(self, position: tuple) -> str:
+        pairs = zip(self.sliders.items(), position, strict=True)
+        return ", ".join(f"{s.label or n} = {s.text(value)}" for (n, s), value in pairs)
+
+    def _still(self) -> bytes:
+        if self._at() in self.errors:
+            return self.painter.frame()
+        self.painter.paint(**self.values)
+        return self.painter.still()
+
+    @cached_property
+    def _html(self) -> str:
+        still = self._still()
+        width, height = self.painter.figure.get_size_inches() * POINTS
+        definitions, layers = hoisted(self._layers)
+        data = {
+            "width": self.painter.width,
+            "height": self.painter.height,
+            "viewBox": f"0 0 {width:g} {height:g}",
+            "frame": base64.b64encode(self.painter.frame()).decode(),
+            "definitions": definitions,
+            "layers": layers,
+            "words": self._words,
+            "errors": list(self.errors),
+            "controls": [
+                {
+                    "label": slider.label or name,
+                    "texts": slider.texts,
+                    "start": slider.values.index(self.values[name]),
+                    "kind": slider.kind,
+                }
+                for name, slider in self.sliders.items()
+            ],
+            "play": None if self.play is None else list(self.sliders).index(self.play),
+        }
+        payload = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
+        return (
+            f'{PAGE_STYLE}<div class="course-slider" role="group" '
+            f'aria-label="{escape(self.alt)}" style="width:{self.painter.width}px">'
+            f'<div class="course-picture">{image(still, self.words)}</div>'
+            f'<p class="course-words" role="status">{escape(self.words)}</p>'
+            '<script type="application/json">'
+            f"{payload}</script>"
+            f"<script>{SCRIPT}</script></div>"
+        )

@@ -1,0 +1,118 @@
+"""A figure behind ipywidgets: Python reads their values and draws the newest."""
+
+import itertools
+from html import escape
+from typing import Any
+
+from ipywidgets import HTML, Box, Button, Dropdown, SelectionSlider, VBox
+from ipywidgets import Widget as Control
+from matplotlib.figure import Figure
+
+from course_lib.figures import PAGE_STYLE, bundle, image
+from course_lib.sliders.controls import Slider
+from course_lib.sliders.painting import POINTS, Painter, told
+
+__all__ = ["LivePlot"]
+
+
+class LivePlot(VBox):
+    """A figure behind ipywidgets, drawn by Python; made by `slider_plot(live=True)`.
+
+    controls: the ipywidgets by name, to be read, observed, linked and put into boxes
+    error: what draw raised for the present values, or None
+    """
+
+    def __init__(self, draw, setup, alt, play, sliders: dict[str, Slider | Control]):
+        self.draw, self.alt = draw, alt or f"A figure that follows {', '.join(sliders)}"
+        self.controls = {name: _control(name, s) for name, s in sliders.items()}
+        self._starts = self.values
+        self.painter = Painter(draw, setup, self._ends(sliders))
+        self._frame = HTML(PAGE_STYLE + image(self.painter.frame(), ""))
+        self._layer, self._says = HTML(), HTML()
+        self._layer.add_class("course-layer")
+        stage = Box([self._frame, self._layer])
+        stage.add_class("course-picture")
+        stage.layout.width = f"{self.painter.width}px"
+        reset = Button(
+            description="reset", layout={"width": "auto", "align_self": "flex-start"}
+        )
+        reset.on_click(self._reset)
+        super().__init__([*self.controls.values(), reset, stage, self._says])
+        self._follow()
+        for control in self.controls.values():
+            control.observe(self._follow, names="value")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The controls' values, as draw gets them."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def set(self, **values: Any) -> "LivePlot":
+        """Move the controls; what draw raises is raised."""
+        for name, value in values.items():
+            if name not in self.controls:
+                known = ", ".join(self.controls)
+                raise TypeError(f"there is no slider {name!r}: {known}")
+            self.controls[name].value = value
+        if self.error:
+            raise self.error
+        return self
+
+    @property
+    def figure(self) -> Figure:
+        """The matplotlib figure, painted for the present values."""
+        return self.painter.figure
+
+    def _reset(self, _button):
+        for name, value in self._starts.items():
+            self.controls[name].value = value
+
+    def _ends(self, sliders) -> list[dict[str, Any]]:
+        """The corners of the sliders: where limits are looked for."""
+        ends = [
+            (s.values[0], s.values[-1]) if isinstance(s, Slider) else (c.value,)
+            for s, c in zip(sliders.values(), self.controls.values(), strict=True)
+        ]
+        return [
+            dict(zip(sliders, corner, strict=True))
+            for corner in itertools.product(*ends)
+        ]
+
+    def _follow(self, _change=None):
+        width, height = self.painter.figure.get_size_inches() * POINTS
+        try:
+            words = self.painter.paint(**self.values)
+            layer, self.error = self.painter.layer(), None
+        except Exception as error:
+            words, layer, self.error = told(error, self.draw), "", error
+        here = ", ".join(f"{name} = {value}" for name, value in self.values.items())
+        self.words = words or f"{self.alt}: {here}"
+        self._layer.value = (
+            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" '
+            f'aria-label="{escape(self.words)}">{layer}</svg>'
+        )
+        kind = "course-words course-error" if self.error else "course-words"
+        says = f'<p class="{kind}" role="status">{escape(self.words)}</p>'
+        self._says.value = says
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        still = self.painter.frame() if self.error else self.painter.still()
+        picture = bundle(still, self.words, "")
+        picture.pop("text/html", None)
+        return {**super()._repr_mimebundle_(**kwargs), **picture}
+
+
+def _control(name: str, slider: Slider | Control) -> Control:
+    """The ipywidget for a slider; one that is given is taken as it is."""
+    if isinstance(slider, Slider):
+        kind = Dropdown if slider.kind == "choice" else SelectionSlider
+        options = list(zip(slider.texts, slider.values, strict=True))
+        slider = kind(
+            options=options, index=slider.start, description=slider.label or name
+        )
+    slider.description = slider.description or name
+    slider.layout.width = slider.layout.width or "26em"
+    return slider
