@@ -53,7 +53,8 @@ STYLE = {
     "grid.alpha": 0.25,
     "lines.linewidth": 2,
 }
-PAGE_STYLE = f"<style>{Path(__file__).with_name('page.css').read_text()}</style>"
+RULES = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+PAGE_STYLE = f"<style>{RULES}</style>"
 
 
 class Scene(NamedTuple):

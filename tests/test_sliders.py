@@ -400,7 +400,7 @@ def test_a_figure_too_large_to_store_is_refused():
         axes.scatter(range(500), range(500), s=range(500))
 
     with pytest.raises(ValueError, match=r"would store [\d,]+ bytes.*live=True"):
-        slider_plot(draw, beta=LinSlider(0, 1, 200))
+        slider_plot(draw, beta=LinSlider(0, 1, 30))
 
 
 def test_a_value_between_two_is_refused(plot):
@@ -481,6 +481,21 @@ def test_a_live_figure_is_stored_as_a_picture_with_words(live):
     bundle = live._repr_mimebundle_()
     assert bundle["text/plain"] == "A line up to 1."
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle)
+
+
+def test_opened_again_without_its_widget_it_is_a_picture(live, show, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "course_lib.sliders.live.display", lambda data, raw: shown.append(data)
+    )
+    live._ipython_display_()
+    still, widget = shown
+    assert 'alt="A line up to 1." src="data:image/png' in still["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in widget
+    monkeypatch.setenv("COURSE_PLAIN_FIGURES", "1")
+    shown.clear()
+    live._ipython_display_()
+    assert [set(data) >= {"image/png", "text/plain"} for data in shown] == [True]
 
 
 def test_a_live_figure_of_choices_and_limits_from_its_ends():

@@ -19,11 +19,12 @@
     function show() {
       let frame = 0;
       inputs.forEach((input, k) => {
-        const { texts } = data.controls[k];
+        const { texts, kind } = data.controls[k];
         const at = Number(input.value);
         frame = frame * texts.length + at;
+        if (kind === "choice") return; // the list shows it by itself
         input.setAttribute("aria-valuetext", texts[at]);
-        input.parentNode.querySelector("output")?.replaceChildren(texts[at]);
+        input.nextSibling.textContent = texts[at];
       });
       moving.innerHTML = data.layers[frame];
       layer.setAttribute("aria-label", data.words[frame]);
@@ -82,9 +83,10 @@
       row.append(Object.assign(document.createElement("span"), { textContent: label }));
       row.append(inputs[k]);
       if (kind !== "choice") {
-        const output = document.createElement("output");
-        output.style.minWidth = `${Math.max(...texts.map((text) => text.length))}ch`;
-        row.append(output);
+        const value = document.createElement("span");
+        value.className = "course-value";
+        value.style.minWidth = `${Math.max(...texts.map((text) => text.length))}ch`;
+        row.append(value);
       }
       return row;
     });

@@ -1,9 +1,12 @@
 """A figure behind ipywidgets: Python reads their values and draws the newest."""
 
 import itertools
+import os
 from html import escape
+from pathlib import Path
 from typing import Any
 
+from IPython.display import display
 from ipywidgets import HTML, Box, Button, Dropdown, SelectionSlider, VBox
 from ipywidgets import Widget as Control
 from matplotlib.figure import Figure
@@ -13,6 +16,10 @@ from course_lib.sliders.controls import Slider
 from course_lib.sliders.painting import POINTS, Painter, told
 
 __all__ = ["LivePlot"]
+
+SCRIPT = Path(__file__).with_name("live.js").read_text(encoding="utf-8")
+RULES = Path(__file__).with_name("live.css").read_text(encoding="utf-8")
+LIVE_STYLE = f"{PAGE_STYLE}<style>{RULES}</style>"
 
 
 class LivePlot(VBox):
@@ -27,7 +34,7 @@ class LivePlot(VBox):
         self.controls = {name: _control(name, s) for name, s in sliders.items()}
         self._starts = self.values
         self.painter = Painter(draw, setup, self._ends(sliders))
-        self._frame = HTML(PAGE_STYLE + image(self.painter.frame(), ""))
+        self._frame = HTML(LIVE_STYLE + image(self.painter.frame(), ""))
         self._layer, self._says = HTML(), HTML()
         self._layer.add_class("course-layer")
         stage = Box([self._frame, self._layer])
@@ -99,10 +106,24 @@ class LivePlot(VBox):
         return self.words
 
     def _repr_mimebundle_(self, **kwargs) -> dict:
-        still = self.painter.frame() if self.error else self.painter.still()
-        picture = bundle(still, self.words, "")
-        picture.pop("text/html", None)
-        return {**super()._repr_mimebundle_(**kwargs), **picture}
+        data = bundle(self._still(), self.words, "")
+        data.pop("text/html", None)
+        return {**super()._repr_mimebundle_(**kwargs), **data}
+
+    def _ipython_display_(self):
+        """Two outputs: the widget, and before it what a saved page shows without it."""
+        html = (
+            f'{LIVE_STYLE}<div class="course-still"><div class="course-picture" '
+            f'style="width:{self.painter.width}px">{image(self._still(), self.words)}'
+            f"</div><p>Run this cell, and its sliders move.</p></div>"
+            f"<script>{SCRIPT}</script>"
+        )
+        if not os.environ.get("COURSE_PLAIN_FIGURES"):
+            display({"text/html": html, "text/plain": ""}, raw=True)
+        display(self._repr_mimebundle_(), raw=True)
+
+    def _still(self) -> bytes:
+        return self.painter.frame() if self.error else self.painter.still()
 
 
 def _control(name: str, slider: Slider | Control) -> Control:

@@ -1,0 +1,28 @@
+"""`bench`: what the course claims about speed, measured on the computer at hand."""
+
+import importlib
+from collections.abc import Sequence
+
+from course_lib.workspace import CourseError
+
+__all__ = ["main"]
+
+BENCHES = {  # name, which is its module's: what for
+    "sliders": "how soon a figure follows its slider, beside other ways to draw it",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """`bench NAME [--json]`: measure; with --json the last line is for programs.
+
+    raises: CourseError for a name that is none, or if something needed is missing
+    """
+    name, *words = argv or [""]
+    listed = "\n".join(f"  {known:<10} {what}" for known, what in BENCHES.items())
+    if name in ("-h", "--help"):
+        print(f"usage: bench NAME [--json]\n\n{listed}")
+        return 0
+    if name not in BENCHES or set(words) - {"--json"}:
+        called = f'There is no bench "{" ".join(argv)}"' if argv else "Name a bench"
+        raise CourseError(f"{called}; there are:\n{listed}", code=2)
+    return importlib.import_module(f"course_lib.bench.{name}").main(words)

@@ -1,0 +1,436 @@
+"""In a real browser: the picture is that of the value, whatever a hand does to it.
+
+Pictures are read from the screen and compared with matplotlib's own for every value:
+the nearest of all must be the one that the slider stands at.
+"""
+
+import io
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from math import log10
+
+import nbformat
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course_lib.authoring import KERNEL
+from course_lib.browser import Lab, trouble
+from course_lib.sliders import LogSlider, slider_plot
+from course_lib.workspace import notebooks, repository
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(trouble() is not None, reason=trouble() or ""),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+DEMO = """
+def setup(figure):
+    axes = figure.subplots()
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="x", ylabel="y", title="A bar of β")
+    return axes
+
+def draw(axes, beta):
+    height = 0.5 + math.log10(beta) / 4
+    axes.bar([0.5], [height], width=0.3)
+    axes.plot([0, 1], [0, height])
+    return f"A bar of height {height:.3f}."
+"""
+CELLS = {
+    "import": f"import math, time\nfrom course_lib.sliders import *\n{DEMO}",
+    "strip": """
+beta = LogSlider(0.01, 10, label="β")
+slider_plot(draw, setup, beta=beta, play="beta")""",
+    "error": """
+def fails(axes, x, kind):
+    axes.plot([0, 1], [0, 1 / x])
+    return f"One over {x:g} is {1 / x:g}, {kind}."
+
+kinds = Choice(["solid", "dashed"])
+slider_plot(fails, x=LinSlider(-2, 2, 5, start=1), kind=kinds)""",
+    "live": """
+calls = []
+
+def slow(axes, beta):
+    calls.append(beta)
+    time.sleep(0.15)
+    return draw(axes, beta)
+
+plot = slider_plot(slow, setup, live=True, beta=LogSlider(0.01, 10))
+plot""",
+    "busy": "time.sleep(0 if 'first' not in globals() else 6)\nfirst = True",
+}
+AT = {name: number for number, name in enumerate(CELLS)}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    cells = [new_code_cell(source.strip()) for source in CELLS.values()]
+    demo = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
+    nbformat.write(demo, folder / "demo.ipynb")
+    shutil.copytree(repository() / "notebooks", folder / "notebooks")
+    with Lab(folder) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    page = lab.open("demo.ipynb")
+    lab.run_all(page)
+    return page
+
+
+@pytest.fixture(scope="module")
+def stills() -> np.ndarray:
+    """Matplotlib's own picture for every value of the demo's slider."""
+    names: dict = {}
+    exec("import math\n" + DEMO, names)
+    plot = slider_plot(names["draw"], names["setup"], beta=LogSlider(0.01, 10))
+    pictures = []
+    for beta in plot.sliders["beta"].values:
+        plot.set(beta=beta)
+        pictures.append(imread(io.BytesIO(plot.painter.still()))[..., :3])
+    return np.stack(pictures)
+
+
+def seen(picture, stills) -> int:
+    """The number of the value whose picture is nearest to what is on the screen."""
+    picture.scroll_into_view_if_needed()
+    box = {name: round(value) for name, value in picture.bounding_box().items()}
+    assert (box["height"], box["width"]) == stills.shape[1:3]
+    pixels = imread(io.BytesIO(picture.page.screenshot(clip=box)))[..., :3]
+    apart = np.abs(stills - pixels).mean((1, 2, 3))
+    assert apart.min() < 0.02
+    return int(apart.argmin())
+
+
+def cell(page, name):
+    return page.locator(".jp-Notebook-cell").nth(AT[name])
+
+
+def parts(page, name="strip"):
+    """A figure's first input, its picture and its words."""
+    figure = cell(page, name).locator(".course-slider")
+    figure.scroll_into_view_if_needed()
+    return (
+        figure.locator("input, select").first,
+        figure.locator(".course-picture"),
+        figure.locator(".course-words"),
+    )
+
+
+def drag(page, slider, path):
+    """Move the handle with the mouse along fractions of the track, at hand speed."""
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+    spots = [box["x"] + 8 + (box["width"] - 16) * share for share in path]
+    page.mouse.move(spots[0], y)
+    page.mouse.down()
+    for x in spots:
+        page.mouse.move(x, y)
+        page.wait_for_timeout(8)
+    page.mouse.up()
+
+
+def test_after_every_drag_the_released_value_is_shown(page, stills):
+    slider, picture, words = parts(page)
+    hand = random.Random(0)
+    for _ in range(20):
+        start, end = hand.random(), hand.random()
+        drag(page, slider, np.linspace(start, end, 25))
+        at = int(slider.input_value())
+        assert at == pytest.approx(30 * end, abs=1)
+        assert seen(picture, stills) == at
+        beta = float(slider.get_attribute("aria-valuetext"))
+        assert words.inner_text() == f"A bar of height {0.5 + log10(beta) / 4:.3f}."
+
+
+KEYS = [("Home", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowUp", 3)]
+KEYS += [("ArrowLeft", 2), ("End", 30), ("PageDown", 27), ("PageUp", 30)]
+
+
+def test_every_key_moves_the_slider_and_nothing_else(page, stills):
+    slider, picture, _ = parts(page)
+    slider.focus()
+    active = page.evaluate("courseLab.panel.content.activeCellIndex")
+    for key, value in KEYS:
+        page.keyboard.press(key)
+        assert slider.input_value() == str(value)
+        assert seen(picture, stills) == value
+    assert page.evaluate("courseLab.panel.content.activeCellIndex") == active
+
+
+def test_who_does_not_see_it_is_told(page):
+    slider, *_ = parts(page)
+    slider.focus()
+    page.keyboard.press("Home")
+    output = cell(page, "strip")
+    assert (
+        output.get_by_role("slider", name="β").get_attribute("aria-valuetext") == "0.01"
+    )
+    assert output.get_by_role("img", name="A bar of height 0.000.").is_visible()
+    assert output.get_by_role("status").inner_text() == "A bar of height 0.000."
+    assert output.get_by_role("group").get_attribute("aria-label")
+
+
+def test_reset_takes_it_back(page, stills):
+    slider, picture, _ = parts(page)
+    drag(page, slider, [0.5, 0.9])
+    cell(page, "strip").get_by_role("button", name="reset").click()
+    assert slider.input_value() == "15"
+    assert seen(picture, stills) == 15
+
+
+def test_play_goes_once_to_the_end_and_stops_for_a_hand(page, stills):
+    slider, picture, _ = parts(page)
+    output = cell(page, "strip")
+    drag(page, slider, [0.5, 0.8])
+    output.get_by_role("button", name="play").click()
+    output.get_by_role("button", name="pause").wait_for()
+    output.get_by_role("button", name="play").wait_for()
+    assert slider.input_value() == "30"
+    assert seen(picture, stills) == 30
+    output.get_by_role("button", name="play").click()  # from the beginning
+    page.wait_for_timeout(400)
+    slider.press("ArrowRight")
+    stopped = slider.input_value()
+    assert 0 < int(stopped) < 30
+    page.wait_for_timeout(400)
+    assert slider.input_value() == stopped
+    assert seen(picture, stills) == int(stopped)
+
+
+def test_nothing_on_the_page_jumps(page):
+    slider, picture, _ = parts(page)
+    slider.focus()
+    page.keyboard.press("Home")
+    below = cell(page, "error")
+    places = set()
+    for _ in range(31):
+        page.keyboard.press("ArrowRight")
+        places.add((below.bounding_box()["y"], *picture.bounding_box().values()))
+    assert len(places) == 1
+
+
+def test_an_error_is_shown_at_its_value_and_the_slider_goes_on(page):
+    slider, _, words = parts(page, "error")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    assert words.inner_text().startswith("At x = 0, kind = solid: ZeroDivisionError")
+    assert "course-error" in words.get_attribute("class")
+    assert cell(page, "error").get_by_text("ZeroDivisionError").count() == 1
+    page.keyboard.press("ArrowLeft")
+    assert words.inner_text() == "One over -1 is -1, solid."
+    assert "course-error" not in words.get_attribute("class")
+
+
+def test_a_choice_is_made_by_keyboard_and_keeps_the_other_slider(page):
+    slider, _, words = parts(page, "error")
+    slider.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    assert words.inner_text() == "One over 2 is 0.5, dashed."
+
+
+def test_a_live_slider_shows_the_newest_value_and_skips_what_it_missed(page, stills):
+    output = cell(page, "live")
+    output.scroll_into_view_if_needed()
+    handle = output.locator(".noUi-handle")
+    words = output.locator(".course-words")
+    handle.focus()
+    before = words.inner_text()
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(16)
+    last = f"A bar of height {0.5 + log10(5.01) / 4:.3f}."
+    output.get_by_text(last).first.wait_for()
+    assert before != last
+    page.wait_for_timeout(1000)
+    assert words.inner_text() == last
+    assert seen(output.locator(".course-picture.jupyter-widgets"), stills) == 27
+    calls = page.evaluate(
+        """async () => {
+          const kernel = courseLab.panel.sessionContext.session.kernel;
+          const asked = kernel.requestExecute({
+            code: "", user_expressions: { calls: "len(calls)" } });
+          const reply = await asked.done;
+          return reply.content.user_expressions.calls.data["text/plain"]; }"""
+    )
+    assert int(calls) < 1 + 2 + 12  # the first, the limits' two, and not one each
+
+
+def test_axe_finds_nothing_serious(page):
+    from axe_playwright_python.sync_playwright import Axe
+
+    for name in ("strip", "error", "live"):
+        cell(page, name).locator(".jp-OutputArea-output").first.evaluate(
+            "(node, name) => { node.id = `look-at-${name}`; }", name
+        )
+        found = Axe().run(page, context=f"#look-at-{name}").response["violations"]
+        serious = [v for v in found if v["impact"] in ("serious", "critical")]
+        assert not serious, (name, serious)
+
+
+def test_at_twice_the_size_nothing_is_cut_off(page):
+    page.set_viewport_size({"width": 650, "height": 500})
+    try:
+        for element in parts(page):
+            box = element.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 650
+    finally:
+        page.set_viewport_size({"width": 1300, "height": 1000})
+
+
+def test_while_a_cell_runs_the_picture_follows(page, stills):
+    cell(page, "busy").click()
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_timeout(300)
+    assert (
+        page.evaluate("courseLab.panel.sessionContext.session.kernel.status") == "busy"
+    )
+    slider, picture, _ = parts(page)
+    began = time.monotonic()
+    drag(page, slider, np.linspace(0.1, 0.7, 20))
+    assert seen(picture, stills) == int(slider.input_value()) == 21
+    assert time.monotonic() - began < 5
+    assert (
+        page.evaluate("courseLab.panel.sessionContext.session.kernel.status") == "busy"
+    )
+    page.evaluate("courseLab.answers()")
+
+
+def test_after_a_restart_it_is_all_there_again(lab, page, stills):
+    lab.run_all(page)
+    slider, picture, _ = parts(page)
+    drag(page, slider, [0.5, 0.2])
+    assert seen(picture, stills) == int(slider.input_value()) == 6
+
+
+def test_a_saved_page_without_a_kernel_still_moves(lab, page, stills):
+    page.evaluate("courseLab.panel.context.save()")
+    page.wait_for_timeout(500)
+    shutil.copy(lab.folder / "demo.ipynb", lab.folder / "saved.ipynb")
+    again = lab.open("saved.ipynb")
+    again.evaluate("courseLab.panel.sessionContext.shutdown()")
+    slider, picture, _ = parts(again)
+    drag(again, slider, np.linspace(0.5, 0.8, 20))
+    assert seen(picture, stills) == int(slider.input_value()) == 24
+    live = cell(again, "live")
+    live.scroll_into_view_if_needed()
+    live.get_by_text("Run this cell, and its sliders move.").wait_for()
+    assert live.locator(".course-still img").is_visible()
+    assert not live.get_by_text("model not found").is_visible()
+    again.close()
+
+
+def test_in_the_dark_theme_the_picture_is_dark(lab, page):
+    dark = lab.open("demo.ipynb", dark=True)
+    lab.run_all(dark)
+    for name, kind in (("strip", ""), ("live", ".jupyter-widgets")):
+        picture = cell(dark, name).locator(f".course-picture{kind}")
+        picture.scroll_into_view_if_needed()
+        pixels = imread(io.BytesIO(picture.screenshot()))[..., :3]
+        assert pixels[4, 4].max() < 0.25
+        assert pixels.max() > 0.7
+    dark.close()
+
+
+@pytest.fixture(scope="module")
+def export(lab, page):
+    """The saved demo as a plain page, with pictures but no kernel and no server."""
+    page.evaluate("courseLab.panel.context.save()")
+    page.wait_for_timeout(500)
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "demo.ipynb"]
+    subprocess.run(command, cwd=lab.folder, check=True, capture_output=True)
+    return lab.folder / "demo.html"
+
+
+def test_on_a_static_page_it_moves_and_what_is_live_stands_still(lab, export, stills):
+    heard = len(lab.said)
+    page = lab.static(export)
+    figure = page.locator(".course-slider").first
+    slider, picture = figure.locator("input"), figure.locator(".course-picture")
+    picture.locator("svg").wait_for()
+    drag(page, slider, np.linspace(0.5, 0.3, 10))
+    assert seen(picture, stills) == int(slider.input_value()) == 9
+    stills_shown = page.locator("img[src^='data:image/png']")
+    stills_shown = [img for img in stills_shown.all() if img.is_visible()]
+    assert len(stills_shown) == 3  # two frames, and the live figure's picture
+    elsewhere = [said for said in lab.said[heard:] if "file:" in said]
+    assert not elsewhere
+    del lab.said[heard:]  # the exporter's own page asks for its mathematics elsewhere
+    page.close()
+
+
+def test_a_finger_moves_it(lab, export, stills):
+    heard = len(lab.said)
+    page = lab.static(export)
+    figure = page.locator(".course-slider").first
+    slider, picture = figure.locator("input"), figure.locator(".course-picture")
+    picture.locator("svg").wait_for()
+    slider.scroll_into_view_if_needed()
+    touch = page.context.new_cdp_session(page)
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+
+    def point(kind, share):
+        points = [{"x": box["x"] + 8 + (box["width"] - 16) * share, "y": y}]
+        given = {"type": kind, "touchPoints": [] if kind == "touchEnd" else points}
+        touch.send("Input.dispatchTouchEvent", given)
+
+    point("touchStart", 0.5)
+    for share in np.linspace(0.5, 0.9, 12):
+        point("touchMove", float(share))
+    point("touchEnd", 0.9)
+    assert seen(picture, stills) == int(slider.input_value()) == 27
+    del lab.said[heard:]
+    page.close()
+
+
+@pytest.mark.parametrize("path", notebooks("notebooks"), ids=lambda path: path.stem)
+def test_every_chapter_runs_and_its_sliders_move(lab, path):
+    page = lab.open(f"notebooks/{path.name}")
+    lab.run_all(page)
+    figures = page.locator(".course-slider")
+    for number in range(figures.count()):
+        figure = figures.nth(number)
+        figure.scroll_into_view_if_needed()
+        figure.locator("svg").wait_for()
+        slider = figure.locator("input").first
+        slider.focus()
+        page.keyboard.press("Home")
+        first = figure.locator(".course-picture").screenshot()
+        words = figure.locator(".course-words").inner_text()
+        page.keyboard.press("End")
+        assert figure.locator(".course-picture").screenshot() != first
+        assert figure.locator(".course-words").inner_text() != words
+        assert figure.locator(".course-error").count() == 0
+    assert figures.count()
+    page.close()
+
+
+# what ipywidgets says of widgets whose kernel is gone, which the tests made it say
+ORPHANS = ("error: Error: widget model not found", "error: Comm not found")
+
+
+def test_the_console_stayed_clean(lab):
+    said = [line for line in lab.said if not line.startswith(ORPHANS)]
+    assert not said, "\n".join(said)
+
+
+@pytest.mark.skipif(
+    "COURSE_CHROMIUM" not in os.environ, reason="no browser was promised"
+)
+def test_a_promised_browser_is_there():
+    assert trouble() is None
