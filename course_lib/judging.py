@@ -117,6 +117,8 @@ def _describe_result(
     if yours.changed:
         names = list(inspect.signature(exercise.reference).parameters)
         return f"changed its input {names[yours.changed[0]]} in place"
+    if yours.kind == "bool":
+        return repr(bool(yours.numbers[0]))
     if yours.kind not in ("tensor", "number"):
         return f"returned {yours.kind}" + " (no return?)" * (yours.kind == "NoneType")
     values = torch.tensor(yours.numbers, dtype=torch.float64)
@@ -148,6 +150,8 @@ def show(value: object) -> str:
         return "[" + ", ".join(entries + ["…"] * (len(value) > 6)) + "]"
     if isinstance(value, Tensor):
         value = value.item()
+    if callable(value):
+        return getattr(value, "__name__", repr(value))
     if isinstance(value, float):
         return f"{value:.4g}".replace("-", "−")
     return repr(value)

@@ -34,7 +34,7 @@ class Call:
 class Observation:
     """What one call did.
 
-    kind: "tensor", "number", "error", or the name of another type that was returned
+    kind: "tensor", "number", "bool", "error", or the name of another returned type
     numbers: the returned values, flattened; gradients: one such tuple for each floating
         tensor among the arguments, None where the result does not depend on it
     error: the exception's type, message and the line of the learner's code
@@ -92,7 +92,7 @@ def observe_all(function: Callable, calls: Sequence[Call]) -> list[Observation]:
 
 
 def _describe(result: Any, call: Call, args: tuple) -> Observation:
-    if isinstance(result, bool) or not isinstance(result, int | float | Tensor):
+    if not isinstance(result, int | float | Tensor):
         return Observation(type(result).__name__)
     changed = tuple(
         position
@@ -100,7 +100,8 @@ def _describe(result: Any, call: Call, args: tuple) -> Observation:
         if isinstance(before, Tensor) and not torch.equal(now.detach(), before)
     )
     if not isinstance(result, Tensor):
-        return Observation("number", numbers=(float(result),), changed=changed)
+        kind = "bool" if isinstance(result, bool) else "number"
+        return Observation(kind, numbers=(float(result),), changed=changed)
     inputs = [value for value in args if isinstance(value, Tensor)]
     inputs = [value for value in inputs if value.requires_grad]
     gradients: tuple = ()

@@ -107,8 +107,9 @@ def test_misconception_is_caught_by_its_own_message(exercise, wrong):
 
 
 def equivalents() -> dict[str, list]:
-    path = repository() / "tests" / "equivalent_mutants.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    files = (repository() / "tests").glob("equivalent_mutants_*.toml")
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    return {name: rows for text in texts for name, rows in tomllib.loads(text).items()}
 
 
 @pytest.mark.parametrize(

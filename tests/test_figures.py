@@ -1,43 +1,16 @@
 """Pictures: pure, described in words, alive at every corner of their sliders."""
 
-import inspect
 import itertools
 import re
 from html import escape
+from pathlib import Path
 
 import pytest
-import torch
+from scenes import SCENES, STILL, WORDS
+from scenes.bradley_terry import SCORES
 
 from course_lib import figures
 from course_lib.sliders import Choice, LivePlot, slider_plot
-
-SCORES = torch.tensor([0.0, 1.1, 0.7], dtype=torch.float64)
-WINS = torch.tensor([[0.0, 2, 3], [5, 0, 4], [4, 3, 0]])
-
-# every figure that stands still
-STILL = {
-    "strengths": [
-        {"names": ["a", "b", "c"], "scores": SCORES, "errors": SCORES / 3},
-        {"names": ["a", "b", "c"], "scores": SCORES, "published": [0.0, 1.0, 0.7]},
-    ],
-    "wins_predicted": [{"wins": WINS, "scores": SCORES}],
-}
-# every figure that moves: its arguments, and the ends and a middle of its sliders
-SCENES = {
-    "choice_curve": ((), [{"difference": x} for x in (-6.0, 0.0, 6.0)]),
-    "loss_curve": ((), [{"difference": x} for x in (-6.0, 0.0, 6.0)]),
-    "noise_ceiling": ((SCORES,), [{"scale": x} for x in (0.0, 1.0, 5.0)]),
-    "rankings": ((), [{"a": x, "b": -x, "c": 0.5} for x in (-3.0, 0.0, 3.0)]),
-    "poll": (
-        (),
-        [
-            {"difference": x, "people": n, "town": 1}
-            for x, n in ((-3.0, 10), (1.0, 1000), (3.0, 100_000))
-        ],
-    ),
-    "magnitude_losses": ((), [{"magnitude": x} for x in (0.0, 1.5, 3.0)]),
-    "uncertain_scores": ((), [{"std": x} for x in (0.0, 2.5, 5.0)]),
-}
 
 
 def scene(name, values, *more) -> LivePlot:
@@ -100,17 +73,6 @@ def test_style(name, make):
     assert "nan" not in repr(drawing)
 
 
-WORDS = {  # what the sentences say, computed by hand
-    "choice_curve": ({"difference": 2.0}, "+2.0 wins 88.1% of the time"),
-    "loss_curve": ({"difference": 0.0}, "at 0.693 nats with slope -0.500"),
-    "noise_ceiling": ({"scale": 0.0}, "more than 50.0% of"),
-    "rankings": ({"a": 1.0, "b": 1.0, "c": 1.0}, "C > B > A 0.167"),
-    "poll": ({"difference": 0.0, "people": 100, "town": 1}, "standard errors of 0.050"),
-    "magnitude_losses": ({"magnitude": 2.0}, "2.13 with the curve moved right"),
-    "uncertain_scores": ({"std": 2.0}, "wins 77.5% of the time"),
-}
-
-
 @pytest.mark.parametrize("name", SCENES)
 def test_the_words_tell_the_numbers(name):
     values, said = WORDS[name]
@@ -156,8 +118,9 @@ def contrast(color: str) -> float:
 
 @pytest.mark.parametrize("name", ["BLUE", "ORANGE", "GREY"])
 def test_colours_stand_out_from_the_page(name):
-    assert contrast(getattr(figures, name)) > 3
+    assert contrast(getattr(figures.style, name)) > 3
 
 
 def test_no_figure_touches_pyplot():
-    assert "pyplot" not in inspect.getsource(figures)
+    for file in Path(figures.__file__).parent.glob("*.py"):
+        assert "pyplot" not in file.read_text(encoding="utf-8")

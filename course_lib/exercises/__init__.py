@@ -2,12 +2,27 @@
 
 from collections.abc import Callable
 
-from course_lib.exercises import bradley_terry, start_here
+from course_lib.exercises import (
+    beta,
+    bradley_terry,
+    dpo_loss,
+    optimal_policy,
+    partition_function,
+    start_here,
+)
 from course_lib.exercises.specification import Exercise
 
+CHAPTERS = (
+    start_here,
+    bradley_terry,
+    optimal_policy,
+    partition_function,
+    dpo_loss,
+    beta,
+)
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise
-    for chapter in (start_here, bradley_terry)
+    for chapter in CHAPTERS
     for exercise in chapter.EXERCISES
 }
 

@@ -1,4 +1,4 @@
-"""Right answers, written as other people would write them. All must pass."""
+"""Chapters 00 and 01."""
 
 import numpy as np
 import torch

@@ -1,25 +1,22 @@
-"""The course's pictures: one style, one function each, no state.
+"""Chapters 00 and 01: choices, scores, rankings, and what noise does to them."""
 
-A `Picture` is a still figure. A `Scene` moves: what stands still and what is drawn for
-a value, to be given to `slider_plot(*scene, ...)`. Colours survive colour-blindness
-(Okabe and Ito); series differ in line style or marker too.
-"""
-
-import base64
-import io
 import itertools
-import os
 from collections.abc import Callable, Sequence
-from html import escape
-from pathlib import Path
-from typing import NamedTuple
 
-import matplotlib
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from course_lib.figures.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    Picture,
+    Scene,
+    label,
+    still_figure,
+)
 from course_lib.preferences import (
     accuracy_ceiling,
     gaussian_preference_probability,
@@ -29,8 +26,6 @@ from course_lib.preferences import (
 )
 
 __all__ = [
-    "Picture",
-    "Scene",
     "choice_curve",
     "loss_curve",
     "magnitude_losses",
@@ -41,85 +36,6 @@ __all__ = [
     "uncertain_scores",
     "wins_predicted",
 ]
-
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5F6368"
-STYLE = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 11,
-    "figure.constrained_layout.use": True,
-    "font.size": 10,
-    "grid.alpha": 0.25,
-    "lines.linewidth": 2,
-}
-RULES = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-PAGE_STYLE = f"<style>{RULES}</style>"
-
-
-class Scene(NamedTuple):
-    """A figure that moves: `slider_plot(*scene, beta=LogSlider(0.01, 10))`.
-
-    draw: draw(axes, **values) draws what moves and says in words what is seen
-    setup: setup(figure) draws what stands still and returns the axes
-    """
-
-    draw: Callable[..., str]
-    setup: Callable[[Figure], Axes]
-
-
-class Picture:
-    """A matplotlib figure, and in words what a person sees in it.
-
-    In a notebook it shows itself with the words as alternative text. With the
-    environment variable COURSE_PLAIN_FIGURES set, it leaves out the HTML around the
-    picture, which is how notebooks are stored.
-    """
-
-    def __init__(self, figure: Figure, alt: str):
-        self.figure, self.alt = figure, alt
-
-    def __repr__(self) -> str:
-        return self.alt
-
-    def png(self) -> bytes:
-        return png(self.figure, 100)
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        picture = self.png()
-        style = f"max-width:{100 * self.figure.get_figwidth():.0f}px"
-        html = (
-            f'{PAGE_STYLE}<div class="course-picture" style="{style}">'
-            f"{image(picture, self.alt)}</div>"
-        )
-        return bundle(picture, self.alt, html)
-
-
-def png(figure: Figure, dpi: float) -> bytes:
-    """The figure as the bytes of a PNG with `dpi` pixels an inch."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
-
-
-def image(picture: bytes, alt: str) -> str:
-    """An image with its words, as HTML."""
-    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    return f'<img alt="{escape(alt)}" src="{source}">'
-
-
-def bundle(picture: bytes, alt: str, html: str) -> dict[str, str]:
-    """What a notebook shows: HTML, or the picture, or the words."""
-    data = {"text/plain": alt, "image/png": base64.b64encode(picture).decode()}
-    if not os.environ.get("COURSE_PLAIN_FIGURES"):
-        data["text/html"] = html
-    return data
-
-
-def _figure(height: float = 3.2) -> tuple[Figure, Axes]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.5, height))
-        return figure, figure.subplots()
 
 
 def choice_curve(probability: Callable = preference_probability) -> Scene:
@@ -148,7 +64,7 @@ def choice_curve(probability: Callable = preference_probability) -> Scene:
         corner = [difference, difference, -6], [0, chance, chance]
         axis.plot(*corner, ":", color=GREY, lw=1)
         axis.plot(difference, chance, "o", color=ORANGE, ms=9, clip_on=False)
-        _label(axis, difference, chance, f"{chance:.1%}")
+        label(axis, difference, chance, f"{chance:.1%}")
         return (
             f"A difference of {difference:+.1f} wins {chance:.1%} of the time: the "
             f"S-shaped curve stands at {chance:.3f} there."
@@ -205,7 +121,7 @@ def strengths(
 
     names, scores, errors, published: one entry each item, scores in logits
     """
-    figure, axis = _figure(0.9 + 0.32 * len(names))
+    figure, axis = still_figure(0.9 + 0.32 * len(names))
     order = scores.argsort().tolist()
     rows = range(len(names))
     spread = 1.96 * errors[order] if errors is not None else None
@@ -227,7 +143,7 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
 
     wins: wins[i, j] = how often i beat j; scores: fitted, in logits
     """
-    figure, axis = _figure(3.6)
+    figure, axis = still_figure(3.6)
     first, second = torch.triu_indices(len(wins), len(wins), 1)
     swap = scores[first] < scores[second]
     first, second = torch.where(swap, second, first), torch.where(swap, first, second)
@@ -438,23 +354,10 @@ def uncertain_scores() -> Scene:
         at_two = float(doubt[(grid - 2).abs().argmin()])
         axis.plot(grid, doubt, color=BLUE)
         axis.plot(2, at_two, "o", color=ORANGE, ms=8)
-        _label(axis, 2, at_two, f"{at_two:.1%}")
+        label(axis, 2, at_two, f"{at_two:.1%}")
         return (
             f"A mean difference of 2 with standard deviation {std:.1f} wins "
             f"{at_two:.1%} of the time; with certain scores it would be 88.1%."
         )
 
     return Scene(draw, setup)
-
-
-def _label(axis: Axes, x: float, y: float, text: str):
-    """Words beside a point, on the side of it where there is room."""
-    left = x > 0
-    axis.annotate(
-        text,
-        (x, y),
-        xytext=(-9 if left else 9, 6 if y < 0.9 else -6),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="bottom" if y < 0.9 else "top",
-    )

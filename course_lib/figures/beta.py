@@ -1,0 +1,3 @@
+"""Chapter 05: both faces of β."""
+
+__all__: list[str] = []

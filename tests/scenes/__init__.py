@@ -1,0 +1,15 @@
+"""Every figure of the course, with arguments to draw it for, by chapter.
+
+STILL: name: a list of keyword arguments
+SCENES: name: (positional arguments, the values of its sliders at both ends and inside)
+WORDS: name: (values, what its sentence then says: computed by other means)
+"""
+
+from scenes import beta, bradley_terry, dpo_loss, optimal_policy, partition_function
+
+CHAPTERS = (bradley_terry, optimal_policy, partition_function, dpo_loss, beta)
+STILL, SCENES, WORDS = {}, {}, {}
+for chapter in CHAPTERS:
+    STILL |= chapter.STILL
+    SCENES |= chapter.SCENES
+    WORDS |= chapter.WORDS

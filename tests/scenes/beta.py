@@ -1,0 +1,5 @@
+"""Chapter 05."""
+
+STILL: dict = {}
+SCENES: dict = {}
+WORDS: dict = {}

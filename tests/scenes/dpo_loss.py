@@ -1,0 +1,5 @@
+"""Chapter 04."""
+
+STILL: dict = {}
+SCENES: dict = {}
+WORDS: dict = {}

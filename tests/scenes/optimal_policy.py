@@ -1,0 +1,5 @@
+"""Chapter 02."""
+
+STILL: dict = {}
+SCENES: dict = {}
+WORDS: dict = {}

@@ -1,0 +1,5 @@
+"""Chapter 03."""
+
+STILL: dict = {}
+SCENES: dict = {}
+WORDS: dict = {}

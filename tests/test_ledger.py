@@ -1,0 +1,156 @@
+"""Every number in prose is true, and every step of a derivation holds.
+
+`notebooks/ledger/NN.toml` lists, for a chapter,
+
+- `[[claim]]`: `text`, a passage of the prose; `value`, an expression for the number in
+  it; `says`, that number as it is written. Without `says`, `value` must be true.
+- `[[equation]]`: `tag`, the number of a displayed step; `left`, `right` and `broken`,
+  expressions on a random world: the first two agree, the third is a plausible mistake.
+
+Expressions know the course's functions, `torch`, `math`, the five-response world as
+`REF` and `R`, and in equations a random world: `ref`, `r`, `beta`, another policy `q`,
+and indices `w` and `l` of two of its responses.
+"""
+
+import math
+import re
+import tomllib
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+import torch
+
+import course_lib
+from course_lib import logprobs, losses, policies, preferences, worlds
+from course_lib.workspace import notebooks, repository
+
+LEDGERS = sorted((repository() / "notebooks" / "ledger").glob("*.toml"))
+CHAPTERS = [
+    SimpleNamespace(number=p.stem, **tomllib.loads(p.read_text("utf-8")))
+    for p in LEDGERS
+]
+CLAIMS = [(c.number, claim) for c in CHAPTERS for claim in getattr(c, "claim", [])]
+EQUATIONS = [(c.number, step) for c in CHAPTERS for step in getattr(c, "equation", [])]
+chapters = pytest.mark.parametrize("number", [c.number for c in CHAPTERS])
+WORLDS = 20
+
+
+def names() -> dict:
+    """What an expression may use."""
+    known = {"torch": torch, "math": math, "course_lib": course_lib}
+    for module in (preferences, policies, logprobs, losses, worlds):
+        known |= {name: getattr(module, name) for name in module.__all__}
+    _, known["REF"], known["R"] = worlds.five_responses()
+    return known
+
+
+def random_names(seed: int) -> dict:
+    """The same, with a random world."""
+    world = worlds.random_world(seed, responses=6)
+    random = torch.Generator().manual_seed(1000 + seed)
+    other = torch.randn(6, generator=random, dtype=torch.float64)
+    w, l = torch.randperm(6, generator=random)[:2].tolist()  # noqa: E741
+    beta = 0.2 + 1.5 * float(torch.rand(1, generator=random))
+    return names() | {
+        "ref": world.ref,
+        "r": world.rewards,
+        "q": torch.softmax(other, -1),
+        "beta": beta,
+        "w": w,
+        "l": l,
+    }
+
+
+def value(expression: str, known: dict):
+    return eval(expression.strip(), known)
+
+
+def page(number: str):
+    return nbformat.read(notebooks("notebooks", number)[0], as_version=4)
+
+
+def prose(number: str) -> str:
+    cells = [c.source for c in page(number).cells if c.cell_type == "markdown"]
+    return "\n\n".join(cells)
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def decimals(written: str) -> int:
+    return len(written.partition(".")[2])
+
+
+def number_of(written: str) -> float:
+    return float(written.replace("−", "-").replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    ("number", "claim"),
+    CLAIMS,
+    ids=lambda v: v if isinstance(v, str) else v["text"][:40],
+)
+def test_a_claim_is_in_the_prose_and_true(number, claim):
+    assert flat(claim["text"]) in flat(prose(number))
+    found = value(claim["value"], names())
+    if "says" not in claim:
+        assert found is True or (isinstance(found, torch.Tensor) and bool(found.all()))
+        return
+    assert claim["says"] in claim["text"]
+    written = number_of(claim["says"])
+    half = 0.5 * 10 ** -decimals(claim["says"])
+    assert abs(float(found) - written) <= half * (1 + 1e-9), float(found)
+
+
+@pytest.mark.parametrize(
+    ("number", "step"), EQUATIONS, ids=lambda v: v if isinstance(v, str) else v["tag"]
+)
+def test_a_step_holds_on_random_worlds_and_its_broken_twin_does_not(number, step):
+    for seed in range(WORLDS):
+        known = random_names(seed)
+        left, right, broken = (
+            torch.as_tensor(value(step[side], known), dtype=torch.float64)
+            for side in ("left", "right", "broken")
+        )
+        scale = 1 + float(right.abs().max())
+        assert float((left - right).abs().max()) < 1e-10 * scale
+        assert float((broken - right).abs().max()) > 1e-3, f"world {seed}"
+
+
+@chapters
+def test_every_displayed_step_has_its_tag_and_every_tag_its_step(number):
+    shown = re.findall(r"\$\$(.*?)\$\$", prose(number), re.S)
+    tags = [re.findall(r"\\tag\{(.*?)\}", formula) for formula in shown]
+    assert all(len(found) == 1 for found in tags), shown
+    listed = [step["tag"] for chapter, step in EQUATIONS if chapter == number]
+    assert [found[0] for found in tags] == listed
+    assert all(tag.startswith(f"{int(number)}.") for tag in listed)
+
+
+NUMBER = r"(?<![\w.^])[−-]?\d+\.\d+(?![\d.]*\w)"
+
+
+@chapters
+def test_every_decimal_in_prose_is_claimed_or_was_printed_above(number):
+    known = " ".join(claim["text"] for n, claim in CLAIMS if n == number)
+    known += " ".join(step["tag"] for n, step in EQUATIONS if n == number)
+    text = []
+    for cell in page(number).cells:
+        if cell.cell_type == "markdown":
+            words = re.sub(r"[Ee]xercises? \d\.\d|§\d+\.\d+", "", cell.source)
+            words = re.sub(r"\]\(.*?\)|`.*?`|\\tag\{.*?\}", "", words)
+            text += [(n, known) for n in re.findall(NUMBER, words)]
+        else:
+            known += " " + cell.source + " " + str(cell.outputs)
+    strange = [n for n, seen in text if n.strip("−-") not in seen]
+    assert not strange
+
+
+def test_a_false_claim_would_be_noticed():
+    known = names()
+    assert value("log_partition(REF, R, 0.5)", known) == pytest.approx(4.8356176656)
+    known = random_names(0)
+    assert not torch.allclose(known["ref"], known["q"])
+    assert known["w"] != known["l"]
