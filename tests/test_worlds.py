@@ -1,4 +1,4 @@
-"""Worlds: proper policies, the same for the same seed, and the numbers of the course."""
+"""Worlds: proper policies, the same for the same seed, the numbers of the course."""
 
 import pytest
 import torch
