@@ -246,6 +246,7 @@ def test_a_live_slider_shows_the_newest_value_and_skips_what_it_missed(page, sti
     output.scroll_into_view_if_needed()
     handle = output.locator(".noUi-handle")
     words = output.locator(".course-words")
+    assert handle.get_attribute("data-lm-suppress-shortcuts") == "true"
     handle.focus()
     before = words.inner_text()
     for _ in range(12):
