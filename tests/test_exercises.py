@@ -187,6 +187,17 @@ def test_a_checks_holds_may_be_left_to_the_default():
     assert not check.holds(None, far, ours, 1e-8)
 
 
+def test_a_number_never_agrees_with_infinity():
+    check = Check("t", lambda draw: [], "m")
+    finite, infinite = (
+        observe(lambda x, v=v: x * v, Call((torch.ones(1).double(),)))
+        for v in (1e300, float("inf"))
+    )
+    assert check.holds(None, infinite, infinite, 1e-8)
+    assert not check.holds(None, finite, infinite, 1e-8)
+    assert not check.holds(None, infinite, finite, 1e-8)
+
+
 def test_nan_never_agrees_with_a_number():
     exercise = EXERCISES["accuracy_ceiling"]
     result = verdict(exercise, lambda p: p.mean() * float("nan"))

@@ -67,7 +67,8 @@ def value(expression: str, known: dict):
 
 
 def page(number: str):
-    return nbformat.read(notebooks("notebooks", number)[0], as_version=4)
+    (path,) = (p for p in notebooks("notebooks") if p.name.startswith(number))
+    return nbformat.read(path, as_version=4)
 
 
 def prose(number: str) -> str:

@@ -173,6 +173,6 @@ def _close(one: Sequence[float], other: Sequence[float], near: float) -> bool:
     return len(one) == len(other) and all(
         a == b
         or (math.isnan(a) and math.isnan(b))
-        or abs(a - b) <= near * max(1.0, abs(b))
+        or (math.isfinite(b) and abs(a - b) <= near * max(1.0, abs(b)))
         for a, b in zip(one, other, strict=True)
     )
