@@ -98,6 +98,7 @@ def test_alternative_text_in_html_but_plain_when_stored(monkeypatch):
     monkeypatch.delenv("COURSE_PLAIN_FIGURES")
     html = picture._repr_mimebundle_()["text/html"]
     assert f'alt="{escape(picture.alt)}"' in html
+    assert 'style="width:650px"' in html  # not stretched to the page's width
 
 
 def test_a_learner_s_function_is_the_one_that_is_drawn():

@@ -63,7 +63,7 @@ class Picture:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         picture = self.png()
-        style = f"max-width:{100 * self.figure.get_figwidth():.0f}px"
+        style = f"width:{100 * self.figure.get_figwidth():.0f}px"
         html = (
             f'{PAGE_STYLE}<div class="course-picture" style="{style}">'
             f"{image(picture, self.alt)}</div>"
