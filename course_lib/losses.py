@@ -31,12 +31,15 @@ __all__ = [
     "apo_zero_loss",
     "bco_loss",
     "cpo_loss",
+    "dpo_gradients",
     "dpo_loss",
     "dpo_metrics",
     "dpo_nll_loss",
     "exo_loss",
     "f_dpo_loss",
     "hinge_loss",
+    "implicit_preference_probability",
+    "implicit_reward_accuracy",
     "ipo_loss",
     "kto_loss",
     "kto_reference_point",
@@ -567,6 +570,60 @@ def cpo_loss(
     return arguments.reduce(losses, reduction)
 
 
+def dpo_gradients(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+    beta: float,
+) -> Tensor:
+    """Each pair's derivative with respect to its two policy log-probabilities.
+
+    ∂ℓ/∂ log π_θ(y_w|x) = −β σ(−βh),   ∂ℓ/∂ log π_θ(y_l|x) = +β σ(−βh)
+
+    the FOUR as for `dpo_loss`; beta: > 0, in reward per nat
+    returns: shape (batch, 2), chosen then rejected, nats of loss per nat of log-prob.
+        Of each pair alone: for the gradient of a mean over pairs, divide by batch.
+    raises: as `dpo_loss`
+    source: Rafailov et al. (2023), the gradient below Eq. 7. Core.
+
+    >>> dpo_gradients(*torch.zeros(4, 1), beta=0.1)     # β/2 when nothing is learnt yet
+    tensor([[-0.0500,  0.0500]])
+    """
+    u, v = _logratios(
+        policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
+    )
+    arguments.number("beta", beta)
+    weight = torch.sigmoid(-beta * (u - v))  # (batch,), the share still believed wrong
+    return torch.stack([-beta * weight, beta * weight], -1)  # (batch, 2)
+
+
+def implicit_reward_accuracy(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+) -> Tensor:
+    """Share of pairs that the implicit reward orders as the label does; a tie counts ½.
+
+    mean of 1[u > v] + ½ 1[u = v]
+
+    the FOUR as for `dpo_loss`; β > 0 scales both rewards and orders none
+    returns: a scalar in [0, 1], ½ when the policy is the reference. With the strict
+        convention, in which a tie is wrong, it would be 0 there.
+    raises: as `dpo_loss`
+    source: Rafailov et al. (2023), §5, for the implicit reward. Core.
+
+    >>> policy = torch.tensor([-1.0, -2.0]), torch.tensor([-3.0, -2.0])
+    >>> implicit_reward_accuracy(*policy, *torch.zeros(2, 2))      # right, and a tie
+    tensor(0.7500)
+    """
+    u, v = _logratios(
+        policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
+    )
+    return ((1 + torch.sign(u - v)) / 2).mean()
+
+
 def dpo_metrics(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
@@ -595,15 +652,46 @@ def dpo_metrics(
     )
     arguments.number("beta", beta)
     with torch.no_grad():
-        wins = (u > v).double() + (u == v).double() / 2
         means = {
-            "accuracy": wins,
+            "accuracy": implicit_reward_accuracy(
+                policy_chosen_logps,
+                policy_rejected_logps,
+                ref_chosen_logps,
+                ref_rejected_logps,
+            ),
             "gap": u - v,
             "margin": beta * (u - v),
             "chosen_rewards": beta * u,
             "rejected_rewards": beta * v,
         }
         return {name: values.mean().item() for name, values in means.items()}
+
+
+def implicit_preference_probability(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+    beta: float,
+) -> Tensor:
+    """How sure a policy is that the chosen answer is the better one.
+
+    P(y_w ≻ y_l) = σ(βh): Bradley–Terry on implicit rewards, in which β log Z cancels
+
+    the FOUR as for `dpo_loss`; beta > 0
+    returns: probabilities, shape (batch,); ½ where policy and reference agree on a pair
+    raises: as `dpo_loss`
+    source: Rafailov et al. (2023), Eq. 6. Core.
+
+    >>> implicit_preference_probability(
+    ...     *torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]]), beta=0.5)      # σ(0.5 · 2)
+    tensor([0.7311])
+    """
+    u, v = _logratios(
+        policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
+    )
+    arguments.number("beta", beta)
+    return torch.sigmoid(beta * (u - v))
 
 
 def _log1mexp(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ A policy over a listed set of responses is a row of probabilities, shape (…, r
 Everything here is exact: no sampling, no network, nothing to tune.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,11 +16,14 @@ from course_lib import arguments
 __all__ = [
     "Frontier",
     "best_of_n",
+    "canonical_rewards",
+    "estimate_log_partition",
     "expected_reward",
     "frontier",
     "implicit_rewards",
     "kl_divergence",
     "log_partition",
+    "log_partition_error",
     "optimal_policy",
     "rlhf_objective",
 ]
@@ -57,6 +61,65 @@ def log_partition(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     tensor(2.)
     """
     return torch.logsumexp(_tilted(ref, rewards, beta), -1)
+
+
+def estimate_log_partition(sampled_rewards: Tensor, beta: float) -> Tensor:
+    """log Z as well as it can be told from n answers that the reference wrote.
+
+    log Ẑ = log[ (1/n) Σ_i e^{r_i/β} ].  Ẑ is unbiased; log Ẑ is too low on average,
+    and where few answers carry the sum it is too low nearly always
+
+    sampled_rewards: rewards of independent draws from the reference, shape (…, n)
+    beta: KL strength in reward per nat, > 0
+    returns: the estimate in nats, shape (…)
+    raises: ValueError if a reward is not finite, there is none, or beta ≤ 0
+    source: the sample mean; its bias is Jensen's inequality
+
+    >>> draws = torch.tensor([0.0, 0.6931])          # e^r is 1 and 2: their mean is 1.5
+    >>> estimate_log_partition(draws, beta=1.0).exp()
+    tensor(1.5000)
+    """
+    scaled = _scaled_samples(sampled_rewards, beta, least=1)
+    return torch.logsumexp(scaled, -1) - math.log(scaled.shape[-1])
+
+
+def log_partition_error(sampled_rewards: Tensor, beta: float) -> Tensor:
+    """Standard error of `estimate_log_partition`, as the same sample tells it.
+
+    s(w) / (w̄ √n),  w_i = e^{r_i/β}, s their standard deviation with n − 1: the delta
+    method for a logarithm. It cannot know of answers that were not drawn
+
+    sampled_rewards: rewards of independent draws from the reference, (…, n), n ≥ 2
+    beta: KL strength in reward per nat, > 0
+    returns: nats, shape (…)
+    raises: ValueError if a reward is not finite, n < 2, or beta ≤ 0
+    source: the delta method
+
+    >>> log_partition_error(torch.tensor([0.0, 0.6931]), beta=1.0)   # √½ / (1.5 √2)
+    tensor(0.3333)
+    """
+    scaled = _scaled_samples(sampled_rewards, beta, least=2)
+    count = scaled.shape[-1]
+    weights = count * torch.softmax(scaled, -1)  # w / w̄: their mean is 1
+    return weights.std(-1) / math.sqrt(count)
+
+
+def canonical_rewards(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    """The one member of a class of rewards, r + a constant per prompt, that has Z = 1.
+
+    r̄(y) = r(y) − β log Z = β log( π*(y) / π_ref(y) )
+
+    ref, rewards, beta: as for `optimal_policy`
+    returns: rewards in the unit of beta, shape (…, responses): the implicit rewards of
+        the policy that is optimal for `rewards`, where `ref` > 0
+    raises: as `optimal_policy`
+    source: Rafailov et al. (2023), Theorem 1
+
+    >>> half = torch.tensor([0.5, 0.5])
+    >>> canonical_rewards(half, torch.tensor([7.0, 7.0]), beta=1.0)
+    tensor([0., 0.])
+    """
+    return rewards - beta * log_partition(ref, rewards, beta)[..., None]
 
 
 def implicit_rewards(policy: Tensor, ref: Tensor, beta: float) -> Tensor:
@@ -201,6 +264,20 @@ def _tilted(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     if not scaled.isfinite().all():
         raise ValueError(f"rewards / beta overflows at beta = {beta}")
     return ref.log() + scaled
+
+
+def _scaled_samples(sampled_rewards: Tensor, beta: float, *, least: int) -> Tensor:
+    arguments.tensors(sampled_rewards=sampled_rewards)
+    if sampled_rewards.ndim == 0 or sampled_rewards.shape[-1] < least:
+        shape = tuple(sampled_rewards.shape)
+        raise ValueError(
+            f"sampled_rewards must have shape (…, n), n at least {least}, got {shape}"
+        )
+    arguments.number("beta", beta)
+    scaled = sampled_rewards / beta
+    if not scaled.isfinite().all():
+        raise ValueError(f"sampled_rewards / beta overflows at beta = {beta}")
+    return scaled
 
 
 def _best_of_n_row(ref: Tensor, rewards: Tensor, n: int) -> Tensor:

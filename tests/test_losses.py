@@ -147,12 +147,15 @@ def test_signatures_are_the_contract():
         "bco_loss": f"{four}, beta, *, {end}",
         "cpo_loss": "policy_chosen_logps, policy_rejected_logps, nll, beta, *, "
         f"weight=1.0, {end}",
+        "dpo_gradients": f"{four}, beta",
         "dpo_loss": f"{four}, beta=0.1, *, label_smoothing=0.0, {end}",
         "dpo_metrics": f"{four}, beta",
         "dpo_nll_loss": f"{four}, nll, beta, *, weight, {end}",
         "exo_loss": f"{four}, beta, *, label_smoothing=0.001, {end}",
         "f_dpo_loss": f"{four}, beta, *, divergence, alpha=None, {end}",
         "hinge_loss": f"{four}, beta, *, {end}",
+        "implicit_preference_probability": f"{four}, beta",
+        "implicit_reward_accuracy": four,
         "ipo_loss": f"{four}, tau, *, chosen_lengths=None, rejected_lengths=None, "
         f"{end}",
         "kto_loss": "policy_logps, ref_logps, desirable, kl, beta, *, "
@@ -285,6 +288,11 @@ CUBE = torch.arange(2.0, dtype=F64).expand(2, 2, 2)
         (lambda: losses.kto_reference_point(Z, Z[:1]), "ref_kl_logps"),
         (lambda: losses.kto_reference_point(Z, Z * math.nan), "ref_kl_logps"),
         (lambda: losses.dpo_metrics(*ZEROS, beta=0), "beta"),
+        (lambda: losses.implicit_preference_probability(*ZEROS, beta=0), "beta"),
+        (
+            lambda: losses.implicit_preference_probability(*ZEROS[:3], Z[:1], 0.1),
+            "ref_rejected_logps",
+        ),
         (lambda: losses.dpo_metrics(*ZEROS[:3], Z[:1], beta=0.1), "ref_rejected_logps"),
     ],
 )
@@ -562,9 +570,86 @@ def test_metrics_follow_one_convention_each():
     assert (start["accuracy"], start["margin"]) == (0.5, 0)
 
 
+GAPS_OF_PAIRS = [(1.0, -1.0), (-30.0, 4.0), (5000.0, 0.0), (0.0, 5000.0)]
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.1, 5.0])
+@pytest.mark.parametrize(("u", "v"), GAPS_OF_PAIRS)
+def test_the_two_gradients_are_the_slopes_of_the_exact_loss(u, v, beta):
+    (case,) = [case for case in CASES if case.name == "dpo_loss"]
+    four = pairs([u, 0.5], [v, 0.25])
+    found = losses.dpo_gradients(*four, beta)
+    assert found.shape == (2, 2)
+    for i, row in enumerate(oracles.rows_of(dict(zip(FOUR, four, strict=True)))):
+        other = oracles.Case("dpo_loss", case.inputs, case.formula, beta=beta)
+        for k, name in enumerate(("policy_chosen_logps", "policy_rejected_logps")):
+            assert isclose(found[i, k], other.slope(row, name)), (name, row)
+
+
+def test_the_gradients_of_five_pairs_as_published():
+    gaps = torch.tensor([1.5, 0.25, -0.5, 1.0, -1.25], dtype=F64)
+    weights = losses.dpo_gradients(*pairs(gaps), beta=1.0)[:, 1]
+    texts = "0.1824255238 0.4378234991 0.6224593312 0.2689414214 0.7772998612"
+    for weight, text in zip(weights, texts.split(), strict=True):
+        assert printed(weight, text)
+
+
+def test_accuracy_counts_ties_half_in_any_dtype():
+    u, v = [1.0, 0.5, 0.0, -2.0], [0.0, 0.5, 1.0, -5.0]
+    found = losses.implicit_reward_accuracy(*pairs(u, v))
+    assert (found.item(), found.dtype, found.shape) == (2.5 / 4, F64, ())
+    single = [tensor.float() for tensor in pairs([0.0])]
+    assert losses.implicit_reward_accuracy(*single).item() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        (lambda: losses.dpo_gradients(*ZEROS, beta=0.0), "beta"),
+        (lambda: losses.dpo_gradients(*ZEROS[:3], Z[:1], beta=0.1), "ref_rejected"),
+        (lambda: losses.dpo_gradients(*ZEROS[:3], Z * math.nan, beta=0.1), "finite"),
+        (lambda: losses.implicit_reward_accuracy(*ZEROS[:3], Z[:1]), "ref_rejected"),
+        (lambda: losses.implicit_reward_accuracy(*[Z[:0]] * 4), "empty"),
+        (lambda: losses.implicit_reward_accuracy(*ZEROS[:3], [0.0]), "tensor"),
+    ],
+)
+def test_gradients_and_accuracy_refuse_bad_input(call, part):
+    with pytest.raises((TypeError, ValueError), match=part):
+        call()
+
+
 def test_the_reference_point_is_a_clamped_mean_without_gradient():
     policy = torch.tensor([-5.0, -6.0], requires_grad=True)
     z = losses.kto_reference_point(policy, torch.tensor([-6.0, -6.0]))
     assert (z.item(), z.requires_grad) == (0.5, False)
     below = losses.kto_reference_point(policy, torch.tensor([-1.0, -1.0]))
     assert below == 0
+
+
+@PROPERTY
+@given(gaps, gaps, betas)
+def test_the_preference_that_a_policy_implies_is_what_dpo_makes_likely(u, v, beta):
+    four = [x.requires_grad_() for x in pairs([u], [v])]
+    chance = losses.implicit_preference_probability(*four, beta)
+    margin = mp.mpf(beta) * (mp.mpf(u) - mp.mpf(v))
+    assert isclose(chance, 1 / (1 + mp.exp(-margin)))
+    turned = losses.implicit_preference_probability(
+        four[1], four[0], four[3], four[2], beta
+    )
+    assert isclose(chance + turned, 1)
+    chance.backward()
+    slope = beta * (chance * turned).detach()
+    assert isclose(four[0].grad, slope)
+    assert isclose(four[3].grad, slope)
+
+
+def test_a_policy_s_preference_between_two_of_five_answers():
+    policy = [0.017604680586, 0.800985826599, 0.000292161812]  # A, B, E of π* at ½
+    logps = [torch.tensor([math.log(p)], dtype=F64) for p in (*policy[1:], 0.25, 0.10)]
+    chance = losses.implicit_preference_probability(*logps, beta=0.5)
+    assert chance.item() == pytest.approx(0.9706877692, abs=5e-10)
+
+
+def test_a_preference_far_from_a_half_stays_a_number():
+    chances = losses.implicit_preference_probability(*pairs([5000.0, -5000.0]), 1.0)
+    assert chances.tolist() == [1.0, 0.0]
