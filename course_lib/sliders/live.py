@@ -136,4 +136,6 @@ def _control(name: str, slider: Slider | Control) -> Control:
         )
     slider.description = slider.description or name
     slider.layout.width = slider.layout.width or "26em"
+    if len(slider.description) > 10:  # ipywidgets would cut it off
+        slider.style.description_width = "initial"
     return slider
