@@ -1,3 +1,154 @@
 """Chapter 04."""
 
-ALTERNATIVES: dict = {}
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from course_lib.clinic import HEALTHY
+
+
+def loss_of_rewards(a, b, c, d, beta):
+    chosen_rewards, rejected_rewards = beta * (a - c), beta * (b - d)
+    return F.softplus(rejected_rewards - chosen_rewards).mean()
+
+
+def loss_with_a_frozen_reference(a, b, c, d, beta):
+    margin = beta * ((a - b) - (c - d).detach())
+    return F.binary_cross_entropy_with_logits(margin, torch.ones_like(margin))
+
+
+def loss_by_a_loop(a, b, c, d, beta):
+    losses = []
+    for i in range(len(a)):
+        margin = beta * (a[i] - c[i] - b[i] + d[i])
+        losses.append(torch.logaddexp(torch.zeros_like(margin), -margin))
+    return sum(losses) / len(losses)
+
+
+def gradients_by_autograd(a, b, c, d, beta):
+    w = a.clone().requires_grad_()
+    l = b.clone().requires_grad_()  # noqa: E741
+    loss = -F.logsigmoid(beta * (w - c - l + d)).sum()
+    return torch.stack(torch.autograd.grad(loss, (w, l)), -1)
+
+
+def gradients_in_numpy(a, b, c, d, beta):
+    margin = beta * (a - c - b + d).numpy()
+    small = np.exp(-np.abs(margin))
+    weight = np.where(margin > 0, small / (1 + small), 1 / (1 + small))
+    pushes = beta * weight[:, None] * np.array([-1.0, 1.0])
+    return torch.from_numpy(pushes).to(a.dtype)
+
+
+def accuracy_by_comparison(a, b, c, d):
+    u, v = a - c, b - d
+    return (u > v).to(a.dtype).mean() + (u == v).to(a.dtype).mean() / 2
+
+
+def accuracy_by_heaviside(a, b, c, d):
+    return torch.heaviside((a - c) - (b - d), a.new_tensor(0.5)).mean()
+
+
+def tokens_by_cross_entropy(logits, labels, mask):
+    surprise = F.cross_entropy(logits[:, :-1].mT, labels[:, 1:], reduction="none")
+    return torch.where(mask[:, 1:] == 1, -surprise, 0)
+
+
+def tokens_by_normaliser(logits, labels, mask):
+    before = logits[:, :-1]
+    score = torch.take_along_dim(before, labels[:, 1:, None], -1)[..., 0]
+    return (score - before.logsumexp(-1)) * mask[:, 1:]
+
+
+def tokens_by_a_loop(logits, labels, mask):
+    out = [[logits.new_zeros(()) for _ in row[1:]] for row in labels]
+    for row, t in mask.nonzero().tolist():
+        out[row][t - 1] = logits[row, t - 1].log_softmax(-1)[labels[row, t]]
+    return torch.stack([torch.stack(row) for row in out])
+
+
+def response_by_gather(logits, labels, mask):
+    logprobs = logits[:, :-1].log_softmax(-1)
+    return (logprobs.gather(-1, labels[:, 1:, None])[..., 0] * mask[:, 1:]).sum(1)
+
+
+def response_by_one_hot(logits, labels, mask):
+    said = F.one_hot(labels[:, 1:], logits.shape[-1]) * mask[:, 1:, None]
+    return (logits[:, :-1].log_softmax(-1) * said).sum((1, 2))
+
+
+def losses_by_small_tests(loss):
+    """One property after the other, gradients by finite differences."""
+    four = torch.tensor(
+        [[-2.0, -9.0, -4.0], [-5.0, -1.0, -4.0], [-3.0, -8.0, -4.0], [-4.0, -5.0, -1.0]]
+    ).double()
+    gap = four[0] - four[2] - four[1] + four[3]
+
+    def close(x, y):
+        return abs(float(x) - float(y)) < 1e-6
+
+    if not close(loss(*four, 0.2), torch.log1p(torch.exp(-0.2 * gap)).mean()):
+        return False
+    far = torch.tensor([[-9000.0], [0.0], [0.0], [0.0]]).double()
+    if not close(loss(*far, 0.2), 1800):
+        return False
+    for position, sign in ((0, -1), (1, 1)):
+        leaves = [x.clone().requires_grad_() for x in four]
+        loss(*leaves, 0.2).backward()
+        slope = leaves[position].grad
+        push = 0.2 * torch.sigmoid(-0.2 * gap) / 3
+        if slope is None or not torch.allclose(slope, sign * push):
+            return False
+    return True
+
+
+def losses_against_a_healthy_one(loss):
+    generator = torch.Generator().manual_seed(1)
+    four = 300 * torch.randn(4, 60, generator=generator) - 900
+
+    def outcome(function):
+        leaves = [x.clone().requires_grad_() for x in four]
+        value = function(*leaves, 0.5)
+        value.backward()
+        slopes = [torch.zeros(60) if x.grad is None else x.grad for x in leaves[:2]]
+        return torch.cat([value.reshape(1), *slopes])
+
+    healthy = outcome(HEALTHY["loss"][1])
+    return bool(torch.allclose(outcome(loss), healthy, atol=1e-6))
+
+
+def responses_against_a_healthy_one(function):
+    generator = torch.Generator().manual_seed(2)
+    labels = torch.randint(2, 9, (4, 8), generator=generator)
+    mask = torch.zeros_like(labels)
+    for row, (start, stop) in enumerate([(3, 6), (1, 8), (5, 6), (2, 4)]):
+        mask[row, start:stop] = 1
+        labels[row, stop - 1], labels[row, stop:] = 1, 0
+    logits = torch.randn(4, 8, 9, generator=generator)
+    right = HEALTHY["logprobs"][1](logits, labels, mask)
+    return torch.allclose(function(logits, labels, mask), right)
+
+
+def responses_by_a_table(function):
+    """The same model for every position but one: chances that a person can add up."""
+    chances = torch.tensor([0.1, 0.2, 0.3, 0.4]).double().repeat(2, 5, 1)
+    chances[:, 2] = torch.tensor([0.4, 0.3, 0.2, 0.1]).double()
+    labels = torch.tensor([[2, 3, 2, 3, 1], [3, 2, 1, 0, 0]])
+    mask = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]])
+    right = torch.tensor([0.3 * 0.1 * 0.2, 0.3 * 0.2]).log().double()
+    found = function(chances.log() + 1.5, labels, mask)
+    return bool((found - right).abs().max() < 1e-5)
+
+
+ALTERNATIVES = {
+    "dpo_loss": [loss_of_rewards, loss_with_a_frozen_reference, loss_by_a_loop],
+    "dpo_gradients": [gradients_by_autograd, gradients_in_numpy],
+    "implicit_reward_accuracy": [accuracy_by_comparison, accuracy_by_heaviside],
+    "token_logprobs": [tokens_by_cross_entropy, tokens_by_normaliser, tokens_by_a_loop],
+    "response_logprobs": [response_by_gather, response_by_one_hot],
+    "dpo_loss_is_sound": [losses_by_small_tests, losses_against_a_healthy_one],
+    "response_logprobs_are_sound": [
+        responses_against_a_healthy_one,
+        responses_by_a_table,
+    ],
+}
