@@ -462,7 +462,7 @@ def test_it_goes_into_boxes_and_links_and_takes_controls_as_they_are():
 def test_a_long_name_is_not_cut_off():
     sliders = {"beta": LinSlider(0, 3, 4, label="strength of the leash")}
     control = slider_plot(line, frame, live=True, **sliders).controls["beta"]
-    assert control.style.description_width == "initial"
+    assert control.style.description_width == "22ch"
 
 
 def test_reset_takes_every_control_back(live):

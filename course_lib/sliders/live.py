@@ -32,6 +32,9 @@ class LivePlot(VBox):
     def __init__(self, draw, setup, alt, play, sliders: dict[str, Slider | Control]):
         self.draw, self.alt = draw, alt or f"A figure that follows {', '.join(sliders)}"
         self.controls = {name: _control(name, s) for name, s in sliders.items()}
+        longest = max(len(control.description) for control in self.controls.values())
+        for control in self.controls.values():  # ipywidgets would cut a long name off
+            control.style.description_width = f"{max(10, longest + 1)}ch"
         self._starts = self.values
         self.painter = Painter(draw, setup, self._ends(sliders))
         self._frame = HTML(LIVE_STYLE + image(self.painter.frame(), ""))
@@ -136,6 +139,4 @@ def _control(name: str, slider: Slider | Control) -> Control:
         )
     slider.description = slider.description or name
     slider.layout.width = slider.layout.width or "26em"
-    if len(slider.description) > 10:  # ipywidgets would cut it off
-        slider.style.description_width = "initial"
     return slider
