@@ -408,7 +408,7 @@ def test_every_chapter_runs_and_its_sliders_move(lab, path):
         figure = figures.nth(number)
         figure.scroll_into_view_if_needed()
         figure.locator("svg").wait_for()
-        slider = figure.locator("input").first
+        slider = figure.locator("input, select").first
         slider.focus()
         page.keyboard.press("Home")
         first = figure.locator(".course-picture").screenshot()
