@@ -90,14 +90,18 @@ def test_every_exercise_has_alternatives():
 
 
 @pytest.mark.parametrize(
+    "seeds",
+    [pytest.param((0, 1), id="two"), pytest.param(range(20), marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize(
     ("exercise", "wrong"),
     [(e, m) for e in ALL for m in e.misconceptions],
     ids=lambda value: value.name.replace(" ", "-"),
 )
-def test_misconception_is_caught_by_its_own_message(exercise, wrong):
+def test_misconception_is_caught_by_its_own_message(exercise, wrong, seeds):
     for dtype in DTYPES:
         states = set()
-        for seed in range(20):
+        for seed in seeds:
             result = verdict(exercise, wrong.function, seed, dtype)
             assert result.finding, "it passed"
             assert result.finding.misconception == wrong.name
@@ -112,14 +116,8 @@ def equivalents() -> dict[str, list]:
     return {name: rows for text in texts for name, rows in tomllib.loads(text).items()}
 
 
-@pytest.mark.parametrize(
-    "exercise",
-    [  # hundreds of fits by small steps take their time
-        pytest.param(e, marks=[pytest.mark.slow] * (e.name == "fit_bradley_terry"))
-        for e in ALL
-    ],
-    ids=lambda exercise: exercise.name,
-)
+@pytest.mark.slow
+@by_name
 def test_mutants_of_the_solution_are_killed(exercise, monkeypatch):
     monkeypatch.setattr(observing, "SECONDS", 2.0)
     excused = {what: why for what, why in equivalents().get(exercise.name, [])}
