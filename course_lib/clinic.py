@@ -19,8 +19,8 @@ from course_lib.losses import dpo_loss
 __all__ = [
     "HEALTHY",
     "PATIENTS",
-    "Course",
     "Patient",
+    "Treatment",
     "dpo_loss_is_sound",
     "response_logprobs_are_sound",
     "treat",
@@ -385,7 +385,7 @@ def response_logprobs_are_sound(response_logprobs: Callable[..., Tensor]) -> boo
 # --- what a wrong loss does to a training run -----------------------------------------
 
 
-class Course(NamedTuple):
+class Treatment(NamedTuple):
     """What was logged during a small run, and what was true; one entry a step."""
 
     logged: list[float]  # the loss as the patient computes it
@@ -393,13 +393,13 @@ class Course(NamedTuple):
     chosen: list[float]  # the mean log-probability of the chosen answers, nats
 
 
-def treat(loss: Callable[..., Tensor], steps: int = 60, beta: float = 0.5) -> Course:
+def treat(loss: Callable[..., Tensor], steps: int = 60, beta: float = 0.5) -> Treatment:
     """Train a table of four answers on three pairs with this loss, and keep a record.
 
     Gradient descent at rate 1 from the reference, which likes the answers unequally.
 
     loss: called as all losses of the clinic
-    returns: a `Course` with steps + 1 entries each
+    returns: a `Treatment` with steps + 1 entries each
     source: the loss's own gradient, nothing else
 
     >>> round(treat(dpo_loss, steps=1).logged[0], 4)     # ln 2
@@ -408,14 +408,14 @@ def treat(loss: Callable[..., Tensor], steps: int = 60, beta: float = 0.5) -> Co
     ref = torch.tensor([1.0, 0.5, 0.0, -2.0], dtype=torch.float64).log_softmax(-1)
     chosen, rejected = torch.tensor([2, 2, 3]), torch.tensor([0, 1, 0])
     logits = ref.clone().requires_grad_()
-    course = Course([], [], [])
+    record = Treatment([], [], [])
     for _ in range(steps + 1):
         policy = logits.log_softmax(-1)
         ratios = (policy - ref).detach()
         value = loss(policy[chosen], policy[rejected], ref[chosen], ref[rejected], beta)
         (slope,) = torch.autograd.grad(value, logits)
-        course.logged.append(value.item())
-        course.gaps.append((ratios[chosen] - ratios[rejected]).mean().item())
-        course.chosen.append(policy[chosen].mean().item())
+        record.logged.append(value.item())
+        record.gaps.append((ratios[chosen] - ratios[rejected]).mean().item())
+        record.chosen.append(policy[chosen].mean().item())
         logits = (logits - slope).detach().requires_grad_()
-    return course
+    return record

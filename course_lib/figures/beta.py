@@ -216,9 +216,8 @@ def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
     runs: by the optimiser's name; each of one world, with records from step 1 on
     betas: those of the runs, six at most
     """
-    figure, _ = still_figure(3.7)
-    figure.clear()
-    panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+    figure, _ = still_figure(3.7, panels=len(runs))
+    panels = figure.axes
     for axis, (name, run) in zip(panels, runs.items(), strict=True):
         for i, (beta, (color, line)) in enumerate(zip(betas, SIX, strict=False)):
             axis.plot(
@@ -226,8 +225,6 @@ def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
             )
         axis.set(xscale="log", xlabel="training step", ylim=(0, 1.5))
         axis.set_title(f"{name}, learning rate {RATES[name]:g}", fontsize=10)
-        axis.grid(alpha=0.25)
-        axis.spines[["right", "top"]].set_visible(False)
     panels[0].set_ylabel("KL(π‖π_ref) (nats)")
     figure.suptitle("SGD shows both faces of β, one after the other", fontsize=11)
     _below(figure, panels[0], 3)

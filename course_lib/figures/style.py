@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -92,10 +92,11 @@ def bundle(picture: bytes, alt: str, html: str) -> dict[str, str]:
     return data
 
 
-def still_figure(height: float = 3.2) -> tuple[Figure, Axes]:
+def still_figure(height: float = 3.2, panels: int = 1) -> tuple[Figure, Any]:
+    """A figure in the course's style: with its axes, or a row of them that share y."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.5, height))
-        return figure, figure.subplots()
+        return figure, figure.subplots(1, panels, sharey=True)
 
 
 def label(axis: Axes, x: float, y: float, text: str):

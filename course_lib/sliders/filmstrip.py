@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from course_lib.figures.style import PAGE_STYLE, bundle, image
 from course_lib.sliders.controls import Slider
-from course_lib.sliders.painting import POINTS, Painter, hoisted, told
+from course_lib.sliders.painting import Painter, hoisted, told
 
 __all__ = ["SliderPlot"]
 
@@ -121,12 +121,11 @@ class SliderPlot:
     @cached_property
     def _html(self) -> str:
         still = self._still()
-        width, height = self.painter.figure.get_size_inches() * POINTS
         definitions, layers = hoisted(self._layers)
         data = {
             "width": self.painter.width,
             "height": self.painter.height,
-            "viewBox": f"0 0 {width:g} {height:g}",
+            "viewBox": self.painter.view_box,
             "frame": base64.b64encode(self.painter.frame()).decode(),
             "definitions": definitions,
             "layers": layers,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from course_lib.figures.style import PAGE_STYLE, bundle, image
 from course_lib.sliders.controls import Slider
-from course_lib.sliders.painting import POINTS, Painter, told
+from course_lib.sliders.painting import Painter, told
 
 __all__ = ["LivePlot"]
 
@@ -89,7 +89,6 @@ class LivePlot(VBox):
         ]
 
     def _follow(self, _change=None):
-        width, height = self.painter.figure.get_size_inches() * POINTS
         try:
             words = self.painter.paint(**self.values)
             layer, self.error = self.painter.layer(), None
@@ -98,7 +97,7 @@ class LivePlot(VBox):
         here = ", ".join(f"{name} = {value}" for name, value in self.values.items())
         self.words = words or f"{self.alt}: {here}"
         self._layer.value = (
-            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" '
+            f'<svg viewBox="{self.painter.view_box}" role="img" '
             f'aria-label="{escape(self.words)}">{layer}</svg>'
         )
         kind = "course-words course-error" if self.error else "course-words"

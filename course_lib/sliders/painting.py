@@ -61,6 +61,12 @@ class Painter:
             round(PIXELS * inches) for inches in self.figure.get_size_inches()
         )
 
+    @property
+    def view_box(self) -> str:
+        """Where a layer's coordinates lie, as SVG wants to be told."""
+        width, height = POINTS * self.figure.get_size_inches()
+        return f"0 0 {width:g} {height:g}"
+
     def frame(self) -> bytes:
         """The picture of what stands still, sharp enough for two pixels in one."""
         self._clear()
