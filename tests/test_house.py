@@ -50,6 +50,8 @@ FLOORS = {
         "exercises.optimal_policy",
         "exercises.partition_function",
         "exercises.dpo_loss",
+        "exercises.response_logprobs",
+        "exercises.clinic",
         "exercises.beta",
         "exercises",
         "judging",

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from course_lib.exercises import (
     beta,
     bradley_terry,
+    clinic,
     dpo_loss,
     optimal_policy,
     partition_function,
+    response_logprobs,
     start_here,
 )
 from course_lib.exercises.specification import Exercise
@@ -18,6 +20,8 @@ CHAPTERS = (
     optimal_policy,
     partition_function,
     dpo_loss,
+    response_logprobs,
+    clinic,
     beta,
 )
 EXERCISES: dict[str, Exercise] = {
