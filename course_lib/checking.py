@@ -1,20 +1,19 @@
 """`check`, `hint`, `progress` and `yours`: what an exercise page calls."""
 
-import ast
 import contextlib
 import io
-import json
 import os
 import random
 import sys
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from course_lib import workspace
 from course_lib.cards import ACCENT, Card, hint_card, progress_card, verdict_card
 from course_lib.exercises import EXERCISES, find
+from course_lib.exercises.specification import Exercise
 from course_lib.judging import NOT_ATTEMPTED, PASSED, Verdict, judge
+from course_lib.loading import cells_of, defined_in, load
 from course_lib.observing import observe_all
 
 __all__ = ["check", "hint", "progress", "yours"]
@@ -34,9 +33,7 @@ def check(function: Callable) -> Card:
     >>> check(preference_probability).state
     'passed'
     """
-    verdict = _judged(function)
-    _remember(verdict)
-    return verdict_card(verdict)
+    return _checked(find(function), function)
 
 
 def hint(function: Callable, number: int | None = None) -> Card:
@@ -91,7 +88,7 @@ def yours(function: Callable) -> Callable:
     preference_probability · passed · what follows runs on your function
     True
     """
-    verdict = _judged(function)
+    verdict = _judged(find(function), function)
     passed = verdict.state == PASSED
     what = "your function" if passed else "the course's function until yours passes"
     _show_badge(function, verdict.state, f"what follows runs on {what}")
@@ -107,20 +104,34 @@ def main(argv: Sequence[str]) -> int:
     passed = True
     for path in paths:
         try:
-            functions = _functions(path)
-        except (OSError, SyntaxError, ValueError, KeyError) as error:
-            print(f"{path} cannot be read: {error}\n")
+            cells = cells_of(path.name, path.read_bytes())
+        except (OSError, ValueError) as error:
+            print(f"{path} {error}.\n")
             passed = False
             continue
-        for name in (name for name in EXERCISES if name in functions):
-            card = check(functions[name])
-            print(card, end="\n\n")
-            passed = passed and card.state == PASSED
+        asked = [name for name in EXERCISES if name in defined_in(cells)]
+        if not asked:
+            print(f"{path} defines no function that an exercise asks for.\n")
+            passed = False
+        for name in asked:
+            with contextlib.redirect_stdout(io.StringIO()):
+                loaded = load(cells, name)
+            if loaded.function:
+                card = _checked(EXERCISES[name], loaded.function)
+                print(card, end="\n\n")
+            else:
+                print(f"{name}: {loaded.trouble}\n")
+            passed = passed and bool(loaded.function) and card.state == PASSED
     return 0 if passed else 1
 
 
-def _judged(function: Callable) -> Verdict:
-    exercise = find(function)
+def _checked(exercise: Exercise, function: Callable) -> Card:
+    verdict = _judged(exercise, function)
+    _remember(verdict)
+    return verdict_card(verdict)
+
+
+def _judged(exercise: Exercise, function: Callable) -> Verdict:
     seed = random.SystemRandom().randrange(2**31)
     return judge(exercise, lambda calls: observe_all(function, calls), seed=seed)
 
@@ -131,26 +142,6 @@ def _copies(word: str) -> list[Path]:
         return [Path(word)]
     found = workspace.work_folder().glob(f"{word}*.ipynb")
     return sorted(path for path in found if ".backup-" not in path.name)
-
-
-def _functions(path: Path) -> dict[str, Callable]:
-    """Run a file's imports, definitions and assignments; leave out its pictures."""
-    source = path.read_text(encoding="utf-8")
-    if path.suffix == ".ipynb":
-        cells = [c for c in json.loads(source)["cells"] if c["cell_type"] == "code"]
-        source = "\n".join("".join(c["source"]) for c in cells)
-    kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign)
-    module = types.ModuleType(path.stem)
-    tree = ast.parse(source, str(path))
-    for node in tree.body:
-        if isinstance(node, kept):
-            code = compile(ast.Module([node], []), str(path), "exec")
-            silence = contextlib.redirect_stdout(io.StringIO())
-            # the assignment of a picture may need a cell that was left out
-            with silence, contextlib.suppress(Exception):
-                exec(code, module.__dict__)
-    found = vars(module)
-    return {n: f for n, f in found.items() if getattr(f, "__module__", "") == path.stem}
 
 
 def _read() -> dict[str, dict]:

@@ -3,14 +3,22 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from course_lib.exercises.specification import Draw, Exercise, same, tolerance
+from course_lib.exercises.specification import (
+    Check,
+    Draw,
+    Exercise,
+    Misconception,
+    same,
+    tolerance,
+)
 from course_lib.observing import Call, Observation, TimeUp, observe, observe_all
 
-__all__ = ["Finding", "Verdict", "judge"]
+__all__ = ["Examination", "Finding", "Verdict", "judge"]
 
 NOT_ATTEMPTED, NOT_YET, PASSED = "not attempted", "not yet", "passed"
 
@@ -57,48 +65,87 @@ def judge(
     seed, dtype: of the inputs; a right function passes for all of them
     returns: a `Verdict`; the first check that fails keeps the later ones waiting
     """
-    draw = Draw(seed, dtype)
-    calls = [list(check.calls(draw)) for check in exercise.checks]
-    flat = [call for group in calls for call in group]
-    seen = list(run(flat))
-    if seen[0].error and seen[0].error[0] == "NotImplementedError":
-        return Verdict(exercise, NOT_ATTEMPTED)
-    expected = observe_all(exercise.reference, flat)
-    near = max(tolerance(dtype), exercise.within)
-    position = 0
-    for number, (check, group) in enumerate(zip(exercise.checks, calls, strict=True)):
-        for call in group:
-            yours, ours = seen[position], expected[position]
-            position += 1
-            if yours.error or not check.holds(call, yours, ours, near):
-                must = (
-                    check.must
-                    if isinstance(check.must, str)
-                    else check.must(call, ours)
-                )
-                name, says = _diagnose(exercise, flat, seen, near)
+    examination = Examination(exercise, seed=seed, dtype=dtype)
+    return examination.verdict(list(run(examination.calls)))
+
+
+class Examination:
+    """One exercise's inputs, and what the course's own functions do with them.
+
+    What is expected is worked out once, however many answers are judged by it.
+    """
+
+    def __init__(
+        self, exercise: Exercise, *, seed: int, dtype: torch.dtype = torch.float64
+    ):
+        self.exercise = exercise
+        self._near = max(tolerance(dtype), exercise.within)
+        self._misconceived: dict[tuple[str, int], Observation] = {}
+        draw = Draw(seed, dtype)
+        self._asked = [
+            (number, call)
+            for number, check in enumerate(exercise.checks)
+            for call in check.calls(draw)
+        ]
+
+    @property
+    def calls(self) -> list[Call]:
+        """The inputs, in the order of the checks."""
+        return [call for _, call in self._asked]
+
+    @cached_property
+    def _expected(self) -> list[Observation]:
+        return observe_all(self.exercise.reference, self.calls)
+
+    def verdict(self, seen: Sequence[Observation]) -> Verdict:
+        """Judge by one observation for each call."""
+        exercise = self.exercise
+        if seen[0].error and seen[0].error[0] == "NotImplementedError":
+            return Verdict(exercise, NOT_ATTEMPTED)
+        for position, (number, call) in enumerate(self._asked):
+            check, yours = exercise.checks[number], seen[position]
+            ours = self._expected[position]
+            if yours.error or not _holds(check, call, yours, ours, self._near):
+                told = isinstance(check.must, str)
+                name, says = self._diagnose(seen)
                 finding = Finding(
                     input=_describe_call(exercise, call),
-                    yours=_describe_result(exercise, call, yours, ours),
-                    must=must,
+                    yours=_short(_describe_result(exercise, call, yours, ours)),
+                    must=check.must if told else check.must(call, ours),
                     misconception=name,
                     looks_like=says,
                 )
                 return Verdict(exercise, NOT_YET, number, finding)
-    return Verdict(exercise, PASSED, len(exercise.checks))
+        return Verdict(exercise, PASSED, len(exercise.checks))
+
+    def _diagnose(self, seen: Sequence[Observation]) -> tuple[str, str]:
+        """The misconception that does the very same on every input, if there is one."""
+        for wrong in self.exercise.misconceptions:
+            if all(
+                same(yours, self._does(wrong, place), self._near)
+                for place, yours in enumerate(seen)
+            ):
+                return wrong.name, wrong.says
+        return "", ""
+
+    def _does(self, wrong: Misconception, place: int) -> Observation:
+        key = wrong.name, place
+        if key not in self._misconceived:
+            self._misconceived[key] = observe(wrong.function, self._asked[place][1])
+        return self._misconceived[key]
 
 
-def _diagnose(
-    exercise: Exercise, calls: Sequence[Call], seen: Sequence[Observation], near: float
-) -> tuple[str, str]:
-    """The misconception that does the very same on every input, if there is one."""
-    for wrong in exercise.misconceptions:
-        if all(
-            same(yours, observe(wrong.function, call), near)
-            for call, yours in zip(calls, seen, strict=True)
-        ):
-            return wrong.name, wrong.says
-    return "", ""
+def _holds(
+    check: Check, call: Call, yours: Observation, ours: Observation, near: float
+) -> bool:
+    try:
+        return bool(check.holds(call, yours, ours, near))
+    except (IndexError, TypeError, ValueError):  # not even of the kind to be compared
+        return False
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 400 else text[:399] + "…"
 
 
 def _describe_call(exercise: Exercise, call: Call) -> str:
@@ -121,6 +168,8 @@ def _describe_result(
         return repr(bool(yours.numbers[0]))
     if yours.kind not in ("tensor", "number"):
         return f"returned {yours.kind}" + " (no return?)" * (yours.kind == "NoneType")
+    if yours.kind == "tensor" and yours.shape != ours.shape and not yours.numbers:
+        return f"a tensor of shape {yours.shape}"
     values = torch.tensor(yours.numbers, dtype=torch.float64)
     text = show(values.reshape(yours.shape) if yours.kind == "tensor" else values[0])
     if (yours.kind, yours.shape) != (ours.kind, ours.shape):

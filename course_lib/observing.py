@@ -19,6 +19,8 @@ from torch import Tensor
 __all__ = ["Call", "Observation", "observe", "observe_all"]
 
 SECONDS = 5.0  # for one call; the course's own functions take milliseconds
+KINDS = ("tensor", "number", "bool", "error")
+MOST = 10_000  # numbers of one answer that are written down; no exercise wants more
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class Observation:
     """What one call did.
 
     kind: "tensor", "number", "bool", "error", or the name of another returned type
-    numbers: the returned values, flattened; gradients: one such tuple for each floating
-        tensor among the arguments, None where the result does not depend on it
+    numbers: the returned values, flattened (none if there are more than `MOST`);
+        gradients: one such tuple for each floating tensor among the arguments, None where
+        the result does not depend on it
     error: the exception's type, message and the line of the learner's code
     """
 
@@ -92,8 +95,10 @@ def observe_all(function: Callable, calls: Sequence[Call]) -> list[Observation]:
 
 
 def _describe(result: Any, call: Call, args: tuple) -> Observation:
-    if not isinstance(result, int | float | Tensor):
-        return Observation(type(result).__name__)
+    plain = type(result) in (Tensor, torch.nn.Parameter)  # a subclass can pretend
+    if not plain and (isinstance(result, Tensor) or not isinstance(result, int | float)):
+        name = type(result).__name__[:60]
+        return Observation(f"another {name}" if name in KINDS else name)
     changed = tuple(
         position
         for position, (now, before) in enumerate(zip(args, call.args, strict=True))
@@ -120,6 +125,8 @@ def _describe(result: Any, call: Call, args: tuple) -> Observation:
 
 
 def _numbers(tensor: Tensor) -> tuple[float, ...]:
+    if tensor.numel() > MOST:
+        return ()
     return tuple(tensor.detach().double().flatten().tolist())
 
 

@@ -44,6 +44,7 @@ FLOORS = {
     "teaching": [
         "workspace",
         "observing",
+        "loading",
         "exercises.specification",
         "exercises.start_here",
         "exercises.bradley_terry",

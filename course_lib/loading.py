@@ -1,0 +1,260 @@
+"""Out of somebody's notebook or file: the one function that an exercise asks for.
+
+Only what that function needs is run: its definition, and the imports, helpers and values
+it goes back to. Pictures, experiments and broken cells elsewhere on the page do no harm.
+"""
+
+import ast
+import dis
+import io
+import json
+import linecache
+import re
+import tokenize
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+__all__ = ["Loaded", "cells_of", "defined_in", "load"]
+
+ROOM = 1 << 20  # characters of code; a chapter's page has about ten thousand
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The function, or None; and what went wrong on the way to it, in a sentence."""
+
+    function: Callable | None
+    trouble: str = ""
+
+
+def cells_of(name: str, content: bytes) -> list[str]:
+    """The code of a notebook, cell by cell, or of a Python file as one cell.
+
+    name: the file's, for its ending; content: its bytes, from whoever
+    raises: ValueError with a sentence for the author; nothing is run
+
+    >>> cells_of("mine.py", b"def f(x):\\r\\n    return x\\r\\n")
+    ['def f(x):\\n    return x\\n']
+    """
+    if not content.strip():
+        raise ValueError("is empty")
+    text = _text(name, content).replace("\r\n", "\n").replace("\r", "\n")
+    cells = _notebook(text) if name.lower().endswith(".ipynb") else [text]
+    if sum(map(len, cells)) > ROOM:
+        raise ValueError("holds more than a million characters of code")
+    return cells
+
+
+def defined_in(cells: Sequence[str]) -> set[str]:
+    """Names that these cells seem to define, at a glance: nothing is parsed or run.
+
+    >>> sorted(defined_in(["def f(x):\\n    y = 2", "g = f"]))
+    ['f', 'g']
+    """
+    found = re.findall(
+        r"^(?:async +)?(?:def +(\w+) *\(|(\w+) *=[^=])", "\n".join(cells), re.MULTILINE
+    )
+    return {function or value for function, value in found}
+
+
+def load(cells: Sequence[str], name: str) -> Loaded:
+    """Run what defines `name`, and nothing that it does not need.
+
+    cells: as `cells_of` gives them; name: of the function
+    returns: a `Loaded`; of several definitions the last one counts, starters excepted
+
+    >>> load(["def f(x):\\n    return 2 * x", "1 / 0"], "f").function(3)
+    6
+    """
+    statements, troubles = _statements(cells)
+    needed = _needed(statements, name)
+    world = {"__name__": "submission", "__builtins__": __builtins__}
+    failed = _run(needed, world)
+    function = world.get(name)
+    if callable(function):
+        return Loaded(function, next(iter(failed.values()), ""))
+    defined = sorted({bound for s in statements for bound in s.binds})
+    for number, trouble in {**troubles, **failed}.items():
+        if name in defined_in([cells[number]]):
+            return Loaded(None, trouble)
+    if name in world:
+        return Loaded(None, f"{name} is a {type(function).__name__}, not a function")
+    near = get_close_matches(name, defined, 1)
+    instead = f"; there is {near[0]}: is its name right?" if near else ""
+    others = [f"; {trouble}" for trouble in list(troubles.values())[:1]]
+    return Loaded(None, f"there is no function called {name}" + (instead or "".join(others)))
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement at the top of a cell: what it binds, uses and works upon."""
+
+    cell: int
+    where: str
+    code: types.CodeType
+    binds: frozenset[str]
+    uses: frozenset[str]
+    everything: bool  # a star import
+    stub: bool
+
+
+def _text(name: str, content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    try:
+        encoding = "utf-8-sig"
+        if name.lower().endswith(".py"):
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"is not UTF-8 text: byte 0x{content[error.start]:02x} in line {line}. "
+            "Save it again with the encoding UTF-8"
+        ) from None
+    except (SyntaxError, LookupError) as error:
+        raise ValueError(f"cannot be decoded: {error}") from None
+
+
+def _notebook(text: str) -> list[str]:
+    try:
+        page = json.loads(text)
+    except RecursionError:
+        raise ValueError("is nested too deeply to be a notebook") from None
+    except ValueError as error:
+        line = getattr(error, "lineno", 1)
+        raise ValueError(
+            f"is not a whole notebook: it breaks off or goes wrong in line {line}. "
+            "Open it, save it, and hand it in again"
+        ) from None
+    try:
+        sheets = page.get("worksheets", [page])
+        found = [c for s in sheets for c in s["cells"] if c["cell_type"] == "code"]
+        sources = [c["source"] if "source" in c else c["input"] for c in found]
+        return [s if type(s) is str else "".join(s) for s in sources]
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("is no notebook, whatever its name says") from None
+
+
+def _statements(cells: Sequence[str]) -> tuple[list[Statement], dict[int, str]]:
+    """Every statement that compiles; and for each cell that does not, why."""
+    found: list[Statement] = []
+    troubles: dict[int, str] = {}
+    for number, source in enumerate(cells):
+        where = f"cell {number + 1}" if len(cells) > 1 else "the file"
+        try:
+            for node in _parsed(source, where):
+                found.append(_statement(node, number, where))
+        except (SyntaxError, ValueError) as error:
+            line = f", line {error.lineno}" if getattr(error, "lineno", 0) else ""
+            what = getattr(error, "msg", None) or error
+            troubles[number] = f"{where} cannot be read: {what}{line}"
+        except (RecursionError, MemoryError):
+            troubles[number] = f"{where} is nested too deeply"
+        lines = source.splitlines(keepends=True)
+        linecache.cache[where] = (len(source), None, lines, where)
+    return found, troubles
+
+
+def _parsed(source: str, where: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(source, where).body
+    except SyntaxError:  # with a notebook's own commands, perhaps: %time, !pip, x?
+        lines = [
+            re.sub(r"^(\s*)([%!?].*|[\w.]+\?+\s*)$", r"\1pass", line)
+            for line in source.splitlines()
+        ]
+        return ast.parse("\n".join(lines), where).body
+
+
+def _statement(node: ast.stmt, number: int, where: str) -> Statement:
+    code = compile(ast.Module([node], []), where, "exec")
+    binds = {i.argval for i in dis.get_instructions(code) if _binds(i.opname)}
+    uses = {i.argval for part in _parts(code) for i in dis.get_instructions(part)
+            if i.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+    names = getattr(node, "names", [])
+    return Statement(
+        number,
+        f"{where}, line {node.lineno}",
+        code,
+        frozenset(binds | _worked_upon(node)),
+        frozenset(uses),
+        any(alias.name == "*" for alias in names if isinstance(alias, ast.alias)),
+        _is_stub(node),
+    )
+
+
+def _binds(opname: str) -> bool:
+    return opname in ("STORE_NAME", "STORE_GLOBAL")
+
+
+def _parts(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _parts(constant)
+
+
+def _worked_upon(node: ast.stmt) -> set[str]:
+    """F in `F.scale = 2`, x in `x[0] = 1`, torch in `torch.set_default_dtype(…)`."""
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        targets = [node.value.func]
+    found = set()
+    for target in targets:
+        inner = target
+        while isinstance(inner, ast.Attribute | ast.Subscript):
+            inner = inner.value
+        if inner is not target and isinstance(inner, ast.Name):
+            found.add(inner.id)
+    return found
+
+
+def _is_stub(node: ast.stmt) -> bool:
+    """A starter: nothing after the docstring but `raise NotImplementedError`."""
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    body = [part for part in node.body if not isinstance(part, ast.Expr)]
+    return len(body) == 1 and ast.unparse(body[0]).startswith(
+        "raise NotImplementedError"
+    )
+
+
+def _needed(statements: list[Statement], name: str) -> list[Statement]:
+    """What `name` goes back to, in the order of the page."""
+    made = [s for s in statements if name in s.binds]
+    if not all(s.stub for s in made):
+        statements = [s for s in statements if not (s.stub and name in s.binds)]
+    wanted = {name}
+    chosen: set[int] = set()
+    while True:
+        new = {
+            index
+            for index, s in enumerate(statements)
+            if index not in chosen and (s.everything or s.binds & wanted)
+        }
+        if not new:
+            return [statements[index] for index in sorted(chosen)]
+        chosen |= new
+        wanted |= {used for index in new for used in statements[index].uses}
+
+
+def _run(statements: list[Statement], world: dict) -> dict[int, str]:
+    """Run them in order; what fails, once more after the rest: cells get moved."""
+    failed: dict[int, str] = {}
+    waiting = statements
+    for _ in range(2):
+        failed, again = {}, []
+        for statement in waiting:
+            try:
+                exec(statement.code, world)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                told = f"{type(error).__name__}: {error}"[:300].rstrip(": ")
+                failed.setdefault(statement.cell, f"{statement.where}: {told}")
+                again.append(statement)
+        waiting = again
+    return failed
