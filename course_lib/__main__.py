@@ -83,6 +83,11 @@ VERBS = {  # verb: (a function, or the module whose main() answers; arguments; w
         "say what is wrong with the environment and how to mend it",
     ),
     "build": ("authoring", "", "write exercises/ from solutions/"),
+    "grade": (
+        "grading",
+        "DIR [--help]",
+        "mark a class's submissions and report on it",
+    ),
     "bench": (
         "bench",
         "sliders [--json]",

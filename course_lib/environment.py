@@ -153,9 +153,12 @@ def installed(folders):
 
 
 def compare(folders):
-    """Each pinned package as (name, pinned version, installed version or None)."""
+    """Each package pinned here as (name, pinned version, installed version or None)."""
     found = installed(folders)
-    pins = [line.split("==") for line in requirements() if "==" in line]
+    wanted = [line.partition(";") for line in requirements()]
+    # the only marker that requirements.txt uses: sys_platform == "linux"
+    here = [what.strip() for what, _, on in wanted if not on or sys.platform in on]
+    pins = [line.split("==") for line in here if "==" in line]
     return [(name, pin, found.get(name.lower())) for name, pin in pins]
 
 

@@ -102,21 +102,32 @@ class Examination:
         exercise = self.exercise
         if seen[0].error and seen[0].error[0] == "NotImplementedError":
             return Verdict(exercise, NOT_ATTEMPTED)
-        for position, (number, call) in enumerate(self._asked):
-            check, yours = exercise.checks[number], seen[position]
-            ours = self._expected[position]
+        place = self.first_wrong(seen)
+        if place is None:
+            return Verdict(exercise, PASSED, len(exercise.checks))
+        number, call = self._asked[place]
+        must, ours = exercise.checks[number].must, self._expected[place]
+        name, says = self._diagnose(seen)
+        finding = Finding(
+            input=_short(_describe_call(exercise, call)),
+            yours=_short(_describe_result(exercise, call, seen[place], ours)),
+            must=must if isinstance(must, str) else must(call, ours),
+            misconception=name,
+            looks_like=says,
+        )
+        return Verdict(exercise, NOT_YET, number, finding)
+
+    def first_wrong(self, seen: Sequence[Observation]) -> int | None:
+        """The place of the first observation that a check does not accept."""
+        for place, (number, call) in enumerate(self._asked):
+            check, yours, ours = (
+                self.exercise.checks[number],
+                seen[place],
+                self._expected[place],
+            )
             if yours.error or not _holds(check, call, yours, ours, self._near):
-                told = isinstance(check.must, str)
-                name, says = self._diagnose(seen)
-                finding = Finding(
-                    input=_describe_call(exercise, call),
-                    yours=_short(_describe_result(exercise, call, yours, ours)),
-                    must=check.must if told else check.must(call, ours),
-                    misconception=name,
-                    looks_like=says,
-                )
-                return Verdict(exercise, NOT_YET, number, finding)
-        return Verdict(exercise, PASSED, len(exercise.checks))
+                return place
+        return None
 
     def _diagnose(self, seen: Sequence[Observation]) -> tuple[str, str]:
         """The misconception that does the very same on every input, if there is one."""

@@ -1,7 +1,7 @@
 """Out of somebody's notebook or file: the one function that an exercise asks for.
 
-Only what that function needs is run: its definition, and the imports, helpers and values
-it goes back to. Pictures, experiments and broken cells elsewhere on the page do no harm.
+Only what that function needs is run: its definition, and the imports, helpers and
+values it goes back to. Pictures, experiments and broken cells elsewhere do no harm.
 """
 
 import ast
@@ -23,10 +23,14 @@ ROOM = 1 << 20  # characters of code; a chapter's page has about ten thousand
 
 @dataclass(frozen=True)
 class Loaded:
-    """The function, or None; and what went wrong on the way to it, in a sentence."""
+    """The function, or None; and what went wrong on the way to it, in a sentence.
+
+    missing: nothing went wrong; there is no such function
+    """
 
     function: Callable | None
     trouble: str = ""
+    missing: bool = False
 
 
 def cells_of(name: str, content: bytes) -> list[str]:
@@ -81,10 +85,13 @@ def load(cells: Sequence[str], name: str) -> Loaded:
             return Loaded(None, trouble)
     if name in world:
         return Loaded(None, f"{name} is a {type(function).__name__}, not a function")
-    near = get_close_matches(name, defined, 1)
-    instead = f"; there is {near[0]}: is its name right?" if near else ""
-    others = [f"; {trouble}" for trouble in list(troubles.values())[:1]]
-    return Loaded(None, f"there is no function called {name}" + (instead or "".join(others)))
+    told = f"there is no function called {name}"
+    near = get_close_matches(name.lower(), [n.lower() for n in defined], 1, 0.75)
+    if near:
+        told += f"; there is {near[0]}: is its name right?"
+    elif troubles:
+        return Loaded(None, f"{told}; {next(iter(troubles.values()))}")
+    return Loaded(None, told, missing=True)
 
 
 @dataclass(frozen=True)
@@ -172,8 +179,12 @@ def _parsed(source: str, where: str) -> list[ast.stmt]:
 def _statement(node: ast.stmt, number: int, where: str) -> Statement:
     code = compile(ast.Module([node], []), where, "exec")
     binds = {i.argval for i in dis.get_instructions(code) if _binds(i.opname)}
-    uses = {i.argval for part in _parts(code) for i in dis.get_instructions(part)
-            if i.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+    uses = {
+        i.argval
+        for part in _parts(code)
+        for i in dis.get_instructions(part)
+        if i.opname in ("LOAD_NAME", "LOAD_GLOBAL")
+    }
     names = getattr(node, "names", [])
     return Statement(
         number,

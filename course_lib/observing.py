@@ -38,8 +38,8 @@ class Observation:
 
     kind: "tensor", "number", "bool", "error", or the name of another returned type
     numbers: the returned values, flattened (none if there are more than `MOST`);
-        gradients: one such tuple for each floating tensor among the arguments, None where
-        the result does not depend on it
+        gradients: one such tuple for each floating tensor among the arguments, None
+        where the result does not depend on it
     error: the exception's type, message and the line of the learner's code
     """
 
@@ -96,7 +96,9 @@ def observe_all(function: Callable, calls: Sequence[Call]) -> list[Observation]:
 
 def _describe(result: Any, call: Call, args: tuple) -> Observation:
     plain = type(result) in (Tensor, torch.nn.Parameter)  # a subclass can pretend
-    if not plain and (isinstance(result, Tensor) or not isinstance(result, int | float)):
+    if not plain and (
+        isinstance(result, Tensor) or not isinstance(result, int | float)
+    ):
         name = type(result).__name__[:60]
         return Observation(f"another {name}" if name in KINDS else name)
     changed = tuple(

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from course_lib.clinic import (
     END,
     HEALTHY,
+    PADDING,
     PATIENTS,
     dpo_loss_is_sound,
     response_logprobs_are_sound,
@@ -21,7 +22,7 @@ from course_lib.logprobs import response_logprobs, token_logprobs
 from course_lib.losses import dpo_gradients, dpo_loss
 from course_lib.observing import Call
 
-
+CLINIC = {"END": END, "PADDING": PADDING, "HEALTHY": HEALTHY, "PATIENTS": PATIENTS}
 SICK = {name: patient.function for name, patient in PATIENTS.items()}
 
 
@@ -219,6 +220,7 @@ _EXAMINE_LOSS = Exercise(
             "an AssertionError for a patient: the answer asked for is False",
         ),
     ),
+    offers={"clinic": CLINIC},
     hints=(
         "Compute what must come out by a formula you trust, for pairs you choose, and "
         "compare with torch.allclose.",
@@ -353,6 +355,7 @@ _EXAMINE_RESPONSE = Exercise(
             "torch.allclose compares what matters",
         ),
     ),
+    offers={"clinic": CLINIC},
     hints=(
         "Write the slow loop first: for each row, for each position where the mask is "
         "1, one log_softmax and one entry of it.",

@@ -186,6 +186,7 @@ _TOKENS = Exercise(
             "one number for each row: here each token keeps its own",
         ),
     ),
+    offers={"clinic": {"END": END, "PADDING": PADDING}},
     hints=(
         "The logits at position t − 1 predict token t. So the last position's logits "
         "predict nothing here, and the first token is predicted by nothing.",
@@ -306,6 +307,7 @@ _RESPONSE = Exercise(
             "one number for each token: the response's is their sum",
         ),
     ),
+    offers={"clinic": {"END": END, "PADDING": PADDING}},
     hints=(
         "The chain rule of probability: the log of a product is the sum over tokens.",
         "Exercise 4.4 gives each token's share, 0 off the response. Or: "

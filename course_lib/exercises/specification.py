@@ -5,8 +5,9 @@ code; a check sees only what was observed.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,6 +105,8 @@ class Exercise:
     checks: in order; the first that fails keeps the rest waiting
     misconceptions: named wrong functions; hints: from a nudge to the line itself
     within: a tolerance wider than the dtype's, where an answer is found by iteration
+    offers: what of the course a right answer may use, by module and name; a grader gives
+        it that and nothing else
     """
 
     number: str
@@ -113,6 +116,7 @@ class Exercise:
     misconceptions: tuple[Misconception, ...]
     hints: tuple[str, ...]
     within: float = 0.0
+    offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

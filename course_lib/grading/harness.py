@@ -43,18 +43,18 @@ def answer(channel: socket.socket):
     try:
         loaded = load(job["cells"], job["name"])
     except BaseException as error:
-        write(channel, {"found": False, "trouble": f"{type(error).__name__}: {error}"})
+        trouble = f"{type(error).__name__}: {error}"[:600]
+        write(channel, {"found": False, "missing": False, "trouble": trouble})
         return
-    write(
-        channel,
-        {"found": loaded.function is not None, "trouble": loaded.trouble[:600]},
-    )
-    for call in calls if loaded.function else ():
+    found = loaded.function is not None
+    head = {"found": found, "missing": loaded.missing, "trouble": loaded.trouble[:600]}
+    write(channel, head)
+    for call in calls if found else ():
         write(channel, told(observed(loaded.function, call)))
 
 
 def clear_shelves():
-    """Put the empty shelves where `course_lib` was; no file of it is found from now on."""
+    """Put empty shelves where `course_lib` was; no file of it is found any more."""
     for name in [n for n in sys.modules if n.split(".")[0] == "course_lib"]:
         del sys.modules[name]
     sys.meta_path.insert(0, _Shelves())
@@ -165,7 +165,7 @@ def _asking(channel: socket.socket) -> Callable[[int], Callable]:
 
 
 class _There(torch.autograd.Function):
-    """The result of a function that the grader called; its gradient is asked for too."""
+    """The result of a function that the grader called; so is its gradient."""
 
     @staticmethod
     def forward(ctx, value, back, *tensors):

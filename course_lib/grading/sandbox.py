@@ -1,6 +1,6 @@
 """A place where a learner's function runs and what it does cannot reach further.
 
-The verdict is never made in there: a `Sandbox` sends inputs and gets plain numbers back.
+The verdict is not made in there: a `Sandbox` sends inputs and gets plain numbers back.
 """
 
 import contextlib
@@ -55,10 +55,11 @@ class Plan:
 class Outcome:
     """What came of one function: whether it was found, and what it did on each input.
 
+    missing: there is none, and nothing that explains it; trouble: what went wrong
     ended: why its process ended before it had answered everything, or ""
     """
 
-    found: bool
+    missing: bool
     trouble: str
     seen: tuple[Observation, ...]
     ended: str
@@ -74,6 +75,7 @@ class Sandbox:
     def __init__(self, plan: Plan, *, timeout: float = 10.0, memory: int = 1024):
         self.plan, self.timeout, self.memory = plan, timeout, memory
         self._process: subprocess.Popen | None = None
+        self._closed = False
         self._home = tempfile.mkdtemp(prefix="course-grading-")
         self._scratch = os.path.join(self._home, "scratch")
 
@@ -103,7 +105,9 @@ class Sandbox:
                 }
                 for call in calls
             ],
-            "offers": encode({k: dict(v) for k, v in (offers or {}).items()}, functions),
+            "offers": encode(
+                {k: dict(v) for k, v in (offers or {}).items()}, functions
+            ),
             "seconds": min(observing.SECONDS, 0.8 * self.timeout),
         }
         channel, theirs = socket.socketpair()
@@ -124,6 +128,7 @@ class Sandbox:
 
     def close(self):
         """End the keeper and whatever is left of its children; remove the scratch."""
+        self._closed = True
         self._kill()
         shutil.rmtree(self._home, ignore_errors=True)
 
@@ -134,6 +139,8 @@ class Sandbox:
         self.close()
 
     def _start(self):
+        if self._closed:
+            raise CourseError("This sandbox is closed.")
         os.makedirs(self._scratch, exist_ok=True)
         self._control, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as words, theirs:
@@ -152,7 +159,9 @@ class Sandbox:
                 self._kill()
                 words.seek(0)
                 said = words.read().decode(errors="replace").strip()[-500:]
-                raise CourseError(f"No process for submissions could be started: {said}")
+                raise CourseError(
+                    f"No process for submissions could be started: {said}"
+                )
 
     def _alone(self, ours: socket.socket, theirs: socket.socket) -> subprocess.Popen:
         """A process for this job only; it is ready when torch is there."""
@@ -200,7 +209,7 @@ class Sandbox:
         return False
 
     def _ended(self, until: float) -> str:
-        """The keeper's word on how the process ended; a keeper without one is replaced."""
+        """The keeper's word on how the process ended; without one, it goes."""
         word = self._word(until + GRACE)
         if "why" not in word:
             self._kill()
@@ -275,7 +284,7 @@ class _Talk:
             ended = ""
         else:
             ended = "nonsense" if self._nonsense else ended or "exit 0"
-        head = self._head or {"found": False, "trouble": ""}
+        head = self._head or {"found": False, "missing": False, "trouble": ""}
         trouble, seen = head["trouble"], self._seen
         if ended:
             kind, says = _in_words(ended, timeout, self._nonsense)
@@ -284,7 +293,7 @@ class _Talk:
                 seen = seen + [missing] * (self._count - len(seen))
             else:
                 trouble = f"while it was loaded, {says}"
-        return Outcome(head["found"], trouble, tuple(seen), ended, seconds)
+        return Outcome(head["missing"], trouble, tuple(seen), ended, seconds)
 
     def _reply(self, message: dict) -> dict:
         """Call a function for the other side, or give the gradient of such a call."""
@@ -330,9 +339,10 @@ class _Talk:
 
 
 def _head(message: dict) -> dict:
-    if set(message) != {"found", "trouble"} or type(message["found"]) is not bool:
+    kinds = {"found": bool, "missing": bool, "trouble": str}
+    if {name: type(value) for name, value in message.items()} != kinds:
         raise Nonsense("an answer that is no answer")
-    return {"found": message["found"], "trouble": str(message["trouble"])[:600]}
+    return {**message, "trouble": message["trouble"][:600]}
 
 
 def _in_words(ended: str, timeout: float, nonsense: str) -> tuple[str, str]:
@@ -447,8 +457,11 @@ def _readable() -> list[str]:
         if home == path or path in home.parents:
             return False
         inside = home in path.parents
-        return not inside or any(path in (e, *e.parents) or e in path.parents
-                                 for e in environments if e != home)
+        return not inside or any(
+            path in (e, *e.parents) or e in path.parents
+            for e in environments
+            if e != home
+        )
 
     libraries = "/usr/lib /usr/lib64 /usr/local/lib /lib /lib64 /etc/ld.so.cache"
     candidates = [*environments, *map(Path, _path()), *map(Path, libraries.split())]
@@ -467,7 +480,7 @@ def _own_files() -> list[str]:
 
 def _surroundings(scratch: str) -> dict[str, str]:
     """The variables in there: none of ours."""
-    kept = {"SystemRoot": os.environ["SystemRoot"]} if os.name == "nt" else {}
+    kept = {"SYSTEMROOT": os.environ["SYSTEMROOT"]} if os.name == "nt" else {}
     return {
         **kept,
         "PATH": os.defpath,

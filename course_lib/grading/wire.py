@@ -163,7 +163,8 @@ def observation(message: Any) -> Observation:
     _demand(_is_shape(shape) and _is_numbers(numbers), "numbers that are none")
     size = {"tensor": math.prod(shape), "number": 1, "bool": 1}.get(kind, 0)
     _demand(
-        len(numbers) == (size if size <= MOST else 0), "numbers that do not fill a shape"
+        len(numbers) == (size if size <= MOST else 0),
+        "numbers that do not fill a shape",
     )
     _demand(type(message["differentiable"]) is bool, "a flag that is none")
     _demand(
@@ -177,7 +178,11 @@ def observation(message: Any) -> Observation:
     )
     _demand(
         error is None
-        or (type(error) is list and len(error) == 3 and all(_is_text(e, 400) for e in error)),
+        or (
+            type(error) is list
+            and len(error) == 3
+            and all(_is_text(e, 400) for e in error)
+        ),
         "an error that is none",
     )
     _demand((kind == "error") == (error is not None), "an error that is none")

@@ -18,7 +18,9 @@ import sys
 import time
 from collections.abc import Iterator
 
+import numpy  # noqa: F401  (these three once, and not on a learner's time)
 import torch
+import torch._dynamo  # torch.optim brings it in
 
 from course_lib.grading import harness
 
@@ -32,7 +34,6 @@ def serve(control: socket.socket, scratch: str, readable: list[str], repository:
     scratch: an empty folder, where a child may write; readable: what it may read
     """
     torch.set_num_threads(1)  # before any fork: threads and forks do not mix
-    import numpy  # noqa: F401  (once, and not on a learner's time)
 
     harness.clear_shelves()
     sys.path[:] = [path for path in sys.path if path and path != repository]
@@ -60,7 +61,7 @@ def serve(control: socket.socket, scratch: str, readable: list[str], repository:
 
 
 def answer_once(channel: socket.socket, terms: dict, repository: str):
-    """Where nothing can be forked: one process a job, which imports torch for itself."""
+    """Where nothing can be forked: a process for each job, with its own torch."""
     torch.set_num_threads(1)
     harness.clear_shelves()
     sys.path[:] = [path for path in sys.path if path and path != repository]
@@ -131,6 +132,7 @@ def _lock(scratch: str, readable: list[str]):
     read = AccessFS.READ_FILE | AccessFS.READ_DIR | AccessFS.EXECUTE
     write = AccessFS.WRITE_FILE | AccessFS.TRUNCATE
     own = AccessFS.MAKE_REG | AccessFS.REMOVE_FILE
+    own |= AccessFS.MAKE_DIR | AccessFS.REMOVE_DIR
     with Ruleset(scoped=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET) as rules:
         for path in readable:
             rules.allow_path(path, read if os.path.isdir(path) else AccessFS.READ_FILE)
@@ -156,9 +158,9 @@ def _watch(child: int, seconds: float, control, scratch: str) -> tuple[str, int 
                 return "processes", None
             if _too_much(scratch):
                 return "files", None
-            if select.select([control], [], [], 0)[0]:
-                if not control.recv(1, socket.MSG_PEEK):
-                    return "grader gone", None
+            spoken = select.select([control], [], [], 0)[0]
+            if spoken and not control.recv(1, socket.MSG_PEEK):
+                return "grader gone", None
         time.sleep(TICK)
 
 
