@@ -5,6 +5,7 @@ values it goes back to. Pictures, experiments and broken cells elsewhere do no h
 """
 
 import ast
+import contextlib
 import dis
 import io
 import json
@@ -110,10 +111,11 @@ class Statement:
 def _text(name: str, content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16")
-    try:
-        encoding = "utf-8-sig"
-        if name.lower().endswith(".py"):
+    encoding = "utf-8-sig"
+    if name.lower().endswith(".py"):
+        with contextlib.suppress(SyntaxError):  # a line that names no real encoding
             encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
@@ -121,8 +123,6 @@ def _text(name: str, content: bytes) -> str:
             f"is not UTF-8 text: byte 0x{content[error.start]:02x} in line {line}. "
             "Save it again with the encoding UTF-8"
         ) from None
-    except (SyntaxError, LookupError) as error:
-        raise ValueError(f"cannot be decoded: {error}") from None
 
 
 def _notebook(text: str) -> list[str]:

@@ -76,7 +76,8 @@ def observe(function: Callable, call: Call) -> Observation:
         message = str(error) or "no message"
         if isinstance(error, TimeUp):
             message = f"no answer within {SECONDS:g} seconds: a loop that never ends?"
-        return Observation("error", error=(type(error).__name__, message[:300], line))
+        told = (type(error).__name__[:80], message[:300], line[:200])
+        return Observation("error", error=told)
 
 
 def observe_all(function: Callable, calls: Sequence[Call]) -> list[Observation]:

@@ -185,6 +185,12 @@ _TOKENS = Exercise(
             response_logprobs,
             "one number for each row: here each token keeps its own",
         ),
+        Misconception(
+            "surprise",
+            lambda logits, labels, mask: -token_logprobs(logits, labels, mask),
+            "minus the log-probability, which cross_entropy gives: a log-probability is "
+            "never above 0",
+        ),
     ),
     offers={"clinic": {"END": END, "PADDING": PADDING}},
     hints=(
@@ -306,6 +312,12 @@ _RESPONSE = Exercise(
             token_logprobs,
             "one number for each token: the response's is their sum",
         ),
+        Misconception(
+            "surprise",
+            lambda logits, labels, mask: -response_logprobs(logits, labels, mask),
+            "minus the log-probability, which cross_entropy gives: a log-probability is "
+            "never above 0",
+        ),
     ),
     offers={"clinic": {"END": END, "PADDING": PADDING}},
     hints=(
@@ -316,8 +328,6 @@ _RESPONSE = Exercise(
     ),
 )
 
-
-# --- exercises whose argument is a function -------------------------------------------
 
 
 EXERCISES = (_TOKENS, _RESPONSE)

@@ -67,6 +67,9 @@ def main(argv: Sequence[str]) -> int:
             _make_room(out)
             journal.begin(terms)
         marked = _grade(submissions, known, terms, journal, sandbox, options.jobs)
+    except KeyboardInterrupt:
+        print("\nStopped; with --resume the same command goes on.", file=sys.stderr)
+        return 130
     finally:
         sandbox.close()
     report.write(out, marked, terms, isolation)

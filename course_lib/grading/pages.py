@@ -1,7 +1,8 @@
 """Two kinds of page: what a learner reads, and what the one who teaches reads."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from statistics import median
@@ -13,13 +14,24 @@ from course_lib.grading.statistics import ExerciseFigures
 
 __all__ = ["card", "class_report", "feedback"]
 
+SHORT = {  # for a cell of the table, where there is no score to show
+    "load_error": "file",
+    "refused": "file",
+    "timeout": "time",
+    "memory": "memory",
+    "crashed": "crash",
+    "error": "error",
+    "grader_error": "ours",
+}
 STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
 def card(mark: Mark, submission: str) -> Card:
     """What `check` would have shown, or what kept it from showing anything."""
     if mark.finding or mark.status in ("passed", "not_attempted"):
-        return verdict_card(mark.verdict)
+        shown = verdict_card(mark.verdict)
+        passed = mark.status == "passed"
+        return replace(shown, closing="") if passed else shown
     summary = f"{mark.score} of {mark.max_score} properties hold"
     state = mark.status.replace("_", " ")
     rows = (Row("✗", mark.message),) if mark.message else ()
@@ -177,7 +189,10 @@ def _learners(
         total = _n(str(sum(m.score for m in one.marks)))
         rows.append((link, *cells, total))
     heads = ("learner", *(f.exercise.number for f in found), "sum")
-    table = _table(heads, rows, "properties that hold; a dot: not tried")
+    caption = (
+        "properties that hold, ✓ for all; a dot: not tried; a word: why none holds"
+    )
+    table = _table(heads, rows, caption)
     return ["<h2>Learners</h2>", f"<div class=wide>{table}</div>"]
 
 
@@ -188,9 +203,8 @@ def _mark_cell(mark: Mark | None) -> tuple[str, str]:
     if mark.status in ("not_attempted", "missing"):
         return "mark dim", f"<span {said}>·</span>"
     kind = "passed" if mark.status == "passed" else "zero" if not mark.score else ""
-    text = {"passed": "✓"}.get(mark.status, str(mark.score))
-    short = "" if mark.status in ("passed", "failed") else f" {mark.status[0]}"
-    return f"mark {kind}", f"<span {said}>{text}{short}</span>"
+    text = "✓" if mark.status == "passed" else mark.score or SHORT.get(mark.status, 0)
+    return f"mark {kind}", f"<span {said}>{text}</span>"
 
 
 def _time(marked: Sequence[Marked]) -> list[str]:
@@ -207,6 +221,7 @@ def _time(marked: Sequence[Marked]) -> list[str]:
             _n(str(counts[edge])),
         )
         for edge in edges
+        if edge <= max(counts)
     ]
     caption = (
         f"runs of one exercise of one submission: median {median(seconds):.2f} s, "
@@ -234,8 +249,13 @@ def _how(made: Mapping) -> list[str]:
 Cell = str | tuple[str, str]  # HTML, or a class and HTML
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], caption="") -> str:
-    head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], caption="") -> str:
+    first = rows[0] if rows else [""] * len(heads)
+    kinds = [cell[0].split()[0] if isinstance(cell, tuple) else "" for cell in first]
+    head = "".join(
+        f'<th scope=col class="{kind}">{escape(text)}</th>'
+        for text, kind in zip(heads, kinds, strict=True)
+    )
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     said = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

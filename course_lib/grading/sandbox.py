@@ -92,33 +92,18 @@ class Sandbox:
         offers: what of the course the page may use, by module and name
         raises: CourseError if no sandbox can be started here
         """
-        began = time.monotonic()
         functions: list[Callable] = []
-        job = {
-            "cells": list(cells),
-            "name": name,
-            "calls": [
-                {
-                    "args": encode(list(call.args), functions),
-                    "kwargs": encode(dict(call.kwargs), functions),
-                    "gradient": call.gradient,
-                }
-                for call in calls
-            ],
-            "offers": encode(
-                {k: dict(v) for k, v in (offers or {}).items()}, functions
-            ),
-            "seconds": min(observing.SECONDS, 0.8 * self.timeout),
-        }
+        told = job(cells, name, calls, offers or {}, functions, self.timeout)
         channel, theirs = socket.socketpair()
         with channel:
             alone = None if self.plan.fork else self._alone(channel, theirs)
             handed = alone is not None or self._hand_over(theirs)
             theirs.close()
-            until = time.monotonic() + self.timeout + GRACE * self.plan.fork
-            talk = _Talk(channel, until, functions, len(calls))
+            began = time.monotonic()
+            until = began + self.timeout + GRACE * self.plan.fork
+            talk = Talk(channel, until, functions, len(calls))
             if handed:
-                talk.hold(job)
+                talk.hold(told)
         ended = "broken"
         if alone is not None:
             ended = _end_of(alone)
@@ -244,10 +229,37 @@ class Sandbox:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-class _Talk:
+def job(
+    cells: Sequence[str],
+    name: str,
+    calls: Sequence[Call],
+    offers: Mapping[str, Mapping[str, Any]],
+    functions: list[Callable],
+    timeout: float,
+) -> dict:
+    """What the other side is told; functions among the inputs are put into a list."""
+    return {
+        "cells": list(cells),
+        "name": name,
+        "calls": [
+            {
+                "args": encode(list(call.args), functions),
+                "kwargs": encode(dict(call.kwargs), functions),
+                "gradient": call.gradient,
+            }
+            for call in calls
+        ],
+        "offers": encode({k: dict(v) for k, v in offers.items()}, functions),
+        "seconds": min(observing.SECONDS, 0.8 * timeout),
+    }
+
+
+class Talk:
     """One job's conversation, from our side."""
 
-    def __init__(self, channel, until: float, functions: list[Callable], count: int):
+    def __init__(
+        self, channel, until: float | None, functions: list[Callable], count: int
+    ):
         self._channel, self._until, self._count = channel, until, count
         self._functions = functions
         self._results: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
@@ -257,7 +269,8 @@ class _Talk:
 
     def hold(self, job: dict):
         try:
-            self._channel.settimeout(max(self._until - time.monotonic(), 1e-3))
+            if self._until is not None:
+                self._channel.settimeout(max(self._until - time.monotonic(), 1e-3))
             send(self._channel, job)
             while not self._complete():
                 message = receive(self._channel, until=self._until)

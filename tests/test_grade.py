@@ -1,0 +1,300 @@
+"""The command: a class in, a report out, and nothing lost whatever happens between."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from course_lib.grading import command, pages
+from course_lib.grading.command import main
+from course_lib.grading.marking import STATUSES
+from course_lib.workspace import CourseError, repository
+
+pytestmark = pytest.mark.slow
+
+HEAD = "import torch\nimport torch.nn.functional as F\n\n"
+RIGHT = (
+    HEAD
+    + """
+def dpo_loss(a, b, c, d, beta):
+    return -F.logsigmoid(beta * (a - c - b + d)).mean()
+"""
+)
+SUM = RIGHT.replace(".mean()", ".sum()")
+SLOPE = (
+    HEAD + "def dpo_slope(gap, beta):\n    return beta * torch.sigmoid(-beta * gap)\n"
+)
+STARTER = HEAD + "def dpo_loss(a, b, c, d, beta):\n    raise NotImplementedError\n"
+
+
+@pytest.fixture
+def team(tmp_path):
+    """Six submissions: right, right and more, wrong, starter, broken, formula-like."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    texts = {"ada": RIGHT, "bo": RIGHT + SLOPE, "cy": SUM, "di": STARTER, "eve": "x ="}
+    for name, text in {**texts, "=fay": RIGHT}.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    return folder
+
+
+def grade(folder, *more, out=None):
+    out = out or folder.with_name("report")
+    code = main(
+        [str(folder), "--out", str(out), "--isolation", "auto", *map(str, more)]
+    )
+    return code, out
+
+
+def rows(out):
+    with open(out / "grades.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("grade") / "class"
+    folder.mkdir()
+    page = (repository() / "solutions" / "05_beta.ipynb").read_text(encoding="utf-8")
+    right = "return beta * torch.sigmoid(-beta * gap)"
+    assert right in page
+    for number in range(7):
+        text = (
+            page if number < 4 else page.replace(right, right.replace("-beta", "beta"))
+        )
+        if number == 5:
+            text = text.replace("### BEGIN SOLUTION", "raise NotImplementedError\\n")
+        name = f"<b>{number}"
+        (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    code, out = grade(folder, "--jobs", 2)
+    assert code == 0
+    return out
+
+
+def test_a_row_for_each_submission_and_exercise(graded):
+    found = rows(graded)
+    assert list(found[0]) == [
+        *("submission", "learner", "exercise", "status"),
+        *("score", "max_score", "message"),
+    ]
+    assert len(found) == 7 * 4
+    assert {row["status"] for row in found} <= set(STATUSES)
+    right = [row for row in found if row["submission"] == "<b>0.ipynb"]
+    assert all(r["status"] == "passed" and r["score"] == r["max_score"] for r in right)
+    wrong = [row for row in found if row["submission"] == "<b>4.ipynb"]
+    assert [row["status"] for row in wrong].count("failed") == 1
+
+
+def test_the_class_report_says_what_to_talk_about(graded):
+    page = (graded / "report.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", " ", page)
+    assert "What to talk about next" in text
+    assert "Most often stopped at" in text
+    assert "5.1" in text
+    assert "discrimination" in text
+    assert "Misconceptions, by name" in text
+    assert "Isolation:" in text
+    assert "<b>" not in page
+    told = json.loads((graded / "report.json").read_text(encoding="utf-8"))
+    assert told["exercises"]["dpo_slope"]["attempted"] == 6
+    assert told["made"]["seed"] not in page
+
+
+def test_every_learner_has_a_page_and_a_file_for_gradescope(graded):
+    feedback = sorted((graded / "feedback").glob("*.html"))
+    results = sorted(graded.glob("gradescope/*/results.json"))
+    assert len(feedback) == len(results) == 7
+    for path in results:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        assert told["score"] == sum(test["score"] for test in told["tests"])
+        assert all(t["status"] in ("passed", "failed") for t in told["tests"])
+    links = re.findall(r'href="([^"]+)"', (graded / "report.html").read_text())
+    assert len(links) == 7
+    assert all((graded / link).is_file() for link in links)
+
+
+def test_no_page_shows_how_anything_was_found(graded):
+    for path in [*graded.glob("feedback/*.html"), *graded.glob("gradescope/*/*")]:
+        text = path.read_text(encoding="utf-8")
+        for word in ("Traceback", "course_lib/", "lambda", "seed", str(repository())):
+            assert word not in text, path
+
+
+def test_a_mixed_class(team, capsys):
+    code, out = grade(team)
+    assert code == 0
+    found = {(r["submission"], r["exercise"]): r for r in rows(out)}
+    assert found["ada.py", "dpo_loss"]["status"] == "passed"
+    assert found["bo.py", "dpo_slope"]["status"] == "passed"
+    assert found["cy.py", "dpo_loss"]["status"] == "failed"
+    assert "sum over the batch" in found["cy.py", "dpo_loss"]["message"]
+    assert found["di.py", "dpo_loss"]["status"] == "not_attempted"
+    assert found["eve.py", "dpo_loss"]["status"] == "load_error"
+    assert found["'=fay.py", "dpo_loss"]["learner"] == "'=fay"
+    assert len(found) == 7
+    assert "eve.py: load_error" in capsys.readouterr().err
+
+
+def test_the_same_seed_gives_the_same_gradebook_byte_for_byte(team, tmp_path):
+    (tmp_path / "seed").write_text("a secret\n")
+    books = []
+    for jobs in (1, 2):
+        code, out = grade(team, "--seed-file", tmp_path / "seed", "--jobs", jobs)
+        assert code == 0
+        books.append((out / "grades.csv").read_bytes())
+    assert books[0] == books[1]
+    assert len(list(tmp_path.glob("report*"))) == 2  # the earlier one is kept
+
+
+@pytest.mark.parametrize("wanted", ["dpo_slope", "5.1"])
+def test_one_exercise_can_be_asked_for(team, wanted):
+    _, out = grade(team, "--exercise", wanted)
+    assert {row["exercise"] for row in rows(out)} == {"dpo_slope"}
+    assert [r["status"] for r in rows(out)].count("missing") == 4
+
+
+def test_a_class_without_a_single_exercise_still_gets_its_lines(tmp_path):
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "a.py").write_text("x = 1")
+    (folder / "b.pdf").write_text("x")
+    _, out = grade(folder)
+    told = [(r["submission"], r["status"], r["max_score"]) for r in rows(out)]
+    assert told == [("a.py", "missing", "0"), ("b.pdf", "refused", "0")]
+    assert (out / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "needs the folder"),
+        (["no_such_folder"], "no_such_folder"),
+        (["{team}", "--exercise", "nonsense"], 'no exercise "nonsense"'),
+        (["{team}", "--seed-file", "nowhere"], "--seed-file cannot be read"),
+        (["{team}", "--out", "{team}/report"], "among the submissions"),
+        (["{team}", "--resume"], "nothing to resume"),
+        (["{team}", "--out", "{team}/../foreign"], "no report"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said_and_writes_nothing(team, words, says):
+    (team.parent / "foreign").mkdir()
+    (team.parent / "foreign" / "thesis.tex").write_text("mine")
+    before = sorted(team.parent.rglob("*"))
+    with pytest.raises(CourseError) as error:
+        main([word.replace("{team}", str(team)) for word in words])
+    assert error.value.code == 2
+    assert says in f"{error.value} {error.value.mend}"
+    assert sorted(team.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--jobs", "0"], ["--timeout", "-1"], ["--memory", "x"], ["--isolation", "no"]],
+)
+def test_a_wrong_number_is_a_matter_of_usage(team, words, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main([str(team), *words])
+    assert leaving.value.code == 2
+    assert words[0] in capsys.readouterr().err
+
+
+def test_isolation_that_is_not_to_be_had_ends_with_three(team, monkeypatch):
+    monkeypatch.setattr("course_lib.grading.isolation._plans", lambda mode: [])
+    with pytest.raises(CourseError) as error:
+        main([str(team), "--isolation", "strict"])
+    assert error.value.code == 3
+    assert not team.with_name("class_report").exists()
+
+
+def test_probe_says_what_is_and_what_is_not_enforced(capsys):
+    assert main(["--probe", "--isolation", "process"]) == 0
+    told = capsys.readouterr().out
+    assert "isolation: process" in told
+    assert "off  a submission can read this computer's files" in told
+
+
+def test_our_own_fault_costs_nobody_a_point(team, monkeypatch, capsys):
+    from course_lib.grading import batch
+
+    def fail(submission, exams, box):
+        if submission.name == "ada.py":
+            raise RuntimeError("a bug of ours")
+        return real(submission, exams, box)
+
+    real = batch.mark
+    monkeypatch.setattr(batch, "mark", fail)
+    code, out = grade(team)
+    assert code == 1
+    lost = [row for row in rows(out) if row["status"] == "grader_error"]
+    assert [row["submission"] for row in lost] == ["ada.py"]
+    assert "ada.py: grader_error" in capsys.readouterr().err
+    monkeypatch.undo()
+    code, out = grade(team, "--resume")
+    assert code == 0
+    assert "grader_error" not in {row["status"] for row in rows(out)}
+
+
+def test_a_killed_run_is_resumed_and_ends_in_the_same_gradebook(team, tmp_path):
+    for number in range(30):
+        (team / f"more{number:02}.py").write_text(RIGHT)
+    (tmp_path / "seed").write_text("secret")
+    words = [str(team), "--seed-file", str(tmp_path / "seed"), "--jobs", "2", "--out"]
+    call = [sys.executable, "-m", "course_lib", "grade", *words]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert main([*words, str(whole)]) == 0
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    run = subprocess.Popen([*call, str(broken)], cwd=repository(), **quiet)
+    journal = broken / "report.jsonl"
+    end = time.monotonic() + 60
+    while not journal.is_file() or journal.read_bytes().count(b"\n") < 6:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert not (broken / "grades.csv").exists()
+    with open(journal, "a") as file:  # as if the power had gone within a line
+        file.write('{"submission": "half')
+    before = journal.read_bytes().count(b"\n") - 1
+    assert main([*words, str(broken), "--resume"]) == 0
+    assert (broken / "grades.csv").read_bytes() == (whole / "grades.csv").read_bytes()
+    assert before >= 5
+
+
+def test_what_was_handed_in_anew_is_marked_anew(team):
+    _, out = grade(team)
+    (team / "cy.py").write_text(RIGHT)
+    grade(team, "--resume")
+    found = {r["submission"]: r["status"] for r in rows(out)}
+    assert found["cy.py"] == "passed"
+
+
+def test_ctrl_c_leaves_a_journal_and_no_process(team, tmp_path):
+    for number in range(40):
+        (team / f"more{number:02}.py").write_text(RIGHT)
+    out = tmp_path / "report"
+    call = [sys.executable, "-m", "course_lib", "grade", str(team), "--out", str(out)]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    run = subprocess.Popen(call, cwd=repository(), start_new_session=True, **quiet)
+    journal = out / "report.jsonl"
+    end = time.monotonic() + 60
+    while not journal.is_file() or journal.read_bytes().count(b"\n") < 3:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGINT)
+    told, _ = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "--resume" in told
+    assert "Traceback" not in told
+
+
+def test_every_status_is_explained_and_shown(graded):
+    for status in STATUSES:
+        assert len(STATUSES[status]) > 10
+    assert set(pages.SHORT) <= set(STATUSES)
+    assert set(command.TROUBLES) <= set(STATUSES)

@@ -1,0 +1,145 @@
+"""Learners' files, as they really are: one function out of them, and no more is run."""
+
+import json
+
+import pytest
+
+from course_lib.loading import cells_of, defined_in, load
+
+
+def page(*sources, **more) -> bytes:
+    cells = [{"cell_type": "code", "source": source} for source in sources]
+    return json.dumps({"cells": cells, "nbformat": 4, **more}).encode()
+
+
+DOUBLE = "def f(x):\n    return 2 * x"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.py", DOUBLE.encode()),
+        ("a.py", DOUBLE.replace("\n", "\r\n").encode()),
+        ("a.py", b"\xef\xbb\xbf" + DOUBLE.encode()),
+        ("a.py", DOUBLE.encode("utf-16")),
+        ("a.py", b"# -*- coding: latin-1 -*-\n# \xe9\n" + DOUBLE.encode()),
+        ("a.ipynb", page(DOUBLE)),
+        ("a.ipynb", page(DOUBLE.splitlines(keepends=True))),
+        (
+            "a.ipynb",
+            json.dumps(
+                {"worksheets": [{"cells": [{"cell_type": "code", "input": DOUBLE}]}]}
+            ).encode(),
+        ),
+    ],
+)
+def test_every_way_to_save_a_file_can_be_read(name, content):
+    assert load(cells_of(name, content), "f").function(3) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.py", b"", "is empty"),
+        ("a.ipynb", b" \n", "is empty"),
+        ("a.py", b"# \xe9\ndef f(): pass", "byte 0xe9 in line 1"),
+        ("a.ipynb", page(DOUBLE)[:60], "not a whole notebook"),
+        ("a.ipynb", b"[" * 100_000, "nested too deeply"),
+        ("a.ipynb", b'{"metadata": {}}', "is no notebook"),
+        ("a.ipynb", b"[1]", "is no notebook"),
+        ("a.ipynb", page(3), "is no notebook"),
+        ("a.py", b"#" * (1 << 20) + b"##", "a million characters"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(name, content, says):
+    with pytest.raises(ValueError, match=says) as error:
+        cells_of(name, content)
+    assert len(str(error.value)) < 200
+
+
+def test_names_are_seen_at_a_glance():
+    cells = [
+        "def f(x):\n    def inner(): pass\n",
+        "g = f\nif a == b: pass\n(=",
+        "async def h ():",
+    ]
+    assert defined_in(cells) == {"f", "g", "h"}
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [
+            DOUBLE,
+            "1 / 0",
+            "import no_such_package",
+            "while True: pass",
+            "raise SystemExit",
+        ],
+        [DOUBLE, "def g(:", "((("],
+        ["%matplotlib inline\n!pip install x\n" + DOUBLE + "\nf?", "%%time\nf(1)"],
+        ["def f(x):\n    return twice(x)", "twice = lambda x: k * x", "k = 2"],
+        ["def f(x):\n    return k[0] * x", "k = []\nk.append(2)"],
+        ["def f(x):\n    return f.k * x", "f.k = 2"],
+        ["from math import *", "def f(x):\n    return floor(2.5) * x"],
+        [
+            "class Twice:\n    def __call__(self, x):\n        return 2 * x",
+            "f = Twice()",
+        ],
+        ["f = lambda x: 2 * x"],
+        [
+            "import functools",
+            "def g(k, x):\n    return k * x",
+            "f = functools.partial(g, 2)",
+        ],
+        ["if True:\n    def f(x):\n        return 2 * x"],
+        [
+            "try:\n    import nothing as np\nexcept ImportError:\n    k = 2",
+            DOUBLE.replace("2", "k"),
+        ],
+        ["k = 3", DOUBLE.replace("2", "k"), "k = 2"],
+        [DOUBLE, "def f(x):\n    '''Starter.'''\n    raise NotImplementedError"],
+        ["def f(x):\n    # YOUR CODE HERE\n    raise NotImplementedError", DOUBLE],
+        ["def f(x):\n    return 3 * x", DOUBLE],
+    ],
+)
+def test_the_function_is_found_whatever_the_page_looks_like(cells):
+    loaded = load(cells, "f")
+    assert loaded.function(3) == 6
+
+
+def test_nothing_is_run_that_the_function_does_not_need():
+    source = "import builtins\nbuiltins.marks = []\n"
+    load([source, "builtins.marks.append(1)", "x = builtins.marks", DOUBLE], "f")
+    import builtins
+
+    assert not hasattr(builtins, "marks")
+
+
+def test_a_line_that_fails_is_remembered_for_the_message():
+    loaded = load(["import nothing_at_all as n", "def f(x):\n    return n.g(x)"], "f")
+    assert loaded.function
+    assert "No module named 'nothing_at_all'" in loaded.trouble
+    assert loaded.trouble.startswith("cell 1, line 1")
+
+
+@pytest.mark.parametrize(
+    ("cells", "missing", "says"),
+    [
+        (["def dpo_los(x): pass"], True, "there is dpo_los: is its name right?"),
+        (["def my_dpo_loss(x): pass"], True, "there is my_dpo_loss"),
+        (["def entirely(x): pass"], True, "there is no function called dpo_loss"),
+        (["dpo_loss = 3"], False, "dpo_loss is a int, not a function"),
+        (["x = 1", "def dpo_loss(x):\nreturn 1"], False, "cell 2 cannot be read"),
+        (["x = (", "y = 2"], False, "cell 1 cannot be read: '(' was never closed"),
+        (["dpo_loss = torch.compile(g)"], False, "name 'torch' is not defined"),
+        (["-" * 200_000 + "1"], False, "nested too deeply"),
+        (["x = '\0'"], False, "null bytes"),
+        (["return 3"], False, "outside function"),
+    ],
+)
+def test_what_keeps_a_function_from_being_found_is_said(cells, missing, says):
+    loaded = load(cells, "dpo_loss")
+    assert loaded.function is None
+    assert loaded.missing is missing
+    assert says in loaded.trouble

@@ -1,0 +1,193 @@
+"""What platforms and learners hand over, and what somebody makes to do harm."""
+
+import io
+import os
+import stat
+import sys
+import zipfile
+
+import pytest
+
+from course_lib.grading.submissions import LARGEST, MOST, find
+from course_lib.workspace import CourseError
+
+CODE = b"def dpo_loss():\n    return 1\n"
+NOTEBOOK = (
+    b'{"cells": [{"cell_type": "code", "source": "def dpo_loss():\\n    return 1"}]}'
+)
+
+
+def zipped(*files, links=()) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in files:
+            archive.writestr(name, body)
+        for name, target in links:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, target)
+    return content.getvalue()
+
+
+def put(folder, files: dict[str, bytes]):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def found(path):
+    return {s.name: [(p.name, p.trouble) for p in s.pages()] for s in find(path)}
+
+
+def test_a_flat_folder(tmp_path):
+    put(tmp_path, {"ada.py": CODE, "bo.ipynb": NOTEBOOK, "grades": b""})
+    (tmp_path / "export.csv").write_text("id,name")
+    assert list(found(tmp_path)) == ["ada.py", "bo.ipynb", "grades"]
+    assert [s.learner for s in find(tmp_path)] == ["ada", "bo", "grades"]
+    assert found(tmp_path)["grades"][0][1] == "is neither a notebook nor a Python file"
+
+
+def test_a_folder_for_each_learner(tmp_path):
+    put(
+        tmp_path,
+        {
+            "ada/a.py": CODE,
+            "ada/a.ipynb": NOTEBOOK,
+            "ada/deep/b.ipynb": NOTEBOOK,
+            "bo/notes": b"x",
+        },
+    )
+    (tmp_path / "ada" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "ada" / ".ipynb_checkpoints" / "c.ipynb").write_bytes(NOTEBOOK)
+    (tmp_path / "ada" / "a.backup-1.ipynb").write_bytes(NOTEBOOK)
+    pages = found(tmp_path)
+    assert [name for name, _ in pages["ada"]] == ["a.ipynb", "a.py", "b.ipynb"]
+    assert "holds no notebook" in pages["bo"][0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "learner"),
+    [
+        ("Ada Lovelace_4711_assignsubmission_file_", "Ada Lovelace"),
+        ("lovelaceada_LATE_12345_67890_04_dpo_loss-2.ipynb", "lovelaceada"),
+        ("lovelaceada_12345_67890_04_dpo_loss.ipynb", "lovelaceada"),
+        ("submission_4711", "submission_4711"),
+        ("Zoë.py", "Zoë"),
+    ],
+)
+def test_platforms_names_are_understood(tmp_path, name, learner):
+    path = tmp_path / name
+    if "." in name:
+        path.write_bytes(CODE)
+    else:
+        path.mkdir()
+    assert [s.learner for s in find(tmp_path)] == [learner]
+
+
+def test_a_zip_of_the_class_and_a_zip_in_it(tmp_path):
+    inner = zipped(("work/04.ipynb", NOTEBOOK), ("__MACOSX/._04.ipynb", b"x"))
+    outer = zipped(
+        ("Ada_1_assignsubmission_file/mine.py", CODE),
+        ("Bo_2_assignsubmission_file/mine.zip", inner),
+        ("cy.py", CODE),
+        ("di.zip", zipped(("again.zip", inner))),
+    )
+    (tmp_path / "class.zip").write_bytes(outer)
+    pages = found(tmp_path / "class.zip")
+    assert [name for name, _ in pages.pop("di.zip")] == ["04.ipynb"]
+    assert {n: p[0][0] for n, p in pages.items()} == {
+        "Ada_1_assignsubmission_file": "mine.py",
+        "Bo_2_assignsubmission_file": "04.ipynb",
+        "cy.py": "cy.py",
+    }
+    assert not any(trouble for p in pages.values() for _, trouble in p)
+
+
+def test_an_export_that_wraps_everything_in_one_folder(tmp_path):
+    content = zipped(
+        ("assignment_9_export/submission_1/a.py", CODE),
+        ("assignment_9_export/submission_2/a.py", CODE),
+        ("assignment_9_export/submission_metadata.yml", b""),
+    )
+    (tmp_path / "export.zip").write_bytes(content)
+    assert list(found(tmp_path / "export.zip")) == ["submission_1", "submission_2"]
+
+
+def test_one_file_is_a_class_of_one(tmp_path):
+    put(tmp_path, {"ada.py": CODE})
+    assert list(found(tmp_path / "ada.py")) == ["ada.py"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes as POSIX has them")
+def test_links_pipes_and_folders_are_refused(tmp_path):
+    (tmp_path / "target").write_bytes(CODE)
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "link.py").symlink_to(tmp_path / "target")
+    (folder / "dir").symlink_to(tmp_path)
+    (folder / "away.zip").symlink_to(tmp_path / "target")
+    (folder / "folder.py").mkdir()
+    os.mkfifo(folder / "pipe.py")
+    os.mkfifo(folder / "pipe")
+    pages = found(folder)
+    assert set(pages) == {"link.py", "dir", "away.zip", "folder.py", "pipe.py", "pipe"}
+    assert all(len(p) == 1 and p[0][1].startswith("is ") for p in pages.values())
+    assert all(page.refused for s in find(folder) for page in s.pages())
+
+
+def test_a_zip_that_wants_out_or_is_a_bomb(tmp_path):
+    put(
+        tmp_path,
+        {
+            "out.zip": zipped(("../../evil.py", CODE), ("good.py", CODE)),
+            "link.zip": zipped(
+                links=[("solution.py", "../solutions/04_dpo_loss.ipynb")]
+            ),
+            "bomb.zip": zipped(("big.py", b"#" * (LARGEST + 1))),
+            "broken.zip": zipped(("a.py", CODE))[:-30],
+            "many.zip": zipped(*((f"{i}.py", CODE) for i in range(MOST + 50))),
+            "deep.zip": zipped(("a/b/c/d/e/f.py", CODE)),
+            "folders.zip": zipped(*((f"{i}/x.txt", b"") for i in range(500))),
+        },
+    )
+    pages = found(tmp_path)
+    assert pages["out.zip"] == [("good.py", "")]
+    assert "is a link" in pages["link.zip"][0][1]
+    assert "unpacks to more than 16 MiB" in pages["bomb.zip"][0][1]
+    assert "cannot be opened" in pages["broken.zip"][0][1]
+    assert len(pages["many.zip"]) == MOST + 1
+    assert "too many" in pages["deep.zip"][0][1]
+    assert len(pages["folders.zip"]) <= MOST + 1
+    assert not (tmp_path.parent / "evil.py").exists()
+
+
+def test_a_damaged_member_is_one_sentence(tmp_path):
+    content = bytearray(zipped(("a.py", b"x = 1\n" * 1000)))
+    content[40] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(bytes(content))
+    ((_, trouble),) = found(tmp_path)["a.zip"]
+    assert trouble
+    assert len(trouble) < 200
+
+
+def test_two_names_that_look_alike_stay_two(tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("a file's name with a control character")
+    (tmp_path / "a\x01.py").write_bytes(CODE)
+    (tmp_path / "a\x02.py").write_bytes(CODE)
+    names = list(found(tmp_path))
+    assert len(names) == 2
+    assert all(name.isprintable() for name in names)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_bytes(b"x")]
+)
+def test_nothing_to_grade_is_said(tmp_path, make):
+    path = tmp_path / "class.zip"
+    make(path)
+    with pytest.raises(CourseError) as error:
+        find(path)
+    assert error.value.code == 2
+    assert "class.zip" in str(error.value)
