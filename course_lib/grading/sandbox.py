@@ -461,26 +461,16 @@ def _path() -> list[str]:
 def _readable() -> list[str]:
     """What a submission may read: Python, its packages, the system's libraries.
 
-    Nothing of the course, unless its environment lies in it.
+    Of the course's folder only the environment, should that lie in it.
     """
-    environments = [Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
-    home = repository().resolve()
-
-    def allowed(path: Path) -> bool:
-        if home == path or path in home.parents:
-            return False
-        inside = home in path.parents
-        return not inside or any(
-            path in (e, *e.parents) or e in path.parents
-            for e in environments
-            if e != home
-        )
-
-    libraries = "/usr/lib /usr/lib64 /usr/local/lib /lib /lib64 /etc/ld.so.cache"
-    candidates = [*environments, *map(Path, _path()), *map(Path, libraries.split())]
-    candidates += [Path("/dev/urandom"), Path(sys.executable).resolve().parent]
-    kept = [path for path in candidates if path.exists() and allowed(path.resolve())]
-    return [*dict.fromkeys(map(str, kept))]
+    packages = ("site-packages", "dist-packages")
+    paths = [sys.prefix, sys.base_prefix]
+    paths += [path for path in _path() if os.path.basename(path) in packages]
+    paths += "/usr/lib /usr/lib64 /usr/local/lib /lib /lib64".split()
+    paths += ["/etc/ld.so.cache", "/dev/urandom"]
+    above = {repository(), *repository().parents}
+    kept = [path for path in paths if os.path.exists(path)]
+    return [*dict.fromkeys(p for p in kept if Path(p).resolve() not in above)]
 
 
 def _own_files() -> list[str]:
