@@ -12,7 +12,7 @@ from alternatives import ALTERNATIVES
 from mutation import mutants
 
 from course_lib.exercises import EXERCISES
-from course_lib.grading import harness, marking, sandbox
+from course_lib.grading import harness, marking, talking
 from course_lib.grading.isolation import choose
 from course_lib.grading.marking import Mark, examinations, glance, mark
 from course_lib.grading.submissions import find
@@ -76,11 +76,11 @@ def test_misconceptions_get_from_grade_what_they_get_from_check(name, monkeypatc
         monkeypatch.setattr(harness, "load", lambda *_, w=wrong: Loaded(w.function))
         ours, theirs = socket.socketpair()
         functions = []
-        job = sandbox.job([], name, exam.calls, {}, functions, 10.0)
+        job = talking.job([], name, exam.calls, {}, functions, 10.0)
         with ours, theirs:
             child = threading.Thread(target=harness.answer, args=(theirs,))
             child.start()
-            talk = sandbox.Talk(ours, None, functions, len(exam.calls))
+            talk = talking.Talk(ours, None, functions, len(exam.calls))
             talk.hold(job)
             child.join()
         verdict = exam.verdict(talk.outcome("", 10.0, 0.0).seen)

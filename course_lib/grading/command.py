@@ -15,13 +15,14 @@ from tqdm import tqdm
 from course_lib.exercises import EXERCISES
 from course_lib.grading import report
 from course_lib.grading.batch import Journal, Terms, mark_all
-from course_lib.grading.isolation import MODES, choose
+from course_lib.grading.isolation import choose
 from course_lib.grading.marking import (
     Marked,
     examinations,
     glance,
     nothing_to_mark,
 )
+from course_lib.grading.options import exercises, parser
 from course_lib.grading.sandbox import Sandbox
 from course_lib.grading.submissions import Submission, find
 from course_lib.workspace import CourseError
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         our fault (status grader_error)
     raises: CourseError, code 2 for what is asked wrongly, 3 for isolation not to be had
     """
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     torch.set_num_threads(1)
     if options.probe:
         isolation, sandbox = choose(options.isolation, timeout=10, memory=1024)
@@ -176,30 +177,8 @@ def _terms(options: argparse.Namespace, journal: Journal) -> Terms:
             raise CourseError(f"--seed-file cannot be read: {error}", code=2) from None
         if not seed:
             raise CourseError(f"--seed-file {options.seed_file} is empty.", code=2)
-    names = tuple(_exercises(options.exercise))
+    names = tuple(exercises(options.exercise))
     return Terms(seed, names, options.timeout, options.memory)
-
-
-def _exercises(words: Sequence[str]) -> list[str]:
-    """Names, numbers such as 4.1, or chapters such as 04, as names in their order."""
-    found = set()
-    for word in words:
-        chapter = word.lstrip("0") or "0"
-        fitting = {
-            name
-            for name, exercise in EXERCISES.items()
-            if word in (name, exercise.number)
-            or (word.isdigit() and exercise.number.split(".")[0] == chapter)
-        }
-        if not fitting:
-            raise CourseError(
-                f'There is no exercise "{word}".',
-                "There are " + ", ".join(EXERCISES) + "; numbers such as 4.1 and "
-                "chapters such as 04 will do too.",
-                code=2,
-            )
-        found |= fitting
-    return [name for name in EXERCISES if name in found]
 
 
 def _out_folder(options: argparse.Namespace, path: Path) -> Path:
@@ -230,86 +209,3 @@ def _make_room(out: Path):
         os.replace(out, kept)
         print(f"The earlier report is kept in {kept.name}.")
     out.mkdir(parents=True, exist_ok=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python3 -m course_lib grade",
-        description="Grade a class: notebooks (.ipynb) and Python files (.py) in a "
-        "folder, in folders or zips of learners, or in a course platform's zip.",
-        epilog="exit code: 0 every submission has its marks; 1 some could not be "
-        "graded through the grader's fault (they lose no points); 2 usage; 3 the "
-        "isolation that was asked for is not to be had",
-    )
-    add = parser.add_argument
-    add("submissions", nargs="?", metavar="SUBMISSIONS", help="folder, zip or file")
-    add(
-        "--out",
-        metavar="DIR",
-        help="where the report goes (default: SUBMISSIONS_report beside them); an "
-        "earlier report there is kept under another name",
-    )
-    add(
-        "--exercise",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="mark this one: dpo_loss, 4.1, or a whole chapter: 04; may be repeated "
-        "(default: what the class has handed in)",
-    )
-    add(
-        "--jobs",
-        type=_whole(1),
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="submissions at a time (default: one for each core)",
-    )
-    add(
-        "--timeout",
-        type=_positive,
-        default=10.0,
-        metavar="SECONDS",
-        help="for one exercise of one submission (default 10)",
-    )
-    add(
-        "--memory",
-        type=_whole(64),
-        default=1024,
-        metavar="MIB",
-        help="for one exercise of one submission, beside PyTorch's own (default 1024)",
-    )
-    add(
-        "--isolation",
-        choices=MODES,
-        default="auto",
-        help="auto takes the best that works here and says what it is; strict refuses "
-        "to grade with less than the best there is",
-    )
-    add("--probe", action="store_true", help="try the isolation here, say it, and end")
-    add(
-        "--seed-file",
-        metavar="FILE",
-        help="a secret that the inputs are drawn from; with the same one, the same "
-        "submissions get the same marks, byte for byte (default: drawn, and noted in "
-        "report.json)",
-    )
-    add("--resume", action="store_true", help="go on with the report in DIR")
-    return parser
-
-
-def _whole(least: int):
-    def number(word: str) -> int:
-        value = int(word)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
-        return value
-
-    number.__name__ = "whole number"
-    return number
-
-
-def _positive(word: str) -> float:
-    value = float(word)
-    if not 0 < value < 86400:
-        raise argparse.ArgumentTypeError(f"must be seconds above 0, got {word}")
-    return value

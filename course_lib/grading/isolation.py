@@ -9,7 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_lib.grading.sandbox import Plan, Sandbox
+from course_lib.grading.launching import Plan
+from course_lib.grading.sandbox import Sandbox
 from course_lib.observing import Call
 from course_lib.workspace import CourseError, repository
 

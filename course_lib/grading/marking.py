@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from course_lib.exercises import EXERCISES
-from course_lib.grading.sandbox import Outcome, Sandbox
+from course_lib.grading.sandbox import Sandbox
 from course_lib.grading.submissions import Page, Submission
+from course_lib.grading.talking import Outcome
 from course_lib.judging import NOT_ATTEMPTED, PASSED, Examination, Finding, Verdict
 from course_lib.observing import Observation, TimeUp
 
