@@ -1,0 +1,22 @@
+"""A red team: the submissions that the grader has to survive, and what each deserves.
+
+All of it is text here, run by nothing but the grader. What a bomb takes is bounded by
+the bomb itself, and what is to be destroyed was planted by the test.
+"""
+
+from red_team import (
+    disguises,
+    endings,
+    files,
+    floods,
+    forging,
+    honest,
+    neighbours,
+    spying,
+)
+from red_team.submission import LEVELS, Item, Places
+
+__all__ = ["ITEMS", "LEVELS", "Item", "Places"]
+
+KINDS = (honest, files, endings, floods, forging, disguises, spying, neighbours)
+ITEMS = [item for kind in KINDS for item in kind.ITEMS]

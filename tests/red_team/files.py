@@ -1,0 +1,226 @@
+"""Files that are broken, disguised or no files at all."""
+
+import io
+import os
+import socket
+import struct
+import zipfile
+
+from red_team.honest import LOSS, notebook
+from red_team.submission import Item, swapped
+
+BAD = ("load_error", "refused")
+GONE = ("missing",)
+
+
+def a_zip(members: dict[str, bytes | str], method=zipfile.ZIP_DEFLATED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return made.getvalue()
+
+
+def in_zips(depth: int) -> bytes:
+    made = a_zip({"mine.py": LOSS})
+    for number in range(depth):
+        made = a_zip({f"{number}.zip": made})
+    return made
+
+
+def damaged_inside() -> bytes:
+    """A zip in a zip whose compressed bytes are no longer any."""
+    inner = a_zip({"mine.py": LOSS})
+    outer = bytearray(a_zip({"inner.zip": inner, "other.py": "x = 1"}))
+    start = 30 + len("inner.zip")
+    outer[start : start + 8] = b"\xff" * 8
+    return bytes(outer)
+
+
+def understated() -> bytes:
+    """A member of 64 MiB that says of itself that it has 10 bytes."""
+    made = a_zip({"mine.py": LOSS + "#" * (64 << 20)})
+    size = struct.pack("<I", len(LOSS) + (64 << 20))
+    return made.replace(size, struct.pack("<I", 10))
+
+
+def newer_format() -> bytes:
+    """A zip that says it needs an unpacker of version 9."""
+    made = bytearray(a_zip({"mine.py": LOSS}))
+    place = made.rindex(b"PK\x01\x02")
+    made[place + 6 : place + 8] = struct.pack("<H", 90)
+    return bytes(made)
+
+
+def encrypted() -> bytes:
+    made = bytearray(a_zip({"mine.py": LOSS}))
+    made[6] |= 1
+    made[made.rindex(b"PK\x01\x02") + 8] |= 1
+    return bytes(made)
+
+
+def link_in_zip(path, places):
+    link = zipfile.ZipInfo("mine.py")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(link, str(places.course / "course_lib" / "losses.py"))
+
+
+def link(path, places):
+    path.symlink_to(places.course / "solutions" / "04_dpo_loss.ipynb")
+
+
+def linked_folder(path, places):
+    path.symlink_to(places.course / "solutions")
+
+
+def link_in_a_folder(path, places):
+    path.mkdir()
+    (path / "mine.ipynb").symlink_to(places.course / "solutions" / "04_dpo_loss.ipynb")
+
+
+def endless_link(path, _):
+    path.symlink_to("/dev/zero")
+
+
+def loop_of_links(path, _):
+    path.symlink_to(path.name)
+
+
+def pipe(path, _):
+    os.mkfifo(path)
+
+
+def server(path, _):
+    here = os.getcwd()
+    os.chdir(path.parent)  # a socket's path has little room
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
+    os.chdir(here)
+
+
+def folder(path, _):
+    path.mkdir()
+
+
+def many_files(path, _):
+    path.mkdir()
+    for number in range(300):
+        (path / f"{number:03}.py").write_text("x = 1\n", encoding="utf-8")
+
+
+def deep_folders(path, _):
+    for _ in range(30):
+        path.mkdir()
+        path = path / "d"
+    path.with_suffix(".py").write_text(LOSS, encoding="utf-8")
+
+
+def cut(text: str) -> str:
+    return text[: int(len(text) * 0.8)]
+
+
+def _broken(name, content, says, statuses=BAD, most=0, **more) -> Item:
+    return Item(name, content, most, statuses, says, **more)
+
+
+LONG_SUM = LOSS.replace("beta *", "+".join(["beta"] * 20_000) + " * 0 + beta *")
+
+ITEMS = [
+    # contents
+    _broken("b01 empty.py", b"", "empty"),
+    _broken("b02 blank.ipynb", b" \n\n", "empty"),
+    _broken("b03 cut off.py", cut(LOSS).rstrip(")") + "((", "line"),
+    _broken("b04 half saved.ipynb", cut(notebook(LOSS)), "save"),
+    _broken("b05 text.ipynb", "I did it, I promise.", "notebook"),
+    _broken("b06 a list.ipynb", "[1, 2]", "no notebook"),
+    _broken("b07 no cells.ipynb", '{"cells": 3}', "no notebook"),
+    _broken("b08 odd cells.ipynb", '{"cells": [{"cell_type": "code"}]}', "no notebook"),
+    _broken("b09 number source.ipynb", notebook(3), "no notebook"),
+    _broken("b10 latin.py", LOSS.encode() + b"# caf\xe9\n", "UTF-8"),
+    _broken("b11 utf-16 no mark.py", LOSS.encode("utf-16-le"), "null"),
+    _broken("b12 nul.py", LOSS.encode() + b"x = '\x00'\n", "null"),
+    _broken("b13 noise.py", bytes(range(256)) * 40, "UTF-8"),
+    _broken("b14 unknown coding.py", "# coding: klingon\n" + LOSS, "decode"),
+    _broken("b15 indent.py", LOSS.replace("    return", "return"), "indent"),
+    _broken("b16 brackets.py", LOSS + "x = " + "(" * 50_000, "nested"),
+    _broken("b17 minus.py", LOSS + "x = " + "-" * 200_000 + "1", "nested"),
+    _broken("b18 long sum.py", LONG_SUM, "nested"),
+    _broken("b19 deep json.ipynb", "[" * 100_000, "nested"),
+    _broken("b20 half a letter.ipynb", notebook(LOSS + "x = '\ud800'"), "read"),
+    _broken("b21 long number.ipynb", '{"cells": ' + "9" * 9999 + "}", "whole"),
+    _broken("b22 million.py", LOSS + "# more\n" * 200_000, "million"),
+    _broken("b23 huge.py", b"#" * (17 << 20), "larger"),
+    # names in them
+    _broken("b24 renamed.py", LOSS.replace("dpo_loss", "dpo_los"), "dpo_los:", GONE),
+    _broken("b25 case.py", LOSS.replace("dpo_loss", "DPO_Loss"), "DPO_Loss", GONE),
+    _broken("b26 another.py", "def cosine(x):\n    return x\n", "no function", GONE),
+    _broken("b27 number.py", "dpo_loss = 3\n", "int"),
+    _broken(
+        "b28 without cell.ipynb",
+        notebook("import torch", "2 + 2"),
+        "no function",
+        GONE,
+    ),
+    _broken("b29 arity.py", LOSS.replace(", beta)", ")"), "argument", ("error",)),
+    _broken(
+        "b30 misspelt import.py",
+        "from torch.nn.functional import logsigmoi\n"
+        + swapped().replace("F.logsigmoid", "logsigmoi"),
+        "logsigmoi",
+        ("load_error", "error"),
+    ),
+    _broken("b31 no import.py", LOSS.partition("\n")[2], "F", ("error",)),
+    _broken(
+        "b32 no return.py", LOSS.replace("return", "loss ="), "return", ("failed",)
+    ),
+    # things that are no files
+    _broken("c01 pipe.py", pipe, "ordinary"),
+    _broken("c02 server.py", server, "ordinary"),
+    _broken("c03 link.ipynb", link, "link"),
+    _broken("c04 linked folder", linked_folder, "link"),
+    _broken("c05 inner link", link_in_a_folder, "link"),
+    _broken("c06 endless.py", endless_link, "link"),
+    _broken("c07 circle.py", loop_of_links, "link"),
+    _broken("c08 folder.py", folder, "folder"),
+    _broken("c09 nothing", folder, "no notebook"),
+    _broken("c10 many", many_files, "no function", (*GONE, *BAD)),
+    _broken("c11 deep", deep_folders, "too many"),
+    _broken("c12 essay.docx", b"PK\x03\x04", "neither"),
+    _broken("c13 pipe.zip", pipe, "ordinary"),
+    # zips
+    _broken("d01 cut off.zip", a_zip({"mine.py": LOSS})[:-30], "zip"),
+    _broken("d02 text.zip", b"no zip", "zip"),
+    _broken("d03 empty.zip", a_zip({}), "no notebook"),
+    _broken("d04 bomb.zip", a_zip({"mine.py": LOSS + "#" * (64 << 20)}), "unpacks"),
+    _broken("d05 understated.zip", understated(), "mine.py"),
+    _broken("d06 above.zip", a_zip({"../../escaped.py": LOSS}), "no notebook"),
+    _broken("d07 in seven zips.zip", in_zips(7), "too many"),
+    _broken("d08 damaged inside.zip", damaged_inside(), "inner.zip", (*BAD, *GONE)),
+    _broken("d09 encrypted.zip", encrypted(), "encrypted"),
+    _broken("d10 newer.zip", newer_format(), "version"),
+    _broken("d11 link.zip", link_in_zip, "link"),
+    _broken("d12 members.zip", a_zip({f"{n}.py": "" for n in range(2000)}), "empty"),
+    _broken(
+        "d13 large members.zip",
+        a_zip({f"{n}.py": "#" * (15 << 20) for n in range(20)}),
+        "million",
+    ),
+    # names of files
+    Item("<script>alert(1)<", lambda path, _: path.mkdir(), 0, BAD, "no notebook"),
+    Item("=1+1 & 'x', \"y\".py", swapped()),
+    Item("e01 new\nline\x1b[31m.py", swapped()),
+    Item("e02 שלום 🙂.py", swapped()),
+    Item("e03 " + "n" * 240 + ".py", swapped()),
+    _broken("e04 " + "🙂" * 60, lambda path, _: _emoji(path), "link"),
+]
+
+
+def _emoji(path):
+    path.mkdir()
+    for number in range(3):
+        (path / ("🙂" * 60 + f"{number}.py")).symlink_to("x")
+
+
+NOT_UTF8 = os.fsdecode(b"e05 caf\xe9.py")
+ITEMS += [Item(NOT_UTF8, swapped())]

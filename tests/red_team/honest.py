@@ -1,0 +1,159 @@
+"""Honest submissions in every shape that learners hand in: all of them full marks."""
+
+import json
+import zipfile
+
+from course_lib.workspace import repository
+from red_team.submission import Item, honest, swapped
+
+LOSS = """\
+import torch.nn.functional as F
+
+def dpo_loss(pw, pl, rw, rl, beta):
+    return -F.logsigmoid(beta * ((pw - rw) - (pl - rl))).mean()
+"""
+STARTER = """\
+def dpo_loss(pw, pl, rw, rl, beta):
+    \"\"\"Mean over pairs of −log σ(βh).\"\"\"
+    # YOUR CODE HERE
+    raise NotImplementedError
+"""
+SPLIT = """\
+def dpo_loss(pw, pl, rw, rl, beta):
+    return mean_loss(beta * gap(pw - rw, pl - rl))
+"""
+HELPERS = """\
+import torch.nn.functional as F
+def gap(u, v):
+    return u - v
+def mean_loss(margin):
+    return -F.logsigmoid(margin).mean()
+"""
+NOISE = """\
+data = open("my_runs.csv").read()
+plt.plot([float(x) for x in data.split()])
+1 / 0
+"""
+
+
+def notebook(*cells: str) -> str:
+    made = [{"cell_type": "code", "metadata": {}, "source": cell} for cell in cells]
+    return json.dumps({"cells": made, "metadata": {}, "nbformat": 4})
+
+
+def solution(path, _):
+    path.write_bytes((repository() / "solutions" / "04_dpo_loss.ipynb").read_bytes())
+
+
+def old_notebook(*cells: str) -> str:
+    made = [{"cell_type": "code", "input": cell.splitlines(True)} for cell in cells]
+    return json.dumps({"worksheets": [{"cells": made}], "nbformat": 3})
+
+
+def zipped(path, _):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("__MACOSX/._mine.py", b"\x00\x05\x16")
+        file.writestr("chapter 4/mine.py", LOSS)
+
+
+def in_a_folder(path, _):
+    path.mkdir()
+    (path / "mine.py").write_text(LOSS, encoding="utf-8")
+    (path / "photo.png").write_bytes(b"\x89PNG")
+
+
+PROBABILITY = """\
+import torch
+def preference_probability(chosen, rejected):
+    return torch.sigmoid(chosen - rejected)
+"""
+TWO_CLASSES = """\
+from __future__ import annotations
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+import torch.nn.functional as F
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+class Ratios(NamedTuple):
+    u: Float
+    v: Float
+
+@dataclass(frozen=True)
+class Loss:
+    beta: float
+    def __call__(self, ratios: Ratios) -> Float:
+        return -F.logsigmoid(self.beta * (ratios.u - ratios.v)).mean()
+
+def dpo_loss(pw: Float, pl: Float, rw: Float, rl: Float, beta: float) -> Float:
+    return Loss(beta)(Ratios(pw - rw, pl - rl))
+"""
+
+ITEMS = [
+    honest("anna.py", LOSS),
+    honest("ben.ipynb", solution),
+    honest("cleo helpers below.ipynb", notebook(SPLIT, HELPERS)),
+    honest("dora starter below.ipynb", notebook(LOSS, "dpo_loss", STARTER)),
+    honest("emil crlf.py", LOSS.replace("\n", "\r\n").encode()),
+    honest("fay bom.py", LOSS.encode("utf-8-sig")),
+    honest("gus utf-16.py", LOSS.encode("utf-16")),
+    honest("hal latin.py", b"# coding: latin-1\n# caf\xe9\n" + LOSS.encode()),
+    honest(
+        "ida magics.ipynb",
+        notebook(f"%matplotlib inline\n!pip list\n{LOSS}?dpo_loss", "%%time\ntrain()"),
+    ),
+    honest(
+        "jon talks.py",
+        LOSS.replace(
+            "    return", "    print('margin', beta * pw, '!' * 9999)\n    return"
+        ),
+    ),
+    honest(
+        "kim plots.py",
+        "import matplotlib.pyplot as plt\nplt.style.use('ggplot')\n"
+        + LOSS.replace("    return", "    plt.close('all')\n    return"),
+    ),
+    honest("leo noisy.ipynb", notebook(NOISE, LOSS, NOISE, "get_ipython().run('x')")),
+    honest(
+        "mia float32.py",
+        "import torch\ntorch.set_default_dtype(torch.float32)\n"
+        "ONE = torch.tensor(1.0)\n" + LOSS.replace("(beta *", "(ONE * beta *"),
+    ),
+    honest(
+        "ned keeps a note.py",
+        LOSS.replace(
+            "    return",
+            "    with open('note.txt', 'a') as file:\n"
+            "        file.write('called')\n    return",
+        ),
+    ),
+    honest(
+        "oda class.py",
+        LOSS.replace("def dpo_loss(", "def run(") + "class dpo_loss:\n"
+        "    def __new__(cls, *given, **named):\n        return run(*given, **named)\n",
+    ),
+    honest(
+        "pia lambda.py",
+        "import torch.nn.functional as F\ndpo_loss = lambda a, b, c, d, beta: "
+        "-F.logsigmoid(beta * ((a - c) - (b - d))).mean()\n",
+    ),
+    honest(
+        "quin partial.py",
+        LOSS.replace("dpo_loss(", "loss(sign, ").replace("(beta", "(sign * beta")
+        + "from functools import partial\ndpo_loss = partial(loss, 1)\n",
+    ),
+    honest("rob.zip", zipped),
+    honest("sue", in_a_folder),
+    honest("tim annotations.py", TWO_CLASSES),
+    honest("uwe old.ipynb", old_notebook(LOSS, "dpo_loss?")),
+    honest(
+        "vera main.py",
+        LOSS
+        + "if __name__ == '__main__':\n    import sys\n    sys.exit(print('done'))\n",
+    ),
+    honest("will.py", PROBABILITY, most=6, exercise="preference_probability"),
+    honest("xena.ipynb", solution, exercise="dpo_loss_is_sound"),
+    # not hostile either: what every cheat below would get without its tricks
+    Item("yuri swapped.py", swapped(), says="rejected minus chosen", least=2),
+    Item("zoe starter.py", STARTER, 0, ("not_attempted",), "handed out"),
+]

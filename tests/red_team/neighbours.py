@@ -1,0 +1,180 @@
+"""Attempts on the grader, its keeper of processes and the submissions that follow."""
+
+from red_team.submission import Item, swapped
+
+ANY = ("failed", "error", "crashed", "timeout", "load_error", "memory")
+
+
+def attempt(
+    name: str, code: str, level="process", says="", statuses=ANY, **more
+) -> Item:
+    return Item(name, swapped(before=code), 2, statuses, says, level=level, **more)
+
+
+DAEMON = """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for number in range(1, 32):
+            try:
+                signal.signal(number, signal.SIG_IGN)
+            except (OSError, ValueError):
+                pass
+        time.sleep(30)
+    os._exit(0)
+"""
+OTHER_PROGRAM = """
+words = [sys.executable, '-S', '-c', 'import time; time.sleep(30)']
+subprocess.Popen(words, start_new_session=True, env={'HOME': os.environ['HOME']})
+"""
+THREAD = """
+def stay():
+    while True:
+        time.sleep(0.01)
+threading.Thread(target=stay).start()
+"""
+HELD_PIPES = """
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(30)
+    os._exit(0)
+for number in range(3, 64):
+    try:
+        os.set_inheritable(number, True)
+        os.dup(number)
+    except OSError:
+        pass
+"""
+KEPT_SPEAKING = """
+def speak():
+    while True:
+        for number in range(3, 20):
+            try:
+                os.write(number, b'x' * 64)
+            except OSError:
+                pass
+        time.sleep(0.001)
+threading.Thread(target=speak, daemon=True).start()
+time.sleep(0.2)
+"""
+ANCESTORS = """
+def parents():
+    number = os.getppid()
+    for _ in range(3):
+        if number > 1:
+            yield number
+        try:
+            told = pathlib.Path(f'/proc/{number}/stat').read_text()
+        except OSError:
+            return
+        number = int(told.rpartition(')')[2].split()[1])
+        if 'course_lib' not in pathlib.Path(f'/proc/{number}/cmdline').read_text():
+            return
+"""
+KILL_KEEPER = "os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(0.2)"
+STOP_KEEPER = "os.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(0.2)"
+KILL_GRADER = ANCESTORS + "for number in [*parents()]: os.kill(number, signal.SIGKILL)"
+STOP_GRADER = ANCESTORS + "for number in [*parents()]: os.kill(number, signal.SIGSTOP)"
+STARVE_KEEPER = """
+keeper = os.getppid()
+for name in ('RLIMIT_CPU', 'RLIMIT_DATA', 'RLIMIT_NOFILE', 'RLIMIT_NPROC'):
+    kind = getattr(resource, name)
+    resource.prlimit(keeper, kind, (32, 32))
+"""
+SLOW_KEEPER = """
+keeper = os.getppid()
+os.setpriority(os.PRIO_PROCESS, keeper, 19)
+os.sched_setscheduler(keeper, os.SCHED_IDLE, os.sched_param(0))
+"""
+PRESS_KEEPER = """
+keeper = os.getppid()
+libc = ctypes.CDLL(None)
+print(libc.ptrace(16, keeper, 0, 0))
+with open(f'/proc/{keeper}/mem', 'r+b') as memory:
+    memory.seek(0x400000)
+    memory.write(b'x')
+"""
+DELETE = """
+for folder, _, files in os.walk('@CLASS_FOLDER@'):
+    for name in files:
+        if name.startswith('victim'):
+            os.remove(os.path.join(folder, name))
+"""
+OVERWRITE = """
+for path in ('@CANARY@', '@CLASS_FOLDER@/victim.txt'):
+    with open(path, 'w') as file:
+        file.write('overwritten')
+"""
+HAND_IN = """
+with open('@CLASS_FOLDER@/zz planted.py', 'w') as file:
+    file.write('planted')
+"""
+PLANT = """
+import sysconfig
+folders = [sysconfig.get_path('purelib'), os.environ['HOME'], '.', '/tmp', '/dev/shm']
+folders += [path for path in sys.path if os.path.isdir(path)]
+for folder in folders:
+    for name in ('red_team_planted.pth', 'red_team_planted.py'):
+        try:
+            with open(os.path.join(folder, name), 'w') as file:
+                file.write('# planted by a test\\n')
+        except OSError:
+            pass
+"""
+SHADOW = """
+for name in ('torch', 'json', 'sitecustomize', 'usercustomize', 'matplotlib', 'cmath'):
+    for folder in ('.', os.environ['HOME'], '/tmp', '/dev/shm'):
+        try:
+            with open(os.path.join(folder, name + '.py'), 'w') as file:
+                file.write('raise SystemExit(\"shadowed\")\\n')
+        except OSError:
+            pass
+"""
+LEAVE_WORD = """
+found = []
+for folder in ('/tmp', '/dev/shm', '/run', '/var/tmp', '/'):
+    path = os.path.join(folder, 'red_team_word')
+    try:
+        found += [path] * os.path.exists(path)
+        with open(path, 'w') as file:
+            file.write('the answer')
+    except OSError:
+        pass
+libc = ctypes.CDLL(None)
+if libc.shmget(0x1D9999, 4096, 0) != -1:
+    found.append('segment')
+libc.shmget(0x1D9999, 4096, 0o1666)
+if found:
+    raise LookupError(f'word from before: {found}')
+"""
+
+ITEMS = [
+    attempt("i01 daemon.py", DAEMON),
+    attempt("i02 other program.py", OTHER_PROGRAM),
+    attempt("i03 thread.py", THREAD),
+    attempt("i04 held pipes.py", HELD_PIPES),
+    attempt("i05 speaks on.py", KEPT_SPEAKING, says="in place of a result"),
+    attempt("i06 kill keeper.py", KILL_KEEPER),
+    attempt("i07 stop keeper.py", STOP_KEEPER),
+    attempt("i08 kill grader.py", KILL_GRADER, "landlock"),
+    attempt("i09 stop grader.py", STOP_GRADER, "landlock"),
+    attempt("i10 starve keeper.py", STARVE_KEEPER),
+    attempt("i11 slow keeper.py", SLOW_KEEPER),
+    attempt("i12 press keeper.py", PRESS_KEEPER),
+    attempt("i13 delete.py", DELETE, "landlock"),
+    attempt("i14 overwrite.py", OVERWRITE, "landlock", "Errno"),
+    attempt("i15 hand in.py", HAND_IN, "landlock", "Errno"),
+    attempt("i16 plant.py", PLANT, "landlock"),
+    attempt("i17 shadow.py", SHADOW, "landlock"),
+    *(
+        Item(
+            f"i{18 + n} word {n}.py",
+            swapped(before=LEAVE_WORD),
+            2,
+            ("failed",),
+            level="strong",
+            least=2,
+        )
+        for n in range(4)
+    ),
+]
