@@ -109,10 +109,10 @@ os.mkfifo('pipe')
 DESCRIPTORS = "held = [open(os.devnull) for _ in range(5000)]"
 OUTPUT = """
 for stream in (sys.stdout, sys.stderr, sys.__stdout__):
-    for _ in range(100):
+    for _ in range(20):
         stream.write('x' * (1 << 20))
 for number in (0, 1, 2):
-    for _ in range(100):
+    for _ in range(20):
         os.write(number, b'x' * (1 << 20))
 """
 LARGE = "return (pw.sum() * 0).expand(200_000)"

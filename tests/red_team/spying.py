@@ -34,9 +34,8 @@ stolen = look()
 """
 HEAP = """
 for thing in gc.get_objects():
-    name = getattr(thing, '__name__', '')
-    if type(name) is str and name in ('dpo_loss', 'by_softplus', 'healthy'):
-        if getattr(thing, '__module__', '') != 'submission' and callable(thing):
+    if type(thing) is type(before) and thing.__module__ != 'submission':
+        if thing.__name__ in ('dpo_loss', 'by_softplus', 'by_cross_entropy'):
             stolen = thing
     if type(thing).__name__ in ('Exercise', 'Examination', 'Check'):
         stolen = getattr(thing, 'reference', lambda *_: thing)
@@ -128,7 +127,7 @@ for number in range(256):
             raise LookupError('planted secret: ' + target)
 """
 OTHERS = """
-with open('@CLASS_FOLDER@/anna.py') as file:
+with open('@CLASS_FOLDER@/dpo_loss/anna.py') as file:
     names = {}
     exec(file.read(), names)
 stolen = names['dpo_loss']
@@ -171,7 +170,7 @@ with socket.create_server(('127.0.0.1', @PORT@ + 1)) as server:
 ROOT = """
 libc = ctypes.CDLL(None, use_errno=True)
 libc.unshare(0x10000000 | 0x00020000)
-os.mkdir('new')
+os.makedirs('new', exist_ok=True)
 libc.mount(b'/', b'new', None, 4096 | 16384, None)
 with open('new@CANARY@') as file:
     raise LookupError(file.read())
