@@ -85,9 +85,18 @@ _WRAPPERS: dict[str, Callable[[str], list[str]]] = {
 
 
 def _path() -> list[str]:
-    """Where Python looks for modules: as here, and the course itself."""
+    """Where Python looks for modules: as here, and the course itself.
+
+    Not the folder that somebody happens to stand in, nor another copy of the course.
+    """
     there = [path for path in sys.path if os.path.isdir(path) or path.endswith(".zip")]
-    return [*dict.fromkeys(map(os.path.abspath, [*there, str(repository())]))]
+    kept = [
+        path
+        for path in map(os.path.abspath, there)
+        if os.path.realpath(path) != os.path.realpath(os.curdir)
+        and not os.path.isdir(os.path.join(path, "course_lib"))
+    ]
+    return [*dict.fromkeys([*kept, str(repository())])]
 
 
 def _readable() -> list[str]:
