@@ -64,6 +64,7 @@ FLOORS = {
         "doctor",
         "authoring",
         "grading.wire",
+        "grading.scratch",
         "grading.harness",
         "grading.zygote",
         "grading.launching",

@@ -21,6 +21,7 @@ from course_lib.grading.launching import (
     command_of_keeper,
     surroundings,
 )
+from course_lib.grading.scratch import wipe
 from course_lib.grading.talking import Outcome, Talk, job
 from course_lib.observing import Call
 from course_lib.workspace import CourseError
@@ -80,6 +81,7 @@ class Sandbox:
         """End the keeper and whatever is left of its children; remove the scratch."""
         self._closed = True
         self._kill()
+        wipe(self._scratch)
         shutil.rmtree(self._home, ignore_errors=True)
 
     def __enter__(self) -> "Sandbox":
@@ -189,7 +191,7 @@ class Sandbox:
         self._process.wait()
         self._control.close()
         self._process = None
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        wipe(self._scratch)
 
 
 def _by_code(code: int) -> str:

@@ -10,10 +10,8 @@ import ctypes
 import json
 import os
 import select
-import shutil
 import signal
 import socket
-import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -23,8 +21,9 @@ import torch
 import torch._dynamo  # torch.optim brings it in
 
 from course_lib.grading import harness
+from course_lib.grading.scratch import too_much, wipe
 
-PROCESSES, FILES, FILE_BYTES = 8, 200, 1 << 24
+PROCESSES, FILE_BYTES = 8, 1 << 22
 TICK, GLANCE = 0.002, 0.02  # seconds between two looks at the child, and around it
 
 
@@ -52,7 +51,7 @@ def serve(control: socket.socket, scratch: str, readable: list[str], repository:
         os.close(handed[0])
         why, status = _watch(child, terms["timeout"], control, scratch)
         clean = _sweep(child)
-        _wipe(scratch)
+        wipe(scratch)
         if not clean or why == "grader gone":
             break  # in a PID namespace everything ends with us
         told = {"why": why, "status": status}
@@ -114,7 +113,7 @@ def _limit(terms: dict):
 
     seconds = int(terms["timeout"]) + 1
     at_most("RLIMIT_CPU", seconds)
-    at_most("RLIMIT_FSIZE", FILE_BYTES // 4)
+    at_most("RLIMIT_FSIZE", FILE_BYTES)
     at_most("RLIMIT_NOFILE", 128)
     at_most("RLIMIT_CORE", 0)
     if sys.platform == "linux":  # on top of what Python and torch have mapped already
@@ -156,7 +155,7 @@ def _watch(child: int, seconds: float, control, scratch: str) -> tuple[str, int 
             glance = now + GLANCE
             if sum(1 for _ in _descendants(os.getpid())) > PROCESSES:
                 return "processes", None
-            if _too_much(scratch):
+            if too_much(scratch):
                 return "files", None
             spoken = select.select([control], [], [], 0)[0]
             if spoken and not control.recv(1, socket.MSG_PEEK):
@@ -193,36 +192,6 @@ def _sweep(child: int) -> bool:
         if time.monotonic() > end:
             return False
         time.sleep(TICK / 2)
-
-
-def _too_much(scratch: str) -> bool:
-    count = size = 0
-    for folder, _, files in os.walk(scratch):
-        count += 1 + len(files)
-        for name in files:
-            with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(folder, name)).st_size
-    return count > FILES or size > FILE_BYTES
-
-
-def _wipe(folder: str):
-    """Empty the scratch folder, whatever its permissions have become."""
-
-    def open_up(action, path, _):
-        with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), stat.S_IRWXU)
-            os.chmod(path, stat.S_IRWXU)
-            action(path)
-
-    with contextlib.suppress(OSError):
-        os.chmod(folder, stat.S_IRWXU)
-        for entry in list(os.scandir(folder)):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, onerror=open_up)
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
 
 
 def _prctl(option: int, value: int):
