@@ -183,6 +183,7 @@ def _in_words(ended: str, timeout: float, nonsense: str) -> tuple[str, str]:
     says = {
         "processes": "it started other processes, which is not allowed here",
         "files": "it filled its scratch folder with files, or closed a part of it",
+        "segments": "it took memory that outlives it, which is not allowed here",
         "nonsense": f"it sent {nonsense} in place of a result",
         "broken": "it ended or stopped the process that it ran in",
         "exit": f"it ended its own process (exit code {number}): sys.exit or os._exit?",

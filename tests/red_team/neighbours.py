@@ -171,9 +171,9 @@ ITEMS = [
             f"i{18 + n} word {n}.py",
             swapped(before=LEAVE_WORD),
             2,
-            ("failed",),
+            ("failed", "crashed"),
+            "",
             level="strong",
-            least=2,
         )
         for n in range(4)
     ),
