@@ -175,6 +175,6 @@ ITEMS = [
             "",
             level="strong",
         )
-        for n in range(4)
+        for n in range(3)
     ),
 ]
