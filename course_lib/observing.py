@@ -73,11 +73,10 @@ def observe(function: Callable, call: Call) -> Observation:
         raise
     except BaseException as error:
         line = _line_of(function, error)
-        message = str(error) or "no message"
+        message = _message_of(error)
         if isinstance(error, TimeUp):
             message = f"no answer within {SECONDS:g} seconds: a loop that never ends?"
-        told = (type(error).__name__[:80], message[:300], line[:200])
-        return Observation("error", error=told)
+        return Observation("error", error=(type(error).__name__[:60], message, line))
 
 
 def observe_all(function: Callable, calls: Sequence[Call]) -> list[Observation]:
@@ -139,6 +138,13 @@ def _copy(value: Any, gradient: bool) -> Any:
     return value.detach().clone().requires_grad_(gradient and value.is_floating_point())
 
 
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)[:300] or "no message"
+    except Exception as another:  # an error that cannot even say what it is
+        return f"its message raised {type(another).__name__}"[:300]
+
+
 def _line_of(function: Callable, error: BaseException) -> str:
     """The last line of the learner's own code on the way to the error."""
     code = getattr(function, "__code__", None)
@@ -146,7 +152,9 @@ def _line_of(function: Callable, error: BaseException) -> str:
         if code is not None and frame.filename == code.co_filename:
             number = frame.lineno or 0
             source = frame.line or linecache.getline(frame.filename, number)
-            return f"line {number - code.co_firstlineno + 1}: {source.strip()}"
+            place = number - code.co_firstlineno + 1  # below 1: in a helper above it
+            told = f"line {place}: " if place > 0 else ""
+            return f"{told}{source.strip()}"[:300]
     return ""
 
 

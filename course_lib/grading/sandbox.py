@@ -214,4 +214,3 @@ def _end_of(process: subprocess.Popen) -> str:
                 os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
-        "segments": "it took memory that outlives it, which is not allowed here",

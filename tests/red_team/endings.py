@@ -46,7 +46,7 @@ while True:
 ODD_ERROR = """
 class Odd(Exception):
     def __str__(self):
-        raise SystemExit(0)
+        raise ValueError
 raise Odd
 """
 LONG_NAME = "raise type('E' * 5000, (Exception,), {})('e' * 5000)"
