@@ -180,6 +180,8 @@ def _in_words(ended: str, timeout: float, nonsense: str) -> tuple[str, str]:
         )
     if ended in (f"signal {int(signal.SIGKILL)}", "exit 71"):
         return "MemoryError", "it took more memory than there is for it"
+    if ended == "exit 70":  # of the code around it, not of the learner's
+        return "Stopped", "it broke what it runs in (exit code 70): built-ins replaced?"
     says = {
         "processes": "it started other processes, which is not allowed here",
         "files": "it filled its scratch folder with files, or closed a part of it",
