@@ -4,6 +4,8 @@ Only what that function needs is run: its definition, and the imports, helpers a
 values it goes back to. Pictures, experiments and broken cells elsewhere do no harm.
 """
 
+import __future__
+
 import ast
 import contextlib
 import dis
@@ -11,6 +13,7 @@ import io
 import json
 import linecache
 import re
+import sys
 import tokenize
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +78,8 @@ def load(cells: Sequence[str], name: str) -> Loaded:
     """
     statements, troubles = _statements(cells)
     needed = _needed(statements, name)
-    world = {"__name__": "submission", "__builtins__": __builtins__}
+    module = sys.modules["submission"] = types.ModuleType("submission")
+    world = vars(module)  # a dataclass looks for the module that it was defined in
     failed = _run(needed, world)
     function = world.get(name)
     if callable(function):
@@ -87,9 +91,10 @@ def load(cells: Sequence[str], name: str) -> Loaded:
     if name in world:
         return Loaded(None, f"{name} is a {type(function).__name__}, not a function")
     told = f"there is no function called {name}"
-    near = get_close_matches(name.lower(), [n.lower() for n in defined], 1, 0.75)
+    spelt = {other.lower(): other for other in defined}
+    near = get_close_matches(name.lower(), spelt, 1, 0.75)
     if near:
-        told += f"; there is {near[0]}: is its name right?"
+        told += f"; there is {spelt[near[0]]}: is its name right?"
     elif troubles:
         return Loaded(None, f"{told}; {next(iter(troubles.values()))}")
     return Loaded(None, told, missing=True)
@@ -152,8 +157,9 @@ def _statements(cells: Sequence[str]) -> tuple[list[Statement], dict[int, str]]:
     for number, source in enumerate(cells):
         where = f"cell {number + 1}" if len(cells) > 1 else "the file"
         try:
-            for node in _parsed(source, where):
-                found.append(_statement(node, number, where))
+            nodes = _parsed(source, where)
+            features = _futures(nodes)
+            found += [_statement(node, number, where, features) for node in nodes]
         except (SyntaxError, ValueError) as error:
             line = f", line {error.lineno}" if getattr(error, "lineno", 0) else ""
             what = getattr(error, "msg", None) or error
@@ -176,8 +182,20 @@ def _parsed(source: str, where: str) -> list[ast.stmt]:
         return ast.parse("\n".join(lines), where).body
 
 
-def _statement(node: ast.stmt, number: int, where: str) -> Statement:
-    code = compile(ast.Module([node], []), where, "exec")
+def _futures(nodes: list[ast.stmt]) -> int:
+    """What `from __future__ import …` asks of the compiler, for the whole cell."""
+    names = [
+        alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        for alias in node.names
+        if alias.name in __future__.all_feature_names
+    ]
+    return sum({getattr(__future__, name).compiler_flag for name in names})
+
+
+def _statement(node: ast.stmt, number: int, where: str, features: int) -> Statement:
+    code = compile(ast.Module([node], []), where, "exec", features, dont_inherit=True)
     binds = {i.argval for i in dis.get_instructions(code) if _binds(i.opname)}
     uses = {
         i.argval
