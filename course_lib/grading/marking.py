@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from course_lib.exercises import EXERCISES
 from course_lib.grading.sandbox import Sandbox
@@ -35,7 +35,8 @@ STATUSES = {
     "refused": "not a notebook or Python file: it was not looked into",
     "grader_error": "our fault: it could not be graded, and no point is lost",
 }
-MESSAGE = 1500  # characters
+MESSAGE = 1500  # bytes
+FOLDERS = re.compile(r"(?<![\w./:<)\]])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"():,;]+[/\\])+")
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,9 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
         if found.status != "not_attempted":
             break
     assert found is not None
+    if found.status == "missing":
+        told = "; ".join([found.message, *_troubles(pages)])
+        found = replace(found, message=_clean(told))
     return found
 
 
@@ -196,8 +200,11 @@ def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mar
 def _unreadable(pages: Sequence[Page], name: str, most: int) -> Mark:
     """No file of the submission can be read."""
     status = "refused" if all(page.refused for page in pages) else "load_error"
-    told = "; ".join(f"{page.name} {page.trouble}" for page in pages[:3])
-    return Mark(name, status, 0, most, _clean(told))
+    return Mark(name, status, 0, most, _clean("; ".join(_troubles(pages))))
+
+
+def _troubles(pages: Sequence[Page]) -> list[str]:
+    return [f"{page.name} {page.trouble}" for page in pages if page.trouble][:3]
 
 
 def _status_of_ending(ended: str) -> str:
@@ -233,11 +240,12 @@ def _explained(wrong: Observation, outcome: Outcome) -> str:
 
 
 def _clean(text: str) -> str:
-    """One line, the same in every run, of a length that can be read."""
+    """One line, the same on every computer, of a length that can be read."""
     text = re.sub(r"0x[0-9a-f]{6,}", "0x…", " ".join(text.split()))
-    text = re.sub(r"\S*/course-grading-\w+/scratch", "", text)
+    text = FOLDERS.sub("…/", text)
     text = "".join(c if c.isprintable() else "�" for c in text)
-    return text if len(text) <= MESSAGE else text[: MESSAGE - 1] + "…"
+    short = text.encode()[:MESSAGE].decode(errors="ignore")
+    return text if short == text else short + "…"
 
 
 def _digest(pages: Sequence[Page]) -> str:
