@@ -20,6 +20,7 @@ from torch import Tensor
 from course_lib.observing import MOST, Observation
 
 __all__ = [
+    "NUMBERS",
     "ROOM",
     "Nonsense",
     "decode",
