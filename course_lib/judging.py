@@ -1,6 +1,7 @@
 """From observations to a verdict: what holds, what does not, and what it looks like."""
 
 import inspect
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,6 +80,7 @@ class Examination:
         self, exercise: Exercise, *, seed: int, dtype: torch.dtype = torch.float64
     ):
         self.exercise = exercise
+        self._seed = seed
         self._near = max(tolerance(dtype), exercise.within)
         self._misconceived: dict[tuple[str, int], Observation] = {}
         draw = Draw(seed, dtype)
@@ -92,6 +94,18 @@ class Examination:
     def calls(self) -> list[Call]:
         """The inputs, in the order of the checks."""
         return [call for _, call in self._asked]
+
+    @property
+    def order(self) -> list[int]:
+        """The places of the calls, in the order in which a stranger is asked.
+
+        Whether a function is sound can be told from its place: there are few answers,
+        and the exercise tells them. So functions come in an order of this seed's.
+        """
+        places = list(range(len(self._asked)))
+        if any(callable(value) for call in self.calls for value in call.args):
+            random.Random(self._seed).shuffle(places)
+        return places
 
     @cached_property
     def _expected(self) -> list[Observation]:

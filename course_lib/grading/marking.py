@@ -138,8 +138,7 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
         return _unreadable(pages, name, len(exam.exercise.checks))
     found = None
     for page in reversed(holding):  # the last is meant, unless it is a bare starter
-        offers = exam.exercise.offers
-        outcome = sandbox.run(page.cells, name, exam.calls, offers)
+        outcome = _asked(page, exam, sandbox)
         found = _marked(exam, outcome, page, len(pages) > 1)
         if found.status != "not_attempted":
             break
@@ -148,6 +147,15 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
         told = "; ".join([found.message, *_troubles(pages)])
         found = replace(found, message=_clean(told))
     return found
+
+
+def _asked(page: Page, exam: Examination, sandbox: Sandbox) -> Outcome:
+    """What the page's function did, in the order of the checks."""
+    order, calls, exercise = exam.order, exam.calls, exam.exercise
+    asked = [calls[place] for place in order]
+    outcome = sandbox.run(page.cells, exercise.name, asked, exercise.offers)
+    seen = dict(zip(order, outcome.seen, strict=False))
+    return replace(outcome, seen=tuple(seen[place] for place in sorted(seen)))
 
 
 def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mark:
