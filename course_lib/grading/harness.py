@@ -67,7 +67,8 @@ def _certainly(observed: Callable, function: Callable, call: Call) -> Observatio
 
 def _in_vain(seen: Observation) -> bool:
     """It did not end, or took too much: the rest need not be tried."""
-    return seen.error is not None and seen.error[0] in (TimeUp.__name__, "MemoryError")
+    kind, message, _ = seen.error or ("", "", "")
+    return kind in (TimeUp.__name__, "MemoryError") or "allocate memory" in message
 
 
 def clear_shelves():

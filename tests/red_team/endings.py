@@ -103,7 +103,7 @@ ITEMS = [
     in_call(
         "g15 stack.py",
         "sys.setrecursionlimit(10**9)\n"
-        "def deeper(x): return [deeper(x) for _ in (1,)]\ndeeper(1)",
+        "def deeper(x): return list(map(deeper, [x]))\ndeeper(1)",
         ("crashed", "memory", "error", "timeout"),
         "",
     ),

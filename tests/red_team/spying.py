@@ -172,8 +172,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.unshare(0x10000000 | 0x00020000)
 os.makedirs('new', exist_ok=True)
 libc.mount(b'/', b'new', None, 4096 | 16384, None)
-with open('new@CANARY@') as file:
-    raise LookupError(file.read())
+os.chdir('new')
+if os.path.exists('.@CANARY@'):
+    raise LookupError(pathlib.Path('.@CANARY@').read_text())
 """
 PROGRAMS = """
 for words in (['cat', '@CANARY@'], ['/bin/sh', '-c', 'cat @CANARY@'],
