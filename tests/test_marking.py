@@ -80,7 +80,7 @@ def test_misconceptions_get_from_grade_what_they_get_from_check(name, monkeypatc
         with ours, theirs:
             child = threading.Thread(target=harness.answer, args=(theirs,))
             child.start()
-            talk = talking.Talk(ours, None, functions, len(exam.calls))
+            talk = talking.Talk(ours, None, functions, exam.calls)
             talk.hold(job)
             child.join()
         verdict = exam.verdict(talk.outcome("", 10.0, 0.0).seen)

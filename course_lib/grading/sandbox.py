@@ -67,7 +67,7 @@ class Sandbox:
             theirs.close()
             began = time.monotonic()
             until = began + self.timeout + GRACE * self.plan.fork
-            talk = Talk(channel, until, functions, len(calls))
+            talk = Talk(channel, until, functions, calls)
             if handed:
                 talk.hold(told)
         ended = "broken"

@@ -3,16 +3,19 @@
 What comes back is believed as far as numbers go, and no further.
 """
 
+import math
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import torch
 
 from course_lib import observing
 from course_lib.grading.wire import (
+    NUMBERS,
     Nonsense,
     decode,
     encode,
@@ -71,10 +74,14 @@ class Talk:
     """One job's conversation, from our side."""
 
     def __init__(
-        self, channel, until: float | None, functions: list[Callable], count: int
+        self,
+        channel,
+        until: float | None,
+        functions: list[Callable],
+        calls: Sequence[Call],
     ):
-        self._channel, self._until, self._count = channel, until, count
-        self._functions = functions
+        self._channel, self._until, self._functions = channel, until, functions
+        self._counts = [len(call.args) for call in calls]  # of their arguments
         self._results: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
         self._head: dict | None = None
         self._seen: list[Observation] = []
@@ -94,7 +101,8 @@ class Talk:
                 elif self._head is None:
                     self._head = _head(message)
                 else:
-                    self._seen.append(observation(message))
+                    count = self._counts[len(self._seen)]
+                    self._seen.append(observation(message, count))
         except (EOFError, OSError):
             pass  # it is gone or late; the keeper knows why
         except Nonsense as error:
@@ -103,7 +111,7 @@ class Talk:
     def _complete(self) -> bool:
         if self._head is None:
             return False
-        return not self._head["found"] or len(self._seen) == self._count
+        return not self._head["found"] or len(self._seen) == len(self._counts)
 
     def outcome(self, ended: str, timeout: float, seconds: float) -> Outcome:
         if self._complete() and not self._nonsense:
@@ -116,7 +124,7 @@ class Talk:
             kind, says = _in_words(ended, timeout, self._nonsense)
             if head["found"]:
                 missing = Observation("error", error=(kind, says, ""))
-                seen = seen + [missing] * (self._count - len(seen))
+                seen = seen + [missing] * (len(self._counts) - len(seen))
             else:
                 trouble = f"while it was loaded, {says}"
         return Outcome(head["missing"], trouble, tuple(seen), ended, seconds)
@@ -143,6 +151,9 @@ class Talk:
                 tensor.requires_grad_(bool(wants))
             elif tensor.numel() and tensor.abs().max() > INTEGERS:
                 raise ValueError("whole numbers too large to be tried here")
+        sizes = zip_longest(*(t.shape[::-1] for t in tensors), fillvalue=1)
+        if math.prod(map(max, sizes)) > NUMBERS:  # of anything broadcast from them
+            raise ValueError("tensors too large to be tried here")
         result = function(*args, **kwargs)
         different = isinstance(result, torch.Tensor) and result.requires_grad
         if different:

@@ -63,7 +63,8 @@ with open(f'/proc/{parent}/maps') as maps, open(f'/proc/{parent}/mem', 'rb') as 
     for line in maps:
         start, _, end = line.split()[0].partition('-')
         memory.seek(int(start, 16))
-        if b'planted secret' in memory.read(min(int(end, 16) - int(start, 16), 1 << 24)):
+        size = min(int(end, 16) - int(start, 16), 1 << 24)
+        if b'planted secret' in memory.read(size):
             raise LookupError('planted secret')
 """
 NO_FINDER = """

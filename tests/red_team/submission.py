@@ -67,7 +67,7 @@ def honest(name: str, content, says: str = "hold", **more) -> Item:
 
 
 def swapped(before: str = "pass", meanwhile: str = "pass") -> str:
-    """A loss that is worth two points, with something done at import and in each call."""
+    """A loss worth two points, with something done at import and in each call."""
     return TEMPLATE.format(
         before=indent(dedent(before).strip(), "    "),
         meanwhile=indent(dedent(meanwhile).strip(), "    "),
