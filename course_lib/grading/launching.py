@@ -24,6 +24,8 @@ class Plan:
     fork: bool = hasattr(os, "fork") and sys.platform != "darwin"
 
 
+_PAGES = "/sys/kernel/mm/transparent_hugepage"  # where malloc looks for large pages
+
 _BEGIN = (
     "import json, socket, sys; told = json.loads(sys.argv[1]); "
     "sys.path[:] = told.pop('path'); "
@@ -49,7 +51,7 @@ def command_of_keeper(plan: Plan, scratch: str, control: int) -> list[str]:
         "readable": _readable(),
         "repository": str(repository()),
     }
-    python = [sys.executable, "-I", "-c", _BEGIN, json.dumps(told)]
+    python = [sys.executable, "-s", "-P", "-c", _BEGIN, json.dumps(told)]
     return [*_WRAPPERS[plan.wrapper](scratch), *python]
 
 
@@ -57,7 +59,7 @@ def command_alone(control: int, terms: dict) -> list[str]:
     """The command of a process for one job; `control` is its end of the channel."""
     told = {"path": _path(), "control": control, "terms": terms}
     told["repository"] = str(repository())
-    return [sys.executable, "-I", "-c", _ALONE, json.dumps(told)]
+    return [sys.executable, "-s", "-P", "-c", _ALONE, json.dumps(told)]
 
 
 def _unshare(_: str) -> list[str]:
@@ -69,6 +71,7 @@ def _unshare(_: str) -> list[str]:
 def _bubblewrap(scratch: str) -> list[str]:
     apart = "--unshare-all --die-with-parent --as-pid-1 --new-session --cap-drop ALL"
     words = ["bwrap", *apart.split(), "--proc", "/proc", "--dev", "/dev"]
+    words += ["--ro-bind-try", _PAGES, _PAGES]
     for path in (*_readable(), *_own_files()):
         if os.path.islink(path) and os.path.dirname(path) == "/":  # /lib in /usr
             words += ["--symlink", os.readlink(path), path]
@@ -135,4 +138,6 @@ def surroundings(scratch: str) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONMALLOC": "malloc",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }
