@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from course_lib.judging import Examination
 from course_lib.workspace import CourseError
 
 __all__ = ["Journal", "Terms", "mark_all"]
+
+OPENING = 2.5  # seconds, of a core too: a Python that imports torch in a sandbox
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,20 @@ def mark_all(
     for item in work:
         todo.put(item)
 
-    def worker(sandbox: Sandbox):
+    def is_wanted(number: int) -> bool:
+        """Wait until more is left to do than opening another sandbox takes."""
+        began, left = time.monotonic(), len(work)
+        while number and left and not stop.wait(OPENING):
+            left = todo.qsize()
+            pace = (time.monotonic() - began) / max(len(work) - left, 1)
+            if left * pace > (number + 1) * OPENING:
+                return True
+        return number == 0
+
+    def worker(sandbox: Sandbox, number: int):
         with sandbox:
-            while not stop.is_set():
+            wanted = is_wanted(number)
+            while wanted and not stop.is_set():
                 try:
                     submission, exams = todo.get_nowait()
                 except queue.Empty:
@@ -105,7 +119,10 @@ def mark_all(
                 done.put(_certainly(submission, exams, sandbox))
 
     boxes = [first, *(another() for _ in range(min(jobs, len(work)) - 1))]
-    threads = [threading.Thread(target=worker, args=(b,), daemon=True) for b in boxes]
+    threads = [
+        threading.Thread(target=worker, args=(box, number), daemon=True)
+        for number, box in enumerate(boxes)
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -117,6 +134,7 @@ def mark_all(
             box.close()
         raise
     finally:
+        stop.set()
         for thread in threads:
             thread.join(5.0)
 
