@@ -154,7 +154,7 @@ class OnDisk(Entry):
             self.trouble = f"is larger than {LARGEST >> 20} MiB"
 
     def entries(self) -> list[Entry]:
-        return [_top(entry.path) for entry in os.scandir(self.path)]
+        return [_top(os.path.join(self.path, name)) for name in os.listdir(self.path)]
 
     def read(self) -> bytes:
         flags = (

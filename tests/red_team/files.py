@@ -7,7 +7,7 @@ import struct
 import zipfile
 
 from red_team.honest import LOSS, notebook
-from red_team.submission import Item, swapped
+from red_team.submission import Item, honest, swapped
 
 BAD = ("load_error", "refused")
 GONE = ("missing",)
@@ -141,7 +141,7 @@ ITEMS = [
     _broken("b11 utf-16 no mark.py", LOSS.encode("utf-16-le"), "null"),
     _broken("b12 nul.py", LOSS.encode() + b"x = '\x00'\n", "null"),
     _broken("b13 noise.py", bytes(range(256)) * 40, "UTF-8"),
-    _broken("b14 unknown coding.py", "# coding: klingon\n" + LOSS, "decode"),
+    honest("b14 unknown coding.py", "# coding: klingon\n" + LOSS),
     _broken("b15 indent.py", LOSS.replace("    return", "return"), "indent"),
     _broken("b16 brackets.py", LOSS + "x = " + "(" * 50_000, "nested"),
     _broken("b17 minus.py", LOSS + "x = " + "-" * 200_000 + "1", "nested"),
