@@ -35,9 +35,8 @@ def card(mark: Mark, submission: str) -> Card:
     summary = f"{mark.score} of {mark.max_score} properties hold"
     state = mark.status.replace("_", " ")
     rows = (Row("✗", mark.message),) if mark.message else ()
-    return Card(
-        mark.exercise or submission, state, summary, rows, STATUSES[mark.status]
-    )
+    closing = "" if mark.status == "missing" else STATUSES[mark.status]
+    return Card(mark.exercise or submission, state, summary, rows, closing)
 
 
 def feedback(one: Marked) -> str:
