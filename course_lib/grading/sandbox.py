@@ -28,7 +28,7 @@ from course_lib.workspace import CourseError
 
 __all__ = ["Sandbox"]
 
-GRACE = 1.0  # seconds that the keeper of the clock has, after the time is up
+GRACE = 0.9  # seconds that the keeper of the clock has, after the time is up
 START = 120.0  # seconds for a Python that imports torch on a busy computer
 
 

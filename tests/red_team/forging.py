@@ -47,8 +47,8 @@ def odd_frames(name: str, change: str, says="in place of a result", **more) -> I
 
 VERDICTS = """
 verdict = {'score': 7, 'max_score': 7, 'status': 'passed', 'tests': [], 'passed': True}
-for name in ('results.json', 'report.jsonl', 'grades.csv', 'gradebook.db'):
-    for folder in ('.', '..', '@CLASS_FOLDER@', os.environ['HOME']):
+for name in ('results.json', 'report.json', 'report.jsonl', 'grades.csv'):
+    for folder in ('.', '..', os.environ['HOME']):
         try:
             with open(os.path.join(folder, name), 'w') as file:
                 json.dump(verdict, file)

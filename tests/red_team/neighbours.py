@@ -106,8 +106,9 @@ for path in ('@CANARY@', '@CLASS_FOLDER@/victim.txt'):
         file.write('overwritten')
 """
 HAND_IN = """
-with open('@CLASS_FOLDER@/zz planted.py', 'w') as file:
-    file.write('planted')
+for name in ('zz planted.py', 'grades.csv', 'report.jsonl', 'gradebook.db'):
+    with open('@CLASS_FOLDER@/' + name, 'w') as file:
+        file.write('planted')
 """
 PLANT = """
 import sysconfig
