@@ -39,8 +39,8 @@ for _ in range(500):
 """
 MEMORY = """
 held = []
-for _ in range(2048):
-    held.append(bytearray(b'x') * (1 << 20))
+for _ in range(64):
+    held.append(bytearray(b'x') * (1 << 25))
 """
 TENSOR = "held = [torch.ones(1 << 26) for _ in range(8)]"
 SHARED = """

@@ -81,6 +81,11 @@ for name in ('RLIMIT_CPU', 'RLIMIT_DATA', 'RLIMIT_NOFILE', 'RLIMIT_NPROC'):
     kind = getattr(resource, name)
     resource.prlimit(keeper, kind, (32, 32))
 """
+STARVE_GRADER = (
+    ANCESTORS
+    + "for number in [*parents()]:\n"
+    + "    resource.prlimit(number, resource.RLIMIT_NOFILE, (8, 8))\n"
+)
 SLOW_KEEPER = """
 keeper = os.getppid()
 os.setpriority(os.PRIO_PROCESS, keeper, 19)
@@ -161,6 +166,7 @@ ITEMS = [
     attempt("i09 stop grader.py", STOP_GRADER, "landlock"),
     attempt("i10 starve keeper.py", STARVE_KEEPER),
     attempt("i11 slow keeper.py", SLOW_KEEPER),
+    attempt("i22 starve grader.py", STARVE_GRADER, "strong"),
     attempt("i12 press keeper.py", PRESS_KEEPER),
     attempt("i13 delete.py", DELETE, "landlock"),
     attempt("i14 overwrite.py", OVERWRITE, "landlock", "Errno"),
