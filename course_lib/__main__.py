@@ -132,9 +132,9 @@ def main(args):
         print(f'There is no verb "{verb}"; there are:\n{usage()}', file=sys.stderr)
         return 2
     try:
-        ours = callable(VERBS[verb][0])
+        ours = callable(VERBS[verb][0]) and verb != "test"
         if args[1:2] in (["-h"], ["--help"]) and (
-            (ours and verb != "test") or environment.trouble()
+            ours or (environment.trouble() and not environment.satisfied())
         ):
             print(f"usage: {COMMAND} {verb} {VERBS[verb][1]}\n\n  {VERBS[verb][2]}")
             return 0
