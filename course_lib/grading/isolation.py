@@ -1,5 +1,6 @@
 """How well this computer closes a sandbox: tried, not assumed."""
 
+import os
 import select
 import shutil
 import socket
@@ -38,7 +39,16 @@ ATTEMPTS = (
         "other processes cannot be signalled, the grader among them",
         "a submission can stop the grader or other processes of the account",
     ),
+    (
+        "no way to other programs through sockets on the disk",
+        "a submission can talk to other programs through their sockets on the disk",
+    ),
+    (
+        "limits of other processes cannot be changed",
+        "a submission can lower the limits of the account's other processes",
+    ),
 )
+LANDLOCK = (0, 1, 2, 4)  # of them: what Landlock alone has to hold
 TRIAL = """
 import os, signal, socket, torch
 
@@ -58,11 +68,19 @@ def trial(secret, outside, port, victim):
     def connect():
         socket.create_connection(("127.0.0.1", port), 1).close()
 
-    was_read = 0.0
+    def talk():
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(outside + ".talk")
+
+    def limit():
+        import resource
+        resource.prlimit(victim, resource.RLIMIT_STACK, (1 << 16, 1 << 16))
+
     def kill():
         os.kill(victim, signal.SIGKILL)
 
-    for attempt in (read, write, connect, send, kill):
+    was_read = 0.0
+    for attempt in (read, write, connect, send, talk, limit, kill):
         try:
             was_read += len(attempt() or "")
         except BaseException:
@@ -82,7 +100,7 @@ class Isolation:
     def level(self) -> str:
         if all(self.holds):
             return "strong"
-        return "landlock" if all(self.holds[:3] + self.holds[4:]) else "process"
+        return "landlock" if all(self.holds[n] for n in LANDLOCK) else "process"
 
     @property
     def means(self) -> str:
@@ -191,18 +209,43 @@ def _tried_in(sandbox: Sandbox) -> tuple[bool, ...]:
     ):
         port = server.getsockname()[1]
         udp.bind(("127.0.0.1", port))
+        talk = _listening(Path(folder, "outside.talk"))
         secret = str(repository() / "requirements.txt")
         outside = Path(folder, "outside")
         call = Call((secret, str(outside), port, victim.pid))
         seen = sandbox.run([TRIAL], "trial", [call]).seen
         if not seen or len(seen[0].numbers) != 1:
             raise CourseError("The trial submission did not come back.")
+        limited = _stack_of(victim.pid) != _stack_of(os.getpid())  # before it is gone
         done = (
             seen[0].numbers[0] > 0,
             outside.exists(),
             bool(select.select([server], [], [], 0.05)[0]),
             bool(select.select([udp], [], [], 0.05)[0]),
             victim.poll() is not None,
+            bool(talk and select.select([talk], [], [], 0.05)[0]),
+            limited,
         )
         victim.kill()
+        if talk:
+            talk.close()
     return tuple(not happened for happened in done)
+
+
+def _listening(path: Path) -> socket.socket | None:
+    """Another program's socket on the disk, where there is such a thing."""
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(path))
+    made.listen()
+    return made
+
+
+def _stack_of(process: int) -> tuple[int, int] | None:
+    """A limit that processes take from their parents, where another's can be seen."""
+    if sys.platform != "linux":
+        return None
+    import resource
+
+    return resource.prlimit(process, resource.RLIMIT_STACK)
