@@ -90,7 +90,7 @@ VERBS = {  # verb: (a function, or the module whose main() answers; arguments; w
     ),
     "bench": (
         "bench",
-        "sliders [--json]",
+        "NAME [--json]",
         "measure what the course claims about speed",
     ),
 }
