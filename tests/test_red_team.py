@@ -20,7 +20,7 @@ from red_team import ITEMS, LEVELS, Item, Places
 
 from course_lib.workspace import repository
 
-TIMEOUT, MEMORY = 3, 512  # seconds, MiB
+TIMEOUT, MEMORY = 4, 256  # seconds, MiB
 SECRET = "planted secret"
 EXERCISES = tuple(dict.fromkeys(item.exercise for item in ITEMS))
 GRADE = [sys.executable, "-m", "course_lib", "grade"]

@@ -237,7 +237,11 @@ def _listening(path: Path) -> socket.socket | None:
     if not hasattr(socket, "AF_UNIX"):
         return None
     made = socket.socket(socket.AF_UNIX)
-    made.bind(str(path))
+    try:
+        made.bind(str(path))
+    except OSError:  # a path that is too long for a socket
+        made.close()
+        return None
     made.listen()
     return made
 
