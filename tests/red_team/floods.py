@@ -40,7 +40,7 @@ for _ in range(500):
 MEMORY = """
 held = []
 for _ in range(64):
-    held.append(bytearray(b'x') * (1 << 25))
+    held.append(bytes(1 << 25))
 """
 TENSOR = "held = [torch.ones(1 << 26) for _ in range(8)]"
 SHARED = """
