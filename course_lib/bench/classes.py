@@ -71,8 +71,9 @@ def write_losses(folder: Path, count: int) -> dict[str, bool]:
 def write_chapter(folder: Path, count: int, chapter: str):
     """So many copies of a chapter's page as learners hand it in, pictures and all.
 
-    In each, every tenth exercise or so is as it was handed out and two of ten have the
-    first minus sign of their solution turned round; where, differs from page to page.
+    Every tenth exercise is as it was handed out; in two of ten the first minus sign of
+    the solution, if it has one, is turned round. Which these are differs from page to
+    page.
     """
     folder.mkdir(parents=True)
     model = find("solutions", chapter).read_text(encoding="utf-8")

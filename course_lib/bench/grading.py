@@ -202,7 +202,7 @@ def _class(learners: int) -> dict:
         folder = Path(place)
         write_chapter(folder / "class", learners, CHAPTER)
         cost = _graded(folder)
-        print(cost.said)
+        print(*(line for line in cost.said.splitlines() if " marks: " in line))
     parts = sorted(cost.parts, key=lambda part: -part[1])
     told = {"learners": learners, "chapter": CHAPTER, "wall": cost.wall}
     return told | {"cpu": cost.cpu, "peak_mib": cost.peak, "parts": parts}
