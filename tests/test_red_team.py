@@ -98,7 +98,7 @@ def grade(folder: Path, items: list[Item], mode: str) -> Graded:
 def _grade(graded: Graded, exercise: str, places: Places, folder: Path, mode: str):
     """Grade one exercise's class, from the home folder of the one who teaches."""
     out = folder / f"report of {exercise}"
-    words = f"--exercise {exercise} --jobs 4 --isolation {mode}".split()
+    words = f"--exercise {exercise} --jobs 2 --isolation {mode}".split()
     words += ["--timeout", str(TIMEOUT), "--memory", str(MEMORY)]
     words += ["--seed-file", str(places.seed_file), "--out", str(out)]
     words += [str(places.class_folder / exercise)]

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import secrets
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parser().parse_args(argv)
     torch.set_num_threads(1)
+    # whoever ends us politely leaves no scratch folder behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.probe:
         isolation, sandbox = choose(options.isolation, timeout=10, memory=1024)
         sandbox.close()
