@@ -26,9 +26,12 @@ EXERCISES = tuple(dict.fromkeys(item.exercise for item in ITEMS))
 GRADE = [sys.executable, "-m", "course_lib", "grade"]
 PLANTED = ("red_team_planted.pth", "red_team_planted.py")
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="the hostile submissions were written for Linux"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="the hostile submissions were written for Linux"
+    ),
+]
 
 
 @dataclass
