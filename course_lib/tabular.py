@@ -34,7 +34,12 @@ class TabularRun(NamedTuple):
 
 
 def expected_dpo_loss(
-    logits: Tensor, ref: Tensor, rewards: Tensor, beta: float | Tensor
+    logits: Tensor,
+    ref: Tensor,
+    rewards: Tensor,
+    beta: float | Tensor,
+    *,
+    sampler: Tensor | None = None,
 ) -> Tensor:
     """The DPO loss averaged over all pairs and, exactly, over their labels.
 
@@ -43,8 +48,10 @@ def expected_dpo_loss(
 
     logits: of the policy, shape (…, responses); ref, rewards: broadcast against it
     beta: > 0, a number or broadcast against (…)
+    sampler: who draws the two different answers of a pair, a policy broadcast against
+        ref; None for all pairs alike
     returns: nats, shape (…)
-    raises: ValueError if ref is not a policy, or beta ≤ 0
+    raises: ValueError if ref or sampler is not a policy, or beta ≤ 0
     source: Rafailov et al. (2023), Eq. 7, its expectation written out
 
     >>> half = torch.tensor([0.5, 0.5])
@@ -57,7 +64,9 @@ def expected_dpo_loss(
     beta = torch.as_tensor(beta, dtype=logits.dtype)
     if not ((beta > 0) & beta.isfinite()).all():
         raise ValueError("beta must be finite and above 0")
-    pairs = _Pairs(ref, rewards)
+    if sampler is not None:
+        arguments.probabilities(sampler=sampler)
+    pairs = _Pairs(ref, rewards, sampler)
     return pairs.loss(logits, beta)
 
 
@@ -114,13 +123,17 @@ def train_tabular(
 
 
 class _Pairs:
-    """All pairs i < j of a world, with the chance that i wins."""
+    """All pairs i < j of a world, with the chance that i wins, and their weights."""
 
-    def __init__(self, ref: Tensor, rewards: Tensor):
+    def __init__(self, ref: Tensor, rewards: Tensor, sampler: Tensor | None = None):
         self.log_ref = ref.log()
         size = ref.shape[-1]
         self.first, self.second = torch.triu_indices(size, size, 1)
         self.wins = torch.sigmoid(self._differences(rewards))  # (…, pairs)
+        self.weights = None  # all alike
+        if sampler is not None:
+            drawn = sampler[..., self.first] * sampler[..., self.second]
+            self.weights = drawn / drawn.sum(-1, keepdim=True)
 
     def _differences(self, values: Tensor) -> Tensor:
         return values[..., self.first] - values[..., self.second]
@@ -133,7 +146,9 @@ class _Pairs:
         margins = beta[..., None] * self.gaps(logits)
         wins = self.wins.expand_as(margins)
         losses = F.binary_cross_entropy_with_logits(margins, wins, reduction="none")
-        return losses.mean(-1)
+        if self.weights is None:
+            return losses.mean(-1)
+        return (losses * self.weights).sum(-1)
 
 
 def _measured(world, betas, steps, logits, pairs) -> TabularRun:

@@ -1,17 +1,33 @@
-"""Worlds small enough to be exact: every response is listed, with its probability."""
+"""Worlds small enough to be exact: every response is listed, with its probability.
 
+First worlds of a few named answers, then a language of eight words, whose sentences a
+model writes token by token and which are all enumerated.
+"""
+
+import functools
+import itertools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from course_lib import arguments
+from course_lib.batches import Texts
 
 __all__ = [
+    "Preferences",
+    "SentenceWorld",
     "World",
+    "corpus",
     "eight_words",
     "five_responses",
     "random_world",
+    "sample_preferences",
     "sample_rewards",
+    "world_l",
+    "world_s",
 ]
 
 
@@ -92,3 +108,251 @@ def random_world(seed: int, responses: int = 5, worlds: int | None = None) -> Wo
     draw = torch.randn(2, *shape, generator=random, dtype=torch.float64)
     names = tuple(f"y{number}" for number in range(1, responses + 1))
     return World(names, torch.softmax(draw[0], -1), 1.5 * draw[1])
+
+
+class Preferences(NamedTuple):
+    """Comparisons, by number: which prompt, which answer won, which lost."""
+
+    prompts: Tensor  # (pairs,)
+    chosen: Tensor  # (pairs,)
+    rejected: Tensor  # (pairs,)
+
+
+def sample_preferences(
+    world: World,
+    count: int,
+    *,
+    seed: int,
+    label_noise: float = 0.0,
+    bonus: Tensor | None = None,
+    sampler: Tensor | None = None,
+) -> Preferences:
+    """Ask for comparisons: two different answers, judged by Bradley–Terry.
+
+    P(y₁ ≻ y₂) = σ( r(y₁) − r(y₂) ), and then a share of the labels is turned round
+
+    world: of shape (prompts, responses); prompts take turns
+    count: pairs, ≥ 1; seed: the same ones again
+    label_noise: share of the labels that is turned round, in [0, ½)
+    bonus: what annotators like besides, added to the rewards, such as ½ a word:
+        shape (responses,) or (prompts, responses)
+    sampler: who wrote the answers, shape of `world.ref`; None for the reference
+    returns: Preferences
+    raises: ValueError for a value outside its range
+    source: Rafailov et al. (2023), §3, the data that DPO is given
+
+    >>> half = torch.tensor([[0.5, 0.5]])
+    >>> world = World(("good", "bad"), half, torch.tensor([[90.0, 0.0]]))
+    >>> sample_preferences(world, 3, seed=0).chosen                # good always wins
+    tensor([0, 0, 0])
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    arguments.fraction("label_noise", label_noise, below=0.5)
+    chances = world.ref if sampler is None else sampler
+    arguments.probabilities(sampler=chances)
+    random = torch.Generator().manual_seed(seed)
+    prompts = torch.arange(count) % len(chances)
+    drawn = torch.multinomial(chances[prompts], 2, generator=random)  # never the same
+    judged = world.rewards if bonus is None else world.rewards + bonus
+    first, second = judged[prompts[:, None], drawn].unbind(1)
+    first_wins = _coin(torch.sigmoid(first - second), random)
+    first_wins ^= _coin(torch.full((count,), label_noise), random)
+    chosen, rejected = torch.where(first_wins[:, None], drawn, drawn.flip(1)).unbind(1)
+    return Preferences(prompts, chosen, rejected)
+
+
+def _coin(chance: Tensor, random: torch.Generator) -> Tensor:
+    return torch.rand(len(chance), generator=random, dtype=torch.float64) < chance
+
+
+WORDS = ("it", "was", "not", "very", "good", "bad", "!", "thanks")
+END = len(WORDS)  # the id that ends a sentence; the prompts' ids follow
+PROMPTS = {  # is praise wanted, and politeness: what a word of each is worth
+    "film": (1.0, 0.3),
+    "soup": (1.0, 0.5),
+    "hotel": (-1.0, 0.2),  # an honest complaint
+    "talk": (0.4, 0.8),
+}
+COST = 0.15  # of each word
+
+
+class SentenceWorld(NamedTuple):
+    """Four prompts, eight words, and every sentence of at most `longest` words.
+
+    A sentence is its words and the end token; at `longest` words the end is forced, has
+    no token and costs nothing. Sentences stand by length, then in the order of the ids.
+    """
+
+    longest: int
+    tokens: Tensor  # (responses, longest), the end token after the end
+    lengths: Tensor  # (responses,), tokens that a model has to say
+    rewards: Tensor  # (prompts, responses), float64
+
+    @property
+    def end(self) -> int:
+        """The id of the end token."""
+        return END
+
+    def prompt_ids(self, prompts: Tensor) -> Tensor:
+        """Prompts by number as rows of one token: (batch,) in, (batch, 1) out."""
+        return END + 1 + prompts[:, None]
+
+    def log_policy(self, model: nn.Module) -> Tensor:
+        """Exact log-probability of every sentence after every prompt.
+
+        One pass over the longest prefixes: a prefix's next-token probabilities serve
+        all sentences that begin with it.
+
+        model: ids (batch, time) in, logits (batch, time, words + 1) out
+        returns: nats, (prompts, responses); each row's probabilities sum to 1
+        """
+        words, prompts = len(WORDS), len(PROMPTS)
+        leaves = self.tokens[self.tokens[:, -1] < END][::words, :-1]
+        rows = torch.cat(
+            (
+                self.prompt_ids(torch.arange(prompts)).repeat_interleave(
+                    len(leaves), 0
+                ),
+                leaves.repeat(prompts, 1),
+            ),
+            1,
+        )
+        pieces = [model(piece).log_softmax(-1) for piece in rows.split(512)]
+        steps = torch.cat(pieces)  # (prompts · leaves, longest, words + 1)
+        so_far, ended = steps.new_zeros(prompts, 1), []
+        for depth in range(self.longest):
+            same = words ** (self.longest - 1 - depth)  # leaves that share this prefix
+            here = steps[::same, depth].view(prompts, -1, words + 1)
+            ended.append(so_far + here[..., END])
+            so_far = (so_far[..., None] + here[..., :END]).flatten(1)
+        return torch.cat([*ended, so_far], 1)
+
+    def exact(self, model: nn.Module) -> World:
+        """This world with the model as its reference, for everything in `policies`."""
+        with torch.no_grad():
+            ref = self.log_policy(model).double().softmax(-1)
+        return World(tuple(map(self.text, range(len(self.tokens)))), ref, self.rewards)
+
+    def text(self, response: int) -> str:
+        """The sentence of that number, in words."""
+        words = [WORDS[i] for i in self.tokens[response].tolist() if i < END]
+        return " ".join(words) or "(nothing)"
+
+    def number(self, tokens: Tensor) -> Tensor:
+        """Which sentences these are: (…, longest) tokens in, numbers (…) out."""
+        said = tokens < END
+        place = torch.zeros_like(tokens[..., 0])
+        for word, counts in zip(tokens.unbind(-1), said.unbind(-1), strict=True):
+            place = torch.where(counts, place * len(WORDS) + word, place)
+        shorter = (len(WORDS) ** said.sum(-1) - 1) // (len(WORDS) - 1)
+        return shorter + place
+
+    def texts(self, prompts: Tensor, *responses: Tensor) -> Texts:
+        """Sentences by number as token ids, for `batches.collate` and the trainer."""
+        if not len(prompts):
+            raise ValueError("prompts is empty: there is nothing to train on")
+        if len(responses) == 2 and (responses[0] == responses[1]).any():
+            raise ValueError("responses hold a pair of equal sides: it says nothing")
+        numbers = torch.stack(responses, 1)
+        return Texts(
+            self.prompt_ids(prompts),
+            torch.ones_like(prompts),
+            self.tokens[numbers],
+            self.lengths[numbers],
+        )
+
+
+@functools.cache
+def world_s() -> SentenceWorld:
+    """World S: sentences of at most three words, 585 after each of four prompts.
+
+    >>> world_s().rewards.shape, world_s().text(365)
+    (torch.Size([4, 585]), 'good good good')
+    """
+    return _sentences(3)
+
+
+@functools.cache
+def world_l() -> SentenceWorld:
+    """World L: sentences of at most five words, 37,449 after each of four prompts."""
+    return _sentences(5)
+
+
+def _sentences(longest: int) -> SentenceWorld:
+    ids = range(len(WORDS))
+    listed = [
+        s
+        for length in range(longest + 1)
+        for s in itertools.product(ids, repeat=length)
+    ]
+    lengths = torch.tensor([min(len(s) + 1, longest) for s in listed])
+    tokens = torch.tensor([s + (END,) * (longest - len(s)) for s in listed])
+    parts = torch.tensor([_judged(s) for s in listed], dtype=torch.float64)
+    weights = torch.tensor(list(PROMPTS.values()), dtype=torch.float64)
+    words = torch.tensor([len(s) for s in listed], dtype=torch.float64)
+    return SentenceWorld(longest, tokens, lengths, weights @ parts.T - COST * words)
+
+
+def _judged(sentence: Sequence[int]) -> tuple[float, float]:
+    """How much a sentence praises, and whether it is polite.
+
+    "good" is +1 and "bad" −1; "not" before it multiplies by −0.7, "very" by 1.4, and
+    both together by no more than 2; an exclamation mark multiplies the sum by 1.2
+    """
+    praise, factor = 0.0, 1.0
+    said = [WORDS[i] for i in sentence]
+    for word in said:
+        if word in ("good", "bad"):
+            praise += factor if word == "good" else -factor
+            factor = 1.0
+        else:
+            factor *= {"not": -0.7, "very": 1.4}.get(word, 1.0)
+            factor = max(-2.0, min(2.0, factor))
+    return praise * (1.2 if "!" in said else 1.0), float("thanks" in said)
+
+
+def corpus(world: SentenceWorld, count: int, *, seed: int) -> Texts:
+    """What people say in this language, for a model to imitate before it is aligned.
+
+    A sentence is perhaps "it was", perhaps "not", perhaps "very", then "good" or "bad",
+    perhaps "!" and perhaps "thanks"; one word in thirty is any word, so that nothing is
+    impossible
+
+    world: whose longest sentence is kept to; count: sentences, ≥ 1; seed
+    returns: Texts of single responses
+
+    >>> corpus(world_s(), 3, seed=0).responses.shape
+    torch.Size([3, 1, 3])
+    """
+    random = torch.Generator().manual_seed(seed)
+    kinds = torch.arange(count) % len(PROMPTS)
+    polite = torch.tensor([0.2, 0.2, 0.2, 0.5])[kinds]
+    tokens = torch.full((count, world.longest), END)
+    todo = torch.arange(count)
+    while len(todo):  # whoever has said too much begins again
+        coins = torch.rand(len(todo), 6, generator=random)
+        opener, good = coins[:, 0] < 0.4, coins[:, 3] < 0.5
+        said = torch.arange(END).repeat(len(todo), 1)  # all words, in their order
+        keep = torch.stack(
+            (
+                opener,
+                opener,
+                coins[:, 1] < 0.25,
+                coins[:, 2] < 0.3,
+                good,
+                ~good,
+                coins[:, 4] < 0.2,
+                coins[:, 5] < polite[todo],
+            ),
+            1,
+        )
+        fits = keep.sum(1) <= world.longest
+        said = said.masked_fill(~keep, END)
+        kept = said.gather(1, (~keep).to(torch.uint8).argsort(dim=1, stable=True))
+        tokens[todo[fits]] = kept[fits, : world.longest]
+        todo = todo[~fits]
+    slip = torch.rand(tokens.shape, generator=random) < 1 / 30
+    other = torch.randint(END, tokens.shape, generator=random)
+    tokens = torch.where(slip & (tokens < END), other, tokens)
+    return world.texts(kinds, world.number(tokens))

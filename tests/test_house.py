@@ -25,8 +25,16 @@ FLOORS = {
         "beta",
         "clinic",
     ],
-    "worlds": ["datasets", "worlds"],
-    "training": ["tabular"],
+    "worlds": ["datasets", "models", "batches", "worlds"],
+    "training": [
+        "tabular",
+        "evaluation",
+        "objectives",
+        "machinery",
+        "baselines",
+        "training",
+        "remaking",
+    ],
     "pictures": [
         "figures.style",
         "figures.bradley_terry",

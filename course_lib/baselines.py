@@ -1,0 +1,158 @@
+"""What a run on sampled pairs is compared with: the loss without sampling, and RL.
+
+Each function here says what one step of `training.fit` does.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.batches import Batch, Texts, collate, score
+from course_lib.models import sample
+from course_lib.preferences import reward_model_loss
+from course_lib.tabular import expected_dpo_loss
+from course_lib.worlds import SentenceWorld, World
+
+__all__ = [
+    "RewardModel",
+    "expected_dpo_steps",
+    "policy_gradient_steps",
+    "reward_model_steps",
+    "reward_table",
+]
+
+Advance = Callable[[int, Callable[[Tensor], Tensor]], dict[str, Tensor]]
+
+
+def expected_dpo_steps(
+    model: nn.Module, sentences: SentenceWorld, world: World, beta: float
+) -> Advance:
+    """DPO on every pair there is, weighted by its chance, with the exact label odds.
+
+    model: what is trained; world: of `sentences.exact(ref)`; beta: > 0
+    returns: for `training.fit`
+    """
+    ref, rewards = (part.float() for part in (world.ref, world.rewards))
+
+    def advance(step, update):
+        logits = sentences.log_policy(model)
+        loss = expected_dpo_loss(logits, ref, rewards, beta, sampler=ref).mean()
+        return {"loss": loss.detach(), "gradient_norm": update(loss)}
+
+    return advance
+
+
+class RewardModel(nn.Module):
+    """A transformer that says one number at a response's last token.
+
+    body: a transformer, such as a copy of the reference
+    """
+
+    def __init__(self, body: nn.Module):
+        super().__init__()
+        self.body = body
+        self.value = nn.Linear(body.shape.width, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Rewards of all responses of a batch, (responses,)."""
+        known = self.body.features(
+            batch.ids, positions=batch.positions, attend=batch.attend
+        )
+        return self.value(known.flatten(0, 1)[batch.ends]).squeeze(-1)
+
+
+def reward_model_steps(model: RewardModel, texts: Texts, rows: Callable[[int], Tensor]):
+    """Fit Bradley–Terry rewards to pairs.
+
+    texts: chosen and rejected responses; rows: which of them each step sees
+    returns: for `training.fit`
+    """
+
+    def advance(step, update):
+        batch = collate(texts.take(rows(step)))
+        chosen, rejected = model(batch).view(2, -1)
+        loss = reward_model_loss(chosen, rejected)
+        right = (
+            (chosen > rejected).double() + (chosen >= rejected).double()
+        ).mean() / 2
+        return {
+            "loss": loss.detach(),
+            "gradient_norm": update(loss),
+            "accuracy": right.detach(),
+        }
+
+    return advance
+
+
+@torch.no_grad()
+def reward_table(model: RewardModel, sentences: SentenceWorld) -> Tensor:
+    """What the reward model thinks of every sentence, (prompts, responses), float64."""
+    prompts, responses = sentences.rewards.shape
+    every = torch.arange(responses)
+    rows = [
+        torch.cat(
+            [
+                model(collate(sentences.texts(torch.full_like(part, prompt), part)))
+                for part in every.split(2048)
+            ]
+        )
+        for prompt in range(prompts)
+    ]
+    return torch.stack(rows).double()
+
+
+def policy_gradient_steps(
+    model: nn.Module,
+    ref: nn.Module,
+    sentences: SentenceWorld,
+    rewards: Tensor,
+    beta: float,
+    *,
+    samples: int,
+    seed: int,
+    updates: int = 4,
+    clip: float = 0.2,
+) -> Advance:
+    """PPO on whole responses; with one update a step it is REINFORCE.
+
+    maximise E[ min( ρA, clip(ρ, 1 ± clip) A ) ],  ρ = π_θ(y|x)/π_old(y|x) and
+    A = r(x, y) − β log( π_old(y|x)/π_ref(y|x) ) less its mean over the prompt's samples
+
+    model: what is trained; ref: frozen
+    rewards: true or learned, (prompts, responses)
+    beta: KL strength in reward per nat; samples: responses a step, shared out over the
+        prompts; seed: of the sampling; updates: gradient steps on each set of samples
+    returns: for `training.fit`
+    source: Schulman et al. (2017), Eq. 7; Ziegler et al. (2019) for the KL
+    """
+    prompts = len(sentences.rewards)
+    each = samples // prompts
+    asked = torch.arange(prompts).repeat_interleave(each)
+    ids = sentences.prompt_ids(asked)
+
+    def advance(step, update):
+        random = torch.Generator().manual_seed(1_000_003 * seed + step)
+        tokens, lengths = sample(
+            model, ids, longest=sentences.longest, end=sentences.end, generator=random
+        )
+        texts = Texts(ids, torch.ones_like(asked), tokens[:, None], lengths[:, None])
+        batch = collate(texts)
+        with torch.no_grad():
+            old, theirs = score(model, batch), score(ref, batch)
+            reward = rewards[asked, sentences.number(tokens)]
+            value = (reward - beta * (old - theirs)).view(prompts, each)
+            advantage = (value - value.mean(1, keepdim=True)).flatten().to(old)
+        for _ in range(updates):
+            ratio = (score(model, batch) - old).exp()
+            kept = ratio.clamp(1 - clip, 1 + clip)
+            loss = -torch.minimum(ratio * advantage, kept * advantage).mean()
+            norm = update(loss)
+        return {
+            "loss": loss.detach(),
+            "gradient_norm": norm,
+            "reward": reward.mean(),
+            "kl": (old - theirs).mean(),
+        }
+
+    return advance

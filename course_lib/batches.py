@@ -1,0 +1,211 @@
+"""Responses as rows of tokens: how they are laid out, and how a model scores them.
+
+A response is scored only where it is predicted. Two layouts give the same numbers:
+`padded`, a row for each response, and `shared`, one row [prompt, chosen, rejected] in
+which either response stands at the same positions and cannot see the other.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
+
+from course_lib import arguments
+
+__all__ = ["LAYOUTS", "Batch", "Texts", "collate", "pairs", "schedule", "score"]
+
+LAYOUTS = ("shared", "padded")
+
+
+class Texts(NamedTuple):
+    """Prompts with one response each, or several: the chosen, the rejected, more."""
+
+    prompts: Tensor  # token ids, (examples, time), zeros after the end
+    prompt_lengths: Tensor  # (examples,)
+    responses: Tensor  # (examples, sides, time)
+    lengths: Tensor  # (examples, sides), tokens that count
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def take(self, rows: Tensor) -> "Texts":
+        """The examples of those rows, as wide as the longest among them."""
+        prompts, prompt_lengths, responses, lengths = (part[rows] for part in self)
+        wide, long = int(prompt_lengths.max()), int(lengths.max())
+        return Texts(prompts[:, :wide], prompt_lengths, responses[..., :long], lengths)
+
+
+class Batch(NamedTuple):
+    """Rows for a model, and where in them the response tokens are predicted."""
+
+    ids: Tensor  # (rows, time)
+    positions: Tensor | None  # (rows, time), None for 0, 1, 2, …
+    attend: Tensor | None  # (rows, 1, time, time), None for causal
+    predictors: Tensor  # (response tokens,), places in the flattened rows
+    targets: Tensor  # (response tokens,), the ids that they should have predicted
+    owners: Tensor  # (response tokens,), which response each belongs to
+    lengths: Tensor  # (responses,): all first responses, then all second ones
+    ends: Tensor  # (responses,), place of each one's last token
+
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(*(part if part is None else part.to(device) for part in self))
+
+
+def pairs(
+    prompts: Sequence[Sequence[int]],
+    chosen: Sequence[Sequence[int]],
+    rejected: Sequence[Sequence[int]] | None = None,
+) -> Texts:
+    """Token ids of prompts and responses, checked and put into tensors.
+
+    prompts, chosen, rejected: one sequence of ids an example; responses with their end
+        token, if they have one; without `rejected`: single responses, for SFT
+    raises: ValueError if there is none, if one is empty, or if a pair has equal sides
+
+    >>> pairs([[9, 1]], [[4, 8]], [[5, 5, 8]]).lengths
+    tensor([[2, 3]])
+    """
+    sides = [chosen] if rejected is None else [chosen, rejected]
+    if not len(prompts):
+        raise ValueError("prompts is empty: there is nothing to train on")
+    names = ("prompts", "chosen", "rejected")
+    for name, texts in zip(names, [prompts, *sides], strict=False):
+        if len(texts) != len(prompts):
+            raise ValueError(f"{name} has {len(texts)} entries, not {len(prompts)}")
+        for row, text in enumerate(texts):
+            if not len(text):
+                raise ValueError(f"{name}[{row}] is empty: it has no token to score")
+    if rejected is not None:
+        for row, (first, second) in enumerate(zip(chosen, rejected, strict=True)):
+            if list(first) == list(second):
+                raise ValueError(f"chosen[{row}] and rejected[{row}] are equal")
+    wide = [torch.tensor(text) for texts in zip(*sides, strict=True) for text in texts]
+    lengths = torch.tensor([len(text) for text in wide]).view(len(prompts), -1)
+    return Texts(
+        pad_sequence([torch.tensor(text) for text in prompts], batch_first=True),
+        torch.tensor([len(text) for text in prompts]),
+        pad_sequence(wide, batch_first=True).view(*lengths.shape, -1),
+        lengths,
+    )
+
+
+def schedule(texts: Texts, size: int, seed: int, epoch: int) -> list[Tensor]:
+    """The rows of each batch of an epoch: shuffled, then near in length.
+
+    Sixteen batches at a time are sorted by length, so that a batch holds little
+    padding; the batches themselves then come in random order.
+
+    texts: what to train on; size: examples a batch, at most len(texts)
+    seed, epoch: the same order again for the same two numbers
+    returns: tensors of `size` rows; what is left over of an epoch is dropped
+
+    >>> texts = pairs([[3]] * 4, [[0], [0, 1], [1], [1, 1]])
+    >>> [len(rows) for rows in schedule(texts, 2, seed=0, epoch=0)]
+    [2, 2]
+    """
+    random = torch.Generator().manual_seed(1_000_003 * seed + epoch)
+    order = torch.randperm(len(texts), generator=random)
+    order = order[: len(texts) // size * size]
+    total = texts.prompt_lengths + texts.lengths.sum(1)
+    pools = [pool[total[pool].argsort(stable=True)] for pool in order.split(16 * size)]
+    batches = [rows for pool in pools for rows in pool.split(size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=random).tolist()]
+
+
+def collate(texts: Texts, layout: str = "shared") -> Batch:
+    """Lay examples out as rows.
+
+    layout: "shared", a row for each prompt with all of its responses, or "padded", a
+        row for each response. With one response a prompt they are the same
+    raises: ValueError for another layout
+    """
+    arguments.choice("layout", layout, LAYOUTS)
+    count, sides = texts.lengths.shape
+    if layout == "shared":
+        owners = torch.arange(count * sides).view(sides, count).T
+        return _rows(texts, owners)
+    prompts = texts.prompts.repeat(sides, 1)
+    lengths = texts.lengths.T.reshape(
+        -1, 1
+    )  # all first responses, then all second ones
+    responses = texts.responses.transpose(0, 1).flatten(0, 1)[:, None]
+    alone = Texts(prompts, texts.prompt_lengths.repeat(sides), responses, lengths)
+    return _rows(alone, torch.arange(count * sides)[:, None])
+
+
+def _rows(texts: Texts, owners: Tensor) -> Batch:
+    """One row an example: the prompt, then each response, then padding.
+
+    owners: which response of the batch each one is, (examples, sides)
+    """
+    parts = [texts.prompts, *texts.responses.unbind(1)]
+    lengths = [texts.prompt_lengths, *texts.lengths.unbind(1)]
+    places = [torch.arange(part.shape[1]).expand_as(part) for part in parts]
+    real = torch.cat([p < n[:, None] for p, n in zip(places, lengths, strict=True)], 1)
+    part_of = torch.cat([torch.full_like(p, i) for i, p in enumerate(places)], 1)
+    after = texts.prompt_lengths[:, None]
+    places = torch.cat([places[0], *(place + after for place in places[1:])], 1)
+    order = (
+        (~real).to(torch.uint8).argsort(dim=1, stable=True)
+    )  # what is real goes left
+    order = order[:, : int(real.sum(1).max())]
+    ids, part_of, positions, real = (
+        values.gather(1, order)
+        for values in (torch.cat(parts, 1), part_of, places, real)
+    )
+
+    row, column = (real & (part_of > 0)).nonzero(as_tuple=True)
+    owner = owners[row, part_of[row, column] - 1]
+    first = positions[row, column] == texts.prompt_lengths[row]
+    before = torch.where(first, texts.prompt_lengths[row], column) - 1
+    place = row * ids.shape[1] + column
+    size = texts.lengths.numel()
+    batch = Batch(
+        ids * real,
+        None,
+        None,
+        row * ids.shape[1] + before,
+        ids[row, column],
+        owner,
+        torch.zeros(size, dtype=torch.long).scatter(
+            0, owners.flatten(), texts.lengths.flatten()
+        ),
+        torch.zeros(size, dtype=torch.long).scatter_reduce(0, owner, place, "amax"),
+    )
+    if owners.shape[1] == 1:
+        return batch
+    causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
+    mine, theirs = part_of[:, :, None], part_of[:, None, :]
+    attend = causal & ((theirs == 0) | (mine == theirs))
+    return batch._replace(positions=positions, attend=attend[:, None])
+
+
+def score(model: nn.Module, batch: Batch, *, chunk: int | None = None) -> Tensor:
+    """Log-probability of every response of a batch: the sum over its tokens.
+
+    model: with `features` and `head`, as in `course_lib.models`; the head is called at
+        the places that predict a response token, and nowhere else
+    chunk: score that many tokens at a time and compute their logits again for the
+        gradient, so that memory does not grow with tokens × vocabulary
+    returns: nats, (responses,); an average is this over `batch.lengths`
+    """
+    layout = {"positions": batch.positions, "attend": batch.attend}
+    features = model.features(batch.ids, **layout)
+    features = features.flatten(0, 1).index_select(0, batch.predictors)
+    if chunk is None:
+        logps = _realised(features, batch.targets, model.head)
+    else:
+        pieces = zip(features.split(chunk), batch.targets.split(chunk), strict=True)
+        logps = torch.cat(
+            [checkpoint(_realised, *p, model.head, use_reentrant=False) for p in pieces]
+        )
+    sums = logps.new_zeros(len(batch.lengths))
+    return sums.index_add(0, batch.owners, logps)
+
+
+def _realised(features: Tensor, targets: Tensor, head) -> Tensor:
+    return -F.cross_entropy(head(features), targets, reduction="none")

@@ -1,0 +1,136 @@
+"""How good a trained policy is: exact where the world is, elsewhere with an interval."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from course_lib import arguments
+from course_lib.policies import expected_reward, kl_divergence, optimal_policy
+from course_lib.preferences import preference_probability
+from course_lib.worlds import Preferences, World
+
+__all__ = [
+    "Interval",
+    "accuracy_ceiling",
+    "exact_scores",
+    "implicit_accuracy",
+    "kl_estimates",
+    "win_rate",
+]
+
+
+def exact_scores(world: World, policy: Tensor, beta: float) -> dict[str, float]:
+    """Everything that can be said of a policy when all responses are listed.
+
+    J(π*) − J(π) = β KL(π‖π*), so that `distance` is what is still to be gained, in nats
+
+    world: of shape (prompts, responses), with the reference in it
+    policy: probabilities of that shape; beta: which π* it is measured against, > 0
+    returns: means over prompts: reward E[r]; kl, KL(π‖π_ref); distance, KL(π‖π*);
+        regret, J(π*) − J(π), in units of reward; entropy, nats
+    raises: ValueError if policy is none, or beta ≤ 0
+    source: Rafailov et al. (2023), App. A.1
+
+    >>> half = torch.tensor([[0.5, 0.5]])
+    >>> world = World(("a", "b"), half, torch.tensor([[1.0, 0.0]]))
+    >>> scores = exact_scores(world, half, beta=1.0)
+    >>> round(scores["reward"], 4), round(scores["kl"], 4), round(scores["distance"], 4)
+    (0.5, 0.0, 0.1201)
+    """
+    best = optimal_policy(world.ref, world.rewards, beta)
+    policy = policy.to(world.ref)
+    distance = kl_divergence(policy, best).mean().item()
+    return {
+        "reward": expected_reward(policy, world.rewards).mean().item(),
+        "kl": kl_divergence(policy, world.ref).mean().item(),
+        "distance": distance,
+        "regret": beta * distance,
+        "entropy": -torch.xlogy(policy, policy).sum(-1).mean().item(),
+    }
+
+
+def accuracy_ceiling(world: World, preferences: Preferences) -> float:
+    """The highest expected accuracy on clean labels of these pairs: that of the truth.
+
+    mean max( P(y_w ≻ y_l), P(y_l ≻ y_w) )
+
+    world: with the true rewards; preferences: pairs, whichever side won
+    returns: in [½, 1]; below 1 as the labels themselves are drawn
+
+    >>> half = torch.tensor([[0.5, 0.5]])
+    >>> world = World(("a", "b"), half, torch.tensor([[1.0, 0.0]]))
+    >>> first, second = torch.tensor([0]), torch.tensor([1])
+    >>> round(accuracy_ceiling(world, Preferences(first, first, second)), 4)      # σ(1)
+    0.7311
+    """
+    prompts, chosen, rejected = preferences
+    rewards = world.rewards[prompts[:, None], torch.stack((chosen, rejected), 1)]
+    chance = preference_probability(rewards[:, 0], rewards[:, 1])
+    return torch.maximum(chance, 1 - chance).mean().item()
+
+
+def implicit_accuracy(world: World, policy: Tensor, preferences: Preferences) -> float:
+    """Share of pairs whose chosen response the implicit reward prefers; a tie counts ½.
+
+    world: with the reference; policy: probabilities, (prompts, responses)
+    preferences: pairs, best if they were held out
+
+    >>> half = torch.tensor([[0.5, 0.5]])
+    >>> world = World(("a", "b"), half, torch.tensor([[1.0, 0.0]]))
+    >>> pair = Preferences(*torch.tensor([[0], [0], [1]]))
+    >>> implicit_accuracy(world, world.ref, pair)
+    0.5
+    """
+    prompts, chosen, rejected = preferences
+    logratios = policy.log() - world.ref.log()
+    gap = logratios[prompts, chosen] - logratios[prompts, rejected]
+    return ((1 + gap.sign()) / 2).mean().item()
+
+
+class Interval(NamedTuple):
+    """An estimate, and between what it lies with 95 % confidence."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def win_rate(ours: Tensor, theirs: Tensor) -> Interval:
+    """How often one of our responses beats one of theirs, with Wilson's 95 % interval.
+
+    ours, theirs: rewards of responses to the same prompts, (comparisons,); a tie counts ½
+    returns: an Interval
+    raises: ValueError on different shapes
+    source: Wilson (1927); a comparison is independent of the next
+
+    >>> win_rate(torch.ones(100), torch.zeros(100)).low > 0.96
+    True
+    """
+    arguments.batch(ours=ours, theirs=theirs)
+    n, z = len(ours), 1.959964
+    share = ((1 + (ours - theirs).sign()) / 2).double().mean().item()
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    spread = math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return Interval(share, centre - z * spread, centre + z * spread)
+
+
+def kl_estimates(policy_logps: Tensor, ref_logps: Tensor) -> dict[str, Tensor]:
+    """Three ways to estimate KL(π‖π_ref) from responses that π wrote, one term each.
+
+    k1 = −d,  k2 = d²/2,  k3 = e^d − 1 − d,  with d = log π_ref(y) − log π(y)
+
+    policy_logps, ref_logps: response log-probs, sums, of the policy's samples, (batch,)
+    returns: k1 and k3 are unbiased for their means, k3 is never negative, k2 is biased
+        and never negative; each (batch,)
+    raises: ValueError on bad shapes
+    source: Schulman (2020), Approximating KL divergence
+
+    >>> k = kl_estimates(torch.tensor([-1.0]), torch.tensor([-2.0]))
+    >>> k["k1"], k["k2"], k["k3"]
+    (tensor([1.]), tensor([0.5000]), tensor([0.3679]))
+    """
+    arguments.batch(policy_logps=policy_logps, ref_logps=ref_logps)
+    d = ref_logps - policy_logps
+    return {"k1": -d, "k2": d * d / 2, "k3": torch.expm1(d) - d}

@@ -1,0 +1,367 @@
+"""The trainer: one loop for all that is trained here, from a notebook or by torchrun.
+
+    run(Config(method="dpo", beta=0.5))                        # in a notebook
+    torchrun --nproc-per-node 2 -m course_lib.training --method dpo --beta 0.5
+
+A step's batch depends on the seed and the step's number alone, and a batch is split
+among processes: a run that was interrupted, or spread over processes, is the same run.
+"""
+
+import argparse
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from course_lib import arguments
+from course_lib.baselines import (
+    RewardModel,
+    expected_dpo_steps,
+    policy_gradient_steps,
+    reward_model_steps,
+    reward_table,
+)
+from course_lib.batches import Texts, collate, schedule, score
+from course_lib.evaluation import exact_scores
+from course_lib.machinery import (
+    Checkpoint,
+    average_gradients,
+    fingerprint,
+    mean_of_all,
+    one_of_many,
+    precision,
+    processes,
+    rank,
+    threads,
+)
+from course_lib.models import load
+from course_lib.objectives import (
+    METHODS,
+    REFERENCE_FREE,
+    Knobs,
+    Scores,
+    measures,
+    preference_losses,
+)
+from course_lib.worlds import sample_preferences, world_l, world_s
+
+__all__ = ["Config", "Log", "fit", "main", "reference_logps", "run", "train"]
+
+Update = Callable[[Tensor], Tensor]  # a loss in; a step; the gradient's norm out
+Advance = Callable[[int, Update], dict[str, Tensor]]  # what one step does and measures
+Watch = Callable[[nn.Module], dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that a run depends on besides its model and its data."""
+
+    method: str = "dpo"  # a name of objectives.METHODS; in `run` also of RUNS
+    beta: float = 0.5  # KL strength in reward per nat; IPO's τ, ORPO's weight
+    gamma: float = 0.5  # SimPO's target margin
+    label_smoothing: float = 0.0  # cDPO and robust DPO
+    nll_weight: float = 1.0  # CPO and DPO + NLL
+    steps: int = 250
+    batch_size: int = 128  # pairs a step, of all processes together
+    lr: float = 2e-3  # at the start; it falls in a line to zero
+    warmup: int = 0  # steps in which it rises first
+    clip: float = 5.0  # the gradient's norm is held to this
+    weight_decay: float = 0.0
+    seed: int = 0  # of the pairs and of their order
+    world: str = "S"  # what `run` trains in: "S" or "L"
+    pairs: int = 10_000  # how many comparisons it asks for
+    label_noise: float = 0.0  # the share of their labels that is turned round
+    samples: int = 256  # responses that PPO and REINFORCE write a step
+    layout: str = "shared"  # of batches.LAYOUTS
+    chunk: int = 0  # response tokens scored at a time; 0: all at once
+    compile: bool = False
+    every: int = 50  # steps between checkpoints
+    checkpoint: str = ""  # a file to continue from and to write; "": none
+    quiet: bool = False  # no progress bar
+
+    @property
+    def knobs(self) -> Knobs:
+        return Knobs(self.beta, self.gamma, self.label_smoothing, self.nll_weight)
+
+
+class Log(NamedTuple):
+    """What a run left: the trained model, and what was measured at each step."""
+
+    model: nn.Module
+    history: dict[str, list[float]]  # loss, gradient_norm and more; an entry a step
+    watched: list[dict[str, float]]  # what `watch` answered, with the steps done before
+
+
+def train(
+    model: nn.Module,
+    texts: Texts,
+    config: Config,
+    *,
+    ref: nn.Module | None = None,
+    watch: Watch | None = None,
+    watch_at: tuple[int, ...] = (),
+) -> Log:
+    """Train a model on responses (SFT) or on preferences, in place.
+
+    model: with `features` and `head`, as in `course_lib.models`; it is moved to the
+        GPU if there is one
+    texts: one response a prompt for the method "sft", chosen and rejected for all
+    config: a Config
+    ref: the frozen reference; none for the methods of REFERENCE_FREE
+    watch: asked about the model after the steps of `watch_at`, 0 being the start
+    returns: a Log
+    raises: ValueError for a reference that is the model, a missing reference, texts
+        without a second side, too few texts for a batch; FloatingPointError at a loss
+        that is not finite, with the model as the step before left it
+    """
+    advance = preference_steps(model, texts, config, ref)
+    return fit(model, advance, config, data=texts, watch=watch, watch_at=watch_at)
+
+
+def fit(
+    model: nn.Module,
+    advance: Advance,
+    config: Config,
+    *,
+    data: Texts | None = None,
+    watch: Watch | None = None,
+    watch_at: tuple[int, ...] = (),
+) -> Log:
+    """The loop: schedule, optimiser, checkpoints, progress; what a step does is given.
+
+    advance: called with the number of a step and `update`, which takes a loss to the
+        optimiser and returns the gradient's norm; it returns what is to be logged
+    data: what `advance` reads, so that a checkpoint is not continued on other data
+    model, config, watch, watch_at, returns, raises: as for `train`
+    """
+    device = next(model.parameters()).device
+    optimiser = torch.optim.AdamW(
+        model.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
+    )
+    checkpoint = Checkpoint(config, model, optimiser, data)
+    done, known = checkpoint.resume()
+    log = Log(model, *known) if known else Log(model, {}, [])
+
+    def update(loss: Tensor) -> Tensor:
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(model)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        if not norm.isfinite():  # of all processes at once
+            raise FloatingPointError(
+                f"step {step}: loss {loss.item():.4g}, gradient {norm.item():.4g}; "
+                "the model is as the step before left it"
+            )
+        optimiser.step()
+        return norm
+
+    hidden = config.quiet or rank() > 0
+    bar = tqdm(total=config.steps, initial=done, desc=config.method, disable=hidden)
+    with bar, threads(model), precision(device):
+        for step in range(done, config.steps):
+            _watched(log, watch, watch_at, step)
+            rising = (step + 1) / (config.warmup + 1)
+            falling = (config.steps - step) / config.steps
+            for group in optimiser.param_groups:
+                group["lr"] = config.lr * min(1.0, rising, falling)
+            for name, value in advance(step, update).items():
+                log.history.setdefault(name, []).append(float(mean_of_all(value)))
+            bar.update()
+            if (step + 1) % config.every == 0:
+                checkpoint.save(step + 1, log[1:])
+        _watched(log, watch, watch_at, config.steps)
+    return log
+
+
+def _watched(log: Log, watch: Watch | None, watch_at: tuple[int, ...], steps: int):
+    if watch and steps in watch_at:
+        with torch.no_grad():
+            log.watched.append({"steps": steps, **watch(log.model)})
+
+
+def preference_steps(
+    model: nn.Module, texts: Texts, config: Config, ref: nn.Module | None
+) -> Advance:
+    """What a step of SFT or of a preference method does: batch, scores, loss."""
+    arguments.choice("method", config.method, tuple(METHODS))
+    sides = texts.lengths.shape[1]
+    single = config.method == "sft" and sides == 1
+    if not single and sides < 2:
+        raise ValueError(
+            f"texts hold no rejected responses: {config.method} needs them"
+        )
+    if config.method == "kto":
+        texts = with_mismatched(texts)
+    known = None
+    if config.method not in REFERENCE_FREE:
+        if ref is None:
+            raise ValueError(
+                f"ref is missing: {config.method} compares with a reference"
+            )
+        known = reference_logps(ref, texts, model=model, chunk=config.chunk)
+    order, device = Order(texts, config), next(model.parameters()).device
+
+    def advance(step: int, update: Update) -> dict[str, Tensor]:
+        rows = order.rows(step)[rank() :: processes()]
+        batch = collate(texts.take(rows), config.layout).to(device)
+        logps = score(model, batch, chunk=config.chunk or None)
+        ours, lengths = logps.view(-1, len(rows)), batch.lengths.view(-1, len(rows))
+        if single:
+            loss = -ours[0].mean()  # nats a response, as its sum is what π(y|x) is
+            return {"loss": loss.detach(), "gradient_norm": update(loss)}
+        theirs = torch.zeros_like(ours) if known is None else known[rows].T.to(ours)
+        scores = Scores(*ours[:2], *theirs[:2], *lengths[:2])
+        if config.method == "kto":
+            shift = mean_of_all((ours[2] - theirs[2]).detach().mean())
+            scores = scores._replace(reference_point=shift.clamp(min=0))
+        loss = preference_losses(config.method, scores, config.knobs).mean()
+        measured = {"loss": loss.detach(), "gradient_norm": update(loss)}
+        return measured | measures(scores)
+
+    return advance
+
+
+class Order:
+    """Which texts a step sees, for any step, whatever was asked before."""
+
+    def __init__(self, texts: Texts, config: Config):
+        size = config.batch_size
+        if not 0 < size <= len(texts):
+            raise ValueError(f"batch_size is {size} for {len(texts)} texts")
+        if size % processes():
+            raise ValueError(
+                f"batch_size {size} is not shared by {processes()} processes"
+            )
+        self.texts, self.config = texts, config
+        self.epoch, self.batches = -1, []
+
+    def rows(self, step: int) -> Tensor:
+        size, seed = self.config.batch_size, self.config.seed
+        epoch, place = divmod(step, len(self.texts) // size)
+        if epoch != self.epoch:
+            self.batches = schedule(self.texts, size, seed, epoch)
+            self.epoch = epoch
+        return self.batches[place]
+
+
+def with_mismatched(texts: Texts) -> Texts:
+    """A third side: the chosen response of the next example, to another prompt."""
+    responses = torch.cat((texts.responses, texts.responses[:, :1].roll(-1, 0)), 1)
+    lengths = torch.cat((texts.lengths, texts.lengths[:, :1].roll(-1, 0)), 1)
+    return Texts(texts.prompts, texts.prompt_lengths, responses, lengths)
+
+
+@torch.no_grad()
+def reference_logps(
+    ref: nn.Module, texts: Texts, *, model: nn.Module | None = None, chunk: int = 0
+) -> Tensor:
+    """Log-probs of all responses under the frozen reference, worked out once.
+
+    They are remembered for this reference's weights and these texts; change either and
+    they are worked out again.
+
+    ref, texts: as for `train`; model: what will be trained, to refuse it as `ref`
+    returns: nats, (examples, sides), on the CPU
+    raises: ValueError if ref is the model, or shares a parameter with it
+    """
+    mine = {p.data_ptr() for p in ref.parameters()}
+    if model is not None and mine & {p.data_ptr() for p in model.parameters()}:
+        raise ValueError("ref shares its parameters with the model: copy it first")
+    key = fingerprint(ref, texts)
+    if key not in _KNOWN:
+        device = next(ref.parameters()).device
+        pieces = []
+        with precision(device):
+            for rows in torch.arange(len(texts)).split(512):
+                batch = collate(texts.take(rows), "padded").to(device)
+                logps = score(ref, batch, chunk=chunk or None)
+                pieces.append(logps.view(-1, len(rows)).T.cpu())
+        while len(_KNOWN) >= 8:
+            _KNOWN.pop(next(iter(_KNOWN)))
+        _KNOWN[key] = torch.cat(pieces)
+    return _KNOWN[key]
+
+
+_KNOWN: dict[str, Tensor] = {}
+
+
+RUNS = (*METHODS, "expected", "ppo", "ppo_learned", "reinforce")
+WORLDS = {"S": world_s, "L": world_l}
+
+
+def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
+    """Train the reference of a world by any method, and score it exactly.
+
+    config: its method is one of METHODS, on pairs that the reference wrote; "expected",
+        DPO's loss over all pairs without sampling; "ppo" or "reinforce" on the true
+        reward; "ppo_learned" on a reward model of the same pairs
+    watch_at: after how many steps to score; None for the start and the end
+    returns: a Log; `watched` has the `exact_scores` against the π* of config.beta
+    raises: ValueError for an unknown method or world, or as `train`
+
+    >>> log = run(Config(method="dpo", steps=2, quiet=True))
+    >>> round(log.history["loss"][0], 4)                              # ln 2
+    0.6931
+    """
+    arguments.choice("method", config.method, RUNS)
+    arguments.choice("world", config.world, tuple(WORLDS))
+    sentences, ref = WORLDS[config.world](), load(config.world)
+    world, model = sentences.exact(ref), copy.deepcopy(ref)
+    asked = {"seed": config.seed, "label_noise": config.label_noise}
+    texts = sentences.texts(*sample_preferences(world, config.pairs, **asked))
+
+    def watch(model: nn.Module) -> dict[str, float]:
+        return exact_scores(world, sentences.exact(model).ref, config.beta)
+
+    looks = {"watch": watch, "watch_at": watch_at or (0, config.steps)}
+    if config.method in METHODS:
+        return train(model, texts, config, ref=ref, **looks)
+    if config.method == "expected":
+        advance = expected_dpo_steps(model, sentences, world, config.beta)
+        return fit(model, advance, config, **looks)
+    rewards = world.rewards
+    if config.method == "ppo_learned":
+        judge, once = (
+            RewardModel(copy.deepcopy(ref)),
+            Config(seed=config.seed, quiet=True),
+        )
+        fit(judge, reward_model_steps(judge, texts, Order(texts, once).rows), once)
+        rewards = reward_table(judge, sentences)
+    advance = policy_gradient_steps(
+        model,
+        ref,
+        sentences,
+        rewards,
+        config.beta,
+        samples=config.samples,
+        seed=config.seed,
+        updates=1 if config.method == "reinforce" else 4,
+    )
+    return fit(model, advance, config, **looks)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m course_lib.training --method dpo --beta 0.5`, also under torchrun."""
+    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
+    for field in dataclasses.fields(Config):
+        flag = "--" + field.name.replace("_", "-")
+        if field.type is bool or field.type == "bool":
+            parser.add_argument(flag, action="store_true")
+        else:
+            parser.add_argument(flag, type=type(field.default), default=field.default)
+    config = Config(**vars(parser.parse_args(argv)))
+    with one_of_many():
+        log = run(config)
+        if rank() == 0:
+            for scores in log.watched:
+                words = (f"{name} {value:.6g}" for name, value in scores.items())
+                print(", ".join(words))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
