@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from course_lib import arguments
 from course_lib.batches import Batch, Texts, collate, score
 from course_lib.models import sample
 from course_lib.preferences import reward_model_loss
@@ -16,6 +17,7 @@ from course_lib.worlds import SentenceWorld, World
 
 __all__ = [
     "RewardModel",
+    "clipped_policy_loss",
     "expected_dpo_steps",
     "policy_gradient_steps",
     "reward_model_steps",
@@ -102,6 +104,30 @@ def reward_table(model: RewardModel, sentences: SentenceWorld) -> Tensor:
     return torch.stack(rows).double()
 
 
+def clipped_policy_loss(
+    logps: Tensor, old_logps: Tensor, advantages: Tensor, clip: float = 0.2
+) -> Tensor:
+    """PPO's loss on whole responses: a gain, but none for going further than `clip`.
+
+    −mean min( ρA, clip(ρ, 1 − clip, 1 + clip) A ),  ρ = π_θ(y|x)/π_old(y|x)
+
+    logps: of the policy, sums, (batch,); old_logps: of the policy that sampled
+    advantages: reward less its baseline, (batch,); clip: in (0, 1)
+    returns: a scalar; its gradient at ρ = 1 is REINFORCE's
+    raises: ValueError on bad shapes or a clip outside its range
+    source: Schulman et al. (2017), Eq. 7
+
+    >>> logps, zero, one = torch.tensor([0.6931]), torch.zeros(1), torch.ones(1)
+    >>> clipped_policy_loss(logps, zero, one), clipped_policy_loss(logps, zero, -one)
+    (tensor(-1.2000), tensor(2.0000))
+    """
+    arguments.batch(logps=logps, old_logps=old_logps, advantages=advantages)
+    arguments.number("clip", clip, below=1.0)
+    ratio = (logps - old_logps).exp()
+    kept = ratio.clamp(1 - clip, 1 + clip)
+    return -torch.minimum(ratio * advantages, kept * advantages).mean()
+
+
 def policy_gradient_steps(
     model: nn.Module,
     ref: nn.Module,
@@ -144,9 +170,7 @@ def policy_gradient_steps(
             value = (reward - beta * (old - theirs)).view(prompts, each)
             advantage = (value - value.mean(1, keepdim=True)).flatten().to(old)
         for _ in range(updates):
-            ratio = (score(model, batch) - old).exp()
-            kept = ratio.clamp(1 - clip, 1 + clip)
-            loss = -torch.minimum(ratio * advantage, kept * advantage).mean()
+            loss = clipped_policy_loss(score(model, batch), old, advantage, clip)
             norm = update(loss)
         return {
             "loss": loss.detach(),

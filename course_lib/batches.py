@@ -16,7 +16,17 @@ from torch.utils.checkpoint import checkpoint
 
 from course_lib import arguments
 
-__all__ = ["LAYOUTS", "Batch", "Texts", "collate", "pairs", "schedule", "score"]
+__all__ = [
+    "LAYOUTS",
+    "Batch",
+    "Texts",
+    "collate",
+    "pairs",
+    "part_mask",
+    "schedule",
+    "score",
+    "sum_by_owner",
+]
 
 LAYOUTS = ("shared", "padded")
 
@@ -178,10 +188,38 @@ def _rows(texts: Texts, owners: Tensor) -> Batch:
     )
     if owners.shape[1] == 1:
         return batch
-    causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
-    mine, theirs = part_of[:, :, None], part_of[:, None, :]
-    attend = causal & ((theirs == 0) | (mine == theirs))
-    return batch._replace(positions=positions, attend=attend[:, None])
+    return batch._replace(positions=positions, attend=part_mask(part_of)[:, None])
+
+
+def part_mask(parts: Tensor) -> Tensor:
+    """Who may see whom in rows that hold a prompt and several responses to it.
+
+    A token sees what stands before it or is itself, in its own part or in the prompt
+
+    parts: 0 on the prompt, 1, 2, … on each response, (batch, time)
+    returns: True where a query (row) sees a key (column), (batch, time, time)
+
+    >>> part_mask(torch.tensor([[0, 1, 2]])).int()
+    tensor([[[1, 0, 0],
+             [1, 1, 0],
+             [1, 0, 1]]], dtype=torch.int32)
+    """
+    causal = torch.ones(parts.shape[1], parts.shape[1], dtype=torch.bool).tril()
+    mine, theirs = parts[:, :, None], parts[:, None, :]
+    return causal.to(parts.device) & ((theirs == 0) | (mine == theirs))
+
+
+def sum_by_owner(values: Tensor, owners: Tensor, count: int) -> Tensor:
+    """Add up token values response by response.
+
+    values: one a token, (tokens,); owners: which response each belongs to, (tokens,)
+    count: of responses
+    returns: (count,), 0 for a response without tokens
+
+    >>> sum_by_owner(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 1, 0]), 2)
+    tensor([5., 2.])
+    """
+    return values.new_zeros(count).index_add(0, owners, values)
 
 
 def score(model: nn.Module, batch: Batch, *, chunk: int | None = None) -> Tensor:
@@ -203,8 +241,7 @@ def score(model: nn.Module, batch: Batch, *, chunk: int | None = None) -> Tensor
         logps = torch.cat(
             [checkpoint(_realised, *p, model.head, use_reentrant=False) for p in pieces]
         )
-    sums = logps.new_zeros(len(batch.lengths))
-    return sums.index_add(0, batch.owners, logps)
+    return sum_by_owner(logps, batch.owners, len(batch.lengths))
 
 
 def _realised(features: Tensor, targets: Tensor, head) -> Tensor:

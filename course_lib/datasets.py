@@ -3,13 +3,22 @@
 Facts only, typed in; their published analyses are the oracles of notebook 01.
 """
 
+import csv
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Series", "baseball_1987", "citations", "wins_table"]
+__all__ = [
+    "Run",
+    "Series",
+    "baseball_1987",
+    "citations",
+    "shipped_runs",
+    "wins_table",
+]
 
 
 class Series(NamedTuple):
@@ -104,3 +113,34 @@ def wins_table(season: Sequence[Series]) -> tuple[list[str], Tensor]:
         wins[home, away] += row.home_wins
         wins[away, home] += row.away_wins
     return names, wins
+
+
+class Run(NamedTuple):
+    """A training run in an exact world, scored exactly; means over the prompts."""
+
+    experiment: str
+    arm: str  # what was varied besides, "" for nothing
+    method: str
+    beta: float  # what the method's knob was set to
+    seed: int
+    reward: float  # E[r], true
+    kl: float  # KL(π‖π_ref), nats
+    distance: float  # KL(π‖π*_β), nats
+    entropy: float  # nats
+    length: float  # expected words
+    chosen: float  # mean log-ratio of held-out chosen responses, nats
+    rejected: float
+    seconds: float  # of CPU
+
+
+def shipped_runs(name: str) -> list[Run]:
+    """The runs of a table that the course ships; `course_lib remake NAME` makes it again.
+
+    name: "frontier"
+    raises: FileNotFoundError if there is no such table
+    """
+    path = Path(__file__).with_name("data") / f"{name}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kinds = Run.__annotations__
+    return [Run(**{name: kinds[name](row[name]) for name in kinds}) for row in rows]

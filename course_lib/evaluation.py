@@ -1,4 +1,4 @@
-"""How good a trained policy is: exact where the world is, elsewhere with an interval."""
+"""How good a trained policy is: exact where the world is, else with an interval."""
 
 import math
 from typing import NamedTuple
@@ -100,7 +100,7 @@ class Interval(NamedTuple):
 def win_rate(ours: Tensor, theirs: Tensor) -> Interval:
     """How often one of our responses beats one of theirs, with Wilson's 95 % interval.
 
-    ours, theirs: rewards of responses to the same prompts, (comparisons,); a tie counts ½
+    ours, theirs: rewards of responses to the same prompts, (batch,); a tie counts ½
     returns: an Interval
     raises: ValueError on different shapes
     source: Wilson (1927); a comparison is independent of the next

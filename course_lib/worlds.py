@@ -26,6 +26,7 @@ __all__ = [
     "random_world",
     "sample_preferences",
     "sample_rewards",
+    "sentence_logps",
     "world_l",
     "world_s",
 ]
@@ -108,6 +109,28 @@ def random_world(seed: int, responses: int = 5, worlds: int | None = None) -> Wo
     draw = torch.randn(2, *shape, generator=random, dtype=torch.float64)
     names = tuple(f"y{number}" for number in range(1, responses + 1))
     return World(names, torch.softmax(draw[0], -1), 1.5 * draw[1])
+
+
+def sentence_logps(levels: Sequence[Tensor]) -> Tensor:
+    """From next-token log-probs at every prefix to those of every sentence.
+
+    log π(y) = Σ_t log π(y_t | y_<t);  after the last level the end is forced
+
+    levels: for depth 0, 1, … the log-probs of each word and, last, of the end, after
+        each prefix of that many words: shape (…, words^depth, words + 1)
+    returns: nats, shape (…, 1 + words + … + words^len(levels)): sentences by length,
+        then in the order of the words
+    source: the chain rule of probability, on a tree
+
+    >>> fair = torch.full((1, 3), 1 / 3).log()          # two words and the end
+    >>> sentence_logps([fair]).exp()                    # ended, first word, second word
+    tensor([0.3333, 0.3333, 0.3333])
+    """
+    so_far, ended = torch.zeros_like(levels[0][..., 0]), []
+    for level in levels:
+        ended.append(so_far + level[..., -1])
+        so_far = (so_far[..., None] + level[..., :-1]).flatten(-2)
+    return torch.cat([*ended, so_far], -1)
 
 
 class Preferences(NamedTuple):
@@ -220,13 +243,11 @@ class SentenceWorld(NamedTuple):
         )
         pieces = [model(piece).log_softmax(-1) for piece in rows.split(512)]
         steps = torch.cat(pieces)  # (prompts · leaves, longest, words + 1)
-        so_far, ended = steps.new_zeros(prompts, 1), []
+        levels = []
         for depth in range(self.longest):
             same = words ** (self.longest - 1 - depth)  # leaves that share this prefix
-            here = steps[::same, depth].view(prompts, -1, words + 1)
-            ended.append(so_far + here[..., END])
-            so_far = (so_far[..., None] + here[..., :END]).flatten(1)
-        return torch.cat([*ended, so_far], 1)
+            levels.append(steps[::same, depth].view(prompts, -1, words + 1))
+        return sentence_logps(levels)
 
     def exact(self, model: nn.Module) -> World:
         """This world with the model as its reference, for everything in `policies`."""
