@@ -93,6 +93,7 @@ VERBS = {  # verb: (a function, or the module whose main() answers; arguments; w
         "NAME [--json]",
         "measure what the course claims about speed",
     ),
+    "remake": ("remaking", "NAME", "make again what is shipped as a result"),
 }
 
 

@@ -117,9 +117,9 @@ def clipped_policy_loss(
     raises: ValueError on bad shapes or a clip outside its range
     source: Schulman et al. (2017), Eq. 7
 
-    >>> logps, zero, one = torch.tensor([0.6931]), torch.zeros(1), torch.ones(1)
+    >>> logps, zero, one = torch.tensor([0.6931472]), torch.zeros(1), torch.ones(1)
     >>> clipped_policy_loss(logps, zero, one), clipped_policy_loss(logps, zero, -one)
-    (tensor(-1.2000), tensor(2.0000))
+    (tensor(-1.2000), tensor(2.))
     """
     arguments.batch(logps=logps, old_logps=old_logps, advantages=advantages)
     arguments.number("clip", clip, below=1.0)

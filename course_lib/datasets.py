@@ -134,7 +134,7 @@ class Run(NamedTuple):
 
 
 def shipped_runs(name: str) -> list[Run]:
-    """The runs of a table that the course ships; `course_lib remake NAME` makes it again.
+    """The runs of a table that the course ships and `remake NAME` makes again.
 
     name: "frontier"
     raises: FileNotFoundError if there is no such table

@@ -33,7 +33,6 @@ FLOORS = {
         "machinery",
         "baselines",
         "training",
-        "remaking",
     ],
     "pictures": [
         "figures.style",
@@ -89,6 +88,9 @@ FLOORS = {
         "grading.command",
         "grading",
         "browser",
+        "remaking.references",
+        "remaking.frontier",
+        "remaking",
         "bench.alternatives",
         "bench.sliders",
         "bench.metering",
@@ -206,7 +208,7 @@ def tracked_texts():
         pytest.skip("not a git checkout")
     for name in listed.stdout.splitlines():
         path = ROOT / name
-        if path.is_file() and path.suffix != ".png":
+        if path.is_file() and path.suffix not in (".png", ".pt"):
             yield name, path.read_text(encoding="utf-8")
 
 

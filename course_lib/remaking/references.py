@@ -1,4 +1,4 @@
-"""Make again what is shipped because it takes long: references, and tables of runs."""
+"""The references of the exact worlds: small transformers that have read a language."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from course_lib.models import SHIPPED, Shape, Transformer, save
 from course_lib.training import Config, train
 from course_lib.worlds import END, PROMPTS, SentenceWorld, corpus, world_l, world_s
 
-__all__ = ["reference", "references"]
+__all__ = ["make", "reference"]
 
 
 def reference(
@@ -25,7 +25,7 @@ def reference(
     return train(model, corpus(sentences, 20_000, seed=seed), config).model
 
 
-def references(folder: Path = SHIPPED) -> str:
+def make(folder: Path = SHIPPED) -> str:
     """Train both worlds' references and write them; say what was written."""
     for name, sentences in (("S", world_s()), ("L", world_l())):
         save(reference(sentences), folder / f"reference_{name}.pt")
