@@ -317,7 +317,8 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     def watch(model: nn.Module) -> dict[str, float]:
         return exact_scores(world, sentences.exact(model).ref, config.beta)
 
-    looks = {"watch": watch, "watch_at": watch_at or (0, config.steps)}
+    at = (0, config.steps) if watch_at is None else watch_at
+    looks = {"watch": watch, "watch_at": at}
     if config.method in METHODS:
         return train(model, texts, config, ref=ref, **looks)
     if config.method == "expected":

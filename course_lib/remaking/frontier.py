@@ -1,4 +1,4 @@
-"""Every method at every β, three seeds each, in World S: what the frontier is made of."""
+"""Every method at every β, three seeds each, in World S: the frontier figure."""
 
 import csv
 import dataclasses
@@ -50,7 +50,7 @@ def make(folder: Path = SHIPPED) -> str:
             RUNS[method][0], method=method, beta=beta, seed=seed
         )
         begun = time.process_time()
-        model = run(config, watch_at=(-1,)).model
+        model = run(config, watch_at=()).model
         seconds = time.process_time() - begun
         sentences, world = _world(config.world)
         policy = sentences.exact(model).ref
