@@ -1,15 +1,27 @@
 """Worlds: proper policies, the same for the same seed, the numbers of the course."""
 
+import itertools
+import math
+
 import pytest
 import torch
 
+from course_lib.models import PrefixTable, Shape, Transformer
 from course_lib.policies import log_partition
 from course_lib.worlds import (
+    World,
+    corpus,
     eight_words,
     five_responses,
     random_world,
+    sample_preferences,
     sample_rewards,
+    sentence_logps,
+    world_l,
+    world_s,
 )
+
+SEEDED = torch.Generator().manual_seed(0)
 
 
 def test_five_responses_has_the_published_optimum():
@@ -59,3 +71,221 @@ def test_sampled_rewards_have_the_mean_and_spread_of_a_sum():
 def test_an_answer_has_words():
     with pytest.raises(ValueError, match="length must be at least 1"):
         sample_rewards(eight_words(), 0, 5, seed=0)
+
+
+# ── the worlds of sentences ───────────────────────────────────────────────────────────
+
+WORDS = ["it", "was", "not", "very", "good", "bad", "!", "thanks"]
+WORLDS = {"S": (world_s, 3, 585), "L": (world_l, 5, 37_449)}
+
+
+def random_model(scale: float = 0.5) -> Transformer:
+    torch.manual_seed(4)
+    model = Transformer(Shape(13, 9)).double()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, 0, scale)
+    return model
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_sentence_is_listed_once_by_length_and_then_by_word(name):
+    make, longest, count = WORLDS[name]
+    world = make()
+    by_hand = [
+        " ".join(words) or "(nothing)"
+        for length in range(longest + 1)
+        for words in itertools.product(WORDS, repeat=length)
+    ]
+    assert len(by_hand) == len(world.tokens) == count
+    sampled = range(0, count, 1 if name == "S" else 97)
+    assert [world.text(i) for i in sampled] == [by_hand[i] for i in sampled]
+    assert torch.equal(world.number(world.tokens), torch.arange(count))
+    spoken = torch.tensor([len(x.split()) for x in by_hand]) * torch.tensor(
+        [x != "(nothing)" for x in by_hand]
+    )
+    assert torch.equal(world.lengths, (spoken + 1).clamp(max=longest))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence", "reward"),
+    [
+        ("film", "(nothing)", 0.0),
+        ("film", "good", 1 - 0.15),
+        ("hotel", "good", -1 - 0.15),
+        ("film", "not good", -0.7 - 0.3),
+        ("film", "very bad", -1.4 - 0.3),
+        ("hotel", "very bad !", 1.4 * 1.2 - 0.45),
+        ("film", "not very good", -0.98 - 0.45),
+        ("film", "very very good", 1.96 - 0.45),
+        ("talk", "thanks", 0.8 - 0.15),
+        ("soup", "good thanks !", 1.2 + 0.5 - 0.45),
+        ("film", "good good good", 3 - 0.45),
+        ("film", "not it was", -0.45),
+        ("hotel", "not not bad", 0.49 - 0.45),
+    ],
+)
+def test_rewards_by_hand(prompt, sentence, reward):
+    world = world_s()
+    row = ["film", "soup", "hotel", "talk"].index(prompt)
+    texts = [world.text(i) for i in range(585)]
+    assert world.rewards[row, texts.index(sentence)].item() == pytest.approx(reward)
+
+
+def test_strength_stops_at_two():
+    world = world_l()
+    ids = torch.tensor([[3, 3, 3, 4, 8]])  # very very very good
+    assert world.rewards[0, world.number(ids)].item() == pytest.approx(2 - 0.6)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_log_probs_of_all_sentences_are_those_of_each_by_itself(name):
+    world, model = WORLDS[name][0](), random_model()
+    with torch.no_grad():
+        exact = world.log_policy(model)
+        assert torch.allclose(exact.exp().sum(-1), torch.ones(4, dtype=torch.float64))
+        some = torch.randperm(len(world.tokens), generator=SEEDED)[:40]
+        for prompt in range(4):
+            for number in some.tolist():
+                ids, total = [9 + prompt], 0.0
+                for token in world.tokens[number, : world.lengths[number]].tolist():
+                    step = model(torch.tensor([ids]))[0, -1].log_softmax(-1)
+                    total += step[token].item()
+                    ids.append(token)
+                assert exact[prompt, number].item() == pytest.approx(total, abs=1e-10)
+
+
+def test_log_probs_carry_the_gradient():
+    world, model = world_s(), random_model(0.2)
+    weight = model.blocks[1].down.weight
+    chosen = 137
+
+    def value():
+        return world.log_policy(model)[2, chosen]
+
+    (slope,) = torch.autograd.grad(value(), weight)
+    with torch.no_grad():
+        weight[3, 5] += 1e-5
+        above = value()
+        weight[3, 5] -= 2e-5
+        below = value()
+    assert slope[3, 5].item() == pytest.approx((above - below).item() / 2e-5, rel=1e-5)
+    assert abs(slope[3, 5].item()) > 1e-6
+
+
+def test_a_table_can_be_any_policy_that_the_chain_rule_allows():
+    world, table = world_s(), PrefixTable(prompts=4, words=8, longest=3)
+    exact = world.exact(table)
+    assert torch.allclose(exact.ref[:, 0], torch.full((4,), 1 / 9, dtype=torch.float64))
+    assert torch.allclose(exact.ref[:, -1], torch.full((4,), 9**-3.0).double())
+    assert exact.names[1] == "it"
+
+
+def test_sums_over_a_tree_of_uneven_chances():
+    random = torch.Generator().manual_seed(0)
+    first = torch.rand(2, 1, 4, generator=random).log_softmax(-1)
+    second = torch.rand(2, 3, 4, generator=random).log_softmax(-1)
+    got = sentence_logps([first, second])
+    for row in range(2):
+        slow = [first[row, 0, 3]]
+        slow += [first[row, 0, w] + second[row, w, 3] for w in range(3)]
+        slow += [
+            first[row, 0, w] + second[row, w, v] for w in range(3) for v in range(3)
+        ]
+        assert torch.allclose(got[row], torch.stack(slow))
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_people_speak_the_language_and_its_grammar(name):
+    world, longest, _ = WORLDS[name][0](), *WORLDS[name][1:]
+    texts = corpus(world, 20_000, seed=3)
+    numbers = world.number(texts.responses[:, 0])
+    said = [world.text(i) for i in numbers.tolist()]
+    # a film's sentences by the rules, slips apart
+    chances = {"good": 0.0, "it was very good": 0.0, "not bad thanks": 0.0}
+    total = 0.0
+    for opener, no, very, good, mark, thanks in itertools.product([0, 1], repeat=6):
+        words = ["it", "was"] * opener + ["not"] * no + ["very"] * very
+        words += ["good" if good else "bad"] + ["!"] * mark + ["thanks"] * thanks
+        if len(words) <= longest:
+            shares = [(opener, 0.4), (no, 0.25), (very, 0.3), (good, 0.5)]
+            shares += [(mark, 0.2), (thanks, 0.2)]
+            chance = math.prod(p if yes else 1 - p for yes, p in shares)
+            total += chance
+            sentence = " ".join(words)
+            chances[sentence] = chances.get(sentence, 0.0) + chance
+    films = [s for s, p in zip(said, texts.prompts[:, 0], strict=True) if p == 9]
+    for sentence, chance in chances.items():
+        kept = (1 - 7 / 8 / 30) ** (0 if not chance else len(sentence.split()))
+        expected = chance / total * kept
+        share = films.count(sentence) / len(films)
+        assert share == pytest.approx(expected, abs=0.012), sentence
+
+
+# ── preferences ───────────────────────────────────────────────────────────────────────
+
+
+def three_answers() -> World:
+    ref = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], dtype=torch.float64)
+    rewards = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.5]], dtype=torch.float64)
+    return World(("a", "b", "c"), ref, rewards)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_preferences_have_the_chances_of_bradley_and_terry(noise):
+    world, count = three_answers(), 60_000
+    asked = sample_preferences(world, count, seed=0, label_noise=noise)
+    assert asked.prompts.tolist() == [0, 1] * (count // 2)
+    for prompt, (first, second) in itertools.product(
+        range(2), [(0, 1), (0, 2), (1, 2)]
+    ):
+        mine = asked.prompts == prompt
+        won = (mine & (asked.chosen == first) & (asked.rejected == second)).sum()
+        lost = (mine & (asked.chosen == second) & (asked.rejected == first)).sum()
+        r, p = world.rewards[prompt], world.ref[prompt]
+        chance = 1 / (1 + math.exp(r[second] - r[first]))
+        chance = (1 - noise) * chance + noise * (1 - chance)
+        assert won / (won + lost) == pytest.approx(chance, abs=0.025)
+        drawn = p[first] * p[second] * (1 / (1 - p[first]) + 1 / (1 - p[second]))
+        share = (won + lost) / mine.sum()
+        assert share.item() == pytest.approx(drawn.item(), abs=0.015)
+    assert (asked.chosen != asked.rejected).all()
+
+
+def test_what_annotators_like_besides_and_who_writes():
+    world = three_answers()
+    liking = torch.tensor([0.0, 0.0, 50.0])
+    asked = sample_preferences(world, 2_000, seed=1, bonus=liking)
+    with_third = (asked.chosen == 2) | (asked.rejected == 2)
+    assert (asked.chosen[with_third] == 2).all()
+    writer = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], dtype=torch.float64)
+    asked = sample_preferences(world, 2_000, seed=1, sampler=writer)
+    both = torch.cat((asked.chosen, asked.rejected))
+    assert not (both[asked.prompts.repeat(2) == 0] == 2).any()
+    assert not (both[asked.prompts.repeat(2) == 1] == 0).any()
+
+
+def test_the_same_seed_asks_for_the_same_pairs_whatever_the_noise():
+    world = three_answers()
+    clean, noisy = (
+        sample_preferences(world, 500, seed=9, label_noise=e) for e in (0, 0.3)
+    )
+    sides = [torch.stack(x[1:], 1).sort(1).values for x in (clean, noisy)]
+    assert torch.equal(*sides)
+    turned = (clean.chosen != noisy.chosen).double().mean()
+    assert turned.item() == pytest.approx(0.3, abs=0.07)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"count": 0}, {"label_noise": 0.5}, {"sampler": torch.ones(2, 3)}]
+)
+def test_preferences_that_cannot_be_asked_for(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        sample_preferences(three_answers(), **{"count": 5, "seed": 0, **bad})
+
+
+def test_pairs_of_equal_sides_and_none_are_refused():
+    world, some = world_s(), torch.tensor([3, 4])
+    with pytest.raises(ValueError, match="equal sides"):
+        world.texts(torch.tensor([0, 1]), some, torch.tensor([2, 4]))
+    with pytest.raises(ValueError, match="prompts is empty"):
+        world.texts(some[:0], some[:0])

@@ -1,0 +1,198 @@
+"""Layouts against each other and against a slow loop; the schedule; what is refused."""
+
+import pytest
+import torch
+
+from course_lib.batches import (
+    Texts,
+    collate,
+    pairs,
+    part_mask,
+    schedule,
+    score,
+    sum_by_owner,
+)
+from course_lib.logprobs import response_logprobs
+from course_lib.models import PrefixTable, Shape, Transformer
+
+RANDOM = torch.Generator().manual_seed(0)
+
+
+def words(low: int, high: int, vocab: int = 9) -> list[int]:
+    length = int(torch.randint(low, high + 1, (), generator=RANDOM))
+    return torch.randint(vocab, (length,), generator=RANDOM).tolist()
+
+
+def some_texts(count: int, longest: int = 7) -> tuple[Texts, list]:
+    rows = []
+    while len(rows) < count:
+        row = (words(1, 4, 13), words(1, longest), words(1, longest))
+        if row[1] != row[2]:
+            rows.append(row)
+    return pairs(*zip(*rows, strict=True)), rows
+
+
+def model() -> Transformer:
+    torch.manual_seed(0)
+    return Transformer(Shape(vocab=13, outputs=9)).double()
+
+
+@torch.no_grad()
+def slow_score(network, prompt: list[int], response: list[int]) -> float:
+    """One response by itself, token by token."""
+    total, ids = 0.0, list(prompt)
+    for token in response:
+        logits = network(torch.tensor([ids]))[0, -1]
+        total += float(logits[token] - logits.logsumexp(-1))
+        ids.append(token)
+    return total
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 5, 1000])
+@pytest.mark.parametrize("layout", ["shared", "padded"])
+def test_scores_are_those_of_each_response_by_itself(layout, chunk):
+    texts, rows = some_texts(9)
+    network = model()
+    with torch.no_grad():
+        got = score(network, collate(texts, layout), chunk=chunk)
+        expected = [
+            slow_score(network, p, r)
+            for s in (1, 2)
+            for p, r in ((row[0], row[s]) for row in rows)
+        ]
+    assert torch.allclose(got, torch.tensor(expected, dtype=got.dtype), atol=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [None, 4])
+def test_the_gradient_is_the_same_in_every_layout_and_chunk(chunk):
+    texts, _ = some_texts(6)
+    network = model()
+
+    def gradient(layout, chunk):
+        network.zero_grad()
+        weights = torch.linspace(-1, 1, 12, dtype=torch.float64)
+        (score(network, collate(texts, layout), chunk=chunk) * weights).sum().backward()
+        return torch.cat([p.grad.flatten() for p in network.parameters()])
+
+    plain = gradient("padded", None)
+    assert plain.abs().max() > 0.01
+    assert torch.allclose(gradient("shared", chunk), plain, atol=1e-12)
+
+
+def test_scores_are_those_of_logprobs_on_full_logits():
+    texts, rows = some_texts(5)
+    network, batch = model(), collate(texts, "padded")
+    mask = torch.zeros_like(batch.ids)
+    for number, row in enumerate([*rows, *rows]):
+        begin, response = len(row[0]), row[1 + number // 5]
+        mask[number, begin : begin + len(response)] = 1
+    full = response_logprobs(network(batch.ids), batch.ids, mask)
+    assert torch.allclose(score(network, batch), full, atol=1e-12)
+
+
+def test_four_responses_share_a_prompt_too():
+    network = model()
+    texts = Texts(
+        torch.tensor([[9, 1], [10, 0]]),
+        torch.tensor([2, 1]),
+        torch.randint(9, (2, 4, 3), generator=RANDOM),
+        torch.tensor([[3, 1, 2, 3], [1, 1, 3, 2]]),
+    )
+    got = score(network, collate(texts, "shared")).view(4, 2)
+    for row in range(2):
+        prompt = texts.prompts[row, : texts.prompt_lengths[row]].tolist()
+        for side in range(4):
+            response = texts.responses[row, side, : texts.lengths[row, side]].tolist()
+            alone = slow_score(network, prompt, response)
+            assert got[side, row].item() == pytest.approx(alone, abs=1e-12)
+
+
+def test_ends_are_the_last_tokens_and_lengths_come_side_by_side():
+    texts, rows = some_texts(7)
+    for layout in ("shared", "padded"):
+        batch = collate(texts, layout)
+        lasts = [row[side][-1] for side in (1, 2) for row in rows]
+        assert batch.ids.flatten()[batch.ends].tolist() == lasts
+        lengths = [len(row[side]) for side in (1, 2) for row in rows]
+        assert batch.lengths.tolist() == lengths
+
+
+def test_a_shared_row_holds_the_prompt_once():
+    texts, rows = some_texts(4)
+    batch = collate(texts, "shared")
+    for ids, (prompt, chosen, rejected) in zip(batch.ids.tolist(), rows, strict=True):
+        real = [*prompt, *chosen, *rejected]
+        assert ids[: len(real)] == real
+        assert set(ids[len(real) :]) <= {0}
+
+
+def test_a_table_scores_padded_rows():
+    table = PrefixTable(prompts=4, words=8, longest=3)
+    torch.nn.init.normal_(table.logits)
+    texts = pairs([[9], [12]], [[1, 2, 3], [8]], [[4, 8], [7, 0, 0]])
+    got = score(table, collate(texts, "padded"))
+    expected = [
+        slow_score(table, [p], r)
+        for p, r in ((9, [1, 2, 3]), (12, [8]), (9, [4, 8]), (12, [7, 0, 0]))
+    ]
+    assert torch.allclose(got, torch.tensor(expected), atol=1e-5)
+
+
+def test_the_mask_of_parts_by_a_loop():
+    parts = torch.tensor([[0, 0, 1, 1, 2, 2, 2, 3], [0, 1, 2, 2, 2, 2, 3, 3]])
+    mask = part_mask(parts)
+    for row, query, key in torch.cartesian_prod(*map(torch.arange, (2, 8, 8))).tolist():
+        mine, theirs = parts[row, query], parts[row, key]
+        sees = key <= query and (theirs == 0 or theirs == mine)
+        assert mask[row, query, key] == sees
+
+
+def test_sums_by_owner():
+    values, owners = (
+        torch.tensor([1.0, 10.0, 100.0, 1000.0]),
+        torch.tensor([2, 0, 2, 2]),
+    )
+    assert sum_by_owner(values, owners, 4).tolist() == [10, 0, 1101, 0]
+
+
+def test_an_epoch_shows_every_text_once_in_another_order_each_time():
+    texts, _ = some_texts(103)
+    first, second = (schedule(texts, 8, seed=5, epoch=e) for e in (0, 1))
+    for batches in (first, second):
+        seen = torch.cat(batches)
+        assert len(batches) == 12  # seven texts are left over
+        assert len(seen.unique()) == len(seen) == 96
+        assert all(len(rows) == 8 for rows in batches)
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+    again = schedule(texts, 8, seed=5, epoch=0)
+    assert torch.equal(torch.cat(first), torch.cat(again))
+    other = schedule(texts, 8, seed=6, epoch=0)
+    assert not torch.equal(torch.cat(first), torch.cat(other))
+
+
+def test_batches_hold_texts_near_in_length():
+    texts, _ = some_texts(512, longest=40)
+    total = texts.prompt_lengths + texts.lengths.sum(1)
+    spread = [float(total[rows].float().std()) for rows in schedule(texts, 16, 0, 0)]
+    assert sum(spread) / len(spread) < total.float().std() / 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words_"),
+    [
+        (([], [], []), "prompts is empty"),
+        (([[1]], [[]], [[2]]), r"chosen\[0\] is empty"),
+        (([[1]], [[2]], [[]]), r"rejected\[0\] is empty"),
+        (([[]], [[2]], [[3]]), r"prompts\[0\] is empty"),
+        (([[1], [1]], [[2], [3]], [[3], [3]]), r"chosen\[1\] and rejected\[1\]"),
+        (([[1]], [[2], [3]], [[3]]), "chosen has 2 entries"),
+    ],
+)
+def test_texts_that_would_train_on_nothing_are_refused(arguments, words_):
+    with pytest.raises(ValueError, match=words_):
+        pairs(*arguments)
+
+
+def test_another_layout_is_refused():
+    with pytest.raises(ValueError, match="layout"):
+        collate(some_texts(2)[0], "packed")
