@@ -19,6 +19,7 @@ __all__ = [
     "RewardModel",
     "clipped_policy_loss",
     "expected_dpo_steps",
+    "imitation_steps",
     "policy_gradient_steps",
     "reward_model_steps",
     "reward_table",
@@ -40,6 +41,25 @@ def expected_dpo_steps(
     def advance(step, update):
         logits = sentences.log_policy(model)
         loss = expected_dpo_loss(logits, ref, rewards, beta, sampler=ref).mean()
+        return {"loss": loss.detach(), "gradient_norm": update(loss)}
+
+    return advance
+
+
+def imitation_steps(
+    model: nn.Module, sentences: SentenceWorld, target: Tensor
+) -> Advance:
+    """Be the policy that is given, as far as the model can: no data, no preferences.
+
+    minimise KL(target‖π), less the target's entropy
+
+    target: probabilities, (prompts, responses)
+    returns: for `training.fit`
+    """
+    target = target.float()
+
+    def advance(step, update):
+        loss = -(target * sentences.log_policy(model)).sum(-1).mean()
         return {"loss": loss.detach(), "gradient_norm": update(loss)}
 
     return advance

@@ -125,10 +125,11 @@ class Run(NamedTuple):
     seed: int
     reward: float  # E[r], true
     kl: float  # KL(π‖π_ref), nats
-    distance: float  # KL(π‖π*_β), nats
+    shortfall: float  # reward left at this KL, against the exact frontier
+    distance: float  # KL(π‖π*_β), nats; nan where β is not a KL strength
     entropy: float  # nats
     length: float  # expected words
-    chosen: float  # mean log-ratio of held-out chosen responses, nats
+    chosen: float  # mean log-ratio of held-out chosen responses, nats; nan at −∞
     rejected: float
     seconds: float  # of CPU
 

@@ -17,6 +17,7 @@ __all__ = [
     "exact_scores",
     "implicit_accuracy",
     "kl_estimates",
+    "shortfall",
     "win_rate",
 ]
 
@@ -49,6 +50,34 @@ def exact_scores(world: World, policy: Tensor, beta: float) -> dict[str, float]:
         "regret": beta * distance,
         "entropy": -torch.xlogy(policy, policy).sum(-1).mean().item(),
     }
+
+
+def shortfall(world: World, policy: Tensor) -> float:
+    """How much reward a policy leaves at the KL that it spends, whatever trained it.
+
+    E_π*[r] − E_π[r] for the optimal policy whose KL(π*‖π_ref) is the same; means over
+    prompts
+
+    world, policy: as for `exact_scores`
+    returns: ≥ 0 but for rounding, in units of reward
+    raises: ValueError if policy is none
+    source: the frontier of Rafailov et al. (2023), Fig. 2, made exact
+
+    >>> world = World(("a", "b"), torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]))
+    >>> round(shortfall(world, torch.tensor([[0.2, 0.8]])), 4)     # at 0.8, 0.2 the best
+    0.6
+    """
+    spent = kl_divergence(policy.to(world.ref), world.ref).mean().item()
+    low, high = math.log(1e-3), math.log(1e4)  # of β: KL falls in it
+    for _ in range(60):
+        middle = (low + high) / 2
+        best = optimal_policy(world.ref, world.rewards, math.exp(middle))
+        if kl_divergence(best, world.ref).mean() > spent:
+            low = middle
+        else:
+            high = middle
+    gained = expected_reward(best, world.rewards).mean()
+    return (gained - expected_reward(policy.to(world.ref), world.rewards).mean()).item()
 
 
 def accuracy_ceiling(world: World, preferences: Preferences) -> float:

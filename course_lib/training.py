@@ -21,6 +21,7 @@ from course_lib import arguments
 from course_lib.baselines import (
     RewardModel,
     expected_dpo_steps,
+    imitation_steps,
     policy_gradient_steps,
     reward_model_steps,
     reward_table,
@@ -47,6 +48,7 @@ from course_lib.objectives import (
     measures,
     preference_losses,
 )
+from course_lib.policies import optimal_policy
 from course_lib.worlds import sample_preferences, world_l, world_s
 
 __all__ = ["Config", "Log", "fit", "main", "reference_logps", "run", "train"]
@@ -194,16 +196,16 @@ def preference_steps(
         raise ValueError(
             f"texts hold no rejected responses: {config.method} needs them"
         )
+    order, known = Order(texts, config), None
     if config.method == "kto":
         texts = with_mismatched(texts)
-    known = None
     if config.method not in REFERENCE_FREE:
         if ref is None:
             raise ValueError(
                 f"ref is missing: {config.method} compares with a reference"
             )
         known = reference_logps(ref, texts, model=model, chunk=config.chunk)
-    order, device = Order(texts, config), next(model.parameters()).device
+    device = next(model.parameters()).device
 
     def advance(step: int, update: Update) -> dict[str, Tensor]:
         rows = order.rows(step)[rank() :: processes()]
@@ -289,7 +291,7 @@ def reference_logps(
 _KNOWN: dict[str, Tensor] = {}
 
 
-RUNS = (*METHODS, "expected", "ppo", "ppo_learned", "reinforce")
+RUNS = (*METHODS, "expected", "imitate", "ppo", "ppo_learned", "reinforce")
 WORLDS = {"S": world_s, "L": world_l}
 
 
@@ -297,7 +299,8 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     """Train the reference of a world by any method, and score it exactly.
 
     config: its method is one of METHODS, on pairs that the reference wrote; "expected",
-        DPO's loss over all pairs without sampling; "ppo" or "reinforce" on the true
+        DPO's loss over all pairs without sampling; "imitate", π* itself as the
+        target; "ppo" or "reinforce" on the true
         reward; "ppo_learned" on a reward model of the same pairs
     watch_at: after how many steps to score; None for the start and the end
     returns: a Log; `watched` has the `exact_scores` against the π* of config.beta
@@ -324,6 +327,9 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     if config.method == "expected":
         advance = expected_dpo_steps(model, sentences, world, config.beta)
         return fit(model, advance, config, **looks)
+    if config.method == "imitate":
+        best = optimal_policy(world.ref, world.rewards, config.beta)
+        return fit(model, imitation_steps(model, sentences, best), config, **looks)
     rewards = world.rewards
     if config.method == "ppo_learned":
         judge, once = (

@@ -1,85 +1,110 @@
-"""Every method at every β, three seeds each, in World S: the frontier figure."""
+"""Runs in World S, scored exactly: every method at every β, and what limits DPO."""
 
 import csv
 import dataclasses
 import itertools
+import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from course_lib.datasets import Run
-from course_lib.evaluation import exact_scores
+from course_lib.evaluation import exact_scores, shortfall
 from course_lib.models import SHIPPED, load
+from course_lib.objectives import REFERENCE_FREE
 from course_lib.policies import best_of_n
-from course_lib.training import WORLDS, Config, run
-from course_lib.worlds import SentenceWorld, World, sample_preferences
+from course_lib.training import Config, run
+from course_lib.worlds import SentenceWorld, World, sample_preferences, world_s
 
-__all__ = ["RUNS", "make", "scored", "write"]
+__all__ = ["make", "scored", "write"]
 
-BETAS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 SEEDS = (0, 1, 2)
+BETAS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 BASE = Config(quiet=True)
-POLICY_GRADIENT = dataclasses.replace(BASE, steps=100)
-RUNS = {  # method: what it runs with, and the values of its knob
+EXACT = dataclasses.replace(BASE, steps=400, lr=4e-3)
+ROLLOUTS = dataclasses.replace(BASE, steps=100)
+DRAWS = (1, 2, 4, 8, 16, 64, 256)  # of best-of-n, which needs no training
+METHODS = {  # what each runs with, and the values of its knob
     "dpo": (BASE, BETAS),
     "ipo": (BASE, BETAS),
     "kto": (BASE, BETAS),
-    "ppo": (POLICY_GRADIENT, BETAS),
-    "ppo_learned": (POLICY_GRADIENT, BETAS),
+    "ppo": (ROLLOUTS, BETAS),
+    "ppo_learned": (ROLLOUTS, BETAS),
+    "expected": (EXACT, BETAS),
     "orpo": (BASE, (0.1, 0.5, 2.0, 10.0)),  # its weight
     "simpo": (BASE, (0.5, 2.0, 10.0)),
     "sft": (BASE, (1.0,)),  # on the chosen responses; it has no knob
-    "expected": (BASE, BETAS),
 }
-DRAWS = (1, 2, 4, 8, 16, 64, 256)
+LIMITS = {  # from what the model can be to what a thousand pairs tell, 500 steps each
+    "π* itself": {"method": "imitate", "lr": 4e-3},
+    "all pairs": {"method": "expected", "lr": 4e-3},
+    "64,000 pairs": {"pairs": 64_000},  # each of them seen once
+    "10,000 pairs": {"pairs": 10_000},
+    "1,000 pairs": {"pairs": 1_000},
+}
+LIMITS_BETAS = (0.1, 0.5)
 
 
 def make(folder: Path = SHIPPED) -> str:
-    """Train and score all of RUNS and best-of-n; about ten minutes on one core."""
+    """Train and score everything above; about a quarter of an hour on one core."""
     torch.set_num_threads(1)
-    todo = [
-        (method, beta, seed)
-        for method, (_, knobs) in RUNS.items()
-        for beta, seed in itertools.product(knobs, SEEDS)
-    ]
-    rows = [*best_of_all()]
-    for method, beta, seed in tqdm(todo, "runs"):
-        config = dataclasses.replace(
-            RUNS[method][0], method=method, beta=beta, seed=seed
-        )
+    sentences = world_s()
+    world = sentences.exact(load("S"))
+    rows = list(_best_of_all(sentences, world))
+    for experiment, arm, config in tqdm(list(_configs()), "runs"):
         begun = time.process_time()
         model = run(config, watch_at=()).model
-        seconds = time.process_time() - begun
-        sentences, world = _world(config.world)
+        seconds = round(time.process_time() - begun, 1)
         policy = sentences.exact(model).ref
-        row = scored(sentences, world, policy, beta)
-        rows.append(Run("frontier", "", method, beta, seed, *row, round(seconds, 1)))
+        known = config.method not in REFERENCE_FREE
+        numbers = scored(sentences, world, policy, config.beta if known else None)
+        called = (experiment, arm, config.method, config.beta, config.seed)
+        rows.append(Run(*called, *numbers, seconds))
     return write(rows, folder / "frontier.csv")
 
 
-def best_of_all():
-    """Best-of-n, exactly; its knob is n."""
-    sentences, world = _world("S")
+def _configs() -> Iterator[tuple[str, str, Config]]:
+    for method, (base, knobs) in METHODS.items():
+        for beta, seed in itertools.product(knobs, SEEDS):
+            config = dataclasses.replace(base, method=method, beta=beta, seed=seed)
+            if method != "expected" or seed == 0:  # which no seed changes
+                yield "frontier", "", config
+    for arm, change in LIMITS.items():
+        for beta, seed in itertools.product(LIMITS_BETAS, SEEDS):
+            if seed == 0 or "pairs" in change:
+                config = dataclasses.replace(BASE, beta=beta, seed=seed, steps=500)
+                yield "limits", arm, dataclasses.replace(config, **change)
+
+
+def _best_of_all(sentences: SentenceWorld, world: World) -> Iterator[Run]:
     for n in DRAWS:
         policy = best_of_n(world.ref, world.rewards, n)
-        row = scored(sentences, world, policy, 1.0)
-        yield Run("frontier", "", "best_of_n", float(n), 0, *row, 0.0)
+        numbers = scored(sentences, world, policy, None)
+        yield Run("frontier", "", "best_of_n", float(n), 0, *numbers, 0.0)
 
 
-def scored(sentences: SentenceWorld, world: World, policy, beta: float) -> list[float]:
-    """What stands in a Run from `reward` on, without the seconds; six decimals."""
-    exact = exact_scores(world, policy, beta)
-    words = (sentences.tokens < sentences.end).sum(-1)
+def scored(
+    sentences: SentenceWorld, world: World, policy: Tensor, beta: float | None
+) -> list[float]:
+    """What stands in a `Run` from its reward to its log-ratios, to six decimals.
+
+    beta: of the π* that it is measured against; None if its knob is none
+    """
+    exact = exact_scores(world, policy, beta or 1.0)
+    lost = shortfall(world, policy)
+    distance = exact["distance"] if beta else math.nan
+    spoken = (sentences.tokens < sentences.end).sum(-1)
+    length = (policy @ spoken.to(policy)).mean().item()
     held_out = sample_preferences(world, 4_000, seed=12_345)
-    logratios = (policy.log() - world.ref.log()).clamp(min=-1e3)  # best-of-n has zeros
-    chosen, rejected = (
-        logratios[held_out.prompts, side].mean().item() for side in held_out[1:]
-    )
-    length = (policy @ words.to(policy)).mean().item()
-    numbers = [exact[name] for name in ("reward", "kl", "distance", "entropy")]
-    return [round(value, 6) for value in (*numbers, length, chosen, rejected)]
+    logratios = policy.log() - world.ref.log()
+    sides = [logratios[held_out.prompts, side].mean().item() for side in held_out[1:]]
+    sides = [side if math.isfinite(side) else math.nan for side in sides]
+    numbers = [exact["reward"], exact["kl"], lost, distance, exact["entropy"], length]
+    return [round(value, 6) for value in (*numbers, *sides)]
 
 
 def write(rows: list[Run], path: Path) -> str:
@@ -91,8 +116,3 @@ def write(rows: list[Run], path: Path) -> str:
         table.writerows(rows)
     beside.replace(path)
     return f"{path.name}: {len(rows)} runs"
-
-
-def _world(name: str) -> tuple[SentenceWorld, World]:
-    sentences = WORLDS[name]()
-    return sentences, sentences.exact(load(name))

@@ -1,0 +1,114 @@
+"""Scores against sums by hand, intervals against their meaning, estimators exactly."""
+
+import math
+
+import pytest
+import torch
+
+from course_lib.evaluation import (
+    accuracy_ceiling,
+    exact_scores,
+    implicit_accuracy,
+    kl_estimates,
+    win_rate,
+)
+from course_lib.policies import optimal_policy, rlhf_objective
+from course_lib.worlds import Preferences, random_world, sample_preferences
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_by_sums_and_the_identity_of_the_regret(seed):
+    world, other = random_world(seed, 5, 3), random_world(seed + 9, 5, 3)
+    beta = 0.4
+    got = exact_scores(world, other.ref, beta)
+    totals = dict.fromkeys(got, 0.0)
+    for row in range(3):
+        ref, r = world.ref[row].tolist(), world.rewards[row].tolist()
+        pi = other.ref[row].tolist()
+        z = sum(p * math.exp(x / beta) for p, x in zip(ref, r, strict=True))
+        best = [p * math.exp(x / beta) / z for p, x in zip(ref, r, strict=True)]
+        reward = sum(p * x for p, x in zip(pi, r, strict=True))
+        kl = sum(p * math.log(p / q) for p, q in zip(pi, ref, strict=True))
+        gain = beta * math.log(z) - (reward - beta * kl)
+        totals["reward"] += reward / 3
+        totals["kl"] += kl / 3
+        totals["distance"] += sum(
+            p * math.log(p / q) / 3 for p, q in zip(pi, best, strict=True)
+        )
+        totals["regret"] += gain / 3
+        totals["entropy"] -= sum(p * math.log(p) for p in pi) / 3
+    assert got == pytest.approx(totals, rel=1e-10)
+
+
+def test_the_optimum_has_no_regret():
+    world = random_world(0, 6, 2)
+    best = optimal_policy(world.ref, world.rewards, 0.3)
+    scores = exact_scores(world, best, 0.3)
+    assert scores["distance"] == pytest.approx(0, abs=1e-12)
+    value = rlhf_objective(best, world.ref, world.rewards, 0.3).mean().item()
+    assert scores["reward"] - 0.3 * scores["kl"] == pytest.approx(value)
+
+
+def test_nothing_is_more_accurate_than_the_truth():
+    world = random_world(1, 30, 4)
+    asked = sample_preferences(world, 40_000, seed=0)
+    ceiling = accuracy_ceiling(world, asked)
+    truth = optimal_policy(world.ref, world.rewards, 1.0)
+    error = 0.5 / math.sqrt(40_000)
+    assert implicit_accuracy(world, truth, asked) == pytest.approx(
+        ceiling, abs=4 * error
+    )
+    other = random_world(2, 30, 4).ref
+    assert implicit_accuracy(world, other, asked) < ceiling - 0.05
+    assert implicit_accuracy(world, world.ref, asked) == 0.5
+    flipped = Preferences(asked.prompts, asked.rejected, asked.chosen)
+    assert accuracy_ceiling(world, flipped) == pytest.approx(ceiling)
+
+
+def test_win_rates_count_ties_as_half():
+    ours, theirs = torch.tensor([1.0, 2, 3, 3]), torch.tensor([0.0, 2, 3, 4])
+    assert win_rate(ours, theirs).estimate == 0.5
+    same = win_rate(torch.ones(5), torch.ones(5))
+    assert same.estimate == 0.5
+    with pytest.raises(ValueError, match="shapes"):
+        win_rate(ours, theirs[:2])
+
+
+@pytest.mark.parametrize(
+    ("wins", "n", "low", "high"),
+    # the roots of (p̂ − p)² = z² p(1 − p)/n
+    [(8, 10, 0.4901625, 0.9433178), (0, 20, 0.0, 0.1611252), (50, 100, None, None)],
+)
+def test_intervals_are_wilsons(wins, n, low, high):
+    ours = torch.cat((torch.ones(wins), torch.zeros(n - wins)))
+    got = win_rate(ours, torch.full((n,), 0.5))
+    assert got.estimate == pytest.approx(wins / n)
+    for end in got[1:]:
+        z2 = 1.959964**2
+        assert (wins / n - end) ** 2 == pytest.approx(
+            z2 * end * (1 - end) / n, abs=1e-12
+        )
+    if low is not None:
+        assert got[1:] == pytest.approx((low, high), abs=2e-6)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    random = torch.Generator().manual_seed(0)
+    draws = (torch.rand(2_000, 60, generator=random) < 0.3).double()
+    half = torch.full((60,), 0.5, dtype=torch.float64)
+    hits = sum(win_rate(x, half).low <= 0.3 <= win_rate(x, half).high for x in draws)
+    assert 0.93 < hits / 2_000 < 0.97
+
+
+def test_means_of_the_estimators_over_every_response():
+    world, other = random_world(0, 40), random_world(5, 40)
+    p, q = other.ref, world.ref
+    terms = kl_estimates(p.log(), q.log())
+    kl = sum(a * math.log(a / b) for a, b in zip(p.tolist(), q.tolist(), strict=True))
+    means = {name: (p * values).sum().item() for name, values in terms.items()}
+    assert means["k1"] == pytest.approx(kl, rel=1e-12)
+    assert means["k3"] == pytest.approx(kl, rel=1e-10)
+    assert abs(means["k2"] - kl) > 0.05 * kl
+    assert (terms["k3"] >= 0).all()
+    assert (terms["k2"] >= 0).all()
+    assert (terms["k1"] < 0).any()
