@@ -13,10 +13,10 @@ from course_lib.worlds import Preferences, World
 
 __all__ = [
     "Interval",
-    "accuracy_ceiling",
     "exact_scores",
     "implicit_accuracy",
     "kl_estimates",
+    "label_chances",
     "shortfall",
     "win_rate",
 ]
@@ -63,8 +63,9 @@ def shortfall(world: World, policy: Tensor) -> float:
     raises: ValueError if policy is none
     source: the frontier of Rafailov et al. (2023), Fig. 2, made exact
 
-    >>> world = World(("a", "b"), torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]))
-    >>> round(shortfall(world, torch.tensor([[0.2, 0.8]])), 4)     # at 0.8, 0.2 the best
+    >>> half = torch.tensor([[0.5, 0.5]])
+    >>> world = World(("a", "b"), half, torch.tensor([[1.0, 0.0]]))
+    >>> round(shortfall(world, torch.tensor([[0.2, 0.8]])), 4)     # the best: 0.8, 0.2
     0.6
     """
     spent = kl_divergence(policy.to(world.ref), world.ref).mean().item()
@@ -80,24 +81,24 @@ def shortfall(world: World, policy: Tensor) -> float:
     return (gained - expected_reward(policy.to(world.ref), world.rewards).mean()).item()
 
 
-def accuracy_ceiling(world: World, preferences: Preferences) -> float:
-    """The highest expected accuracy on clean labels of these pairs: that of the truth.
+def label_chances(world: World, preferences: Preferences) -> Tensor:
+    """How likely each pair's label was, by the true rewards.
 
-    mean max( P(y_w ≻ y_l), P(y_l ≻ y_w) )
+    P(y_w ≻ y_l) = σ( r(y_w) − r(y_l) );  their `preferences.accuracy_ceiling` is the
+    best that any model can do on such pairs
 
-    world: with the true rewards; preferences: pairs, whichever side won
-    returns: in [½, 1]; below 1 as the labels themselves are drawn
+    world: with the true rewards; preferences: pairs, by number
+    returns: (pairs,)
 
     >>> half = torch.tensor([[0.5, 0.5]])
     >>> world = World(("a", "b"), half, torch.tensor([[1.0, 0.0]]))
-    >>> first, second = torch.tensor([0]), torch.tensor([1])
-    >>> round(accuracy_ceiling(world, Preferences(first, first, second)), 4)      # σ(1)
-    0.7311
+    >>> label_chances(world, Preferences(*torch.tensor([[0], [0], [1]])))      # σ(1)
+    tensor([0.7311])
     """
     prompts, chosen, rejected = preferences
-    rewards = world.rewards[prompts[:, None], torch.stack((chosen, rejected), 1)]
-    chance = preference_probability(rewards[:, 0], rewards[:, 1])
-    return torch.maximum(chance, 1 - chance).mean().item()
+    return preference_probability(
+        world.rewards[prompts, chosen], world.rewards[prompts, rejected]
+    )
 
 
 def implicit_accuracy(world: World, policy: Tensor, preferences: Preferences) -> float:

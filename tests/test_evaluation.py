@@ -6,13 +6,20 @@ import pytest
 import torch
 
 from course_lib.evaluation import (
-    accuracy_ceiling,
     exact_scores,
     implicit_accuracy,
     kl_estimates,
+    label_chances,
+    shortfall,
     win_rate,
 )
-from course_lib.policies import optimal_policy, rlhf_objective
+from course_lib.policies import (
+    expected_reward,
+    kl_divergence,
+    optimal_policy,
+    rlhf_objective,
+)
+from course_lib.preferences import accuracy_ceiling
 from course_lib.worlds import Preferences, random_world, sample_preferences
 
 
@@ -52,7 +59,7 @@ def test_the_optimum_has_no_regret():
 def test_nothing_is_more_accurate_than_the_truth():
     world = random_world(1, 30, 4)
     asked = sample_preferences(world, 40_000, seed=0)
-    ceiling = accuracy_ceiling(world, asked)
+    ceiling = accuracy_ceiling(label_chances(world, asked)).item()
     truth = optimal_policy(world.ref, world.rewards, 1.0)
     error = 0.5 / math.sqrt(40_000)
     assert implicit_accuracy(world, truth, asked) == pytest.approx(
@@ -62,7 +69,29 @@ def test_nothing_is_more_accurate_than_the_truth():
     assert implicit_accuracy(world, other, asked) < ceiling - 0.05
     assert implicit_accuracy(world, world.ref, asked) == 0.5
     flipped = Preferences(asked.prompts, asked.rejected, asked.chosen)
-    assert accuracy_ceiling(world, flipped) == pytest.approx(ceiling)
+    both = label_chances(world, asked) + label_chances(world, flipped)
+    assert torch.allclose(both, torch.ones(40_000, dtype=torch.float64))
+
+
+def test_nothing_on_the_frontier_falls_short_and_everything_else_does():
+    world = random_world(3, 20, 4)
+    for beta in (0.1, 0.7, 5.0):
+        best = optimal_policy(world.ref, world.rewards, beta)
+        assert shortfall(world, best) == pytest.approx(0, abs=1e-9)
+        # half of the way to another policy: same KL, found by trial, less reward
+        other = (best + random_world(8, 20, 4).ref) / 2
+        spent = kl_divergence(other, world.ref).mean().item()
+        by_trial = max(
+            expected_reward(policy, world.rewards).mean().item()
+            for policy in (
+                optimal_policy(world.ref, world.rewards, b)
+                for b in torch.logspace(-1.5, 1.5, 3001).tolist()
+            )
+            if kl_divergence(policy, world.ref).mean() <= spent
+        )
+        lost = by_trial - expected_reward(other, world.rewards).mean().item()
+        assert shortfall(world, other) == pytest.approx(lost, abs=2e-3)
+        assert lost > 0.01
 
 
 def test_win_rates_count_ties_as_half():

@@ -41,6 +41,7 @@ FLOORS = {
         "figures.partition_function",
         "figures.dpo_loss",
         "figures.beta",
+        "figures.frontier",
         "figures",
         "sliders.controls",
         "sliders.painting",

@@ -9,6 +9,7 @@ from course_lib.figures import (
     beta,
     bradley_terry,
     dpo_loss,
+    frontier,
     optimal_policy,
     partition_function,
     style,
@@ -16,6 +17,7 @@ from course_lib.figures import (
 from course_lib.figures.beta import *  # noqa: F403
 from course_lib.figures.bradley_terry import *  # noqa: F403
 from course_lib.figures.dpo_loss import *  # noqa: F403
+from course_lib.figures.frontier import *  # noqa: F403
 from course_lib.figures.optimal_policy import *  # noqa: F403
 from course_lib.figures.partition_function import *  # noqa: F403
 from course_lib.figures.style import *  # noqa: F403
@@ -27,4 +29,5 @@ __all__ = [
     *partition_function.__all__,
     *dpo_loss.__all__,
     *beta.__all__,
+    *frontier.__all__,
 ]
