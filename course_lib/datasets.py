@@ -16,6 +16,7 @@ __all__ = [
     "Series",
     "baseball_1987",
     "citations",
+    "run_values",
     "shipped_runs",
     "wins_table",
 ]
@@ -145,3 +146,23 @@ def shipped_runs(name: str) -> list[Run]:
         rows = list(csv.DictReader(file))
     kinds = Run.__annotations__
     return [Run(**{name: kinds[name](row[name]) for name in kinds}) for row in rows]
+
+
+def run_values(runs: Sequence[Run], field: str, **where: object) -> list[float]:
+    """One number of each run that is meant, such as all seeds of a method at a β.
+
+    runs: of `shipped_runs`; field: which number; where: what the runs must have
+    raises: ValueError if there is no such run
+
+    >>> run = Run("frontier", "", "dpo", 0.5, 3, *[0.25] * 9)
+    >>> run_values([run], "kl", method="dpo", beta=0.5)
+    [0.25]
+    """
+    found = [
+        getattr(run, field)
+        for run in runs
+        if all(getattr(run, name) == value for name, value in where.items())
+    ]
+    if not found:
+        raise ValueError(f"there is no run with {where}")
+    return found
