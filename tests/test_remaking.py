@@ -1,0 +1,121 @@
+"""What is shipped is what its command makes: references, and a sample of the runs."""
+
+import math
+
+import pytest
+import torch
+
+from course_lib import remaking
+from course_lib.datasets import Run, run_values, shipped_runs
+from course_lib.models import SHIPPED, load
+from course_lib.policies import best_of_n, frontier
+from course_lib.remaking import frontier as table
+from course_lib.remaking import references
+from course_lib.training import run
+from course_lib.workspace import CourseError
+from course_lib.worlds import world_l, world_s
+
+RUNS = shipped_runs("frontier")
+
+
+@pytest.mark.slow
+def test_the_references_come_again(tmp_path):
+    """To the bit where they were made; elsewhere rounding adds up to little."""
+    assert "reference_S.pt" in references.make(tmp_path)
+    for name, world in (("S", world_s()), ("L", world_l())):
+        again, shipped = load(tmp_path / f"reference_{name}.pt"), load(name)
+        one, other = (world.exact(model).ref for model in (again, shipped))
+        assert (one * (one.log() - other.log())).sum(-1).max() < 1e-3
+        assert (SHIPPED / f"reference_{name}.pt").stat().st_size < 120_000
+
+
+def test_making_a_reference_leaves_chance_as_it_was():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    references.reference(world_s(), steps=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_every_run_that_is_promised_is_there_once():
+    wanted = {(e, a, c.method, c.beta, c.seed) for e, a, c in table._configs()}
+    wanted |= {("frontier", "", "best_of_n", float(n), 0) for n in table.DRAWS}
+    found = [row[:5] for row in RUNS]
+    assert len(found) == len(set(found))
+    assert set(found) == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("experiment", "method", "beta", "seed"),
+    [
+        ("frontier", "dpo", 0.5, 1),
+        ("frontier", "simpo", 2.0, 2),
+        ("frontier", "ppo_learned", 0.5, 0),
+    ],
+)
+def test_a_run_comes_again(experiment, method, beta, seed):
+    """Another processor rounds differently, and a run amplifies that a little."""
+    (config,) = (
+        c
+        for e, _, c in table._configs()
+        if (e, c.method, c.beta, c.seed) == (experiment, method, beta, seed)
+    )
+    sentences = world_s()
+    world = sentences.exact(load("S"))
+    policy = sentences.exact(run(config, watch_at=()).model).ref
+    again = table.scored(sentences, world, policy, beta if method != "simpo" else None)
+    (shipped,) = (r for r in RUNS if r[:5] == (experiment, "", method, beta, seed))
+    assert again == pytest.approx(list(shipped[5:-1]), rel=0.03, abs=0.01, nan_ok=True)
+
+
+def test_no_run_stands_above_the_frontier():
+    world = world_s().exact(load("S"))
+    for row in RUNS:
+        assert row.shortfall > -1e-6
+    for n in (2, 16):
+        policy = best_of_n(world.ref, world.rewards, n)
+        reward = (policy * world.rewards).sum(-1).mean().item()
+        kl = torch.xlogy(policy, policy / world.ref).nansum(-1).mean().item()
+        (drawn,) = run_values(RUNS, "reward", method="best_of_n", beta=float(n))
+        assert drawn == pytest.approx(reward, abs=1e-6)
+        (spent,) = run_values(RUNS, "kl", method="best_of_n", beta=float(n))
+        assert spent == pytest.approx(kl, abs=1e-6)
+        assert spent <= math.log(n) - (n - 1) / n + 1e-9
+    point = frontier(world.ref, world.rewards, [0.5])
+    for method in ("expected", "ppo"):
+        rewards = run_values(RUNS, "reward", method=method, beta=0.5)[:1]
+        assert rewards[0] == pytest.approx(
+            point.expected_reward.mean().item(), abs=0.02
+        )
+
+
+def test_runs_are_found_by_what_they_have():
+    seeds = run_values(RUNS, "seed", method="dpo", beta=0.5, experiment="frontier")
+    assert seeds == [0, 1, 2]
+    with pytest.raises(ValueError, match="no run with"):
+        run_values(RUNS, "seed", method="grpo")
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "runs.csv"
+    row = Run("e", "", "dpo", 0.5, 0, *[0.25] * 9)
+    assert table.write([row], file) == "runs.csv: 1 runs"
+    before = file.read_bytes()
+    assert before.splitlines()[0].decode() == ",".join(Run._fields)
+
+    def broken():
+        yield row
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        table.write(broken(), file)
+    assert file.read_bytes() == before
+
+
+def test_the_verb_says_what_can_be_made(capsys):
+    assert remaking.main(["--help"]) == 0
+    assert "references" in capsys.readouterr().out
+    for wrong in ([], ["nothing"], ["references", "more"]):
+        with pytest.raises(CourseError, match="there are"):
+            remaking.main(wrong)
