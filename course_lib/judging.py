@@ -219,7 +219,7 @@ def show(value: object) -> str:
     >>> show(torch.tensor([1.0, -2 / 3]))
     '[1, −0.6667]'
     """
-    if isinstance(value, Tensor) and value.ndim:
+    if type(value) in (list, tuple) or (isinstance(value, Tensor) and value.ndim):
         entries = [show(entry) for entry in value[:6]]
         return "[" + ", ".join(entries + ["…"] * (len(value) > 6)) + "]"
     if isinstance(value, Tensor):

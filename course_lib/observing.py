@@ -39,8 +39,8 @@ class Observation:
 
     kind: "tensor", "number", "bool", "error", or the name of another returned type
     numbers: the returned values, flattened (none if there are more than `MOST`);
-        gradients: one such tuple for each floating tensor among the arguments, None
-        where the result does not depend on it
+        gradients: one such tuple for each argument that is a floating tensor, None where
+        the result does not depend on it (tensors in a list are left out)
     error: the exception's type, message and the line of the learner's code
     """
 
@@ -105,7 +105,7 @@ def _describe(result: Any, call: Call, args: tuple) -> Observation:
     changed = tuple(
         position
         for position, (now, before) in enumerate(zip(args, call.args, strict=True))
-        if isinstance(before, Tensor) and not _equal(now.detach(), before)
+        if _differs(now, before)
     )
     if not isinstance(result, Tensor):
         kind = "bool" if isinstance(result, bool) else "number"
@@ -133,7 +133,18 @@ def _numbers(tensor: Tensor) -> tuple[float, ...]:
     return tuple(tensor.detach().double().flatten().tolist())
 
 
+def _differs(now: Any, before: Any) -> bool:
+    """Has an argument been changed in place? Only tensors can be, and lists of them."""
+    if type(before) in (list, tuple):
+        return len(now) != len(before) or any(map(_differs, now, before))
+    if not isinstance(before, Tensor):
+        return False
+    return not (isinstance(now, Tensor) and _equal(now.detach(), before))
+
+
 def _copy(value: Any, gradient: bool) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(_copy(part, gradient) for part in value)
     if not isinstance(value, Tensor):
         return value
     return value.detach().clone().requires_grad_(gradient and value.is_floating_point())

@@ -214,6 +214,7 @@ def test_find_wants_the_function_itself():
     [
         (torch.tensor(-0.5), "−0.5"),
         (3.0, "3"),
+        ([torch.tensor([0.5]), torch.arange(2)], "[[0.5], [0, 1]]"),
         (torch.arange(9.0), "[0, 1, 2, 3, 4, 5, …]"),
     ],
 )

@@ -42,6 +42,35 @@ def test_the_input_stays_as_it_was_and_a_change_is_told():
     assert ONE.args[0].tolist() == [1.0, 2.0]
 
 
+LEVELS = Call(([torch.tensor([1.0]), torch.tensor([2.0, 3.0])],), gradient=True)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda levels: levels.pop(),
+        lambda levels: levels.reverse(),
+        lambda levels: levels.__setitem__(0, None),
+        lambda levels: levels[1].data.zero_(),
+    ],
+)
+def test_a_list_of_tensors_stays_as_it_was_and_a_change_is_told(spoil):
+    def spoiler(levels):
+        one = levels[0].sum()
+        spoil(levels)
+        return one
+
+    assert observe(spoiler, LEVELS).changed == (0,)
+    assert [level.tolist() for level in LEVELS.args[0]] == [[1.0], [2.0, 3.0]]
+
+
+def test_tensors_in_a_list_ask_for_gradients():
+    seen = observe(lambda levels: torch.cat(levels), LEVELS)
+    assert (seen.differentiable, seen.changed) == (True, ())
+    cut = observe(lambda levels: torch.cat(levels).detach(), LEVELS)
+    assert not cut.differentiable
+
+
 @pytest.mark.parametrize(
     ("function", "kind"),
     [(lambda x: None, "NoneType"), (lambda x: [1.0], "list"), (lambda x: True, "bool")],
