@@ -39,8 +39,8 @@ class Observation:
 
     kind: "tensor", "number", "bool", "error", or the name of another returned type
     numbers: the returned values, flattened (none if there are more than `MOST`);
-        gradients: one such tuple for each argument that is a floating tensor, None where
-        the result does not depend on it (tensors in a list are left out)
+        gradients: one such tuple for each argument that is a floating tensor, None
+        where the result does not depend on it (tensors in a list are left out)
     error: the exception's type, message and the line of the learner's code
     """
 

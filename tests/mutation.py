@@ -10,6 +10,8 @@ SWAPS = {
     ast.Mult: ast.Div,
     ast.Div: ast.Mult,
     ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
 }
 RELATIVES = {
     "logsigmoid": ("sigmoid", "softplus"),
@@ -25,6 +27,7 @@ RELATIVES = {
     "gather": ("take_along_dim",),
     "double": ("float",),
     "cat": ("hstack",),
+    "index_add": ("index_copy",),
 }
 
 

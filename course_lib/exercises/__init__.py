@@ -11,6 +11,7 @@ from course_lib.exercises import (
     partition_function,
     response_logprobs,
     start_here,
+    training,
 )
 from course_lib.exercises.specification import Exercise
 
@@ -23,6 +24,7 @@ CHAPTERS = (
     response_logprobs,
     clinic,
     beta,
+    training,
 )
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise

@@ -13,6 +13,7 @@ from course_lib.figures import (
     optimal_policy,
     partition_function,
     style,
+    training,
 )
 from course_lib.figures.beta import *  # noqa: F403
 from course_lib.figures.bradley_terry import *  # noqa: F403
@@ -21,6 +22,7 @@ from course_lib.figures.frontier import *  # noqa: F403
 from course_lib.figures.optimal_policy import *  # noqa: F403
 from course_lib.figures.partition_function import *  # noqa: F403
 from course_lib.figures.style import *  # noqa: F403
+from course_lib.figures.training import *  # noqa: F403
 
 __all__ = [
     *style.__all__,
@@ -30,4 +32,5 @@ __all__ = [
     *dpo_loss.__all__,
     *beta.__all__,
     *frontier.__all__,
+    *training.__all__,
 ]

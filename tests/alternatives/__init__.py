@@ -6,9 +6,17 @@ from alternatives import (
     dpo_loss,
     optimal_policy,
     partition_function,
+    training,
 )
 
-CHAPTERS = (bradley_terry, optimal_policy, partition_function, dpo_loss, beta)
+CHAPTERS = (
+    bradley_terry,
+    optimal_policy,
+    partition_function,
+    dpo_loss,
+    beta,
+    training,
+)
 ALTERNATIVES = {
     name: functions
     for chapter in CHAPTERS

@@ -5,9 +5,23 @@ SCENES: name: (positional arguments, the values of its sliders at both ends and 
 WORDS: name: (values, what its sentence then says: computed by other means)
 """
 
-from scenes import beta, bradley_terry, dpo_loss, optimal_policy, partition_function
+from scenes import (
+    beta,
+    bradley_terry,
+    dpo_loss,
+    optimal_policy,
+    partition_function,
+    training,
+)
 
-CHAPTERS = (bradley_terry, optimal_policy, partition_function, dpo_loss, beta)
+CHAPTERS = (
+    bradley_terry,
+    optimal_policy,
+    partition_function,
+    dpo_loss,
+    beta,
+    training,
+)
 STILL, SCENES, WORDS = {}, {}, {}
 for chapter in CHAPTERS:
     STILL |= chapter.STILL
