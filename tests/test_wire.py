@@ -39,12 +39,19 @@ def test_every_input_of_every_exercise_arrives_as_it_was(name):
         for sent, came in zip(
             [*call.args, *call.kwargs.values()], [*args, *kwargs.values()], strict=True
         ):
-            assert type(sent) is type(came)
-            if isinstance(sent, torch.Tensor):
-                assert sent.dtype == came.dtype
-                assert torch.equal(sent, came)
-            else:
-                assert sent == came
+            assert_same(sent, came)
+
+
+def assert_same(sent, came):
+    assert type(sent) is type(came)
+    if isinstance(sent, torch.Tensor):
+        assert sent.dtype == came.dtype
+        assert torch.equal(sent, came)
+    elif isinstance(sent, list):
+        for one, other in zip(sent, came, strict=True):
+            assert_same(one, other)
+    else:
+        assert sent == came
 
 
 @pytest.mark.parametrize("name", EXERCISES)
