@@ -41,11 +41,8 @@ FLOORS = {
         "figures.partition_function",
         "figures.dpo_loss",
         "figures.beta",
-<<<<<<< HEAD
         "figures.frontier",
-=======
         "figures.training",
->>>>>>> 09b10bf (Chapter 07's exercises: the tree of sentences, who sees whom, sums by owner, PPO's loss)
         "figures",
         "sliders.controls",
         "sliders.painting",
