@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,6 +34,7 @@ PANELS = (
     ("With a reference, or no training", tuple(MARKS)[:6]),
     ("Without a reference", tuple(MARKS)[6:]),
 )
+BESIDE = ((8, -10), (6, 7), (-20, 8), (8, -10))  # where a mark's knob is written
 KL = "KL from the reference (nats)"
 REWARD = "expected reward"
 
@@ -69,8 +71,11 @@ def methods_on_frontier(world: World, runs: Sequence[Run]) -> Picture:
             for number, group in enumerate(_by_knob(runs, method).values()):
                 style = {"color": color, "marker": marker, "ms": 6, "ls": "none"}
                 _cross(axis, group, label=None if number else name, **style)
-        axis.set(xlim=(-0.2, 11.5), ylim=(-0.35, 2.3), xlabel=KL, title=title)
-        axis.legend(loc="lower right", frameon=False, fontsize=9)
+        axis.set_xscale("function", functions=(np.sqrt, np.square))
+        axis.set(xlim=(0, 11.5), ylim=(-0.35, 2.3), xlabel=KL, title=title)
+        axis.set_xticks((0, 0.1, 0.5, 1, 2, 4, 7, 11), ("0", ".1", ".5", *"1247", "11"))
+        corner = "upper left" if len(methods) == 3 else "lower right"
+        axis.legend(loc=corner, frameon=False, fontsize=9)
     panels[0].set_ylabel(REWARD)
     return Picture(figure, _said(runs))
 
@@ -118,7 +123,7 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
         axis.plot(kl, reward, "o", color="black", ms=8)
         groups = _by_knob(runs, method)
         style = {"color": color, "marker": marker, "ms": 7, "ls": "none"}
-        for knob, group in groups.items():
+        for number, (knob, group) in enumerate(groups.items()):
             _cross(axis, group, **style)
             x, y = (
                 sum(getattr(r, k) for r in group) / len(group) for k in ("kl", "reward")
@@ -126,7 +131,7 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
             axis.annotate(
                 f"{knob:g}",
                 (x, y),
-                (6, -12),
+                BESIDE[number % len(BESIDE)],
                 textcoords="offset points",
                 color=color,
                 fontsize=9,
@@ -156,15 +161,8 @@ def blind_loss(
         axis.plot(steps, excess, "--", color=BLUE, label="loss above its floor")
         axis.set(xscale="log", yscale="log", ylim=(1e-4, 60), xlabel="steps")
         axis.set_title(f"β = {beta:g}")
-        axis.text(steps[-1], distance[-1] * 1.5, "KL(π‖π*)", color=ORANGE, ha="right")
-        axis.text(
-            steps[-1],
-            excess[-1] / 4,
-            "loss above\nits floor",
-            color=BLUE,
-            ha="right",
-            va="top",
-        )
+        axis.text(1, distance[0] * 1.6, "KL(π‖π*)", color=ORANGE)
+        axis.text(1, excess[0] / 8, "loss above\nits floor", color=BLUE)
         said.append(
             f"β = {beta:g}: loss {excess[-1]:.4f} above its floor, "
             f"KL(π‖π*) {distance[-1]:.3f} nats"
@@ -193,7 +191,7 @@ def limits(runs: Sequence[Run]) -> Picture:
             said.append(
                 f"{arm} {mean:.2g}" if row else f"β = {beta:g}: {arm} {mean:.2g}"
             )
-        axis.set(xscale="log", xlim=(1e-3, 40), title=f"β = {beta:g}")
+        axis.set(xscale="log", xlim=(3e-4, 40), title=f"β = {beta:g}")
         axis.set(xlabel="KL(π‖π*) in nats", yticks=range(len(arms)), yticklabels=arms)
         axis.set_ylim(len(arms) - 0.5, -0.5)
     words = "Distance to the optimum after 500 steps, means. " + ", ".join(said) + "."
