@@ -278,7 +278,7 @@ _MASK = Exercise(
         ),
         Check(
             "each row by its own parts",
-            lambda draw: [_parts([0, 0, 2], [0, 1, 2])],
+            lambda draw: [_parts([0, 0, 1], [0, 1, 2])],
             _grid_of,
         ),
         Check(
