@@ -9,6 +9,7 @@ from scenes import (
     beta,
     bradley_terry,
     dpo_loss,
+    frontier,
     optimal_policy,
     partition_function,
     training,
@@ -19,6 +20,7 @@ CHAPTERS = (
     optimal_policy,
     partition_function,
     dpo_loss,
+    frontier,
     beta,
     training,
 )
