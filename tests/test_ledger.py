@@ -8,13 +8,16 @@
   expressions on a random world: the first two agree, the third is a plausible mistake.
 
 Expressions know the course's functions, `torch`, `math`, the five-response world as
-`REF` and `R`, and in equations a random world: `ref`, `r`, `beta`, another policy `q`,
+`REF` and `R`, numbers of shipped runs as `runs(field, method=...)` and their `mean`, and
+in equations a random world: `ref`, `r`, `beta`, another policy `q`,
 and indices `w` and `l` of two of its responses.
 """
 
 import math
 import re
+import statistics
 import tomllib
+from functools import partial
 from types import SimpleNamespace
 
 import nbformat
@@ -22,7 +25,7 @@ import pytest
 import torch
 
 import course_lib
-from course_lib import logprobs, losses, policies, preferences, worlds
+from course_lib import datasets, logprobs, losses, policies, preferences, worlds
 from course_lib.workspace import notebooks, repository
 
 LEDGERS = sorted((repository() / "notebooks" / "ledger").glob("*.toml"))
@@ -34,6 +37,7 @@ CLAIMS = [(c.number, claim) for c in CHAPTERS for claim in getattr(c, "claim", [
 EQUATIONS = [(c.number, step) for c in CHAPTERS for step in getattr(c, "equation", [])]
 chapters = pytest.mark.parametrize("number", [c.number for c in CHAPTERS])
 WORLDS = 20
+RUNS = datasets.shipped_runs("frontier")
 
 
 def names() -> dict:
@@ -42,6 +46,8 @@ def names() -> dict:
     for module in (preferences, policies, logprobs, losses, worlds):
         known |= {name: getattr(module, name) for name in module.__all__}
     _, known["REF"], known["R"] = worlds.five_responses()
+    known["runs"] = partial(datasets.run_values, RUNS)
+    known["mean"] = lambda *a, **k: statistics.mean(known["runs"](*a, **k))
     return known
 
 
