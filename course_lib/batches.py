@@ -232,8 +232,7 @@ def score(model: nn.Module, batch: Batch, *, chunk: int | None = None) -> Tensor
     returns: nats, (responses,); an average is this over `batch.lengths`
     """
     layout = {"positions": batch.positions, "attend": batch.attend}
-    features = model.features(batch.ids, **layout)
-    features = features.flatten(0, 1).index_select(0, batch.predictors)
+    features = model.features(batch.ids, at=batch.predictors, **layout)
     if chunk is None:
         logps = _realised(features, batch.targets, model.head)
     else:

@@ -6,6 +6,7 @@ Both turn token ids into `features`, one vector a position, and features into lo
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,15 @@ from torch import Tensor, nn
 
 from course_lib import arguments
 
-__all__ = ["PrefixTable", "Shape", "Transformer", "load", "sample", "save"]
+__all__ = [
+    "PrefixTable",
+    "Shape",
+    "Transformer",
+    "from_llama",
+    "load",
+    "sample",
+    "save",
+]
 
 SHIPPED = Path(__file__).with_name("data")
 
@@ -70,6 +79,7 @@ class Transformer(nn.Module):
         *,
         positions: Tensor | None = None,
         attend: Tensor | None = None,
+        at: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
         """What the model knows at each position, before the head.
@@ -78,9 +88,11 @@ class Transformer(nn.Module):
             0, 1, 2, … (after what is cached)
         attend: True where a query (row) may see a key (column), (batch, 1, time, time);
             None for causal, for which padding on the right needs no mask
+        at: the places asked for, in the flattened (batch × time); the last block's
+            feed-forward part is worked out for them alone. None for all
         cache: a list that this call reads and extends: one empty list, then the new
             tokens alone, one at a time
-        returns: (batch, time, width)
+        returns: (batch, time, width), or (places, width) with `at`
         raises: ValueError for several tokens on a cache that is begun
         """
         seen = cache[0][0].shape[2] if cache else 0
@@ -90,8 +102,9 @@ class Transformer(nn.Module):
             positions = torch.arange(seen, seen + ids.shape[1], device=ids.device)[None]
         turn = rotation(positions, self.shape, self.embedding.weight.dtype)
         x = self.embedding(ids)
+        last = len(self.blocks) - 1
         for number, block in enumerate(self.blocks):
-            x = block(x, turn, attend, cache, number)
+            x = block(x, turn, attend, cache, number, at if number == last else None)
         return self.norm(x)
 
     def head(self, features: Tensor) -> Tensor:
@@ -118,8 +131,11 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(width, 2 * shape.hidden, bias=False)
         self.down = nn.Linear(shape.hidden, width, bias=False)
 
-    def forward(self, x, turn, attend, cache, number):
-        x = x + self.attention(self.attention_norm(x), turn, attend, cache, number)
+    def forward(self, x, turn, attend, cache, number, at):
+        seen = self.attention(self.attention_norm(x), turn, attend, cache, number)
+        if at is not None:
+            x, seen = (part.flatten(0, 1).index_select(0, at) for part in (x, seen))
+        x = x + self.output(seen)
         gate, up = self.gate_up(self.feed_norm(x)).chunk(2, -1)
         return x + self.down(F.silu(gate) * up)
 
@@ -128,9 +144,8 @@ class Block(nn.Module):
         heads, kv_heads = self.shape.heads, self.shape.kv_heads
         joined = self.query_key_value(x).view(batch, time, -1, width // heads)
         joined = joined.transpose(1, 2)  # (batch, heads + 2 kv_heads, time, each)
-        turned = rotate(joined[:, : heads + kv_heads], turn)  # queries and keys at once
-        q, k = turned.split([heads, kv_heads], 1)
-        v = joined[:, heads + kv_heads :]
+        turning, v = joined.split([heads + kv_heads, kv_heads], 1)
+        q, k = rotate(turning, turn).split([heads, kv_heads], 1)  # both at once
         if cache is not None:
             if number < len(cache):
                 before_k, before_v = cache.pop(number)
@@ -141,13 +156,14 @@ class Block(nn.Module):
         seen = F.scaled_dot_product_attention(
             q, k, v, attn_mask=attend, is_causal=causal, enable_gqa=grouped
         )
-        return self.output(seen.transpose(1, 2).reshape(batch, time, width))
+        return seen.transpose(1, 2).reshape(batch, time, width)
 
 
 def rotation(positions: Tensor, shape: Shape, dtype: torch.dtype):
     """Cosine and sine by which a head's two halves are turned at each position."""
     half = shape.width // shape.heads // 2
-    exponents = torch.arange(half, device=positions.device) / half
+    exact = torch.promote_types(dtype, torch.float32)  # 16 bits do not hold an angle
+    exponents = torch.arange(half, device=positions.device, dtype=exact) / half
     angles = positions[:, None, :, None] * shape.rope_base**-exponents
     return angles.cos().to(dtype), angles.sin().to(dtype)  # (batch, 1, time, half)
 
@@ -187,8 +203,11 @@ class PrefixTable(nn.Module):
         self.prefixes = sum(words**depth for depth in range(longest))  # of one prompt
         self.logits = nn.Parameter(torch.zeros(prompts * self.prefixes, words + 1))
 
-    def features(self, ids: Tensor, **layout) -> Tensor:
-        """The logits themselves; ids: (batch, time), a prompt and then words."""
+    def features(self, ids: Tensor, *, at: Tensor | None = None, **layout) -> Tensor:
+        """The logits themselves; ids: (batch, time), a prompt and then words.
+
+        at: the places asked for, in the flattened (batch × time); None for all
+        """
         if any(value is not None for value in layout.values()):
             raise TypeError("a table needs rows of one response, in padded layout")
         row = (ids[:, 0] - self.words - 1) * self.prefixes
@@ -198,7 +217,8 @@ class PrefixTable(nn.Module):
             before = sum(self.words**d for d in range(depth))
             inside = depth < self.longest  # what follows is padding, and not looked up
             rows.append(row + before + place if inside else row)
-        return self.logits[torch.stack(rows, 1)]
+        rows = torch.stack(rows, 1)
+        return self.logits[rows if at is None else rows.flatten()[at]]
 
     def head(self, features: Tensor) -> Tensor:
         return features
@@ -278,6 +298,65 @@ def load(path: str | Path) -> Transformer:
     model = Transformer(Shape(*known["shape"]))
     model.load_state_dict(known["weights"])
     return model
+
+
+def from_llama(weights: Mapping[str, Tensor], shape: Shape) -> Transformer:
+    """A transformer with the weights of a model of the Llama family.
+
+    weights: a state dict with the names of transformers' `LlamaForCausalLM`. The head
+        must be the embedding (`tie_word_embeddings`), and there must be no bias
+    shape: what the model's configuration says; `outputs` is its vocabulary, rope_base
+        its `rope_theta`, norm_eps its `rms_norm_eps`. Scaled rotary positions are not
+        known here
+    returns: a Transformer of the weights' dtype, with copies of them
+    raises: ValueError for a head of its own, or a weight that is missing, of another
+        shape, or not of this family
+
+    >>> from_llama({"model.norm.weight": torch.ones(32)}, Shape(vocab=8, outputs=8))
+    Traceback (most recent call last):
+    ValueError: weights have no embed_tokens.weight
+    """
+    left = {name.removeprefix("model."): value for name, value in weights.items()}
+    head = left.pop("lm_head.weight", None)
+    embedding = left.get("embed_tokens.weight")
+    if head is not None and embedding is not None and not torch.equal(head, embedding):
+        raise ValueError("weights have a head of their own: ours is the embedding")
+    ours = {}
+    try:
+        for name, parts in _names(shape.layers).items():
+            ours[name] = torch.cat([left.pop(part) for part in parts])
+    except KeyError as missing:
+        raise ValueError(f"weights have no {missing.args[0]}") from None
+    if left:
+        raise ValueError(f"weights hold {min(left)}, which no Llama of this shape has")
+    model = Transformer(shape).to(ours["norm.weight"].dtype)
+    for name, parameter in model.state_dict().items():
+        if parameter.shape != ours[name].shape:
+            need, got = tuple(parameter.shape), tuple(ours[name].shape)
+            raise ValueError(f"weights make {name} {got}, this shape needs {need}")
+    model.load_state_dict(ours)
+    return model
+
+
+def _names(layers: int) -> dict[str, list[str]]:
+    """Our weights, and those of a Llama that they are put together from."""
+    block = {
+        "attention_norm": ["input_layernorm"],
+        "query_key_value": [f"self_attn.{part}_proj" for part in "qkv"],
+        "output": ["self_attn.o_proj"],
+        "feed_norm": ["post_attention_layernorm"],
+        "gate_up": ["mlp.gate_proj", "mlp.up_proj"],
+        "down": ["mlp.down_proj"],
+    }
+    names = {
+        "embedding.weight": ["embed_tokens.weight"],
+        "norm.weight": ["norm.weight"],
+    }
+    for i in range(layers):
+        for name, parts in block.items():
+            theirs = [f"layers.{i}.{part}.weight" for part in parts]
+            names[f"blocks.{i}.{name}.weight"] = theirs
+    return names
 
 
 def _require(shape: Shape):
