@@ -136,7 +136,9 @@ class Block(nn.Module):
         if at is not None:
             x, seen = (part.flatten(0, 1).index_select(0, at) for part in (x, seen))
         x = x + self.output(seen)
-        gate, up = self.gate_up(self.feed_norm(x)).chunk(2, -1)
+        ready = self.feed_norm(x)
+        # two products: the gradient of one would first have to be put together
+        gate, up = (F.linear(ready, w) for w in self.gate_up.weight.chunk(2))
         return x + self.down(F.silu(gate) * up)
 
     def attention(self, x, turn, attend, cache, number):

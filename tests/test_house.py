@@ -100,6 +100,11 @@ FLOORS = {
         "bench.classes",
         "bench.rivals",
         "bench.grading",
+        "bench.trainer_steps",
+        "bench.trainer_trl",
+        "bench.trainer_memory",
+        "bench.trainer_gpu",
+        "bench.trainer",
         "bench",
         "__main__",
     ],
@@ -178,7 +183,8 @@ def test_requirements_are_pinned_exactly_and_installed():
 
 
 def test_everything_imported_is_a_declared_dependency():
-    packages = {*pins(), *pins("requirements-browser.txt")}
+    files = ("requirements.txt", "requirements-browser.txt", "requirements-trl.txt")
+    packages = {package for file in files for package in pins(file)}
     declared = {package.replace("-", "_") for package in packages}
     declared |= {"course_lib", "IPython", "nbclient", "sitecustomize"}
     helpers = {path.stem for path in (ROOT / "tests").iterdir()}

@@ -10,6 +10,7 @@ __all__ = ["main"]
 BENCHES = {  # name, which is its module's: what for
     "grading": "what it costs to grade a submission, beside other graders",
     "sliders": "how soon a figure follows its slider, beside other ways to draw it",
+    "trainer": "how fast the trainer is, beside TRL's, and what its tricks bring",
 }
 
 

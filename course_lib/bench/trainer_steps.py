@@ -64,7 +64,7 @@ def texts_of(sizes: Sizes) -> Texts:
 
 
 def tokens_of(texts: Texts) -> int:
-    """Real tokens of both rows of every pair: the prompt counts twice, padding never."""
+    """Real tokens of both rows of every pair: a prompt counts twice, padding never."""
     return int((2 * texts.prompt_lengths + texts.lengths.sum(1)).sum())
 
 

@@ -46,7 +46,8 @@ def compare(sizes: Sizes) -> dict:
     """Train everybody side by side.
 
     returns: `tokens_per_second`, the median over steps of real tokens a CPU second, and
-        `milliseconds` of a step, by name; `before`, CPU seconds before the first step;
+        `milliseconds` of a step, by name; `before` and `total`, CPU seconds before the
+        first step and in all steps;
         `trajectory_max_diff`, the largest difference of a loss from TRL's among those
         who see TRL's batches; `weights_max_diff`, of a weight in the end; `losses`
     """
@@ -79,6 +80,7 @@ def compare(sizes: Sizes) -> dict:
             for name, spent in seconds.items()
         },
         "before": before,
+        "total": {name: sum(spent) for name, spent in seconds.items()},
         "trajectory_max_diff": max(
             abs(a - b)
             for name in follow
