@@ -27,7 +27,8 @@ __all__ = ["beside_trl", "home", "main", "result", "table"]
 UNMEASURED = "not measured"
 ABSENT = (
     "TRL is not there. Make an environment for it with python3 -m venv .trl && "
-    ".trl/bin/python -m pip install -r requirements-trl.txt, or let COURSE_TRL name one."
+    ".trl/bin/python -m pip install -r requirements-trl.txt, or let COURSE_TRL name "
+    "the folder of one."
 )
 
 

@@ -1,0 +1,409 @@
+"""The trainer's bench: a Llama from its formulas, who takes turns, what is counted."""
+
+import json
+import math
+import sys
+
+import pytest
+import torch
+
+from course_lib import bench
+from course_lib.batches import LAYOUTS, collate, pairs, score
+from course_lib.bench import trainer, trainer_gpu, trainer_memory, trainer_steps
+from course_lib.models import PrefixTable, Shape, Transformer, from_llama
+from course_lib.workspace import CourseError, repository
+
+TINY = trainer_steps.Sizes(
+    steps=6, pairs=4, vocab=64, width=32, layers=2, heads=4, hidden=48
+)
+NO_TRL = "no environment with TRL: see requirements-trl.txt"
+
+
+# ── a Llama, written from its formulas ────────────────────────────────────────────────
+
+
+def llama_weights(shape: Shape) -> dict[str, torch.Tensor]:
+    """Random weights by the names that transformers gives them, float64."""
+    random = torch.Generator().manual_seed(5)
+
+    def matrix(*size: int) -> torch.Tensor:
+        return torch.randn(*size, generator=random, dtype=torch.float64) / 3
+
+    each = shape.width // shape.heads
+    weights = {
+        "model.embed_tokens.weight": matrix(shape.vocab, shape.width),
+        "model.norm.weight": 1 + matrix(shape.width),
+    }
+    for i in range(shape.layers):
+        sizes = {
+            "input_layernorm": (shape.width,),
+            "self_attn.q_proj": (shape.heads * each, shape.width),
+            "self_attn.k_proj": (shape.kv_heads * each, shape.width),
+            "self_attn.v_proj": (shape.kv_heads * each, shape.width),
+            "self_attn.o_proj": (shape.width, shape.width),
+            "post_attention_layernorm": (shape.width,),
+            "mlp.gate_proj": (shape.hidden, shape.width),
+            "mlp.up_proj": (shape.hidden, shape.width),
+            "mlp.down_proj": (shape.width, shape.hidden),
+        }
+        for name, size in sizes.items():
+            weights[f"model.layers.{i}.{name}.weight"] = matrix(*size)
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+    return weights
+
+
+def llama(weights: dict[str, torch.Tensor], shape: Shape, ids: list[int]):
+    """Logits of one row, a token and a head at a time, with nothing but products."""
+    each, group = shape.width // shape.heads, shape.heads // shape.kv_heads
+    half = each // 2
+
+    def norm(vector, scale):
+        mean = sum(x * x for x in vector.tolist()) / len(vector)
+        return vector / math.sqrt(mean + shape.norm_eps) * scale
+
+    def turned(vector, place):
+        out = vector.clone()
+        for j in range(half):
+            angle = place / shape.rope_base ** (2 * j / each)
+            a, b = vector[j].item(), vector[j + half].item()
+            out[j] = a * math.cos(angle) - b * math.sin(angle)
+            out[j + half] = b * math.cos(angle) + a * math.sin(angle)
+        return out
+
+    xs = [weights["model.embed_tokens.weight"][i] for i in ids]
+    for layer in range(shape.layers):
+        w = {
+            name.split(".", 3)[3].removesuffix(".weight"): value
+            for name, value in weights.items()
+            if name.startswith(f"model.layers.{layer}.")
+        }
+        seen = [norm(x, w["input_layernorm"]) for x in xs]
+        rows = []
+        for t, x in enumerate(seen):
+            heads = []
+            for h in range(shape.heads):
+                mine = slice(h * each, (h + 1) * each)
+                theirs = slice(h // group * each, (h // group + 1) * each)
+                q = turned(w["self_attn.q_proj"][mine] @ x, t)
+                k = [
+                    turned(w["self_attn.k_proj"][theirs] @ seen[s], s)
+                    for s in range(t + 1)
+                ]
+                v = [w["self_attn.v_proj"][theirs] @ seen[s] for s in range(t + 1)]
+                raw = [math.exp((q @ key).item() / math.sqrt(each)) for key in k]
+                heads.append(
+                    sum(r / sum(raw) * value for r, value in zip(raw, v, strict=True))
+                )
+            rows.append(xs[t] + w["self_attn.o_proj"] @ torch.cat(heads))
+        xs = []
+        for x in rows:
+            ready = norm(x, w["post_attention_layernorm"])
+            gate, up = w["mlp.gate_proj"] @ ready, w["mlp.up_proj"] @ ready
+            swish = gate / (1 + (-gate).exp())
+            xs.append(x + w["mlp.down_proj"] @ (swish * up))
+    final = [norm(x, weights["model.norm.weight"]) for x in xs]
+    return torch.stack([weights["lm_head.weight"] @ x for x in final])
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+def test_a_llama_is_taken_over_to_the_last_digit(kv_heads):
+    shape = Shape(19, 19, 24, 2, 4, kv_heads, 40, rope_base=500.0, norm_eps=1e-3)
+    weights = llama_weights(shape)
+    ids = [3, 0, 18, 7, 7, 11, 2]
+    with torch.no_grad():
+        found = from_llama(weights, shape)(torch.tensor([ids]))[0]
+    must = llama(weights, shape, ids)
+    assert must.abs().max() > 1
+    assert torch.allclose(found, must, atol=1e-10, rtol=0)
+
+
+def test_weights_of_another_family_are_refused():
+    shape = Shape(19, 19, 24, 2, 4, 2, 40)
+    weights = llama_weights(shape)
+    alone = {**weights, "lm_head.weight": weights["lm_head.weight"] + 1}
+    with pytest.raises(ValueError, match="head of their own"):
+        from_llama(alone, shape)
+    biased = {**weights, "model.layers.1.self_attn.q_proj.bias": torch.zeros(24)}
+    with pytest.raises(ValueError, match=r"hold layers.1.self_attn.q_proj.bias"):
+        from_llama(biased, shape)
+    with pytest.raises(ValueError, match=r"have no layers.2"):
+        from_llama(weights, shape._replace(layers=3))
+    with pytest.raises(ValueError, match=r"query_key_value.weight \(48, 24\)"):
+        from_llama(weights, shape._replace(kv_heads=4))
+    weights.pop("lm_head.weight")  # transformers leaves it out where it is tied
+    assert from_llama(weights, shape).shape == shape
+
+
+@pytest.mark.parametrize("kind", ["transformer", "table"])
+def test_features_at_some_places_are_those_of_all(kind):
+    torch.manual_seed(0)
+    if kind == "table":
+        model = PrefixTable(prompts=4, words=8, longest=4).double()
+        torch.nn.init.normal_(model.logits)
+        ids = torch.tensor([[9, 1, 2, 3], [11, 0, 7, 7]])
+    else:
+        model = Transformer(Shape(vocab=13, outputs=9)).double()
+        ids = torch.randint(13, (2, 4))
+    at = torch.tensor([6, 0, 3, 3])
+    whole = model.features(ids).flatten(0, 1)[at]
+    some = model.features(ids, at=at)
+    assert torch.allclose(some, whole, atol=1e-14, rtol=0)
+
+
+# ── taking turns ──────────────────────────────────────────────────────────────────────
+
+
+def start() -> Transformer:
+    torch.manual_seed(1)
+    shape = Shape(TINY.vocab, TINY.vocab, TINY.width, TINY.layers, hidden=TINY.hidden)
+    return Transformer(shape)
+
+
+def exactly(losses: list[float]) -> torch.Tensor:
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def test_the_data_are_as_long_as_the_sizes_say():
+    texts = trainer_steps.texts_of(TINY)
+    assert len(texts) == 24
+    for lengths in (texts.prompt_lengths, texts.lengths):
+        assert lengths.min() >= 8
+        assert lengths.max() <= 32
+    for row, length in zip(texts.responses[:, 0], texts.lengths[:, 0], strict=True):
+        assert (row[:length] == trainer_steps.END).nonzero().tolist() == [[length - 1]]
+    small = pairs([[5] * 3], [[4] * 7], [[2] * 11])
+    assert trainer_steps.tokens_of(small) == (3 + 7) + (3 + 11)
+
+
+def test_every_trick_leaves_the_training_as_it_is():
+    """In float64, whatever is done to be faster gives the same losses and weights."""
+    texts, found = trainer_steps.texts_of(TINY), {}
+    none = trainer_steps.Tricks()
+    for tricks in (
+        none,
+        none._replace(answers=True),
+        none._replace(cached=True),
+        none._replace(shared=True, answers=True),
+    ):
+        model = start().double()
+        losses = trainer_steps.tricked(model, texts, TINY, tricks, lambda: None)
+        found[tricks] = exactly(losses), model.state_dict()
+    losses, weights = found.pop(none)
+    assert losses[-1] < losses[0] - 1e-5
+    for other, final in found.values():
+        assert torch.allclose(other, losses, atol=1e-12, rtol=0)
+        for name in weights:
+            assert torch.allclose(final[name], weights[name], atol=1e-9, rtol=0)
+
+
+def test_the_last_rung_is_the_trainer_itself():
+    """Our own `train` on float64 weights goes the way of all the tricks together."""
+    texts = trainer_steps.texts_of(TINY)
+    top = trainer_steps.LADDER["shared prompt"]
+    must = trainer_steps.tricked(start().double(), texts, TINY, top, lambda: None)
+    pauses = []
+    model = start().double()
+    losses = trainer_steps.ours(model, texts, TINY, lambda: pauses.append(None))
+    assert len(pauses) == TINY.steps
+    assert torch.allclose(exactly(losses), exactly(must), atol=1e-12, rtol=0)
+
+
+def test_loops_take_turns_and_each_follows_each():
+    said = []
+
+    def loop(name):
+        def steps(pause):
+            for step in range(3):
+                pause()
+                said.append((name, step))
+            return name * 2
+
+        return steps
+
+    seconds, before, results = trainer_steps.interleave(
+        {name: loop(name) for name in "abc"}, 3
+    )
+    assert "".join(name for name, _ in said) == "abcbcacab"
+    assert [step for _, step in said] == [0] * 3 + [1] * 3 + [2] * 3
+    assert {len(spent) for spent in seconds.values()} == {3}
+    assert set(before) == {"a", "b", "c"}
+    assert results == {"a": "aa", "b": "bb", "c": "cc"}
+
+
+def test_what_goes_wrong_in_a_loop_is_heard():
+    def loop(pause):
+        pause()
+        raise RuntimeError("alas")
+
+    paused = trainer_steps.Paused(loop)
+    with pytest.raises(RuntimeError, match="alas"):
+        paused.step()
+
+
+# ── what is told ──────────────────────────────────────────────────────────────────────
+
+
+def beside() -> dict:
+    """As from `compare`: the k-th has k thousand tokens a second."""
+    names = [trainer.PLAIN, trainer.ASKED, *trainer_steps.LADDER, trainer.SAME]
+    return {
+        "tokens_per_second": {name: 1e3 * k for k, name in enumerate(names, 1)},
+        "milliseconds": {name: 1e3 / k for k, name in enumerate(names, 1)},
+        "before": {name: 1.0 for name in names},
+        "total": {name: 12.0 / k for k, name in enumerate(names, 1)},
+        "trajectory_max_diff": 3e-7,
+        "weights_max_diff": 2e-6,
+        "losses": [0.7, 0.6],
+        "tokens_a_step": 1300.0,
+        "sizes": TINY._asdict(),
+        "torch_threads": 1,
+        "versions": {"torch": "2", "transformers": "5", "trl": "1", "datasets": "5"},
+    }
+
+
+def test_the_tables_have_the_ratios_and_no_gpu_has_no_number(capsys, monkeypatch):
+    monkeypatch.setattr(trainer, "home", lambda: repository())
+    monkeypatch.setattr(trainer, "beside_trl", lambda python, sizes: beside())
+    monkeypatch.setattr(trainer_memory, "measure", lambda vocab, chunk: 70.0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert bench.main(["trainer", "--json"]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    told = json.loads(last)
+    assert told["ratio_to_trl"] == 7.0
+    assert told["ratio_to_trl_precomputed"] == 3.5
+    assert told["ratio_on_same_batches"] == 8.0
+    assert told["ratio_in_one_epoch"] == pytest.approx(12 / (1 + 12 / 7))
+    assert list(told["ladder"].values()) == [3.0, 4.0, 5.0, 6.0, 7.0]
+    assert told["trajectory_max_diff"] == 3e-7
+    assert told["memory_mib"]["8192"] == {"whole": 70.0, "chunked": 70.0}
+    assert told["gpu"] == "not measured"
+    assert any("+ shared prompt" in line and "7.00" in line for line in lines)
+    assert [line.split() for line in lines if line.startswith("GPU")] == [
+        ["GPU", "not", "measured"]
+    ]
+
+
+def test_without_trl_it_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_TRL", str(tmp_path))
+    with pytest.raises(CourseError, match=r"requirements-trl.txt"):
+        bench.main(["trainer"])
+    package = tmp_path / "lib" / "python3.11" / "site-packages" / "trl"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    assert trainer.home() == tmp_path / "bin" / "python"
+
+
+def test_trl_gets_the_course_s_own_versions_of_what_both_need():
+    pins = {}
+    for file in ("requirements.txt", "requirements-trl.txt"):
+        lines = (repository() / file).read_text().splitlines()
+        both = ("torch=", "numpy=", "tqdm=")
+        pins[file] = {line for line in lines if line.startswith(both)}
+    assert pins["requirements.txt"] == pins["requirements-trl.txt"]
+
+
+# ── the GPU's numbers, on a CPU ───────────────────────────────────────────────────────
+
+
+def test_work_is_what_the_rows_of_a_layout_hold():
+    """Counted one by one in the batches that `collate` makes."""
+    texts = pairs([[1, 2], [3]], [[4, 5, 6], [7]], [[8], [9, 1, 2, 3]])
+    for layout in LAYOUTS:
+        batch = collate(texts, layout)
+        found = trainer_gpu.work(texts, layout)
+        assert found.predict == len(batch.targets) == 9
+        if layout == "padded":
+            rows = [2 + 3, 1 + 1, 2 + 1, 1 + 4]
+            assert found.tokens == sum(rows)
+            assert found.sees == sum(n * (n + 1) // 2 for n in rows)
+        else:
+            rows = [2 + 3 + 1, 1 + 1 + 4]
+            assert found.tokens == sum(rows)
+            held = [batch.attend[i, 0, :n, :n] for i, n in enumerate(rows)]
+            assert found.sees == sum(int(mask.sum()) for mask in held)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_flops_are_those_that_torch_counts(layout):
+    """Without padding, and with attention as plain products over whole rows."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    shape = Shape(64, 64, 32, layers=3, heads=4, kv_heads=4, hidden=48)
+    texts = pairs([[1] * 5] * 2, [[2] * 7] * 2, [[3] * 7] * 2)
+    batch = collate(texts, layout)
+    counter = FlopCounterMode(display=False)
+    with counter, sdpa_kernel(SDPBackend.MATH):
+        score(Transformer(shape), batch).sum().backward()
+    rows, time = batch.ids.shape
+    work = trainer_gpu.work(texts, layout)._replace(sees=rows * time * time)
+    assert counter.get_total_flops() == trainer_gpu.flops(shape, work)
+
+
+def test_a_device_is_measured_in_both_layouts():
+    load = trainer_gpu.Load(Shape(32, 32, 16, 2, 2, 2, 24), 4, 3, 9, 1, 4)
+    told = trainer_gpu.measure(load, "cpu")
+    assert told.pop("device") == "CPU"
+    assert set(told) == set(LAYOUTS)
+    for row in told.values():
+        assert 0 < row["p10"] <= row["milliseconds"] <= row["p90"]
+        assert 0.5 < row["real_share"] <= 1
+        assert row["mfu"] == "unknown device"
+        assert row["peak_mib"] == "not measured"
+    assert told["padded"]["tokens_a_step"] == told["shared"]["tokens_a_step"]
+    lines = trainer._gpu({"device": "CPU", **told})
+    assert [line.split()[0] for line in lines[2:]] == list(told)
+    known = {**told["padded"], "mfu": 0.25, "peak_mib": 1000.0}
+    assert trainer._gpu({"device": "X", "padded": known})[2].split()[-2:] == [
+        "25.0%",
+        "1,000",
+    ]
+
+
+def test_the_peak_is_that_of_the_device_or_of_none():
+    assert trainer_gpu._peak("NVIDIA H200") == 989e12
+    assert trainer_gpu._peak("NVIDIA H100 PCIe") == 756e12
+    assert trainer_gpu._peak("NVIDIA A100-SXM4-80GB") == 312e12
+    assert trainer_gpu._peak("NVIDIA GeForce RTX 4090") == 165e12
+    assert trainer_gpu._peak("some other card") is None
+
+
+def test_the_gpu_s_load_is_what_it_is_meant_to_be():
+    load = trainer_gpu.LOAD
+    model = Transformer(load.shape)
+    inside = sum(p.numel() for p in model.parameters()) - model.embedding.weight.numel()
+    assert 28e6 < inside < 34e6
+    texts = trainer_gpu._texts(load._replace(warm=0, steps=4))
+    assert trainer_steps.tokens_of(texts) / 4 >= 32_000
+    assert (load.warm, load.steps) == (20, 50)
+
+
+# ── slow: memory, and TRL itself ──────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="glibc can be told to return memory at once, others cannot",
+)
+def test_with_chunks_memory_hardly_grows_with_the_vocabulary():
+    """From 8,192 words to 32,768 whole logits need 550 MiB more, chunks 25 MiB."""
+    grown = {}
+    for chunk in (None, trainer_memory.CHUNK):
+        small, large = (trainer_memory.measure(v, chunk) for v in (8_192, 32_768))
+        grown[chunk] = large - small
+    whole, chunked = grown.values()
+    assert whole > 2_048 * (32_768 - 8_192) * 4 / 2**20  # the logits alone, once
+    assert chunked < whole / 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(trainer.home() is None, reason=NO_TRL)
+def test_trl_goes_the_same_way():
+    told = trainer.beside_trl(trainer.home(), TINY)
+    assert told["trajectory_max_diff"] <= 1e-6
+    assert told["weights_max_diff"] <= 1e-4  # one step of AdamW, where a slope is noise
+    assert told["losses"][0] == pytest.approx(math.log(2), abs=1e-6)
+    assert told["losses"][-1] != told["losses"][0]
+    assert told["torch_threads"] == 1
+    assert set(told["tokens_per_second"]) == set(beside()["tokens_per_second"])
