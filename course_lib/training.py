@@ -204,7 +204,8 @@ def preference_steps(
             raise ValueError(
                 f"ref is missing: {config.method} compares with a reference"
             )
-        known = reference_logps(ref, texts, model=model, chunk=config.chunk)
+        asked = {"layout": config.layout, "chunk": config.chunk}
+        known = reference_logps(ref, texts, model=model, **asked)
     device = next(model.parameters()).device
 
     def advance(step: int, update: Update) -> dict[str, Tensor]:
@@ -259,7 +260,12 @@ def with_mismatched(texts: Texts) -> Texts:
 
 @torch.no_grad()
 def reference_logps(
-    ref: nn.Module, texts: Texts, *, model: nn.Module | None = None, chunk: int = 0
+    ref: nn.Module,
+    texts: Texts,
+    *,
+    model: nn.Module | None = None,
+    layout: str = "padded",
+    chunk: int = 0,
 ) -> Tensor:
     """Log-probs of all responses under the frozen reference, worked out once.
 
@@ -267,6 +273,7 @@ def reference_logps(
     they are worked out again.
 
     ref, texts: as for `train`; model: what will be trained, to refuse it as `ref`
+    layout: of batches.LAYOUTS, by which the numbers differ in their last digits only
     returns: nats, (examples, sides), on the CPU
     raises: ValueError if ref is the model, or shares a parameter with it
     """
@@ -276,15 +283,17 @@ def reference_logps(
     key = fingerprint(ref, texts)
     if key not in _KNOWN:
         device = next(ref.parameters()).device
+        total = texts.prompt_lengths + texts.lengths.sum(1)
+        order, few = total.argsort(), max(1, 8_192 // int(total.max()))
         pieces = []
         with precision(device):
-            for rows in torch.arange(len(texts)).split(512):
-                batch = collate(texts.take(rows), "padded").to(device)
+            for rows in order.split(few):  # what a CPU's cache can hold
+                batch = collate(texts.take(rows), layout).to(device)
                 logps = score(ref, batch, chunk=chunk or None)
                 pieces.append(logps.view(-1, len(rows)).T.cpu())
         while len(_KNOWN) >= 8:
             _KNOWN.pop(next(iter(_KNOWN)))
-        _KNOWN[key] = torch.cat(pieces)
+        _KNOWN[key] = torch.cat(pieces)[order.argsort()]
     return _KNOWN[key]
 
 
