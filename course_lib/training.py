@@ -39,7 +39,7 @@ from course_lib.machinery import (
     rank,
     threads,
 )
-from course_lib.models import load
+from course_lib.models import Block, load
 from course_lib.objectives import (
     METHODS,
     REFERENCE_FREE,
@@ -80,7 +80,7 @@ class Config:
     samples: int = 256  # responses that PPO and REINFORCE write a step
     layout: str = "shared"  # of batches.LAYOUTS
     chunk: int = 0  # response tokens scored at a time; 0: all at once
-    compile: bool = False
+    compile: bool = False  # the blocks, before the first step: a minute, then faster
     every: int = 50  # steps between checkpoints
     checkpoint: str = ""  # a file to continue from and to write; "": none
     quiet: bool = False  # no progress bar
@@ -144,6 +144,9 @@ def fit(
     optimiser = torch.optim.AdamW(
         model.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
     )
+    if config.compile:
+        for block in filter(lambda part: isinstance(part, Block), model.modules()):
+            block.compile(dynamic=True)
     checkpoint = Checkpoint(config, model, optimiser, data)
     done, known = checkpoint.resume()
     log = Log(model, *known) if known else Log(model, {}, [])

@@ -12,7 +12,7 @@ import torch
 from course_lib import machinery, training
 from course_lib.batches import collate, pairs, schedule, score
 from course_lib.losses import dpo_loss, kto_loss, kto_reference_point, orpo_loss
-from course_lib.models import PrefixTable, Shape, Transformer, load
+from course_lib.models import Block, PrefixTable, Shape, Transformer, load
 from course_lib.objectives import METHODS, REFERENCE_FREE, Knobs, Scores
 from course_lib.training import Config, fit, reference_logps, run, train
 from course_lib.workspace import repository
@@ -316,6 +316,15 @@ def test_small_models_use_one_thread_and_the_setting_comes_back():
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_blocks_are_compiled_on_demand(ref, texts, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Block, "compile", lambda self, dynamic: seen.append(self))
+    trained(ref, texts, QUICK)
+    assert not seen
+    log = trained(ref, texts, dataclasses.replace(QUICK, compile=True))
+    assert seen == list(log.model.blocks)
 
 
 def test_fingerprints_differ_where_numbers_do():
