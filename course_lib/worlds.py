@@ -26,6 +26,7 @@ __all__ = [
     "random_world",
     "sample_preferences",
     "sample_rewards",
+    "sample_thumbs",
     "sentence_logps",
     "world_l",
     "world_s",
@@ -182,6 +183,40 @@ def sample_preferences(
     first_wins = _coin(torch.sigmoid(first - second), random)
     first_wins ^= _coin(torch.full((count,), label_noise), random)
     chosen, rejected = torch.where(first_wins[:, None], drawn, drawn.flip(1)).unbind(1)
+    return Preferences(prompts, chosen, rejected)
+
+
+def sample_thumbs(world: World, count: int, *, seed: int) -> Preferences:
+    """Thumbs up or down on single answers, matched to pairs within their prompt.
+
+    P(up | y) = σ( r(y) − mean r ); a pair is an answer with its thumb up and another
+    with its thumb down, drawn apart. Its odds are Bradley–Terry's, exactly:
+    σ(a) σ(−b) / (σ(b) σ(−a)) = e^{a − b}
+
+    world: of shape (prompts, responses); prompts take turns
+    count: pairs, ≥ 1, so twice as many thumbs are used; seed: the same ones again
+    returns: Preferences, no two sides equal
+    raises: ValueError for a count below 1
+
+    >>> half = torch.tensor([[0.5, 0.5]])
+    >>> world = World(("good", "bad"), half, torch.tensor([[90.0, 0.0]]))
+    >>> sample_thumbs(world, 3, seed=0).rejected
+    tensor([1, 1, 1])
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    random = torch.Generator().manual_seed(seed)
+    usual = (world.ref * world.rewards).sum(-1, keepdim=True)
+    up = torch.sigmoid(world.rewards - usual)
+    prompts = torch.arange(count) % len(world.ref)
+    chosen, rejected = torch.zeros(2, count, dtype=torch.long)
+    todo = torch.arange(count)
+    while len(todo):
+        rows = prompts[todo]
+        for side, liked in ((chosen, up), (rejected, 1 - up)):
+            chances = world.ref * liked  # of an answer that was given this thumb
+            side[todo] = torch.multinomial(chances[rows], 1, generator=random)[:, 0]
+        todo = todo[chosen[todo] == rejected[todo]]
     return Preferences(prompts, chosen, rejected)
 
 

@@ -93,6 +93,7 @@ FLOORS = {
         "browser",
         "remaking.references",
         "remaking.frontier",
+        "remaking.variants",
         "remaking",
         "bench.alternatives",
         "bench.sliders",
