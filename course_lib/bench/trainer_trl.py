@@ -47,9 +47,9 @@ def compare(sizes: Sizes) -> dict:
 
     returns: `tokens_per_second`, the median over steps of real tokens a CPU second, and
         `milliseconds` of a step, by name; `before` and `total`, CPU seconds before the
-        first step and in all steps;
-        `trajectory_max_diff`, the largest difference of a loss from TRL's among those
-        who see TRL's batches; `weights_max_diff`, of a weight in the end; `losses`
+        first step and in all steps; `trajectory_max_diff`, the largest difference of a
+        loss from TRL's among those who see TRL's batches; `weights_max_diff`, of a
+        weight in the end; `losses`, TRL's
     """
     texts, llama = texts_of(sizes), _llama(sizes)
     models = {name: copy.deepcopy(llama) for name in (PLAIN, ASKED)}
