@@ -36,7 +36,8 @@ def expected_dpo_steps(
     model: what is trained; world: of `sentences.exact(ref)`; beta: > 0
     returns: for `training.fit`
     """
-    ref, rewards = (part.float() for part in (world.ref, world.rewards))
+    dtype = next(model.parameters()).dtype
+    ref, rewards = world.ref.to(dtype), world.rewards.to(dtype)
 
     def advance(step, update):
         logits = sentences.log_policy(model)
@@ -56,7 +57,7 @@ def imitation_steps(
     target: probabilities, (prompts, responses)
     returns: for `training.fit`
     """
-    target = target.float()
+    target = target.to(next(model.parameters()).dtype)
 
     def advance(step, update):
         loss = -(target * sentences.log_policy(model)).sum(-1).mean()

@@ -21,6 +21,7 @@ def reference(
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = Transformer(Shape(vocab=END + 1 + len(PROMPTS), outputs=END + 1))
+        model.double()  # so that another processor makes the same
     config = Config(method="sft", steps=steps, lr=4e-3, seed=seed, quiet=True)
     return train(model, corpus(sentences, 20_000, seed=seed), config).model
 
@@ -28,5 +29,5 @@ def reference(
 def make(folder: Path = SHIPPED) -> str:
     """Train both worlds' references and write them; say what was written."""
     for name, sentences in (("S", world_s()), ("L", world_l())):
-        save(reference(sentences), folder / f"reference_{name}.pt")
+        save(reference(sentences).float(), folder / f"reference_{name}.pt")
     return f"{folder}: reference_S.pt, reference_L.pt"

@@ -3,20 +3,16 @@
 import copy
 import dataclasses
 import itertools
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import torch
-from tqdm.auto import tqdm
 
 from course_lib.datasets import Run
-from course_lib.models import SHIPPED, Transformer, load
+from course_lib.models import SHIPPED, Transformer
 from course_lib.objectives import REFERENCE_FREE
-from course_lib.remaking.frontier import scored, write
+from course_lib.remaking.frontier import exact_world, in_parallel, scored, write
 from course_lib.training import Config, train
 from course_lib.worlds import (
     Preferences,
@@ -24,7 +20,6 @@ from course_lib.worlds import (
     World,
     sample_preferences,
     sample_thumbs,
-    world_s,
 )
 
 __all__ = ["make"]
@@ -71,16 +66,13 @@ def make(folder: Path = SHIPPED) -> str:
         *itertools.product(["data"], DATA, VARIANTS, [None], SEEDS),
         *itertools.product(["online"], ROUNDS, ["dpo"], [0.1, BETA], SEEDS),
     ]
-    # spawn: a fork of a process in which torch has begun may hang
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        rows = list(tqdm(pool.map(_run, jobs), "runs", total=len(jobs)))
-    return write(rows, folder / "variants.csv")
+    return write(in_parallel(_run, jobs), folder / "variants.csv")
 
 
 def _run(job: tuple) -> Run:
     torch.set_num_threads(1)
     experiment, arm, name, beta, seed = job
-    sentences, world, ref = _world()
+    sentences, world, ref = exact_world()
     begun = time.process_time()
     config = dataclasses.replace(VARIANTS[name], seed=seed, quiet=True)
     if experiment == "online":
@@ -99,7 +91,7 @@ def _run(job: tuple) -> Run:
 
 def _in_rounds(config: Config, rounds: int) -> Transformer:
     """DPO with its labels asked for in rounds, each about the policy of that moment."""
-    sentences, world, ref = _world()
+    sentences, world, ref = exact_world()
     model = copy.deepcopy(ref)
     for turn in range(rounds):
         asked = sample_preferences(
@@ -118,9 +110,3 @@ def _uniform(ref: Transformer) -> Transformer:
     blank = copy.deepcopy(ref)
     torch.nn.init.zeros_(blank.embedding.weight)
     return blank
-
-
-@cache
-def _world() -> tuple[SentenceWorld, World, Transformer]:
-    sentences, ref = world_s(), load("S")
-    return sentences, sentences.exact(ref), ref
