@@ -18,10 +18,12 @@ __all__ = [
     "fingerprint",
     "mean_of_all",
     "one_of_many",
+    "place",
     "precision",
     "processes",
     "rank",
     "threads",
+    "toy",
 ]
 
 
@@ -81,14 +83,28 @@ def precision(device: torch.device) -> contextlib.AbstractContextManager:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
+def toy(model: nn.Module) -> bool:
+    """Has it fewer than a million parameters?"""
+    return sum(p.numel() for p in model.parameters()) < 1_000_000
+
+
+def place(model: nn.Module) -> torch.device:
+    """Where to train it: on the GPU, if there is one and the model is no toy.
+
+    A GPU would wait for the next small product longer than it takes.
+    """
+    gpu = torch.cuda.is_available() and not toy(model)
+    return torch.device("cuda" if gpu else "cpu")
+
+
 @contextlib.contextmanager
 def threads(model: nn.Module) -> Iterator[None]:
-    """One CPU thread for a model of fewer than a million parameters, then as before.
+    """One CPU thread for a toy, then as before.
 
     Several threads wait for each other longer than such small products take.
     """
     before = torch.get_num_threads()
-    if sum(p.numel() for p in model.parameters()) < 1_000_000:
+    if toy(model):
         torch.set_num_threads(1)
     try:
         yield

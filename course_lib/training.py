@@ -34,6 +34,7 @@ from course_lib.machinery import (
     fingerprint,
     mean_of_all,
     one_of_many,
+    place,
     precision,
     processes,
     rank,
@@ -109,8 +110,8 @@ def train(
 ) -> Log:
     """Train a model on responses (SFT) or on preferences, in place.
 
-    model: with `features` and `head`, as in `course_lib.models`; it is moved to the
-        GPU if there is one
+    model: with `features` and `head`, as in `course_lib.models`; it goes to the GPU, if
+        there is one and it is no toy
     texts: one response a prompt for the method "sft", chosen and rejected for all
     config: a Config
     ref: the frozen reference; none for the methods of REFERENCE_FREE
@@ -120,6 +121,8 @@ def train(
         without a second side, too few texts for a batch; FloatingPointError at a loss
         that is not finite, with the model as the step before left it
     """
+    for each in filter(None, (model, ref)):
+        each.to(place(model))
     advance = preference_steps(model, texts, config, ref)
     return fit(model, advance, config, data=texts, watch=watch, watch_at=watch_at)
 

@@ -327,6 +327,14 @@ def test_blocks_are_compiled_on_demand(ref, texts, monkeypatch):
     assert seen == list(log.model.blocks)
 
 
+def test_a_model_goes_to_the_gpu_unless_it_is_a_toy(monkeypatch):
+    small, large = torch.nn.Linear(2, 2), torch.nn.Linear(1001, 1000)
+    assert machinery.place(large).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert machinery.place(large).type == "cuda"
+    assert machinery.place(small).type == "cpu"
+
+
 def test_fingerprints_differ_where_numbers_do():
     one, two = torch.zeros(4), torch.zeros(2, 2)
     other = one.clone()
