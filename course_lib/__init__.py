@@ -36,7 +36,10 @@ def __getattr__(name):
 
     if not name.startswith("_") and find_spec("course_lib." + name) is None:
         for module in _MODULES:
-            home = import_module("course_lib." + module)
+            try:
+                home = import_module("course_lib." + module)
+            except ModuleNotFoundError as missing:  # who asks may only be looking round
+                raise AttributeError(f"course_lib.{name}: {missing}") from missing
             if name in home.__all__:
                 return getattr(home, name)
     raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
