@@ -11,6 +11,7 @@ THINGS = {  # name, which is its module's: what it is
     "references": "the small transformers that the exact worlds begin from",
     "frontier": "runs of every method at every β, scored in an exact world",
     "variants": "runs of every variant on noisy, biased and unpaired data",
+    "reviews": "the model that has read film reviews, its judge, and DPO on them",
 }
 
 

@@ -1,0 +1,259 @@
+"""Real words: a small model that has read film reviews, and a judge of their tone.
+
+The model writes on after three words of a review. The reward of what it writes is the
+log-odds that a sentence with these words stands in a review that likes its film, as a
+logistic regression on labelled reviews has it: a sum of one weight a word.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import arguments
+from course_lib.batches import Texts, collate, score
+from course_lib.evaluation import kl_estimates
+from course_lib.models import SHIPPED, Transformer, sample
+from course_lib.models import load as load_model
+
+__all__ = [
+    "LONGEST",
+    "OPENING",
+    "Drawn",
+    "Reviews",
+    "best_of_each",
+    "compare",
+    "evaluate",
+    "load",
+    "response_logps",
+    "side_by_side",
+    "write",
+]
+
+OPENING = 3  # words of a prompt
+LONGEST = 17  # tokens of a response, the end included
+AT_ONCE = 1024  # responses written together
+
+
+class Reviews(NamedTuple):
+    """The words, what each is worth, and how sentences begin.
+
+    Ids are 0 … words − 1 for words, then the end, then the start of a sentence.
+    """
+
+    words: tuple[str, ...]
+    weights: Tensor  # log-odds that each id adds, (words + 2,); 0 for end and start
+    bias: float  # log-odds of a sentence without words
+    openings: Tensor  # prompts: the start and three words, (openings, 4)
+    practice: int  # the first so many are for training, the others for testing
+
+    @property
+    def end(self) -> int:
+        """The id that ends a sentence."""
+        return len(self.words)
+
+    @property
+    def start(self) -> int:
+        """The id that every sentence begins with."""
+        return len(self.words) + 1
+
+    def prompts(self, count: int, *, seed: int, held_out: bool = False) -> Tensor:
+        """Openings drawn at random, with replacement.
+
+        count: ≥ 1; seed: the same ones again; held_out: of those for testing
+        returns: ids, (count, 4)
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        first, last = (
+            (self.practice, len(self.openings)) if held_out else (0, self.practice)
+        )
+        random = torch.Generator().manual_seed(seed)
+        return self.openings[torch.randint(first, last, (count,), generator=random)]
+
+    def reward(self, responses: Tensor) -> Tensor:
+        """Log-odds of being liked: what the words add, and the bias.
+
+        r(y) = bias + Σ_t weight(y_t)
+
+        responses: ids, (…, time), the end after the end
+        returns: (…); 0 is neither liked nor disliked
+        """
+        return self.bias + self.weights[responses].sum(-1)
+
+    def ids(self, text: str) -> list[int]:
+        """Words with a space between them, as ids.
+
+        raises: ValueError for a word that the model does not know
+        """
+        known = {word: number for number, word in enumerate(self.words)}
+        for word in text.split():
+            if word not in known:
+                raise ValueError(f"text holds {word!r}, which is no word of the model")
+        return [known[word] for word in text.split()]
+
+    def text(self, ids: Tensor) -> str:
+        """Ids as a person would write them: start and end are silent."""
+        text = ""
+        for number in ids.tolist():
+            if number < self.end:
+                word = self.words[number]
+                text += word if word in ".,!?" else " " + _capital(word)
+        text = text.strip()
+        return text[:1].upper() + text[1:]
+
+
+def _capital(word: str) -> str:
+    return word.capitalize() if word == "i" or word.startswith("i'") else word
+
+
+class Drawn(NamedTuple):
+    """What a model wrote."""
+
+    prompts: Tensor  # (batch, 4)
+    tokens: Tensor  # (batch, LONGEST), the end after the end
+    lengths: Tensor  # (batch,), tokens that count, the end included
+    rewards: Tensor  # (batch,)
+
+
+def load() -> tuple[Transformer, Reviews]:
+    """The model that has read reviews, and the words that it knows.
+
+    source: made by `python3 -m course_lib remake reviews`
+
+    >>> model, reviews = load()
+    >>> reviews.text(reviews.openings[0])
+    'This movie is'
+    """
+    with (SHIPPED / "reviews.json").open(encoding="utf-8") as file:
+        known = json.load(file)
+    reviews = Reviews(
+        tuple(known["words"]),
+        torch.tensor([*known["weights"], 0.0, 0.0]),
+        known["bias"],
+        torch.tensor([[len(known["words"]) + 1, *ids] for ids in known["openings"]]),
+        known["practice"],
+    )
+    return load_model(SHIPPED / "reviews.pt"), reviews
+
+
+def write(model: nn.Module, reviews: Reviews, prompts: Tensor, *, seed: int) -> Drawn:
+    """Let a model write on after each prompt, and judge what it writes.
+
+    prompts: ids, (batch, 4); seed: the same responses again
+    returns: Drawn
+    """
+    random = torch.Generator().manual_seed(seed)
+    pieces = [
+        sample(model, piece, longest=LONGEST, end=reviews.end, generator=random)
+        for piece in prompts.split(AT_ONCE)
+    ]
+    tokens, lengths = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    return Drawn(prompts, tokens, lengths, reviews.reward(tokens))
+
+
+def compare(
+    model: nn.Module,
+    reviews: Reviews,
+    count: int,
+    *,
+    seed: int,
+    draws: int = 2,
+    temperature: float = 1.0,
+) -> Texts:
+    """Ask for comparisons: the best and the worst of some responses to each prompt.
+
+    The judge ranks by r(y)/temperature + Gumbel noise. For two responses that is
+    Bradley–Terry, P(y₁ ≻ y₂) = σ( (r(y₁) − r(y₂)) / temperature )
+
+    model: who writes; count: prompts asked, ≥ 1; seed: the same pairs again
+    draws: responses to a prompt, ≥ 2; temperature: ≥ 0, 0 for a judge who never errs
+    returns: Texts of chosen and rejected; a prompt whose responses are all equal is
+        left out
+    raises: ValueError for a value outside its range
+    source: Yellott (1977) for the noise; Plackett (1975), Luce (1959) for the ranking
+    """
+    arguments.fraction("temperature", temperature)
+    if draws < 2:
+        raise ValueError(f"draws must be at least 2, got {draws}")
+    prompts = reviews.prompts(count, seed=seed)
+    drawn = write(model, reviews, prompts.repeat_interleave(draws, 0), seed=seed)
+    random = torch.Generator().manual_seed(seed + 1)
+    chance = torch.rand(count, draws, generator=random, dtype=torch.float64)
+    noise = -(-chance.clamp(min=1e-300).log()).log()
+    judged = drawn.rewards.view(count, draws) + temperature * noise
+    ends = torch.stack((judged.argmax(1), judged.argmin(1)), 1)  # (count, 2)
+    rows = torch.arange(count)[:, None] * draws + ends
+    responses, lengths = drawn.tokens[rows], drawn.lengths[rows]
+    differ = (responses[:, 0] != responses[:, 1]).any(1)
+    sizes = torch.full((count,), prompts.shape[1])
+    return Texts(prompts, sizes, responses, lengths).take(differ.nonzero().squeeze(1))
+
+
+@torch.no_grad()
+def response_logps(model: nn.Module, drawn: Drawn) -> Tensor:
+    """Log-probability of what was written, nats, (batch,)."""
+    sizes = torch.full_like(drawn.lengths, drawn.prompts.shape[1])
+    texts = Texts(drawn.prompts, sizes, drawn.tokens[:, None], drawn.lengths[:, None])
+    pieces = torch.arange(len(texts)).split(AT_ONCE)
+    return torch.cat([score(model, collate(texts.take(rows))) for rows in pieces])
+
+
+def evaluate(
+    model: nn.Module, ref: nn.Module, reviews: Reviews, *, count: int, seed: int
+) -> dict[str, float]:
+    """Reward and KL of a policy on held-out openings, with their standard errors.
+
+    KL(π‖π_ref) = E[ log π(y|x) − log π_ref(y|x) ], over what π writes
+
+    count: responses, ≥ 2; seed: of openings and responses
+    returns: reward, reward_se; kl, kl_se, nats; length, tokens; distinct, the share of
+        different responses
+    """
+    prompts = reviews.prompts(count, seed=seed, held_out=True)
+    drawn = write(model, reviews, prompts, seed=seed)
+    kl = kl_estimates(response_logps(model, drawn), response_logps(ref, drawn))["k1"]
+    return {
+        "reward": drawn.rewards.mean().item(),
+        "reward_se": drawn.rewards.std().item() / count**0.5,
+        "kl": kl.mean().item(),
+        "kl_se": kl.std().item() / count**0.5,
+        "length": drawn.lengths.double().mean().item(),
+        "distinct": len(drawn.tokens.unique(dim=0)) / count,
+    }
+
+
+def best_of_each(drawn: Drawn, n: int) -> Tensor:
+    """The reward of the best of every n responses in a row, to one prompt each.
+
+    drawn: with each prompt n times in a row; n: ≥ 1
+    returns: (batch / n,)
+    raises: ValueError if n does not divide the batch, or a prompt changes within n
+    """
+    if n < 1 or len(drawn.rewards) % n:
+        raise ValueError(f"n must divide the {len(drawn.rewards)} responses, got {n}")
+    prompts = drawn.prompts.view(-1, n, drawn.prompts.shape[1])
+    if (prompts != prompts[:, :1]).any():
+        raise ValueError("drawn must hold each prompt n times in a row")
+    return drawn.rewards.view(-1, n).amax(1)
+
+
+def side_by_side(
+    before: nn.Module, after: nn.Module, reviews: Reviews, *, count: int, seed: int
+) -> str:
+    """What two models write after the same openings, from the same seed, to be read.
+
+    count: openings, of those for testing
+    returns: for each opening both sentences, each after its reward
+    """
+    prompts = reviews.prompts(count, seed=seed, held_out=True)
+    both = [write(model, reviews, prompts, seed=seed) for model in (before, after)]
+    lines = []
+    for row, prompt in enumerate(prompts):
+        lines.append(reviews.text(prompt) + " …")
+        for name, drawn in zip(("before", "after"), both, strict=True):
+            words = reviews.text(torch.cat((prompt, drawn.tokens[row])))
+            lines.append(f"  {name:<6} {drawn.rewards[row].item():+5.1f}  {words}")
+    return "\n".join(lines)
