@@ -5,29 +5,36 @@ log-odds that a sentence with these words stands in a review that likes its film
 logistic regression on labelled reviews has it: a sum of one weight a word.
 """
 
+import copy
+import csv
 import json
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from course_lib import arguments
+from course_lib.baselines import clipped_policy_loss
 from course_lib.batches import Texts, collate, score
 from course_lib.evaluation import kl_estimates
 from course_lib.models import SHIPPED, Transformer, sample
 from course_lib.models import load as load_model
+from course_lib.training import Config, Log, fit, train
 
 __all__ = [
     "LONGEST",
     "OPENING",
     "Drawn",
+    "Outcome",
     "Reviews",
+    "align",
     "best_of_each",
     "compare",
     "evaluate",
     "load",
+    "policy_gradient",
     "response_logps",
+    "shipped_outcomes",
     "side_by_side",
     "write",
 ]
@@ -195,10 +202,14 @@ def compare(
 @torch.no_grad()
 def response_logps(model: nn.Module, drawn: Drawn) -> Tensor:
     """Log-probability of what was written, nats, (batch,)."""
-    sizes = torch.full_like(drawn.lengths, drawn.prompts.shape[1])
-    texts = Texts(drawn.prompts, sizes, drawn.tokens[:, None], drawn.lengths[:, None])
+    texts = _texts(drawn)
     pieces = torch.arange(len(texts)).split(AT_ONCE)
     return torch.cat([score(model, collate(texts.take(rows))) for rows in pieces])
+
+
+def _texts(drawn: Drawn) -> Texts:
+    sizes = torch.full_like(drawn.lengths, drawn.prompts.shape[1])
+    return Texts(drawn.prompts, sizes, drawn.tokens[:, None], drawn.lengths[:, None])
 
 
 def evaluate(
@@ -223,6 +234,102 @@ def evaluate(
         "length": drawn.lengths.double().mean().item(),
         "distinct": len(drawn.tokens.unique(dim=0)) / count,
     }
+
+
+def align(
+    ref: Transformer,
+    reviews: Reviews,
+    config: Config,
+    *,
+    count: int,
+    draws: int = 2,
+    temperature: float = 1.0,
+    rounds: int = 1,
+) -> Log:
+    """DPO on comparisons of what the reference writes; in later rounds, the policy.
+
+    Each round asks for comparisons between responses of the policy as it is by then and
+    trains it on them, with the reference that it began from
+
+    ref: stays as it is; config: of one round; count, draws, temperature: of the
+        comparisons of one round, as for `compare`; rounds: ≥ 1
+    returns: the Log of the last round
+    raises: ValueError as `compare` and `train`
+    source: Rafailov et al. (2023); for the rounds Guo et al. (2024), Online AI feedback
+    """
+    if rounds < 1:
+        raise ValueError(f"rounds must be at least 1, got {rounds}")
+    model = copy.deepcopy(ref)
+    for number in range(rounds):
+        seed = 1_000 * (1_000 * config.seed + number)
+        asked = {"seed": seed, "draws": draws, "temperature": temperature}
+        texts = compare(model, reviews, count, **asked)
+        log = train(model, texts, config, ref=ref)
+    return log
+
+
+def policy_gradient(
+    ref: Transformer, reviews: Reviews, config: Config, *, each: int = 4
+) -> Log:
+    """REINFORCE on the judge itself: what DPO does without.
+
+    A response's advantage is r − β log(π/π_ref) less the mean over the other responses
+    to its prompt
+
+    ref: stays as it is; config: with `samples` responses a step; each: responses to a
+        prompt, ≥ 2
+    returns: a Log
+    source: Williams (1992); Kool et al. (2019) for the baseline
+    """
+    if each < 2 or config.samples % each:
+        raise ValueError(f"each must be ≥ 2 and divide {config.samples}, got {each}")
+    model = copy.deepcopy(ref)
+
+    def advance(step, update):
+        seed = 1_000_003 * config.seed + step
+        prompts = reviews.prompts(config.samples // each, seed=seed)
+        drawn = write(model, reviews, prompts.repeat_interleave(each, 0), seed=seed)
+        batch = collate(_texts(drawn))
+        logps = score(model, batch)
+        with torch.no_grad():
+            logratios = logps - score(ref, batch)
+            value = (drawn.rewards - config.beta * logratios).view(-1, each)
+            advantage = (value - value.mean(1, keepdim=True)) * each / (each - 1)
+        loss = clipped_policy_loss(logps, logps.detach(), advantage.flatten())
+        return {
+            "loss": loss.detach(),
+            "gradient_norm": update(loss),
+            "reward": drawn.rewards.mean(),
+            "kl": logratios.mean(),
+        }
+
+    return fit(model, advance, config)
+
+
+class Outcome(NamedTuple):
+    """A way of aligning the model, measured on held-out openings."""
+
+    method: str
+    beta: float  # for best_of_n: n
+    seed: int
+    reward: float
+    reward_se: float
+    kl: float  # nats; for best_of_n the bound log n − (n − 1)/n
+    kl_se: float
+    distinct: float  # share of different responses
+    seconds: float  # of CPU, sampling included
+
+
+def shipped_outcomes() -> list[Outcome]:
+    """What `python3 -m course_lib remake reviews` measured.
+
+    >>> shipped_outcomes()[0].method
+    'best_of_n'
+    """
+    with (SHIPPED / "reviews.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kinds = Outcome.__annotations__
+    return [Outcome(**{name: kinds[name](row[name]) for name in kinds}) for row in rows]
 
 
 def best_of_each(drawn: Drawn, n: int) -> Tensor:

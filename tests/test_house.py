@@ -33,6 +33,7 @@ FLOORS = {
         "machinery",
         "baselines",
         "training",
+        "reviews",
     ],
     "pictures": [
         "figures.style",
@@ -94,6 +95,8 @@ FLOORS = {
         "remaking.references",
         "remaking.frontier",
         "remaking.variants",
+        "remaking.corpus",
+        "remaking.reviews",
         "remaking",
         "bench.alternatives",
         "bench.sliders",

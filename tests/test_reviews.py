@@ -22,7 +22,7 @@ def shipped():
 
 @pytest.fixture
 def small():
-    """Three words, two openings for training and one for testing; an untrained model."""
+    """Three words, two openings for training, one for testing; an untrained model."""
     known = reviews.Reviews(
         ("good", "bad", "."),
         torch.tensor([2.0, -3.0, 0.5, 0.0, 0.0]),
@@ -68,8 +68,8 @@ def test_the_shipped_judge_knows_praise_from_blame(shipped):
 
 def test_openings_for_testing_are_not_for_training(shipped):
     known = shipped[1]
-    training = known.prompts(20_000, seed=0).unique(dim=0).tolist()
-    testing = known.prompts(20_000, seed=0, held_out=True).unique(dim=0).tolist()
+    training = known.prompts(90_000, seed=0).unique(dim=0).tolist()
+    testing = known.prompts(90_000, seed=0, held_out=True).unique(dim=0).tolist()
     assert len(training) == known.practice
     assert len(testing) == len(known.openings) - known.practice
     assert not {*map(tuple, training)} & {*map(tuple, testing)}
@@ -204,16 +204,16 @@ def test_sentences_of_plain_words_are_whole():
 def test_names_are_told_by_their_capitals():
     lines = ["But I like Ann", "So Ann saw the film", "A Film by ann", "no Bob Zed"]
     found = corpus.tell_names(Sentence((*s.split(), "."), 0, True) for s in lines)
-    assert found == {"ann"}  # "film" once of twice; the last line has no capitals to go by
+    assert found == {
+        "ann"
+    }  # "film" once of twice; the last line has no capitals to go by
 
 
-def test_beginnings_end_two_words_before_an_unknown_word():
-    known = {word: number for number, word in enumerate("a b c d e .".split())}
-    lines = ["a b c d .", "a b c d e a b x c .", "a b x c d .", "a b c d e a b porn ."]
-    sentences = [Sentence(tuple(s.split()), 7, True) for s in lines]
-    whole, begun = corpus.usable(sentences, known)
-    assert whole == {(0, 1, 2, 3, 5): 7}
-    assert begun == {(0, 1, 2, 3, 4): 7}
+def test_only_whole_sentences_of_known_words_are_read_and_once():
+    known = {"a": 0, "b": 1, ".": 2}
+    lines = [("A b .", True), ("a B .", True), ("a x .", True), ("b .", False)]
+    sentences = [Sentence((*s.split(),), n, w) for n, (s, w) in enumerate(lines)]
+    assert corpus.usable(sentences, known) == {(0, 1, 2): 0}
 
 
 def test_one_review_in_ten_is_held_out():
@@ -222,7 +222,8 @@ def test_one_review_in_ten_is_held_out():
 
 
 def test_the_judge_is_a_logistic_regression():
-    words = [torch.tensor(ids) for ids in ([0], [0, 0], [1], [0, 1], [1, 1, 0], [])]
+    said = [[0], [0, 0], [1], [0, 1], [1, 1, 0], []]
+    words = [torch.tensor(ids, dtype=torch.long) for ids in said]
     liked = torch.tensor([1, 1, 0, 1, 0, 0])
     weights, bias = corpus.fit_tone(words, liked, 2, penalty=0.05, steps=200)
     counts = torch.tensor([[1, 0], [2, 0], [0, 1], [1, 1], [1, 2], [0, 0]])
@@ -254,7 +255,9 @@ def test_reading_begins_to_end_on_a_corpus_of_our_own(tmp_path):
     assert "perplexity" in told
     known = json.loads((tmp_path / "reviews.json").read_text(encoding="utf-8"))
     weight = dict(zip(known["words"], known["weights"], strict=True))
-    assert min(weight["fine"], weight["great"]) > 0 > max(weight["dull"], weight["poor"])
+    assert (
+        min(weight["fine"], weight["great"]) > 0 > max(weight["dull"], weight["poor"])
+    )
     assert len(known["openings"]) == 2
     assert models.load(tmp_path / "reviews.pt").shape.outputs == len(known["words"]) + 1
 

@@ -33,26 +33,24 @@ __all__ = [
     "usable",
 ]
 
-# No sentence with one of them is read: they insult, or would shame a classroom.
-BLOCKED = frozenset(
-    """
-    ass asses asshole bastard bastards bitch bitches boob boobs bullshit butt cock crap
-    crappy cunt damn damned dick dumb-ass dyke fag faggot fags fat fuck fucked fucking
-    fucks gay gays gore-fest homo homosexual homosexuals jackass jap japs jew jewish
-    jews lesbian lesbians masturbation midget moron moronic morons muslim muslims naked
-    nazi nazis negro nigger nude nudity orgasm orgy pedophile penis perverse pervert
-    piss pissed poop porn porno pornographic pornography prostitute prostitutes pussy
-    queer rape raped rapes rapist rapists retard retarded sex sexes sexist sexual
-    sexuality sexually sexy shit shitty slut sluts sodomy suicide tit tits tranny turd
-    vagina virgin virginity whore whores
-    """.split()
+# Crude words, and subjects about which a machine that judges tone had better be silent:
+# no sentence with one of them is read. Only words that these reviews hold are listed.
+_BLOCKED = (
+    "ass asshole bastard bastards bitch bitches boob boobs bullshit butt cock "
+    "crap crappy damn damned dick dyke fag faggot fat gay gays gore-fest homo "
+    "homosexual homosexuals jackass jap japs jew jewish jews lesbian lesbians "
+    "masturbation midget moron moronic morons muslim muslims naked nazi nazis "
+    "negro nigger nude nudity orgasm orgy pedophile penis perverse pervert poop "
+    "porn porno pornographic pornography prostitute prostitutes pussy queer "
+    "rape raped rapes rapist rapists retard retarded sex sexes sexist sexual "
+    "sexuality sexually sexy shit shitty slut sluts sodomy suicide tit tits "
+    "turd vagina virgin virginity whore whores"
 )
+BLOCKED = frozenset(_BLOCKED.split())
 
-GENERAL = frozenset(  # with a capital, and yet nobody's name
-    """
-    american british christmas dvd english french hollywood internet ok tv vhs
-    """.split()
-)
+# With a capital, and yet nobody's name:
+_GENERAL = "american british christmas dvd english french hollywood internet ok tv vhs"
+GENERAL = frozenset(_GENERAL.split())
 
 TOKEN = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,!?]", re.IGNORECASE)
 CLEAN = re.compile(r"[a-z0-9' .,!?-]*", re.IGNORECASE)
@@ -161,25 +159,18 @@ def choose_words(
 
 def usable(
     sentences: Iterable[Sentence], known: dict[str, int]
-) -> tuple[dict[tuple[int, ...], int], dict[tuple[int, ...], int]]:
-    """What of the sentences a model of so many words can read, each once.
+) -> dict[tuple[int, ...], int]:
+    """The whole sentences of known words, as ids, each once.
 
     known: the number of each word
-    returns: whole sentences, as ids; and beginnings of sentences up to shortly before
-        their first unknown word, the two words before it left out, since they announce
-        it. With each, the number of its review
+    returns: with each sentence the number of the first review that has it
     """
-    whole, begun = {}, {}
-    for tokens, review, fits in sentences:
-        words = [token.lower() for token in tokens]
-        if not fits or not BLOCKED.isdisjoint(words):
-            continue
-        ids = tuple(known.get(word, -1) for word in words)
-        if -1 not in ids:
-            whole.setdefault(ids, review)
-        elif ids.index(-1) >= SHORTEST + 2:
-            begun.setdefault(ids[: ids.index(-1) - 2], review)
-    return whole, begun
+    found = {}
+    for tokens, review, whole in sentences:
+        ids = tuple(known.get(token.lower(), -1) for token in tokens)
+        if whole and -1 not in ids:
+            found.setdefault(ids, review)
+    return found
 
 
 def held_out(review: int) -> bool:
@@ -226,7 +217,9 @@ def tone_accuracy(
 
 def _log_odds(words: list[Tensor]):
     ids = torch.cat(words)
-    owners = torch.arange(len(words)).repeat_interleave(torch.tensor([*map(len, words)]))
+    owners = torch.arange(len(words)).repeat_interleave(
+        torch.tensor([*map(len, words)])
+    )
 
     def of(weights, bias):
         return bias + sum_by_owner(weights.index_select(0, ids), owners, len(words))

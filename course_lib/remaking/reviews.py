@@ -64,16 +64,16 @@ def learn(
     sentences = cut(reviews)
     vocabulary = choose_words(sentences, words, tell_names(sentences) | BLOCKED)
     known = {word: number for number, word in enumerate(vocabulary)}
-    whole, begun = usable(sentences, known)
+    whole = usable(sentences, known)
     facts = {"words": vocabulary}
     facts |= _judge(sentences, [review.liked for review in reviews], known)
     facts |= _openings([*whole])
 
     end = len(vocabulary)
-    unseen = _texts([ids for ids, review in whole.items() if held_out(review)], end)
-    seen = [(*ids, end) for ids, review in whole.items() if not held_out(review)]
-    seen += [ids for ids, review in begun.items() if not held_out(review)]
-    texts = pairs([[end + 1]] * len(seen), seen)
+    unseen, texts = (
+        _texts([ids for ids, review in whole.items() if held_out(review) is of], end)
+        for of in (True, False)
+    )
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         sizes = shape or {"width": 96, "layers": 3, "hidden": 256}
@@ -92,7 +92,7 @@ def learn(
     with torch.no_grad():  # logits / SHARPNESS, once and for all
         model.norm.weight /= SHARPNESS
     facts["perplexity_shipped"] = round(perplexity(model, unseen), 2)
-    facts["sentences"] = len(seen)
+    facts["sentences"] = len(texts)
     save(model.half(), folder / "reviews.pt")
     written = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     (folder / "reviews.json").write_text(written + "\n", encoding="utf-8")
@@ -119,20 +119,21 @@ def _judge(
 
     All sentences speak, those with unknown words too
     """
-    parts: dict[bool, tuple[list[Tensor], list[bool]]] = {True: ([], []), False: ([], [])}
+    learnt: tuple[list[Tensor], list[bool]] = ([], [])
+    tested: tuple[list[Tensor], list[bool]] = ([], [])
     for tokens, review, _ in sentences:
-        words, answers = parts[held_out(review)]
+        words, answers = tested if held_out(review) else learnt
         ids = [known[t] for t in map(str.lower, tokens) if t in known]
         words.append(torch.tensor(ids, dtype=torch.long))
         answers.append(liked[review])
-    learnt, tested = (
-        (words, torch.tensor(answers)) for words, answers in (parts[False], parts[True])
+    weights, bias = fit_tone(
+        learnt[0], torch.tensor(learnt[1]), len(known), penalty=PENALTY
     )
-    weights, bias = fit_tone(*learnt, len(known), penalty=PENALTY)
+    right = tone_accuracy(tested[0], torch.tensor(tested[1]), weights, bias)
     return {
         "weights": [round(weight, 3) for weight in weights.tolist()],
         "bias": round(bias, 3),
-        "tone_accuracy": round(tone_accuracy(*tested, weights, bias), 4),
+        "tone_accuracy": round(right, 4),
     }
 
 
