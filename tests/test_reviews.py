@@ -1,5 +1,7 @@
 """Film reviews: the words, the judge, the model's sentences, and how they were made."""
 
+import copy
+import dataclasses
 import importlib.util
 import json
 import math
@@ -12,6 +14,7 @@ from course_lib.models import SHIPPED, Shape, Transformer
 from course_lib.remaking import corpus
 from course_lib.remaking import reviews as remaking
 from course_lib.remaking.corpus import Review, Sentence
+from course_lib.training import Config
 from course_lib.workspace import CourseError
 
 
@@ -185,6 +188,41 @@ def test_samples_stand_side_by_side(small):
     assert lines[1].replace("before", "after ") == lines[2]
 
 
+def test_dpo_in_rounds_raises_the_reward_and_leaves_the_reference(small):
+    model, known = small
+    before = copy.deepcopy(model.state_dict())
+    config = Config(steps=60, batch_size=32, lr=1e-2, beta=0.5, quiet=True)
+    once, twice = (
+        reviews.align(model, known, config, count=200, rounds=rounds).model
+        for rounds in (1, 2)
+    )
+    rewards = [
+        reviews.evaluate(m, model, known, count=400, seed=1)["reward"]
+        for m in (model, once, twice)
+    ]
+    assert rewards[1] > rewards[0] + 1
+    assert rewards[2] > rewards[0] + 1
+    assert all(torch.equal(before[name], p) for name, p in model.state_dict().items())
+    assert not torch.equal(once.embedding.weight, twice.embedding.weight)
+    with pytest.raises(ValueError, match="rounds must be at least 1"):
+        reviews.align(model, known, config, count=10, rounds=0)
+
+
+def test_reinforce_raises_the_reward_and_a_large_beta_holds_it(small):
+    model, known = small
+    config = Config(steps=40, lr=1e-2, beta=0.1, samples=64, quiet=True)
+    free = reviews.policy_gradient(model, known, config)
+    held = reviews.policy_gradient(
+        model, known, dataclasses.replace(config, beta=100.0)
+    )
+    first, last = free.history["reward"][0], free.history["reward"][-1]
+    assert last > first + 2
+    assert free.history["kl"][0] == 0 < free.history["kl"][-1]
+    assert held.history["kl"][-1] < free.history["kl"][-1] / 10
+    with pytest.raises(ValueError, match="each must be ≥ 2 and divide 64, got 3"):
+        reviews.policy_gradient(model, known, config, each=3)
+
+
 # ── how they are made ─────────────────────────────────────────────────────────────────
 
 
@@ -282,3 +320,33 @@ def test_reviews_are_read_from_the_package(monkeypatch, tmp_path):
         Review('Good, "really".', True),
         Review("Bad.", False),
     ]
+
+
+def test_every_way_is_measured_and_written(small, tmp_path, monkeypatch):
+    model, known = small
+    quick = Config(steps=3, batch_size=8, samples=8, quiet=True)
+    rows = remaking.best_of_n(model, known, count=50)
+    rows += remaking.outcomes(
+        model, known, 1, asked=40, base=quick, gradient=quick, count=20
+    )
+    said = [row.method for row in rows]
+    assert said == ["best_of_n"] * 5 + [m for m, _ in remaking.RUNS] + ["reinforce"]
+    best = [row.reward for row in rows[:5]]
+    assert best == sorted(best)
+    assert rows[1].kl == pytest.approx(math.log(2) - 0.5)
+    assert "10 outcomes" in remaking.table(rows, tmp_path / "reviews.csv")
+    monkeypatch.setattr(reviews, "SHIPPED", tmp_path)
+    assert reviews.shipped_outcomes() == [
+        row._replace(
+            **{name: round(getattr(row, name), 4) for name in row._fields[3:-1]},
+            seconds=round(row.seconds, 1),
+        )
+        for row in rows
+    ]
+
+
+def test_what_is_there_is_not_made_again(tmp_path, monkeypatch):
+    for name in ("reviews.pt", "reviews.csv"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(remaking, "load", lambda: (None, None))
+    assert "are there" in remaking.make(tmp_path)
