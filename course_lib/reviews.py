@@ -24,6 +24,7 @@ from course_lib.training import Config, Log, fit, train
 __all__ = [
     "LONGEST",
     "OPENING",
+    "RECIPE",
     "Drawn",
     "Outcome",
     "Reviews",
@@ -41,6 +42,15 @@ __all__ = [
 
 OPENING = 3  # words of a prompt
 LONGEST = 17  # tokens of a response, the end included
+RECIPE = Config(  # for about 12,000 comparisons of the best and worst of four
+    method="dpo_nll",
+    beta=0.5,
+    lr=2e-4,
+    steps=180,
+    batch_size=128,
+    warmup=10,
+    clip=10.0,
+)
 AT_ONCE = 1024  # responses written together
 
 

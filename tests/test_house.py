@@ -34,6 +34,7 @@ FLOORS = {
         "baselines",
         "training",
         "reviews",
+        "instruct",
     ],
     "pictures": [
         "figures.style",

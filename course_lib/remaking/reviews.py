@@ -35,6 +35,7 @@ from course_lib.remaking.corpus import (
 )
 from course_lib.reviews import (
     OPENING,
+    RECIPE,
     Outcome,
     Reviews,
     best_of_each,
@@ -58,7 +59,7 @@ SEEDS = (0, 1, 2)
 PAIRS = 12_000  # prompts asked for comparisons, by each seed
 DRAWS, TEMPERATURE = 4, 0.3  # best and worst of four, by a judge who errs little
 JUDGED = 2_000  # responses that a policy is measured by
-BASE = Config(lr=2e-4, steps=180, batch_size=128, warmup=10, clip=10.0, quiet=True)
+BASE = dataclasses.replace(RECIPE, quiet=True)
 GRADIENT = dataclasses.replace(BASE, lr=4e-4, steps=60, beta=0.4)
 RUNS = (("dpo", 0.5), ("dpo_nll", 0.3), ("dpo_nll", 0.5), ("dpo_nll", 1.0))
 NS = (  # a method's name, with its β
