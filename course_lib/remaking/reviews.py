@@ -61,10 +61,8 @@ DRAWS, TEMPERATURE = 4, 0.3  # best and worst of four, by a judge who errs littl
 JUDGED = 2_000  # responses that a policy is measured by
 BASE = dataclasses.replace(RECIPE, quiet=True)
 GRADIENT = dataclasses.replace(BASE, lr=4e-4, steps=60, beta=0.4)
-RUNS = (("dpo", 0.5), ("dpo_nll", 0.3), ("dpo_nll", 0.5), ("dpo_nll", 1.0))
-NS = (  # a method's name, with its β
-    ("dpo", 0.3),
-    ("dpo", 1.0),
+RUNS = (  # a method's name, with its β
+    ("dpo", 0.5),
     ("dpo_nll", 0.3),
     ("dpo_nll", 0.5),
     ("dpo_nll", 1.0),
