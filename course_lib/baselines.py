@@ -75,14 +75,14 @@ class RewardModel(nn.Module):
     def __init__(self, body: nn.Module):
         super().__init__()
         self.body = body
-        self.value = nn.Linear(body.shape.width, 1)
+        self.value = nn.Linear(body.shape.width, 1, dtype=body.norm.weight.dtype)
 
     def forward(self, batch: Batch) -> Tensor:
         """Rewards of all responses of a batch, (responses,)."""
         known = self.body.features(
-            batch.ids, positions=batch.positions, attend=batch.attend
+            batch.ids, positions=batch.positions, attend=batch.attend, at=batch.ends
         )
-        return self.value(known.flatten(0, 1)[batch.ends]).squeeze(-1)
+        return self.value(known).squeeze(-1)
 
 
 def reward_model_steps(model: RewardModel, texts: Texts, rows: Callable[[int], Tensor]):

@@ -264,7 +264,8 @@ def sample(
     lengths = torch.zeros_like(ended, dtype=torch.long)
     for _ in range(longest):
         known = model.features(reads, cache=cache)[:, -1]
-        chances = (model.head(known).float() / temperature).softmax(-1)
+        exact = torch.promote_types(known.dtype, torch.float32)
+        chances = (model.head(known).to(exact) / temperature).softmax(-1)
         token = torch.multinomial(chances, 1, generator=generator).squeeze(1)
         token = token.masked_fill(ended, end)
         lengths += ~ended

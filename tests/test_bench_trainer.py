@@ -203,7 +203,7 @@ def test_the_last_rung_is_the_trainer_itself():
     must = trainer_steps.tricked(start().double(), texts, TINY, top, lambda: None)
     pauses = []
     model = start().double()
-    losses = trainer_steps.ours(model, texts, TINY, lambda: pauses.append(None))
+    losses = trainer_steps.ours(model, texts, TINY, False, lambda: pauses.append(None))
     assert len(pauses) == TINY.steps
     assert torch.allclose(exactly(losses), exactly(must), atol=1e-12, rtol=0)
 
@@ -245,8 +245,12 @@ def test_what_goes_wrong_in_a_loop_is_heard():
 
 def beside() -> dict:
     """As from `compare`: the k-th has k thousand tokens a second."""
-    names = [trainer.PLAIN, trainer.ASKED, *trainer_steps.LADDER, trainer.SAME]
+    names = [trainer.PLAIN, trainer.ASKED, *trainer_steps.LADDER]
+    names += [trainer.COMPILED, trainer.SAME]
+    two = {trainer.PLAIN: 2.0, trainer.TOP: 7.0}
+    alone = {name: two for name in ("tokens_per_second", "before", "total")}
     return {
+        "alone": alone,
         "tokens_per_second": {name: 1e3 * k for k, name in enumerate(names, 1)},
         "milliseconds": {name: 1e3 / k for k, name in enumerate(names, 1)},
         "before": {name: 1.0 for name in names},
@@ -269,10 +273,11 @@ def test_the_tables_have_the_ratios_and_no_gpu_has_no_number(capsys, monkeypatch
     assert bench.main(["trainer", "--json"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     told = json.loads(last)
-    assert told["ratio_to_trl"] == 7.0
+    assert told["ratio_to_trl"] == 3.5
+    assert told["ratio_to_trl_compiled"] == 8.0
     assert told["ratio_to_trl_precomputed"] == 3.5
-    assert told["ratio_on_same_batches"] == 8.0
-    assert told["ratio_in_one_epoch"] == pytest.approx(12 / (1 + 12 / 7))
+    assert told["ratio_on_same_batches"] == 9.0
+    assert told["ratio_in_one_epoch"] == 2 / (7 + 7)
     assert list(told["ladder"].values()) == [3.0, 4.0, 5.0, 6.0, 7.0]
     assert told["trajectory_max_diff"] == 3e-7
     assert told["memory_mib"]["8192"] == {"whole": 70.0, "chunked": 70.0}
@@ -407,3 +412,4 @@ def test_trl_goes_the_same_way():
     assert told["losses"][-1] != told["losses"][0]
     assert told["torch_threads"] == 1
     assert set(told["tokens_per_second"]) == set(beside()["tokens_per_second"])
+    assert set(told["alone"]["tokens_per_second"]) == {trainer.PLAIN, trainer.TOP}

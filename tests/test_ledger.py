@@ -8,9 +8,9 @@
   expressions on a random world: the first two agree, the third is a plausible mistake.
 
 Expressions know the course's functions, `torch`, `math`, the five-response world as
-`REF` and `R`, numbers of shipped runs as `runs(field, method=...)` and their `mean`, and
-in equations a random world: `ref`, `r`, `beta`, another policy `q`,
-and indices `w` and `l` of two of its responses.
+`REF` and `R`, numbers of shipped runs as `runs(field, method=...)` and their `mean`,
+and in equations a random world: `ref`, `r`, `beta`, another policy `q`, and indices `w`
+and `l` of two of its responses.
 """
 
 import math

@@ -140,7 +140,11 @@ def reference(ref: nn.Module, texts: Texts, size: int) -> Tensor:
 
 
 def ours(
-    model: nn.Module, texts: Texts, sizes: Sizes, pause: Callable[[], None]
+    model: nn.Module,
+    texts: Texts,
+    sizes: Sizes,
+    compiled: bool,
+    pause: Callable[[], None],
 ) -> list[float]:
     """The course's own trainer on the same data, with a pause before each step."""
     config = Config(
@@ -150,6 +154,7 @@ def ours(
         steps=sizes.steps,
         batch_size=sizes.pairs,
         clip=float("inf"),
+        compile=compiled,
         quiet=True,
     )
 

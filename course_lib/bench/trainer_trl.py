@@ -39,48 +39,35 @@ __all__ = ["compare", "main"]
 WARM = 2  # rounds that are not counted
 PLAIN, ASKED = "TRL", "TRL, reference precomputed"
 SAME, TOP = "ours on TRL's batches", list(LADDER)[-1]
-OURS = {**LADDER, SAME: Tricks(answers=True, cached=True, shared=True)}
+COMPILED = "compiled blocks"
+OURS = {
+    **LADDER,
+    COMPILED: LADDER[TOP],
+    SAME: Tricks(answers=True, cached=True, shared=True),
+}
 
 
 def compare(sizes: Sizes) -> dict:
-    """Train everybody side by side.
+    """Train side by side: first TRL and the course's trainer alone, then everybody.
 
     returns: `tokens_per_second`, the median over steps of real tokens a CPU second, and
         `milliseconds` of a step, by name; `before` and `total`, CPU seconds before the
-        first step and in all steps; `trajectory_max_diff`, the largest difference of a
-        loss from TRL's among those who see TRL's batches; `weights_max_diff`, of a
-        weight in the end; `losses`, TRL's
+        first step and in all steps; `alone`, those four of TRL and ours when nobody
+        else empties the caches between their steps; `trajectory_max_diff`, the largest
+        difference of a loss from TRL's among those who see TRL's batches;
+        `weights_max_diff`, of a weight in the end; `losses`, TRL's
     """
     texts, llama = texts_of(sizes), _llama(sizes)
-    models = {name: copy.deepcopy(llama) for name in (PLAIN, ASKED)}
-    loops: dict[str, Callable] = {
-        PLAIN: partial(_trl, models[PLAIN], texts, sizes, False),
-        ASKED: partial(_trl, models[ASKED], texts, sizes, True),
-    }
-    for name, tricks in OURS.items():
-        models[name] = _ours(llama, sizes)
-        loops[name] = partial(tricked, models[name], texts, sizes, tricks)
-    loops[TOP] = partial(ours, models[TOP], texts, sizes)
-
+    _, loops = _trainers(texts, llama, sizes)
+    two = {name: loops[name] for name in (PLAIN, TOP)}
+    alone = _costs(texts, sizes, *interleave(two, sizes.steps)[:2])
+    models, loops = _trainers(texts, llama, sizes)
     seconds, before, losses = interleave(loops, sizes.steps)
-    order = {name: batches_of(texts, sizes, OURS.get(name, Tricks())) for name in loops}
-    rates = {
-        name: statistics.median(
-            tokens_of(texts.take(rows)) / taken
-            for rows, taken in list(zip(order[name], spent, strict=True))[WARM:]
-        )
-        for name, spent in seconds.items()
-    }
     follow = [name for name in OURS if not OURS[name].buckets]
     final = _ours(models[PLAIN], sizes).state_dict()
     return {
-        "tokens_per_second": rates,
-        "milliseconds": {
-            name: 1e3 * statistics.median(spent[WARM:])
-            for name, spent in seconds.items()
-        },
-        "before": before,
-        "total": {name: sum(spent) for name, spent in seconds.items()},
+        **_costs(texts, sizes, seconds, before),
+        "alone": alone,
         "trajectory_max_diff": max(
             abs(a - b)
             for name in follow
@@ -98,6 +85,41 @@ def compare(sizes: Sizes) -> dict:
         "versions": {
             name: version(name) for name in ("torch", "transformers", "trl", "datasets")
         },
+    }
+
+
+def _trainers(texts: Texts, llama: nn.Module, sizes: Sizes) -> tuple[dict, dict]:
+    """A model of the same weights for everybody, and the loops that train them."""
+    models = {name: copy.deepcopy(llama) for name in (PLAIN, ASKED)}
+    loops: dict[str, Callable] = {
+        PLAIN: partial(_trl, models[PLAIN], texts, sizes, False),
+        ASKED: partial(_trl, models[ASKED], texts, sizes, True),
+    }
+    for name, tricks in OURS.items():
+        models[name] = _ours(llama, sizes)
+        loops[name] = partial(tricked, models[name], texts, sizes, tricks)
+    for name in (TOP, COMPILED):
+        loops[name] = partial(ours, models[name], texts, sizes, name == COMPILED)
+    return models, loops
+
+
+def _costs(texts: Texts, sizes: Sizes, seconds: dict, before: dict) -> dict:
+    """Rates, and CPU seconds of a step, before the first one, and in all, by name."""
+    rates = {}
+    for name, spent in seconds.items():
+        order = batches_of(texts, sizes, OURS.get(name, Tricks()))
+        rates[name] = statistics.median(
+            tokens_of(texts.take(rows)) / taken
+            for rows, taken in list(zip(order, spent, strict=True))[WARM:]
+        )
+    return {
+        "tokens_per_second": rates,
+        "milliseconds": {
+            name: 1e3 * statistics.median(spent[WARM:])
+            for name, spent in seconds.items()
+        },
+        "before": before,
+        "total": {name: sum(spent) for name, spent in seconds.items()},
     }
 
 

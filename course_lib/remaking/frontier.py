@@ -7,7 +7,7 @@ import itertools
 import math
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def make(folder: Path = SHIPPED) -> str:
     return write(rows, folder / "frontier.csv")
 
 
-def in_parallel(run_one: Callable[[tuple], Run], jobs: list[tuple]) -> list[Run]:
+def in_parallel(run_one: Callable, jobs: Sequence) -> list:
     """The runs of all jobs, in their order, on as many processes as there are cores."""
     # spawn: a fork of a process in which torch has begun may hang
     context = multiprocessing.get_context("spawn")

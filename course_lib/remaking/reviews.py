@@ -7,6 +7,7 @@ import collections
 import copy
 import csv
 import dataclasses
+import itertools
 import json
 import math
 import random
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from course_lib.batches import Texts, collate, pairs, score
 from course_lib.models import SHIPPED, Shape, Transformer, save
@@ -33,6 +33,7 @@ from course_lib.remaking.corpus import (
     tone_accuracy,
     usable,
 )
+from course_lib.remaking.frontier import in_parallel
 from course_lib.reviews import (
     OPENING,
     RECIPE,
@@ -73,7 +74,7 @@ NS = (1, 2, 4, 8, 16)
 def make(folder: Path = SHIPPED) -> str:
     """Train the model and the judge, then DPO on what they write and say.
 
-    About six minutes for the former and twenty for the latter, on one core
+    Minutes for the former, on one core, and for the latter, on all
     """
     torch.set_num_threads(1)
     told = []
@@ -82,9 +83,8 @@ def make(folder: Path = SHIPPED) -> str:
     model, reviews = load()
     path = folder / "reviews.csv"
     if not path.exists():
-        rows = [*best_of_n(model, reviews)]
-        for seed in SEEDS:
-            rows += outcomes(model, reviews, seed)
+        rows = best_of_n(model, reviews)
+        rows += itertools.chain(*in_parallel(_outcomes, SEEDS))
         told.append(table(rows, path))
     return "\n".join(told) or f"{folder}: reviews.pt and reviews.csv are there"
 
@@ -232,7 +232,7 @@ def outcomes(
     texts = compare(model, reviews, asked, **about)
     sampling = time.process_time() - begun
     rows = []
-    for method, beta in tqdm(RUNS, f"seed {seed}"):
+    for method, beta in RUNS:
         begun = time.process_time()
         policy = copy.deepcopy(model)
         config = dataclasses.replace(base, method=method, beta=beta, seed=seed)
@@ -245,6 +245,11 @@ def outcomes(
     seconds = time.process_time() - begun
     scores = evaluate(policy.model, model, reviews, count=count, seed=10_000 + seed)
     return [*rows, _row("reinforce", gradient.beta, seed, scores, seconds)]
+
+
+def _outcomes(seed: int) -> list[Outcome]:
+    torch.set_num_threads(1)
+    return outcomes(*load(), seed)
 
 
 def _row(method: str, beta: float, seed: int, scores: dict, seconds: float) -> Outcome:
