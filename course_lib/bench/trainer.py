@@ -108,16 +108,8 @@ def result(beside: dict, memory: dict[int, list[float]], gpu: dict | str) -> dic
         "weights_max_diff": beside["weights_max_diff"],
         "ladder": {name: ratio[name] for name in LADDER},
         "trl_precomputed": ratio[ASKED],
-        **{
-            name: beside[name]
-            for name in (
-                "tokens_per_second",
-                "milliseconds",
-                "before",
-                "losses",
-                "alone",
-            )
-        },
+        **{name: beside[name] for name in ("tokens_per_second", "milliseconds")},
+        **{name: beside[name] for name in ("before", "alone", "losses")},
         **{name: beside[name] for name in ("sizes", "tokens_a_step", "versions")},
         "memory_mib": {
             str(vocab): dict(zip(("whole", "chunked"), both, strict=True))
