@@ -45,6 +45,7 @@ FLOORS = {
         "figures.beta",
         "figures.frontier",
         "figures.training",
+        "figures.reviews",
         "figures",
         "sliders.controls",
         "sliders.painting",

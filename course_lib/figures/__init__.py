@@ -12,6 +12,7 @@ from course_lib.figures import (
     frontier,
     optimal_policy,
     partition_function,
+    reviews,
     style,
     training,
 )
@@ -21,6 +22,7 @@ from course_lib.figures.dpo_loss import *  # noqa: F403
 from course_lib.figures.frontier import *  # noqa: F403
 from course_lib.figures.optimal_policy import *  # noqa: F403
 from course_lib.figures.partition_function import *  # noqa: F403
+from course_lib.figures.reviews import *  # noqa: F403
 from course_lib.figures.style import *  # noqa: F403
 from course_lib.figures.training import *  # noqa: F403
 
@@ -33,4 +35,5 @@ __all__ = [
     *beta.__all__,
     *frontier.__all__,
     *training.__all__,
+    *reviews.__all__,
 ]
