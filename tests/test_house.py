@@ -30,6 +30,7 @@ FLOORS = {
         "tabular",
         "evaluation",
         "objectives",
+        "optima",
         "machinery",
         "baselines",
         "training",

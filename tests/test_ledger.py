@@ -9,8 +9,9 @@
 
 Expressions know the course's functions, `torch`, `math`, the five-response world as
 `REF` and `R`, numbers of shipped runs as `runs(field, method=...)` and their `mean`,
-and in equations a random world: `ref`, `r`, `beta`, another policy `q`, and indices `w`
-and `l` of two of its responses.
+those of chapter 06 as `variants(...)` and `variant(field, method, arm)`, and in
+equations a random world: `ref`, `r`, `beta`, another policy `q`, and indices `w` and
+`l` of two of its responses.
 """
 
 import math
@@ -37,7 +38,7 @@ CLAIMS = [(c.number, claim) for c in CHAPTERS for claim in getattr(c, "claim", [
 EQUATIONS = [(c.number, step) for c in CHAPTERS for step in getattr(c, "equation", [])]
 chapters = pytest.mark.parametrize("number", [c.number for c in CHAPTERS])
 WORLDS = 20
-RUNS = datasets.shipped_runs("frontier")
+RUNS, VARIANTS = map(datasets.shipped_runs, ("frontier", "variants"))
 
 
 def names() -> dict:
@@ -48,7 +49,31 @@ def names() -> dict:
     _, known["REF"], known["R"] = worlds.five_responses()
     known["runs"] = partial(datasets.run_values, RUNS)
     known["mean"] = lambda *a, **k: statistics.mean(known["runs"](*a, **k))
+    known |= variants()
     return known
+
+
+def variants() -> dict:
+    """Means over seeds of chapter 06's runs, and what share of a gain noise leaves."""
+    data = [run for run in VARIANTS if run.experiment == "data"]
+
+    def variant(field: str, method: str, arm: str) -> float:
+        return statistics.mean(datasets.run_values(data, field, method=method, arm=arm))
+
+    start = datasets.run_values(RUNS, "reward", method="best_of_n", beta=1.0)[0]
+
+    def kept(method: str) -> float:
+        arms = ("20 % noise", "clean")
+        noisy, clean = (variant("reward", method, arm) - start for arm in arms)
+        return noisy / clean
+
+    return {
+        "variant": variant,
+        "variants": partial(datasets.run_values, VARIANTS),
+        "kept": kept,
+        "VARIANTS": {run.method for run in data},
+        "ARMS": {run.arm for run in data},
+    }
 
 
 def random_names(seed: int) -> dict:

@@ -17,8 +17,8 @@ MARKS = {  # method: name, colour, marker
 def reviews_outcomes(outcomes: Sequence[Outcome]) -> Picture:
     """Every way of aligning the review model, beside the best of n of its sentences.
 
-    outcomes: of `reviews.shipped_outcomes()`; each seed is a mark, its bars two standard
-        errors of the sampling
+    outcomes: of `reviews.shipped_outcomes()`; each seed is a mark, its bars are two
+        standard errors of the sampling
     """
     figure, axis = still_figure(3.8)
     draws = [row for row in outcomes if row.method == "best_of_n"]
