@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from course_lib.exercises import (
+    assumptions,
     beta,
     bradley_terry,
     clinic,
@@ -12,6 +13,8 @@ from course_lib.exercises import (
     response_logprobs,
     start_here,
     training,
+    unpaired,
+    variants,
 )
 from course_lib.exercises.specification import Exercise
 
@@ -24,6 +27,9 @@ CHAPTERS = (
     response_logprobs,
     clinic,
     beta,
+    variants,
+    unpaired,
+    assumptions,
     training,
 )
 EXERCISES: dict[str, Exercise] = {

@@ -4,46 +4,24 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.clinic import PATIENTS
+from course_lib.exercises.pairs import (
+    BETTER,
+    START,
+    WORSE,
+    agrees_where_learnt,
+    drawn_four,
+    four,
+)
 from course_lib.exercises.specification import (
     Check,
-    Draw,
     Exercise,
     Misconception,
-    agrees,
     kind_of,
     returns_like,
     value_of,
 )
 from course_lib.losses import dpo_gradients, dpo_loss, implicit_reward_accuracy
 from course_lib.observing import Call
-
-
-def _four(draw: Draw, *pairs: list[float], beta: float | None = 0.1, **kwargs) -> Call:
-    """One call from pairs: chosen and rejected, first of the policy, then of ref."""
-    four = [draw.tensor(list(column)) for column in zip(*pairs, strict=True)]
-    return Call((*four, *([] if beta is None else [beta])), **kwargs)
-
-
-def _drawn(draw: Draw, count: int, beta: float | None, **kwargs) -> Call:
-    four = [draw.normal(count, scale=4) - 20 for _ in range(4)]
-    return Call((*four, *([] if beta is None else [beta])), **kwargs)
-
-
-def _policy_agrees(call: Call, yours, ours, near: float) -> bool:
-    """As `agrees`, but a reference that is cut off from the gradient is as good."""
-    if len(yours.gradients) != len(ours.gradients):
-        return False
-    learnt = (yours.gradients[:2], ours.gradients[:2])
-    yours, ours = (
-        type(seen)(**{**vars(seen), "gradients": two})
-        for seen, two in zip((yours, ours), learnt, strict=True)
-    )
-    return agrees(call, yours, ours, near)
-
-
-START = ([-4.0, -7.0, -4.0, -7.0], [-9.0, -2.0, -9.0, -2.0])
-BETTER = [-1.0, -3.0, -2.0, -2.0]  # log-ratios 1 and −1
-WORSE = [-6.0, -2.0, -3.0, -4.0]  # log-ratios −3 and 2
 
 _LOSS = Exercise(
     number="4.1",
@@ -53,56 +31,56 @@ _LOSS = Exercise(
         Check(
             "one number that carries a gradient",
             lambda draw: [
-                _four(draw, BETTER, gradient=True),
-                _four(draw, BETTER, WORSE, gradient=True),
+                four(draw, BETTER, gradient=True),
+                four(draw, BETTER, WORSE, gradient=True),
             ],
             kind_of,
             returns_like,
         ),
         Check(
             "ln 2 when policy and reference agree",
-            lambda draw: [_four(draw, START[0]), _four(draw, *START)],
+            lambda draw: [four(draw, START[0]), four(draw, *START)],
             value_of,
         ),
         Check(
             "below ln 2 when the policy likes the chosen answer better than the "
             "reference does",
-            lambda draw: [_four(draw, BETTER), _four(draw, [-3, -2, -5, -2])],
+            lambda draw: [four(draw, BETTER), four(draw, [-3, -2, -5, -2])],
             "be below 0.6931 and above 0",
             lambda call, yours, ours, near: 0 < yours.numbers[0] < 0.6931,
         ),
         Check(
             "β multiplies the gap, once",
-            lambda draw: [_four(draw, BETTER, beta=b) for b in (0.1, 0.5)],
+            lambda draw: [four(draw, BETTER, beta=b) for b in (0.1, 0.5)],
             value_of,
         ),
         Check(
             "the mean over pairs, each with a logarithm of its own",
             lambda draw: [
-                _four(draw, BETTER, WORSE, beta=0.5),
-                _four(draw, BETTER, BETTER, WORSE, beta=0.5),
+                four(draw, BETTER, WORSE, beta=0.5),
+                four(draw, BETTER, BETTER, WORSE, beta=0.5),
             ],
             value_of,
         ),
         Check(
             "right on fresh random log-probabilities, values and gradients",
             lambda draw: [
-                _drawn(draw, n, beta, gradient=True)
+                drawn_four(draw, n, beta, gradient=True)
                 for n, beta in ((1, 0.1), (2, 0.5), (7, 1.5))
             ],
             "equal the mean of −log σ(βh), and so must its gradient for the policy",
-            _policy_agrees,
+            agrees_where_learnt(2),
         ),
         Check(
             "finite when a pair is wrong by 5,000 nats, and still pushing",
             lambda draw: [
-                _four(draw, [-5000, 0, 0, 0], beta=0.5, gradient=True),
-                _four(draw, [0, -5000, 0, 0], beta=0.5, gradient=True),
+                four(draw, [-5000, 0, 0, 0], beta=0.5, gradient=True),
+                four(draw, [0, -5000, 0, 0], beta=0.5, gradient=True),
             ],
             lambda call, ours: (
                 f"be {ours.numbers[0]:.4g}, with a gradient that is finite"
             ),
-            _policy_agrees,
+            agrees_where_learnt(2),
         ),
     ),
     misconceptions=(
@@ -209,38 +187,38 @@ _GRADIENT = Exercise(
     checks=(
         Check(
             "two numbers for each pair",
-            lambda draw: [_four(draw, BETTER), _four(draw, BETTER, WORSE, START[0])],
+            lambda draw: [four(draw, BETTER), four(draw, BETTER, WORSE, START[0])],
             kind_of,
             returns_like,
         ),
         Check(
             "−β/2 and +β/2 when policy and reference agree",
-            lambda draw: [_four(draw, START[0], beta=b) for b in (1.0, 0.1)],
+            lambda draw: [four(draw, START[0], beta=b) for b in (1.0, 0.1)],
             value_of,
         ),
         Check(
             "of each pair alone, not of the batch's mean",
-            lambda draw: [_four(draw, *START)],
+            lambda draw: [four(draw, *START)],
             value_of,
         ),
         Check(
             "larger for a pair in the wrong order",
             lambda draw: [
-                _four(draw, BETTER, WORSE, beta=1.0),
-                _four(draw, BETTER, WORSE, beta=0.2),
+                four(draw, BETTER, WORSE, beta=1.0),
+                four(draw, BETTER, WORSE, beta=0.2),
             ],
             value_of,
         ),
         Check(
             "right on fresh random log-probabilities",
             lambda draw: [
-                _drawn(draw, n, beta) for n, beta in ((1, 0.1), (3, 0.5), (7, 1.5))
+                drawn_four(draw, n, beta) for n, beta in ((1, 0.1), (3, 0.5), (7, 1.5))
             ],
             "be −β σ(−βh) and +β σ(−βh), h being the gap of each pair",
         ),
         Check(
             "0 and β, not NaN, at gaps of ±5,000 nats",
-            lambda draw: [_four(draw, [0, -5000, 0, 0], [-5000, 0, 0, 0], beta=0.5)],
+            lambda draw: [four(draw, [0, -5000, 0, 0], [-5000, 0, 0, 0], beta=0.5)],
             value_of,
         ),
     ),
@@ -317,8 +295,8 @@ _ACCURACY = Exercise(
         Check(
             "one number, of the inputs' dtype",
             lambda draw: [
-                _four(draw, BETTER, beta=None),
-                _four(draw, BETTER, WORSE, beta=None),
+                four(draw, BETTER, beta=None),
+                four(draw, BETTER, WORSE, beta=None),
             ],
             kind_of,
             returns_like,
@@ -326,29 +304,29 @@ _ACCURACY = Exercise(
         Check(
             "1 where every gap is above 0, 0 where every gap is below",
             lambda draw: [
-                _four(draw, BETTER, BETTER, beta=None),
-                _four(draw, WORSE, WORSE, beta=None),
+                four(draw, BETTER, BETTER, beta=None),
+                four(draw, WORSE, WORSE, beta=None),
             ],
             value_of,
         ),
         Check(
             "against the reference: a policy may still prefer the rejected answer",
             lambda draw: [
-                _four(draw, [-5, -4, -9, -4], beta=None),
-                _four(draw, [-4, -5, -4, -9], beta=None),
+                four(draw, [-5, -4, -9, -4], beta=None),
+                four(draw, [-4, -5, -4, -9], beta=None),
             ],
             value_of,
         ),
         Check(
             "½ where policy and reference agree",
-            lambda draw: [_four(draw, *START, beta=None)],
+            lambda draw: [four(draw, *START, beta=None)],
             "be 0.5: a tie counts half",
         ),
         Check(
             "a share of the pairs",
             lambda draw: [
-                _four(draw, *KNOWN, beta=None),
-                _four(draw, BETTER, WORSE, WORSE, beta=None),
+                four(draw, *KNOWN, beta=None),
+                four(draw, BETTER, WORSE, WORSE, beta=None),
             ],
             value_of,
         ),
@@ -407,8 +385,6 @@ _ACCURACY = Exercise(
         "(1 + sign) / 2 turns those into 1, ½ and 0; then the mean.",
     ),
 )
-
-# words of the small vocabulary: PADDING, END, and four more
 
 
 EXERCISES = (_LOSS, _GRADIENT, _ACCURACY)

@@ -18,6 +18,7 @@ __all__ = [
     "Check",
     "Draw",
     "Exercise",
+    "Holds",
     "Misconception",
     "agrees",
     "kind_of",

@@ -15,6 +15,7 @@ from course_lib.figures import (
     reviews,
     style,
     training,
+    variants,
 )
 from course_lib.figures.beta import *  # noqa: F403
 from course_lib.figures.bradley_terry import *  # noqa: F403
@@ -25,6 +26,7 @@ from course_lib.figures.partition_function import *  # noqa: F403
 from course_lib.figures.reviews import *  # noqa: F403
 from course_lib.figures.style import *  # noqa: F403
 from course_lib.figures.training import *  # noqa: F403
+from course_lib.figures.variants import *  # noqa: F403
 
 __all__ = [
     *style.__all__,
@@ -34,6 +36,7 @@ __all__ = [
     *dpo_loss.__all__,
     *beta.__all__,
     *frontier.__all__,
+    *variants.__all__,
     *training.__all__,
     *reviews.__all__,
 ]

@@ -7,6 +7,7 @@ from alternatives import (
     optimal_policy,
     partition_function,
     training,
+    variants,
 )
 
 CHAPTERS = (
@@ -15,6 +16,7 @@ CHAPTERS = (
     partition_function,
     dpo_loss,
     beta,
+    variants,
     training,
 )
 ALTERNATIVES = {

@@ -13,6 +13,7 @@ from scenes import (
     optimal_policy,
     partition_function,
     training,
+    variants,
 )
 
 CHAPTERS = (
@@ -22,6 +23,7 @@ CHAPTERS = (
     dpo_loss,
     frontier,
     beta,
+    variants,
     training,
 )
 STILL, SCENES, WORDS = {}, {}, {}

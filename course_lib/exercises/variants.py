@@ -1,0 +1,572 @@
+"""Chapter 06: another target, no reference, odds in place of probabilities."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course_lib.exercises.pairs import (
+    BETTER,
+    START,
+    WORSE,
+    agrees_where_learnt,
+    drawn_four,
+    four,
+)
+from course_lib.exercises.specification import (
+    Check,
+    Draw,
+    Exercise,
+    Misconception,
+    kind_of,
+    returns_like,
+    value_of,
+)
+from course_lib.losses import ipo_loss, orpo_loss, simpo_loss
+from course_lib.observing import Call
+
+
+def _tokens(*pairs: tuple[int, int]) -> dict[str, Tensor]:
+    chosen, rejected = zip(*pairs, strict=True)
+    return {
+        "chosen_lengths": torch.tensor(chosen),
+        "rejected_lengths": torch.tensor(rejected),
+    }
+
+
+def _drawn_tokens(draw: Draw, count: int) -> dict[str, Tensor]:
+    return _tokens(*draw.integers(1, 30, count, 2).long().tolist())
+
+
+def _per_token(u, v, chosen_lengths, rejected_lengths):
+    return u / chosen_lengths, v / rejected_lengths
+
+
+def _ipo(
+    gap=torch.sub,
+    target=lambda tau: 1 / (2 * tau),
+    size=torch.square,
+    average=_per_token,
+    reduce=torch.mean,
+):
+    """IPO with one thing wrong."""
+
+    def loss(a, b, c, d, tau, chosen_lengths=None, rejected_lengths=None):
+        u, v = a - c, b - d
+        if chosen_lengths is not None:
+            u, v = average(u, v, chosen_lengths, rejected_lengths)
+        return reduce(size(gap(u, v) - target(tau)))
+
+    return loss
+
+
+def _ipo_without_reference(a, b, c, d, tau, **lengths):
+    nothing = a.new_zeros(a.shape)
+    return ipo_loss(a, b, nothing, nothing, tau, **lengths)
+
+
+def _tau_as_beta(a, b, c, d, tau, **lengths):
+    return ipo_loss(*(tau * logps for logps in (a, b, c, d)), tau, **lengths)
+
+
+def _mean_length(u, v, chosen_lengths, rejected_lengths):
+    mean = (chosen_lengths + rejected_lengths) / 2
+    return u / mean, v / mean
+
+
+_IPO = Exercise(
+    number="6.1",
+    title="IPO: a target for the gap",
+    reference=ipo_loss,
+    checks=(
+        Check(
+            "one number that carries a gradient, with lengths and without",
+            lambda draw: [
+                four(draw, BETTER, gradient=True),
+                four(draw, BETTER, gradient=True, **_tokens((2, 4))),
+                four(draw, BETTER, WORSE, gradient=True),
+            ],
+            kind_of,
+            returns_like,
+        ),
+        Check(
+            "(1/(2τ))² when policy and reference agree",
+            lambda draw: [four(draw, START[0], beta=tau) for tau in (0.1, 0.5)],
+            value_of,
+        ),
+        Check(
+            "0 at a gap of 1/(2τ), and above 0 beyond it",
+            lambda draw: [four(draw, BETTER, beta=tau) for tau in (0.25, 0.5, 1.0)],
+            value_of,
+        ),
+        Check(
+            "the mean over pairs, each with a square of its own",
+            lambda draw: [
+                four(draw, BETTER, WORSE, beta=0.25),
+                four(draw, BETTER, BETTER, WORSE, beta=0.25),
+            ],
+            value_of,
+        ),
+        Check(
+            "with lengths, averages per token: each log-ratio by its own length",
+            lambda draw: [
+                four(draw, BETTER, beta=0.5, **_tokens((1, 4))),
+                four(draw, WORSE, BETTER, beta=0.5, **_tokens((3, 10), (5, 1))),
+            ],
+            value_of,
+        ),
+        Check(
+            "right on fresh random log-probabilities, values and gradients",
+            lambda draw: [
+                drawn_four(draw, n, tau, gradient=True, **lengths)
+                for n, tau, lengths in (
+                    (1, 0.1, {}),
+                    (3, 0.5, {}),
+                    (2, 0.2, _drawn_tokens(draw, 2)),
+                    (7, 1.0, _drawn_tokens(draw, 7)),
+                )
+            ],
+            "equal the mean of (h − 1/(2τ))², h a difference of sums, or of averages "
+            "per token where lengths are given",
+            agrees_where_learnt(2),
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "target 1/τ",
+            _ipo(target=lambda tau: 1 / tau),
+            "a target of 1/τ: it is half of that, 1/(2τ)",
+        ),
+        Misconception(
+            "target τ",
+            _ipo(target=lambda tau: tau),
+            "τ itself as the target: a strong τ holds the policy near, so that the "
+            "target is small where τ is large",
+        ),
+        Misconception(
+            "τ multiplies the gap",
+            _tau_as_beta,
+            "τh compared with the target: β multiplies a gap, τ does not. It stands in "
+            "the target alone",
+        ),
+        Misconception(
+            "swapped",
+            _ipo(gap=lambda u, v: v - u),
+            "(h + 1/(2τ))²: either rejected minus chosen, or the target added. The "
+            "chosen answer is to be ahead by the target",
+        ),
+        Misconception(
+            "no reference",
+            _ipo_without_reference,
+            "the policy's log-probabilities alone: each needs the reference's "
+            "subtracted from it",
+        ),
+        Misconception(
+            "not squared",
+            _ipo(size=torch.abs),
+            "the distance from the target without its square",
+        ),
+        Misconception(
+            "one-sided",
+            _ipo(size=lambda x: F.relu(-x) ** 2),
+            "nothing to pay beyond the target, as with a hinge: here a gap that is too "
+            "wide is pulled back",
+        ),
+        Misconception(
+            "sum in place of mean",
+            _ipo(reduce=torch.sum),
+            "a sum over the batch: the learning rate would depend on the batch's size",
+        ),
+        Misconception(
+            "mean before the square",
+            lambda *args, **kwargs: _ipo(size=lambda x: x, reduce=torch.mean)(
+                *args, **kwargs
+            ).square(),
+            "one square of the mean gap: a pair too wide would pay for one too narrow",
+        ),
+        Misconception(
+            "lengths ignored",
+            _ipo(average=lambda u, v, *lengths: (u, v)),
+            "sums even where lengths are given: divide each log-ratio by its length",
+        ),
+        Misconception(
+            "lengths exchanged",
+            _ipo(average=lambda u, v, n, m: (u / m, v / n)),
+            "the chosen log-ratio over the rejected answer's length, and the other way "
+            "round",
+        ),
+        Misconception(
+            "one length for both",
+            _ipo(average=_mean_length),
+            "the gap over the mean of the two lengths: each answer has its own",
+        ),
+    ),
+    hints=(
+        "A parabola in the gap h: where does it touch 0? Only then think of lengths.",
+        "u and v are the log-ratios; with lengths divide u by the chosen ones, v by "
+        "the rejected ones. h = u − v, and its target is 1/(2τ).",
+        "`((u - v - 1 / (2 * tau)) ** 2).mean()`",
+    ),
+)
+
+
+def _averages(draw: Draw, *pairs: list[float], **kwargs) -> tuple:
+    """Chosen and rejected log-probs per token, from pairs."""
+    return tuple(draw.tensor(list(column)) for column in zip(*pairs, strict=True))
+
+
+def _simpo(draw: Draw, *pairs: list[float], beta=2.0, gamma=0.5, **kwargs) -> Call:
+    return Call((*_averages(draw, *pairs), beta, gamma), **kwargs)
+
+
+def _drawn_simpo(draw: Draw, count: int, beta: float, gamma: float) -> Call:
+    pairs = [draw.normal(count) - 3 for _ in range(2)]
+    return Call((*pairs, beta, gamma), gradient=True)
+
+
+def _target(margin):
+    """SimPO with another margin, a function of the difference, β and γ."""
+
+    def loss(a, b, beta, gamma):
+        return -F.logsigmoid(margin(a - b, beta, gamma)).mean()
+
+    return loss
+
+
+def _of_probabilities(a, b, beta, gamma):
+    return -F.logsigmoid(beta * (a.exp() - b.exp()) - gamma).mean()
+
+
+AHEAD = [-1.0, -2.0]  # the chosen answer by one nat a token
+BEHIND = [-2.5, -1.0]
+
+_SIMPO = Exercise(
+    number="6.2",
+    title="SimPO: no reference, but a margin",
+    reference=simpo_loss,
+    checks=(
+        Check(
+            "one number that carries a gradient",
+            lambda draw: [
+                _simpo(draw, AHEAD, gradient=True),
+                _simpo(draw, AHEAD, BEHIND, gradient=True),
+            ],
+            kind_of,
+            returns_like,
+        ),
+        Check(
+            "DPO's form without a target, γ = 0",
+            lambda draw: [
+                _simpo(draw, [-1.5, -1.5], gamma=0.0),
+                _simpo(draw, AHEAD, gamma=0.0),
+                _simpo(draw, BEHIND, beta=2.5, gamma=0.0),
+            ],
+            value_of,
+        ),
+        Check(
+            "ln 2 where β times the difference is γ",
+            lambda draw: [
+                _simpo(draw, AHEAD, beta=2.0, gamma=2.0),
+                _simpo(draw, [-1.0, -1.2], beta=10.0, gamma=2.0),
+            ],
+            value_of,
+        ),
+        Check(
+            "the mean over pairs, each with a logarithm of its own",
+            lambda draw: [
+                _simpo(draw, AHEAD, BEHIND),
+                _simpo(draw, AHEAD, AHEAD, BEHIND),
+            ],
+            value_of,
+        ),
+        Check(
+            "right on fresh random averages, values and gradients",
+            lambda draw: [
+                _drawn_simpo(draw, n, beta, gamma)
+                for n, beta, gamma in ((1, 2.0, 0.5), (3, 2.5, 1.4), (7, 10.0, 3.0))
+            ],
+            "equal the mean of −log σ(β(a_w − a_l) − γ), and so must its gradient",
+        ),
+        Check(
+            "finite when a pair is wrong by 5,000 nats a token, and still pushing",
+            lambda draw: [
+                _simpo(draw, [-5000, -1], gradient=True),
+                _simpo(draw, [-1, -5000], gradient=True),
+            ],
+            lambda call, ours: (
+                f"be {ours.numbers[0]:.4g}, with a gradient that is finite"
+            ),
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "γ inside β's bracket",
+            _target(lambda d, beta, gamma: beta * (d - gamma)),
+            "β(a_w − a_l − γ): β multiplies the difference alone. Some training "
+            "scripts ask for the ratio γ/β, and this is what γ = 1.4 does there",
+        ),
+        Misconception(
+            "target added",
+            _target(lambda d, beta, gamma: beta * d + gamma),
+            "γ added to the margin: a pair would count as won before it is. The "
+            "target is to be exceeded, so subtract it",
+        ),
+        Misconception(
+            "no target",
+            _target(lambda d, beta, gamma: beta * d),
+            "no γ at all: the difference has to be above γ, not above 0",
+        ),
+        Misconception(
+            "β forgotten",
+            _target(lambda d, beta, gamma: d - gamma),
+            "β = 1 whatever is asked for: it multiplies the difference of averages",
+        ),
+        Misconception(
+            "β outside",
+            lambda a, b, beta, gamma: -beta * F.logsigmoid(a - b - gamma).mean(),
+            "β in front of the loss: there it only scales the step. It belongs inside "
+            "the sigmoid",
+        ),
+        Misconception(
+            "swapped",
+            _target(lambda d, beta, gamma: -beta * d - gamma),
+            "rejected minus chosen: the chosen answer is to be ahead",
+        ),
+        Misconception(
+            "no minus sign",
+            lambda a, b, beta, gamma: F.logsigmoid(beta * (a - b) - gamma).mean(),
+            "the log-likelihood without its minus sign: a loss is minimised",
+        ),
+        Misconception(
+            "hinge",
+            lambda a, b, beta, gamma: F.relu(gamma - beta * (a - b)).mean(),
+            "a hinge at γ: SimPO keeps DPO's −log σ, which goes on pushing a little",
+        ),
+        Misconception(
+            "probabilities",
+            _of_probabilities,
+            "probabilities per token in place of their logarithms",
+        ),
+        Misconception(
+            "sum in place of mean",
+            lambda a, b, beta, gamma: -F.logsigmoid(beta * (a - b) - gamma).sum(),
+            "a sum over the batch: the learning rate would depend on the batch's size",
+        ),
+        Misconception(
+            "mean before the logarithm",
+            lambda a, b, beta, gamma: -F.logsigmoid((beta * (a - b) - gamma).mean()),
+            "one logarithm of the mean margin: a large win would pay for a loss",
+        ),
+        Misconception(
+            "log(sigmoid)",
+            lambda a, b, beta, gamma: (
+                -torch.log(torch.sigmoid(beta * (a - b) - gamma)).mean()
+            ),
+            "log(sigmoid(x)), whose sigmoid rounds to 0 and whose log is then −∞: "
+            "use F.logsigmoid",
+        ),
+    ),
+    hints=(
+        "The loss of chapter 01 on a margin. Which two numbers take the place of the "
+        "rewards, and what has their difference to exceed?",
+        "β times (chosen average − rejected average), then minus γ, then −log σ.",
+        "`-F.logsigmoid(beta * difference - gamma).mean()`",
+    ),
+)
+
+
+def _orpo(draw: Draw, *pairs: list[float], nll=(0.0,), weight=1.0, **kwargs) -> Call:
+    args = (*_averages(draw, *pairs), draw.tensor(list(nll)))
+    return Call(args, {"weight": weight}, **kwargs)
+
+
+def _drawn_orpo(draw: Draw, count: int, weight: float) -> Call:
+    pairs = [-0.1 - 3 * draw.uniform(count) for _ in range(2)]
+    args = (*pairs, 3 * draw.uniform(count))
+    return Call(args, {"weight": weight}, gradient=True)
+
+
+def _log_odds(logps):
+    return logps - torch.log(-torch.expm1(logps))
+
+
+def _odds(log_odds, sign=1.0):
+    """ORPO with another opinion of an answer."""
+
+    def loss(a, b, nll, weight):
+        difference = sign * (log_odds(a) - log_odds(b))
+        return (nll - weight * F.logsigmoid(difference)).mean()
+
+    return loss
+
+
+def _divided(logps):
+    p = logps.exp()
+    return torch.log(p / (1 - p))
+
+
+def _leaking(logps):
+    """Both branches are computed, and the one not taken has an infinite slope."""
+    near, far = torch.log(-torch.expm1(logps)), torch.log1p(-torch.exp(logps))
+    return logps - torch.where(logps > -0.6931, near, far)
+
+
+def _around(push):
+    """ORPO put together in another way, from the NLL and −log σ."""
+
+    def loss(a, b, nll, weight):
+        return push(nll, -F.logsigmoid(_log_odds(a) - _log_odds(b)), weight)
+
+    return loss
+
+
+EVEN = [-1.0, -1.0]
+FOUR_TO_ONE = [math.log(0.8), math.log(0.5)]  # odds of 4 : 1 against 1 : 1
+
+_ORPO = Exercise(
+    number="6.3",
+    title="ORPO: odds, and no reference",
+    reference=orpo_loss,
+    checks=(
+        Check(
+            "one number that carries a gradient",
+            lambda draw: [
+                _orpo(draw, AHEAD, gradient=True),
+                _orpo(draw, AHEAD, BEHIND, nll=[1.0, 2.5], gradient=True),
+            ],
+            kind_of,
+            returns_like,
+        ),
+        Check(
+            "NLL + λ ln 2 where both answers are as likely",
+            lambda draw: [
+                _orpo(draw, EVEN),
+                _orpo(draw, EVEN, nll=[2.0], weight=0.5),
+            ],
+            value_of,
+        ),
+        Check(
+            "ln(5/4) for odds of 4 : 1 against 1 : 1",
+            lambda draw: [_orpo(draw, FOUR_TO_ONE), _orpo(draw, FOUR_TO_ONE[::-1])],
+            value_of,
+        ),
+        Check(
+            "the mean over pairs, of both terms",
+            lambda draw: [
+                _orpo(draw, AHEAD, BEHIND, nll=[1.0, 2.5], weight=0.25),
+                _orpo(draw, EVEN, EVEN, EVEN, nll=[1.0, 0.5, 3.0], weight=0.25),
+            ],
+            value_of,
+        ),
+        Check(
+            "right on fresh random averages, values and gradients",
+            lambda draw: [
+                _drawn_orpo(draw, n, weight)
+                for n, weight in ((1, 1.0), (3, 0.25), (7, 0.1))
+            ],
+            "equal the mean of NLL − λ log σ(log odds(y_w) − log odds(y_l)), and so "
+            "must its gradient",
+        ),
+        Check(
+            "finite where an answer is all but certain",
+            lambda draw: [
+                _orpo(draw, [-2.0, -1e-20], gradient=True),
+                _orpo(draw, [-1e-20, -1e-20], gradient=True),
+            ],
+            "be finite, as the odds are: 10²⁰ : 1. So must be its gradient",
+        ),
+        Check(
+            "finite where an answer is all but impossible",
+            lambda draw: [
+                _orpo(draw, [-2000.0, -1.0], gradient=True),
+                _orpo(draw, [-2000.0, -2000.0], gradient=True),
+            ],
+            "be finite, as the log-odds are: about −2000. So must be its gradient",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "probability ratio",
+            _odds(lambda logps: logps),
+            "a difference of log-probabilities: the odds p/(1 − p) have 1 − p below",
+        ),
+        Misconception(
+            "log(1 − exp)",
+            _odds(lambda logps: logps - torch.log(1 - torch.exp(logps))),
+            "log(1 − e^a), by log or by log1p, where e^a rounds to 1 and the logarithm "
+            "is −∞: torch.expm1 keeps what is left",
+        ),
+        Misconception(
+            "odds by division",
+            _odds(_divided),
+            "p/(1 − p) from probabilities: a division by 0 near certainty, and log 0 "
+            "where p rounds to 0. Stay with logarithms",
+        ),
+        Misconception(
+            "e^(−a) − 1",
+            _odds(lambda logps: -torch.log(torch.expm1(-logps))),
+            "the odds as 1/(e^(−a) − 1), which overflow for an unlikely answer: write "
+            "a − log(1 − e^a)",
+        ),
+        Misconception(
+            "gradient through the other branch",
+            _odds(_leaking),
+            "torch.where between two forms, whose unused one has an infinite slope: "
+            "0 · ∞ is NaN. One form is enough, or give each only inputs of its side",
+        ),
+        Misconception(
+            "swapped",
+            _odds(_log_odds, sign=-1.0),
+            "the odds of the rejected answer over those of the chosen one",
+        ),
+        Misconception(
+            "log-odds added",
+            lambda a, b, nll, weight: (
+                nll - weight * F.logsigmoid(_log_odds(a) + _log_odds(b))
+            ).mean(),
+            "log-odds added: a ratio of odds is a difference of log-odds",
+        ),
+        Misconception(
+            "NLL forgotten",
+            _around(lambda nll, push, weight: weight * push.mean()),
+            "the odds term alone: nothing would teach the answer itself, as there is "
+            "no SFT before",
+        ),
+        Misconception(
+            "weight on the NLL",
+            _around(lambda nll, push, weight: (weight * nll + push).mean()),
+            "λ on the NLL: it weighs the odds term",
+        ),
+        Misconception(
+            "weight on both",
+            _around(lambda nll, push, weight: weight * (nll + push).mean()),
+            "λ on both terms: it weighs the odds term alone",
+        ),
+        Misconception(
+            "log-likelihood added",
+            _around(lambda nll, push, weight: (-nll + weight * push).mean()),
+            "minus the NLL: it is a negative log-likelihood already, and to be made "
+            "small",
+        ),
+        Misconception(
+            "minus sign",
+            _around(lambda nll, push, weight: (nll - weight * push).mean()),
+            "plus λ log σ: that rewards the wrong order. A loss is minimised",
+        ),
+        Misconception(
+            "sum in place of mean",
+            _around(lambda nll, push, weight: (nll + weight * push).sum()),
+            "a sum over the batch: the learning rate would depend on the batch's size",
+        ),
+    ),
+    hints=(
+        "log odds(y) = a − log(1 − e^a), with a the average log-probability. Write "
+        "that down for both answers first.",
+        "torch.expm1(x) is e^x − 1 without rounding, so that log(1 − e^a) is "
+        "torch.log(-torch.expm1(a)).",
+        "`(nll - weight * F.logsigmoid(log_odds_chosen - log_odds_rejected)).mean()`",
+    ),
+)
+
+EXERCISES = (_IPO, _SIMPO, _ORPO)

@@ -1,0 +1,114 @@
+"""Chapter 06: what each variant pulls a log-ratio towards."""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from course_lib.figures.style import BLUE, GREY, ORANGE, Scene
+from course_lib.losses import ipo_loss, kto_loss
+
+__all__ = ["kto_curves", "target_parabolas"]
+
+
+def target_parabolas(loss: Callable = ipo_loss) -> Scene:
+    """IPO's loss against the gap of sums, from sums and from averages per token.
+
+    loss: loss(policy_chosen_logps, policy_rejected_logps, ref_chosen_logps,
+        ref_rejected_logps, tau, chosen_lengths=…, rejected_lengths=…), to be drawn
+    sliders: tau, within 0.1 to 1; tokens of either answer, within 1 to 10
+    """
+    gaps = [step / 2 for step in range(111)]
+
+    def curve(tau: float, tokens: int) -> list[float]:
+        zero = torch.zeros(1, dtype=torch.float64)
+        lengths = {}
+        if tokens:
+            both = torch.tensor([tokens])
+            lengths = {"chosen_lengths": both, "rejected_lengths": both}
+        return [
+            float(loss(zero + gap, zero, zero, zero, tau, **lengths)) for gap in gaps
+        ]
+
+    def setup(figure: Figure) -> Axes:
+        figure.set_size_inches(6.5, 3.4)
+        axis = figure.subplots()
+        axis.plot([], [], color=BLUE, marker="o", label="sums")
+        axis.plot([], [], color=ORANGE, ls="--", marker="s", label="averages per token")
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+        axis.set(
+            xlim=(0, 55),
+            ylim=(-1, 30),
+            xlabel="gap h of the sums (nats)",
+            ylabel="loss (nats²)",
+            title="One τ, two targets: for an answer, or for each of its tokens",
+        )
+        return axis
+
+    def draw(axis: Axes, tau: float, tokens: int) -> str:
+        lowest = []
+        kinds = ((0, BLUE, "-", "o"), (tokens, ORANGE, "--", "s"))
+        for length, color, line, mark in kinds:
+            losses = curve(tau, length)
+            best = min(range(len(gaps)), key=losses.__getitem__)
+            lowest.append(gaps[best])
+            axis.plot(gaps, losses, color=color, ls=line)
+            axis.plot(gaps[best], losses[best], mark, color=color)
+        return (
+            f"With τ = {tau:g}, tried at every half nat, the loss from sums is lowest at "
+            f"a gap of {lowest[0]:g} nats, and the loss from averages, for answers of "
+            f"length {tokens}, at {lowest[1]:g} nats."
+        )
+
+    return Scene(draw, setup)
+
+
+def kto_curves(loss: Callable = kto_loss) -> Scene:
+    """KTO's loss of one answer against its log-ratio, beside one that never saturates.
+
+    loss: loss(policy_logps, ref_logps, desirable, kl, beta), the function to draw
+    sliders: z, the reference point, 0 to 4 nats; beta, within 0.1 to 2
+    """
+    grid = torch.linspace(-12, 12, 97, dtype=torch.float64)
+
+    def of_one(ratio, good: bool, z: float, beta: float):
+        zero = torch.zeros(1, dtype=torch.float64)
+        return loss(ratio.reshape(1), zero, torch.tensor([good]), z, beta)
+
+    def setup(figure: Figure) -> Axes:
+        figure.set_size_inches(6.5, 3.4)
+        axis = figure.subplots()
+        axis.plot([], [], color=BLUE, label="desirable")
+        axis.plot([], [], color=ORANGE, ls="--", label="undesirable")
+        axis.plot([], [], ":", color=GREY, label="desirable, by −log σ")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        axis.set(
+            xlim=(-12, 12),
+            ylim=(-0.05, 1.55),
+            xlabel="log-ratio u (nats)",
+            ylabel="loss (no unit; dotted: nats)",
+            title="KTO's loss is bounded: a hopeless answer pushes no more",
+        )
+        return axis
+
+    def draw(axis: Axes, z: float, beta: float) -> str:
+        axis.axvline(z, color=GREY, lw=1)
+        for good, color, line in ((True, BLUE, "-"), (False, ORANGE, "--")):
+            losses = [float(of_one(ratio, good, z, beta)) for ratio in grid]
+            axis.plot(grid, losses, color=color, ls=line)
+        axis.plot(grid, -F.logsigmoid(beta * (grid - z)), ":", color=GREY)
+        below = torch.tensor(z - 8, dtype=torch.float64, requires_grad=True)
+        value = of_one(below, True, z, beta)
+        (slope,) = torch.autograd.grad(value, below)
+        other = beta / (1 + math.exp(-8 * beta))
+        sentence = (
+            f"With the reference point at z = {z:g} nats and β = {beta:g}, a desirable "
+            f"answer 8 nats below the point loses {value.item():.3f} and is pushed up by "
+            f"{-slope.item():.4f} a nat; by −log σ it would be {other:.4f}."
+        )
+        return sentence.replace("-", "−")
+
+    return Scene(draw, setup)
