@@ -58,9 +58,9 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
             axis.plot(gaps, losses, color=color, ls=line)
             axis.plot(gaps[best], losses[best], mark, color=color)
         return (
-            f"With τ = {tau:g}, tried at every half nat, the loss from sums is lowest at "
-            f"a gap of {lowest[0]:g} nats, and the loss from averages, for answers of "
-            f"length {tokens}, at {lowest[1]:g} nats."
+            f"With τ = {tau:g}, tried at every half nat, the loss from sums is lowest "
+            f"at a gap of {lowest[0]:g} nats, and the loss from averages, for answers "
+            f"of length {tokens:g}, at {lowest[1]:g} nats."
         )
 
     return Scene(draw, setup)
@@ -106,8 +106,8 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         other = beta / (1 + math.exp(-8 * beta))
         sentence = (
             f"With the reference point at z = {z:g} nats and β = {beta:g}, a desirable "
-            f"answer 8 nats below the point loses {value.item():.3f} and is pushed up by "
-            f"{-slope.item():.4f} a nat; by −log σ it would be {other:.4f}."
+            f"answer 8 nats below the point loses {value.item():.3f} and is pushed up "
+            f"by {-slope.item():.4f} a nat; by −log σ it would be {other:.4f}."
         )
         return sentence.replace("-", "−")
 
