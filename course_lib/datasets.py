@@ -1,6 +1,7 @@
-"""Real choices, small enough to read: a baseball season and four journals.
+"""Real choices, small enough to read, and tables that the course ships.
 
-Facts only, typed in; their published analyses are the oracles of notebook 01.
+A baseball season and four journals: facts only, typed in; their published analyses are
+the oracles of notebook 01. Runs that `remake` makes again. What libraries mean by β.
 """
 
 import csv
@@ -12,11 +13,14 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "Convention",
     "Run",
     "Series",
     "baseball_1987",
     "citations",
+    "conventions_table",
     "run_values",
+    "shipped_conventions",
     "shipped_runs",
     "wins_table",
 ]
@@ -141,11 +145,16 @@ def shipped_runs(name: str) -> list[Run]:
     name: "frontier"
     raises: FileNotFoundError if there is no such table
     """
+    kinds = Run.__annotations__
+    return [
+        Run(**{name: kinds[name](row[name]) for name in kinds}) for row in _rows(name)
+    ]
+
+
+def _rows(name: str) -> list[dict[str, str]]:
     path = Path(__file__).with_name("data") / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    kinds = Run.__annotations__
-    return [Run(**{name: kinds[name](row[name]) for name in kinds}) for row in rows]
+        return list(csv.DictReader(file))
 
 
 def run_values(runs: Sequence[Run], field: str, **where: object) -> list[float]:
@@ -166,3 +175,66 @@ def run_values(runs: Sequence[Run], field: str, **where: object) -> list[float]:
     if not found:
         raise ValueError(f"there is no run with {where}")
     return found
+
+
+class Convention(NamedTuple):
+    """What one library answers to one question about a loss, read in its source.
+
+    `ours` is the same by `course_lib.losses`, or "" where no call of ours is. It takes
+
+        four, two, none    summed log-probs: the FOUR, the policy's two, and two zeros
+        averages, lengths  the policy's two per token; the lengths as keyword arguments
+        nll, nll_of_all    means over the tokens of a chosen answer, or of prompt and
+                           answer, shape (batch,)
+        one, others        of KTO: log-probs and labels; log-probs of mismatched pairs
+
+    and the library's settings by names: beta, gamma, ratio (γ/β), epsilon, alpha (λ).
+    """
+
+    asks: str
+    library: str
+    repository: str
+    version: str  # a release, or the first digits of the commit that was read
+    file: str
+    loss: str
+    answer: str
+    ours: str
+
+
+def shipped_conventions(asks: str | None = None) -> list[Convention]:
+    """How libraries differ in what they call by one name.
+
+    asks: keep one question: "sum or average" (of log-probs), "weight" (of the odds
+        ratio), "gamma", "label_smoothing", "NLL" (over which tokens), "log(1 - p)",
+        "hinge", "reference point", "no reference" or "logged margin"
+    raises: ValueError if nobody was asked that
+    source: the named file of each library, at the named version
+
+    >>> [row.library for row in shipped_conventions("gamma") if "γ/β" in row.answer]
+    ["SimPO's authors", 'open-instruct']
+    """
+    rows = [Convention(**row) for row in _rows("conventions")]
+    found = [row for row in rows if asks in (None, row.asks)]
+    if not found:
+        known = ", ".join(dict.fromkeys(row.asks for row in rows))
+        raise ValueError(f"asks must be one of {known}, got {asks!r}")
+    return found
+
+
+def conventions_table(asks: str) -> str:
+    """A question's answers as text, a library a line.
+
+    asks: as for `shipped_conventions`, which also says what raises
+    source: as for `shipped_conventions`
+
+    >>> print(conventions_table("hinge"))
+    TRL 1.16.0         hinge  max(0, 1 − βh)
+    torchtune 0140dc5  hinge  max(0, 1 − γh): RSOLoss calls β gamma
+    HALOs 031a524      SLiC   max(0, β − Δ log π) + λ NLL, no reference
+    """
+    rows = [
+        (f"{row.library} {row.version}", row.loss, row.answer)
+        for row in shipped_conventions(asks)
+    ]
+    who, loss = (max(len(row[k]) for row in rows) for k in (0, 1))
+    return "\n".join(f"{a:{who}}  {b:{loss}}  {c}" for a, b, c in rows)
