@@ -66,7 +66,7 @@ WHOLE = (2 + LENGTHS[:, None] > HERE).long()
 IDS = torch.randint(1, WORDS, MASK.shape, generator=RANDOM) * WHOLE
 TOKENS = -draw(*MASK[:, 1:].shape).abs()
 LOGITS = draw(*MASK.shape, WORDS)
-REF = (TOKENS * MASK[:, 1:]).sum(1) + draw(2 * PAIRS)
+REF = (TOKENS * MASK[:, 1:]).sum(1) + 4 * draw(2 * PAIRS)
 CHOSEN, REJECTED = LENGTHS.chunk(2)
 LABELS = torch.tensor([True, False, True, True, False] * 2)
 OTHERS = MASK.roll(1, 0), (TOKENS.roll(1, 0) * 0.9 + 0.3) * MASK[:, 1:].roll(1, 0)
