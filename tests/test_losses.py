@@ -570,6 +570,33 @@ def test_metrics_follow_one_convention_each():
     assert (start["accuracy"], start["margin"]) == (0.5, 0)
 
 
+@pytest.mark.parametrize("inputs", ["random", "extreme"])
+def test_metrics_and_reference_point_are_means_of_exact_values(inputs):
+    """At extremes too, where u is 1e5 nats; accuracy's ties are among them."""
+    (case,) = [case for case in CASES if case.name == "dpo_loss"]
+    batch = draws(case, 6, seed=5) if inputs == "random" else oracles.extremes(case)
+    rows = oracles.rows_of(batch)
+    u = [row["policy_chosen_logps"] - row["ref_chosen_logps"] for row in rows]
+    v = [row["policy_rejected_logps"] - row["ref_rejected_logps"] for row in rows]
+    gaps = [a - b for a, b in zip(u, v, strict=True)]
+    beta = mp.mpf(0.1)
+    must = {
+        "accuracy": [(1 + mp.sign(gap)) / 2 for gap in gaps],
+        "gap": gaps,
+        "margin": [beta * gap for gap in gaps],
+        "chosen_rewards": [beta * x for x in u],
+        "rejected_rewards": [beta * x for x in v],
+    }
+    found = losses.dpo_metrics(**batch, beta=0.1)
+    assert found.keys() == must.keys()
+    for name, exact in must.items():
+        assert isclose(found[name], mp.fsum(exact) / len(rows)), name
+    for kind, shifts in (("chosen", u), ("rejected", v)):
+        logps = batch[f"policy_{kind}_logps"], batch[f"ref_{kind}_logps"]
+        z = losses.kto_reference_point(*logps)
+        assert isclose(z, max(mp.zero, mp.fsum(shifts) / len(rows)))
+
+
 GAPS_OF_PAIRS = [(1.0, -1.0), (-30.0, 4.0), (5000.0, 0.0), (0.0, 5000.0)]
 
 
