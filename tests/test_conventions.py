@@ -214,7 +214,7 @@ def beside_trl() -> dict:
 
 @pytest.mark.slow
 def test_trl_s_losses_and_slopes_are_ours(beside_trl):
-    """24 losses of TRL's, each by the call of ours that the table or its name says."""
+    """24 settings of its losses, each by the call of ours that the table names."""
     same = dict(beside_trl["same"])
     # TRL's alpha divergence has no clamp for float64 and raises KeyError there
     narrow = same.pop("alpha_divergence, float32")
