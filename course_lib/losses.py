@@ -155,9 +155,9 @@ def ipo_loss(
     ( h − 1/(2τ) )²
 
     tau: regularisation strength, > 0; the target is 1/(2τ) nats
-    chosen_lengths, rejected_lengths: the paper and its authors' code use sums. Give the
-        numbers of response tokens, shape (batch,), for TRL's and HALOs' convention, in
-        which u and v are per-token averages and the target is in nats *per token*.
+    chosen_lengths, rejected_lengths: the paper and DPO's authors use sums. Give the
+        numbers of response tokens, shape (batch,), for TRL's convention, in which u and
+        v are per-token averages and the target is in nats *per token*.
     source: Azar et al. (2024), Eq. 17. Core.
 
     >>> ipo_loss(*torch.zeros(4, 1), tau=0.1)      # (0 − 5)²
@@ -509,7 +509,7 @@ def simpo_loss(
     policy_…_avg_logps: log-probs *averaged* over response tokens, shape (batch,)
     beta: > 0, usually 2 to 10; gamma: target margin ≥ 0, in units of β a
     gamma_is_ratio: the paper and TRL's `simpo_gamma` mean γ; the authors' own training
-        script, HALOs and open-instruct set the ratio γ/β. True takes it that way.
+        script and open-instruct set the ratio γ/β. True takes it that way.
     alpha: AlphaPO replaces a by (1 − e^{−αa})/α; its limit at 0 is SimPO. Variant.
     source: Meng et al. (2024), Eq. 6; Gupta et al. (2025) for α. Core.
 
