@@ -22,6 +22,7 @@ _MODULES = (
     "tabular",
     "evaluation",
     "objectives",
+    "guide",
     "baselines",
     "training",
     "figures",

@@ -10,9 +10,11 @@ from course_lib.figures import (
     bradley_terry,
     dpo_loss,
     frontier,
+    guide,
     optimal_policy,
     partition_function,
     reviews,
+    shapes,
     style,
     training,
     variants,
@@ -21,9 +23,11 @@ from course_lib.figures.beta import *  # noqa: F403
 from course_lib.figures.bradley_terry import *  # noqa: F403
 from course_lib.figures.dpo_loss import *  # noqa: F403
 from course_lib.figures.frontier import *  # noqa: F403
+from course_lib.figures.guide import *  # noqa: F403
 from course_lib.figures.optimal_policy import *  # noqa: F403
 from course_lib.figures.partition_function import *  # noqa: F403
 from course_lib.figures.reviews import *  # noqa: F403
+from course_lib.figures.shapes import *  # noqa: F403
 from course_lib.figures.style import *  # noqa: F403
 from course_lib.figures.training import *  # noqa: F403
 from course_lib.figures.variants import *  # noqa: F403
@@ -37,6 +41,8 @@ __all__ = [
     *beta.__all__,
     *frontier.__all__,
     *variants.__all__,
+    *shapes.__all__,
+    *guide.__all__,
     *training.__all__,
     *reviews.__all__,
 ]

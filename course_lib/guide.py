@@ -1,0 +1,199 @@
+"""Five answers, and the variant that did best in the runs which hold them.
+
+Nothing is recommended by hand. What stands here is which variants can be used at all,
+and which runs of `remake variants` answer a question; the rest is read off the runs.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from course_lib import arguments
+from course_lib.datasets import Run
+from course_lib.objectives import REFERENCE_FREE
+
+__all__ = ["NAMES", "QUESTIONS", "Advice", "Evidence", "advise"]
+
+NAMES = {
+    "dpo": "DPO",
+    "cdpo": "cDPO",
+    "robust": "robust DPO",
+    "ipo": "IPO",
+    "hinge": "hinge",
+    "dpo_norm": "DPO per token",
+    "dpo_nll": "DPO + NLL",
+    "nca": "NCA",
+    "apo_zero": "APO-zero",
+    "kto": "KTO",
+    "orpo": "ORPO",
+    "simpo": "SimPO",
+    "cpo": "CPO",
+    "dpo_rounds": "DPO in rounds",
+}
+PAIRLESS = ("nca", "apo_zero", "kto")  # a term for either answer, and none for both
+CLEAN = ("clean",)
+QUESTIONS: dict[str, dict[str, tuple[str, ...]]] = {  # and the data that hold an answer
+    "data": {
+        "pairs": (),
+        "thumbs, matched": ("thumbs",),
+        "thumbs, single": ("thumbs",),
+    },
+    "noise": {
+        "0 % wrong": (),
+        "20 % wrong": ("20 % noise",),
+        "30 % wrong": ("30 % noise",),
+        "? % wrong": ("clean", "20 % noise", "30 % noise"),
+    },
+    "reference": {
+        "right reference": (),
+        "wrong reference": ("wrong reference",),
+        "no room for it": (),
+    },
+    "length": {"length no matter": (), "length is liked": ("long is liked",)},
+    "ask": {"asked once": (), "asked again": ()},
+}
+
+
+class Evidence(NamedTuple):
+    """A cell of the table: what a variant's runs on one kind of data came to."""
+
+    variant: str
+    data: str
+    mean: float
+    low: float  # of the seeds
+    high: float
+
+
+class Advice(NamedTuple):
+    """What the runs say. `ranking` is empty where no variant can be advised."""
+
+    ranking: tuple[Evidence, ...]  # each usable variant's worst cell, the best first
+    because: tuple[Evidence, ...]  # every cell of the advised variant that was asked
+    together: bool  # whether runs have all that was answered at once
+    missing: tuple[str, ...]  # what no run has
+    instead: dict[
+        str, Evidence | None
+    ]  # were one answer another: the first of its ranking
+
+    @property
+    def variant(self) -> str | None:
+        return self.ranking[0].variant if self.ranking else None
+
+    @property
+    def tied(self) -> tuple[str, ...]:
+        """Others whose seeds overlap with those of the advised variant."""
+        return tuple(
+            cell.variant
+            for cell in self.ranking[1:]
+            if cell.low <= self.ranking[0].high
+        )
+
+
+def advise(
+    runs: Sequence[Run],
+    *,
+    data: str = "pairs",
+    noise: str = "0 % wrong",
+    reference: str = "right reference",
+    length: str = "length no matter",
+    ask: str = "asked once",
+    field: str = "distance",
+) -> Advice:
+    """The usable variant whose worst mean over the kinds of data in question is least.
+
+    runs: of `datasets.shipped_runs("variants")`
+    data, noise, reference, length, ask: answers of QUESTIONS. Thumbs are "matched"
+        where prompts have both kinds, so that pairs can be made of them; "single" ones
+        leave the losses that do not compare. "asked again" admits DPO in five rounds,
+        which ran on clean pairs only.
+    field: "distance", KL(π‖π*) in nats: β times it is the reward less βKL that is lost.
+        Or "shortfall", in reward, which is 0 for a policy that has not moved at all.
+    returns: Advice. Where several answers ask for data of their own no run has all of
+        them together, and the worst of the single cells decides.
+    raises: ValueError for an answer or a field that there is not
+
+    >>> runs = [Run("data", "clean", name, 0.5, 0, *[lost] * 9)
+    ...         for name, lost in (("dpo", 0.2), ("kto", 0.1), ("cpo", 0.3))]
+    >>> advice = advise(runs)
+    >>> advice.variant, advice.tied, advice.instead["no room for it"].variant
+    ('kto', (), 'cpo')
+    """
+    given = {
+        "data": data,
+        "noise": noise,
+        "reference": reference,
+        "length": length,
+        "ask": ask,
+    }
+    for name, answer in given.items():
+        arguments.choice(name, answer, tuple(QUESTIONS[name]))
+    arguments.choice("field", field, ("distance", "shortfall"))
+    cells = _cells(runs, field)
+    known = {data for _, data in cells}
+    asked = _asked(given)
+    ranking = _ranking(cells, given)
+    because = [cells.get((first.variant, d)) for first in ranking[:1] for d in asked]
+    missing = [data for data in asked if data not in known]
+    if ask == "asked again" and not any(c.variant == "dpo_rounds" for c in ranking):
+        missing.append("new labels on such data")
+    others = (
+        (name, answer)
+        for name, answers in QUESTIONS.items()
+        for answer in answers
+        if answer != given[name]
+    )
+    return Advice(
+        ranking,
+        tuple(cell for cell in because if cell),
+        sum(bool(QUESTIONS[name][answer]) for name, answer in given.items()) <= 1,
+        tuple(missing),
+        {a: next(iter(_ranking(cells, given | {name: a})), None) for name, a in others},
+    )
+
+
+Cells = dict[tuple[str, str], Evidence]
+
+
+def _cells(runs: Sequence[Run], field: str) -> Cells:
+    """Mean and ends over seeds, by variant and data; none where a number is missing."""
+    betas = {r.beta for r in runs if (r.experiment, r.method) == ("data", "dpo")}
+    values: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        if run.experiment == "data":
+            values.setdefault((run.method, run.arm), []).append(getattr(run, field))
+        elif run.arm == "5 rounds" and run.beta in betas:  # measured against one π*
+            values.setdefault(("dpo_rounds", "clean"), []).append(getattr(run, field))
+    return {
+        (variant, data): Evidence(variant, data, math.fsum(v) / len(v), min(v), max(v))
+        for (variant, data), v in values.items()
+        if all(map(math.isfinite, v))
+    }
+
+
+def _asked(given: dict[str, str]) -> tuple[str, ...]:
+    """The kinds of data that the answers ask for."""
+    each = (QUESTIONS[name][answer] for name, answer in given.items())
+    return tuple(dict.fromkeys(itertools.chain(*each))) or CLEAN
+
+
+def _usable(variants: Iterable[str], given: dict[str, str]) -> list[str]:
+    return [
+        variant
+        for variant in variants
+        if (given["data"] != "thumbs, single" or variant in PAIRLESS)
+        and (given["reference"] != "no room for it" or variant in REFERENCE_FREE)
+        and (given["ask"] == "asked again" or variant != "dpo_rounds")
+    ]
+
+
+def _ranking(cells: Cells, given: dict[str, str]) -> tuple[Evidence, ...]:
+    asked = [d for d in _asked(given) if any(data == d for _, data in cells)]
+    if not asked:
+        return ()
+    worst = [
+        max((cells[variant, data] for data in asked), key=lambda cell: cell.mean)
+        for variant in _usable(dict.fromkeys(variant for variant, _ in cells), given)
+        if all((variant, data) in cells for data in asked)
+    ]
+    return tuple(sorted(worst, key=lambda cell: cell.mean))
