@@ -1,6 +1,7 @@
 """Pictures: pure, described in words, alive at every corner of their sliders."""
 
 import itertools
+import math
 import re
 from html import escape
 from pathlib import Path
@@ -87,6 +88,25 @@ def test_style(name, make):
 def test_the_words_tell_the_numbers(name):
     values, said = WORDS[name]
     assert said in scene(name, values).words
+
+
+@pytest.mark.parametrize("beta", [0.05, 0.3, 2.0])
+def test_where_a_loss_is_lowest_by_its_closed_form(beta):
+    def said(variant, **more):
+        return scene("loss_shapes", {"variant": variant, "beta": beta, **more}).words
+
+    assert f"lowest, 0.000, at h = {1 / (2 * beta):.2f} nats, and pulled" in said("ipo")
+    assert f"at h = {1 / beta:.2f} nats" in said("hinge")
+    assert "from there on flat" in said("hinge")
+    assert f"at h = {math.log(2) / beta:.2f} nats" in said("nca")
+    assert f"at h = {math.log(9) / beta:.2f} nats" in said("cdpo", epsilon=0.1)
+    assert "no lower bound" in said("robust", epsilon=0.1)
+    for variant in ("dpo", "dpo_norm", "simpo"):
+        assert "no minimum: it falls towards 0.000 for ever" in said(variant)
+    for variant, floor in (("apo_zero", 0.5), ("apo_down", 0.5), ("kto", 0.25)):
+        assert f"falls towards {floor:.3f} for ever" in said(variant)
+    for variant in ("dpo_nll", "orpo", "cpo"):
+        assert "where the chosen answer is certain" in said(variant)
 
 
 def test_a_poll_is_the_share_of_its_votes_and_another_town_votes_differently():

@@ -51,7 +51,7 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
             right.axhline(edge, color=GREY, lw=0.8)
             edge += len(answers)
         left.set_title("Usable ones, on their worst data")
-        right.set_title("If one answer were another")
+        right.set_title("One answer changed")
         return left, right
 
     def draw(axes: tuple[Axes, Axes], **given: str) -> str:
@@ -65,6 +65,9 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
             ends = [x for c in cells for x in (c.low, c.high, math.nan)]
             left.plot(ends, np.repeat(at, 3), color=style["color"], lw=1.5)
             left.plot([c.mean for c in cells], at, **style)
+        if not best:
+            middle = {"transform": left.transAxes, "ha": "center"}
+            left.text(0.5, 0.5, "none can be used", **middle)
         given_rows, other = [], {}
         for row, answer in enumerate(ANSWERS):
             if answer in advice.instead:

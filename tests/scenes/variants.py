@@ -1,6 +1,14 @@
 """Chapter 06."""
 
-STILL = {}
+from course_lib.datasets import shipped_runs
+
+RUNS = shipped_runs("variants")
+
+STILL = {
+    "variant_table": [
+        {"runs": RUNS, "field": field} for field in ("distance", "reward", "kl")
+    ],
+}
 SCENES = {
     "target_parabolas": (
         (),
@@ -16,8 +24,57 @@ SCENES = {
             for z, beta in ((0.0, 0.1), (0.0, 2.0), (1.0, 0.5), (4.0, 0.1), (4.0, 2.0))
         ],
     ),
+    "loss_shapes": (
+        (),
+        [
+            *(
+                {"variant": variant, "beta": beta}
+                for variant, beta in (
+                    ("dpo", 0.05),
+                    ("ipo", 0.05),
+                    ("ipo", 2.0),
+                    ("hinge", 0.5),
+                    ("dpo_nll", 0.5),
+                    ("nca", 0.05),
+                    ("apo_zero", 0.5),
+                    ("apo_down", 2.0),
+                    ("orpo", 0.5),
+                    ("cpo", 1.0),
+                )
+            ),
+            *(
+                {"variant": variant, "beta": 0.5, "epsilon": epsilon}
+                for variant in ("cdpo", "robust")
+                for epsilon in (0.01, 0.45)
+            ),
+            *(
+                {"variant": "simpo", "beta": 2.0, "gamma": gamma}
+                for gamma in (0.0, 2.0)
+            ),
+        ],
+    ),
+    "decision_guide": (
+        (RUNS,),
+        [
+            {},
+            {"ask": "asked again"},
+            {"noise": "20 % wrong", "length": "length is liked"},
+            {"noise": "? % wrong"},
+            {"reference": "no room for it"},
+            {"data": "thumbs, single", "reference": "no room for it"},
+        ],
+    ),
 }
 WORDS = {
+    "loss_shapes": (  # ln 4 / 0.5; the entropy of a coin of 0.2; 0.5 (0.8 − 0.5)
+        {"variant": "cdpo", "beta": 0.5, "epsilon": 0.2},
+        "lowest, 0.500, at h = 2.77 nats, and pulled back beyond. At h = 0 it pushes "
+        "with 0.150 a nat, DPO with 0.250",
+    ),
+    "decision_guide": (  # no reference and no pairs: by hand, from what either needs
+        {"data": "thumbs, single", "reference": "no room for it"},
+        "One other answer is enough: “pairs” or “thumbs, matched” or “right reference”",
+    ),
     "target_parabolas": (  # 1/(2 · 0.25) nats, and four times as much
         {"tau": 0.25, "tokens": 4},
         "lowest at a gap of 2 nats, and the loss from averages, for answers of length "

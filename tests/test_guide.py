@@ -1,0 +1,169 @@
+"""The guide reads the runs: known winners, ties, gaps in the table, no favourites."""
+
+import itertools
+import math
+import statistics
+
+import pytest
+import torch
+
+from course_lib import figures
+from course_lib.datasets import Run, shipped_runs
+from course_lib.guide import NAMES, PAIRLESS, QUESTIONS, advise
+from course_lib.objectives import METHODS, REFERENCE_FREE, Knobs, Scores
+from course_lib.remaking.variants import DATA, VARIANTS
+from course_lib.sliders.painting import Painter
+
+RUNS = shipped_runs("variants")
+NUMBERS = len(Run._fields) - 5
+ANSWERS = [
+    dict(zip(QUESTIONS, answers, strict=True))
+    for answers in itertools.product(*QUESTIONS.values())
+]
+
+
+def rows(table: dict[tuple[str, str], list[float]]) -> list[Run]:
+    """A run for each number: by method and data; every field has that number."""
+    return [
+        Run("data", arm, method, 0.5, seed, *[value] * NUMBERS)
+        for (method, arm), values in table.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def separable(method: str) -> bool:
+    """Whether moving both answers costs what moving either one does, added up."""
+    u = torch.tensor([-9.0, -9.0, -1.0, -1.0], dtype=torch.float64)
+    v = torch.tensor([-9.0, -1.0, -9.0, -1.0], dtype=torch.float64)
+    ref, ones = torch.full_like(u, -5.0), torch.ones(4)
+    scores = Scores(u, v, ref, ref, ones, ones, torch.tensor(0.0))
+    neither, right, left, both = METHODS[method](scores, Knobs(beta=0.7)).tolist()
+    return abs(neither + both - left - right) < 1e-12
+
+
+def test_the_table_is_whole_and_every_variant_has_a_name():
+    cells = {(r.method, r.arm): 0 for r in RUNS if r.experiment == "data"}
+    assert set(cells) == set(itertools.product(VARIANTS, DATA))
+    assert set(NAMES) == {*VARIANTS, "dpo_rounds"}
+    asked = {d for each in QUESTIONS.values() for data in each.values() for d in data}
+    assert asked == set(DATA)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_needs_pairs_is_what_does_not_fall_apart(variant):
+    assert separable(VARIANTS[variant].method) == (variant in PAIRLESS)
+
+
+@pytest.mark.parametrize("given", ANSWERS, ids=lambda given: ", ".join(given.values()))
+def test_only_what_can_be_used_and_was_measured_is_advised(given):
+    advice = advise(RUNS, **given)
+    named = {cell.variant for cell in (*advice.ranking, *advice.because)}
+    if given["data"] == "thumbs, single":
+        assert named <= set(PAIRLESS)
+    if given["reference"] == "no room for it":
+        assert named <= set(REFERENCE_FREE)
+    if given["ask"] == "asked once":
+        assert "dpo_rounds" not in named
+    assert bool(named) == (
+        (given["data"], given["reference"]) != ("thumbs, single", "no room for it")
+    )
+    assert len(advice.instead) == sum(len(each) - 1 for each in QUESTIONS.values())
+    for answer, other in advice.instead.items():
+        (name,) = (name for name, answers in QUESTIONS.items() if answer in answers)
+        assert (other and other.variant) == advise(
+            RUNS, **given | {name: answer}
+        ).variant
+
+
+@pytest.mark.parametrize("noise", ["0 % wrong", "20 % wrong", "30 % wrong"])
+@pytest.mark.parametrize("field", ["distance", "shortfall"])
+def test_one_kind_of_data_is_the_least_mean_of_its_column(noise, field):
+    arm = {"0": "clean", "2": "20 % noise", "3": "30 % noise"}[noise[0]]
+    means = {
+        method: statistics.fmean(
+            getattr(r, field) for r in RUNS if (r.method, r.arm) == (method, arm)
+        )
+        for method in VARIANTS
+    }
+    advice = advise(RUNS, noise=noise, field=field)
+    assert [cell.variant for cell in advice.ranking] == sorted(means, key=means.get)
+    assert advice.because == advice.ranking[:1]
+    assert advice.together
+    assert not advice.missing
+    assert advice.ranking[0].mean == pytest.approx(min(means.values()), abs=1e-12)
+
+
+def test_the_worst_cell_decides_where_answers_meet():
+    runs = rows(
+        {
+            ("dpo", "20 % noise"): [0.1],
+            ("dpo", "long is liked"): [0.9],
+            ("ipo", "20 % noise"): [0.5],
+            ("ipo", "long is liked"): [0.4],
+        }
+    )
+    advice = advise(runs, noise="20 % wrong", length="length is liked")
+    assert (advice.variant, advice.together) == ("ipo", False)
+    assert [(c.data, c.mean) for c in advice.because] == [
+        ("20 % noise", 0.5),
+        ("long is liked", 0.4),
+    ]
+    assert advise(runs, noise="20 % wrong").variant == "dpo"
+
+
+def test_a_tie_is_called_a_tie():
+    clear = rows({("dpo", "clean"): [0.1, 0.2], ("ipo", "clean"): [0.3, 0.4]})
+    close = rows({("dpo", "clean"): [0.1, 0.3], ("ipo", "clean"): [0.3, 0.4]})
+    assert advise(clear).tied == ()
+    assert advise(close).tied == ("ipo",)
+    assert "A tie in these runs with IPO" in sentence(close)
+    assert "next IPO, 0.35, in no seed as good" in sentence(clear)
+
+
+def sentence(runs: list[Run], **given: str) -> str:
+    return Painter(*figures.decision_guide(runs), [given]).paint(**given)
+
+
+def test_what_was_not_measured_is_said():
+    runs = rows({("dpo", "clean"): [0.1], ("kto", "clean"): [math.nan]})
+    advice = advise(runs, length="length is liked")
+    assert (advice.variant, advice.missing) == (None, ("long is liked",))
+    assert [cell.variant for cell in advise(runs).ranking] == ["dpo"]
+    both = advise(runs, noise="? % wrong")
+    assert (both.variant, both.missing) == ("dpo", ("20 % noise", "30 % noise"))
+    assert "No run has: 20 % noise, 30 % noise" in sentence(runs, noise="? % wrong")
+
+
+def test_rounds_count_only_where_they_ran():
+    offline = rows({("dpo", arm): [0.3] for arm in DATA})
+    rounds = [
+        Run("online", "5 rounds", "dpo", b, 0, *[b / 5] * NUMBERS) for b in (0.1, 0.5)
+    ]
+    runs = offline + rounds
+    assert advise(runs).variant == "dpo"
+    asked = advise(runs, ask="asked again")
+    assert asked.variant == "dpo_rounds"
+    assert asked.ranking[0].mean == 0.1  # at the β of the table, not the better one
+    noisy = advise(runs, ask="asked again", noise="20 % wrong")
+    assert (noisy.variant, noisy.missing) == ("dpo", ("new labels on such data",))
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [("noise", "a lot"), ("data", "clean"), ("field", "reward")]
+)
+def test_an_answer_that_there_is_not(name, answer):
+    with pytest.raises(ValueError, match=f"{name} must be one of"):
+        advise(RUNS, **{name: answer})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("field", ["distance", "shortfall"])
+def test_every_sentence_names_its_cell_and_is_short(field):
+    painter = Painter(*figures.decision_guide(RUNS, field), [{}])
+    for given in ANSWERS:
+        advice, said = advise(RUNS, field=field, **given), painter.paint(**given)
+        assert 40 < len(said) < 400
+        assert said.startswith(NAMES.get(advice.variant, "None of the variants"))
+        assert ("tie" in said) == bool(advice.tied)
+        for cell in advice.because:
+            assert f"{cell.data} {cell.mean:.2f}" in said
