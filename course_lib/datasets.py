@@ -142,7 +142,7 @@ class Run(NamedTuple):
 def shipped_runs(name: str) -> list[Run]:
     """The runs of a table that the course ships and `remake NAME` makes again.
 
-    name: "frontier"
+    name: "frontier" or "variants"
     raises: FileNotFoundError if there is no such table
     """
     kinds = Run.__annotations__

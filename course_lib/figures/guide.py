@@ -24,8 +24,9 @@ WORSE = {"color": GREY, "marker": "o", "ms": 5, "ls": "none"}
 def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
     """The variants that can be used, by their runs, and what another answer changes.
 
-    On the left a variant without a mark cannot be used, or was not measured; on the
-    right stands what would be advised if one answer were another, where it differs.
+    On the left a variant without a mark cannot be used, or was not measured. On the
+    right the answers given have a star, and the others a mark and a name where they
+    would change the advice.
 
     runs: of `datasets.shipped_runs("variants")`; field: as for `guide.advise`
     sliders: data, noise, reference, length, ask: answers of `guide.QUESTIONS`; the
@@ -68,19 +69,19 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
         if not best:
             middle = {"transform": left.transAxes, "ha": "center"}
             left.text(0.5, 0.5, "none can be used", **middle)
-        given_rows, other = [], {}
+        given_rows, changes = [], {}
         for row, answer in enumerate(ANSWERS):
-            if answer in advice.instead:
-                other[row] = advice.instead[answer]
-            else:
+            other = advice.instead.get(answer)
+            if answer not in advice.instead:
                 given_rows.append(row)
+            elif (other and other.variant) != advice.variant:
+                changes[row] = other
         for cell in best:
             right.plot([cell.mean] * len(given_rows), given_rows, **BEST)
-        can = {row: cell.mean for row, cell in other.items() if cell}
+        can = {row: cell.mean for row, cell in changes.items() if cell}
         right.plot([*can.values()], [*can], **WORSE)
-        for row, cell in other.items():
-            if (cell and cell.variant) != advice.variant:
-                _beside(right, row, cell)
+        for row, cell in changes.items():
+            _beside(right, row, cell)
         return _said(advice, field)
 
     return Scene(draw, setup)
