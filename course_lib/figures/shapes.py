@@ -18,6 +18,7 @@ __all__ = ["loss_shapes"]
 TOKENS, LOGP = 8, -16.0  # of either answer: its length, and its log π_ref in nats
 REACH = 15.0  # nats of gap on either side of the picture
 FAR = 320.0  # /β: how far a minimum is looked for
+DPO = {"color": GREY, "ls": "--", "lw": 1.5}
 TIED = "dpo_nll", "orpo", "cpo"  # they look at log π(y_w) itself, which ends at 0
 
 
@@ -67,7 +68,7 @@ def loss_shapes() -> Scene:
         figure.set_size_inches(6.5, 3.6)
         left, right = figure.subplots(1, 2)
         left.plot([], [], color=BLUE, label="the variant")
-        left.plot([], [], "--", color=GREY, lw=1.5, label="DPO at the same β")
+        left.plot([], [], **DPO, label="DPO at the same β")
         left.plot([], [], "o", color=ORANGE, label="lowest point")
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         for axis in (left, right):
@@ -103,19 +104,17 @@ def loss_shapes() -> Scene:
     ) -> str:
         grid = torch.linspace(-REACH, REACH, 121, dtype=torch.float64)
         knobs = Knobs(beta, gamma, epsilon if SHAPES[variant].more == "ε" else 0.0)
-        for name, color, line in (("dpo", GREY, "--"), (variant, BLUE, "-")):
-            plain = knobs._replace(label_smoothing=0.0) if name == "dpo" else knobs
-            losses, pushes = _shape(name, plain)(grid)
-            width = 1.5 if name == "dpo" and variant != "dpo" else 2
-            for axis, values in zip(axes, (losses, pushes), strict=True):
-                axis.plot(grid, values, line, color=color, lw=width)
-        shape = _shape(variant, knobs)
+        shape, plain = _shape(variant, knobs), _shape("dpo", Knobs(beta))
+        for one, style in ((plain, DPO), (shape, {"color": BLUE})):
+            for axis, values in zip(axes, one(grid), strict=True):
+                axis.plot(grid, values, **style)
         lowest = _lowest(shape, beta, variant in TIED)
         if lowest.at is not None:
             for axis, height in zip(axes, (lowest.loss, 0.0), strict=True):
                 axis.plot(lowest.at, height, "o", color=ORANGE, ms=8, zorder=5)
-        start = float(shape(torch.zeros(1, dtype=torch.float64))[1])
-        return _said(variant, knobs, lowest, start)
+        zero = torch.zeros(1, dtype=torch.float64)
+        starts = [float(one(zero)[1]) for one in (shape, plain)]
+        return _said(variant, knobs, lowest, *starts)
 
     return Scene(draw, setup)
 
@@ -163,7 +162,7 @@ def _lowest(shape: Callable, beta: float, tied: bool) -> Lowest:
     return Lowest(where, float(loss), float(push) == 0, True)
 
 
-def _said(variant: str, knobs: Knobs, lowest: Lowest, start: float) -> str:
+def _said(variant: str, knobs: Knobs, lowest: Lowest, start: float, dpo: float) -> str:
     shape = SHAPES[variant]
     more = {
         "": "",
@@ -186,5 +185,5 @@ def _said(variant: str, knobs: Knobs, lowest: Lowest, start: float) -> str:
         where = f"no minimum: it falls towards {lowest.loss + 0:.3f} for ever"
     else:
         where = "no minimum, and no lower bound: it falls without end"
-    beside = "" if variant == "dpo" else f", DPO with {knobs.beta / 2:.3f}"
+    beside = "" if variant == "dpo" else f", DPO with {dpo:.3f}"
     return f"{called}: {where}. At h = 0 it pushes with {start:.3f} a nat{beside}."
