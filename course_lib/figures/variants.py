@@ -13,21 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from course_lib.datasets import Run
-from course_lib.figures.style import BLUE, GREY, ORANGE, Picture, Scene, still_figure
+from course_lib.figures.style import BLUE, GREY, ORANGE, Scene
 from course_lib.guide import NAMES
 from course_lib.losses import ipo_loss, kto_loss
 
 __all__ = ["kto_curves", "target_parabolas", "variant_table"]
 
-FIELDS = {  # what a column of the table is called, and which end of it is the better
-    "reward": ("expected true reward", max),
-    "kl": ("KL(π‖π_ref), nats", None),
-    "shortfall": ("reward left at its own KL", min),
+FIELDS = {  # what is measured, and which end of it is the better
     "distance": ("KL(π‖π*), nats", min),
-    "entropy": ("entropy, nats", None),
-    "length": ("expected words", None),
-    "chosen": ("log-ratio of held-out chosen answers, nats", None),
-    "rejected": ("log-ratio of held-out rejected answers, nats", None),
+    "reward": ("Expected true reward", max),
+    "kl": ("KL(π‖π_ref), nats", None),
+    "shortfall": ("Reward left at its own KL", min),
+    "chosen": ("Log-ratio of held-out chosen answers, nats", None),
+    "rejected": ("Log-ratio of held-out rejected answers, nats", None),
+    "length": ("Expected words", None),
 }
 
 
@@ -131,59 +130,67 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
     return Scene(draw, setup)
 
 
-def variant_table(runs: Sequence[Run], field: str = "distance") -> Picture:
+def variant_table(runs: Sequence[Run]) -> Scene:
     """Every variant on every kind of data: the seeds' mean, and half of their range.
 
-    runs: of `datasets.shipped_runs("variants")`; field: one of FIELDS
+    runs: of `datasets.shipped_runs("variants")`
+    sliders: field, one of FIELDS
     """
-    called, better = FIELDS[field]
-    cells: dict[tuple[str, str], list[float]] = {}
-    for run in runs:
-        if run.experiment == "data":
-            cells.setdefault((run.method, run.arm), []).append(getattr(run, field))
-    methods, kinds = (list(dict.fromkeys(side)) for side in zip(*cells, strict=True))
-    means = {cell: math.fsum(values) / len(values) for cell, values in cells.items()}
-    known = [mean for mean in means.values() if math.isfinite(mean)]
-    ends = min(known), max(known)
-    norm = (LogNorm if ends[0] > 0 and ends[1] > 10 * ends[0] else Normalize)(*ends)
-    figure, axis = still_figure(4.4)
+    data = [run for run in runs if run.experiment == "data"]
+    methods = list(dict.fromkeys(run.method for run in data))
+    kinds = list(dict.fromkeys(run.arm for run in data))
+    places = {  # of each cell, across and down
+        (method, kind): (x, y)
+        for y, method in enumerate(methods)
+        for x, kind in enumerate(kinds)
+    }
     colors = matplotlib.colormaps["cividis"]
-    for (method, kind), values in cells.items():
-        x, y, mean = kinds.index(kind), methods.index(method), means[method, kind]
-        fill = colors(norm(mean)) if math.isfinite(mean) else (1, 1, 1, 1)
-        axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=fill, lw=0))
-        text = {"color": _ink(fill), "va": "center_baseline"}
-        half = (max(values) - min(values)) / 2
-        axis.text(
-            x + 0.02, y, f"{mean:.2f}".replace("-", "−"), ha="right", fontsize=9, **text
+
+    def setup(figure: Figure) -> Axes:
+        figure.set_size_inches(6.5, 4.4)
+        axis = figure.subplots()
+        axis.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(len(methods) - 0.5, -0.5))
+        broken = ["\n".join(kind.rsplit(" ", 1)) for kind in kinds]
+        axis.set_xticks(range(len(kinds)), broken, fontsize=9)
+        axis.set_yticks(range(len(methods)), [NAMES[m] for m in methods])
+        axis.grid(False)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.set_xlabel("framed: the best mean; ±: half of the range over seeds")
+        axis.set_title("No variant is best on all kinds of data")
+        return axis
+
+    def draw(axis: Axes, field: str) -> str:
+        called, better = FIELDS[field]
+        values = {cell: [] for cell in places}
+        for run in data:
+            values[run.method, run.arm].append(getattr(run, field))
+        means = {cell: math.fsum(found) / len(found) for cell, found in values.items()}
+        known = [mean for mean in means.values() if math.isfinite(mean)]
+        ends = min(known), max(known)
+        norm = (LogNorm if ends[0] > 0 and ends[1] > 10 * ends[0] else Normalize)(*ends)
+        for cell, (x, y) in places.items():
+            fill = colors(norm(means[cell]))
+            axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=fill, lw=0))
+            text = {"color": _ink(fill), "va": "center_baseline"}
+            half = (max(values[cell]) - min(values[cell])) / 2
+            told = f"{means[cell]:.2f}".replace("-", "−")
+            axis.text(x + 0.02, y, told, ha="right", fontsize=9, **text)
+            axis.text(x + 0.06, y, f"±{half:.2f}", ha="left", fontsize=7.5, **text)
+        best = {}
+        for x, kind in enumerate(kinds if better else ()):
+            best[kind] = better(methods, key=lambda m, k=kind: means[m, k])
+            corner = (x - 0.47, methods.index(best[kind]) - 0.46)
+            frame = {"fill": False, "ec": ORANGE, "lw": 2.5}
+            axis.add_patch(Rectangle(corner, 0.94, 0.92, **frame))
+        said = "; ".join(
+            f"{kind}: {NAMES[m]} {means[m, kind]:.2f}" for kind, m in best.items()
         )
-        axis.text(x + 0.06, y, f"±{half:.2f}", ha="left", fontsize=7.5, **text)
-    best = {}
-    for x, kind in enumerate(kinds if better else ()):
-        first = better((m for m in methods), key=lambda m, k=kind: means[m, k])
-        best[kind] = first
-        corner = (x - 0.47, methods.index(first) - 0.46)
-        axis.add_patch(Rectangle(corner, 0.94, 0.92, fill=False, ec=ORANGE, lw=2.5))
-    axis.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(len(methods) - 0.5, -0.5))
-    broken = ["\n".join(kind.rsplit(" ", 1)) for kind in kinds]
-    axis.set_xticks(range(len(kinds)), broken, fontsize=9)
-    axis.set_yticks(range(len(methods)), [NAMES[m] for m in methods])
-    axis.grid(False)
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-    frame = (
-        f"framed: the {'low' if better is min else 'high'}est mean; " if best else ""
-    )
-    axis.set_xlabel(f"{frame}±: half of the range over seeds")
-    axis.set_title(
-        called + (": no variant is best on all data" * (len({*best.values()}) > 1))
-    )
-    said = "; ".join(
-        f"{kind}: {NAMES[m]} {means[m, kind]:.2f}" for kind, m in best.items()
-    )
-    said = said and f" The best mean of each column, framed: {said}."
-    spread = f"Means over seeds from {ends[0]:.2f} to {ends[1]:.2f}."
-    return Picture(figure, f"{called}, by variant and data. {spread}{said}")
+        low, high = (f"{end:.2f}".replace("-", "−") for end in ends)
+        spread = f"{called}: means over seeds from {low} to {high}."
+        return spread + (f" The best of each column: {said}." if said else "")
+
+    return Scene(draw, setup)
 
 
 def _ink(fill: tuple[float, ...]) -> str:
