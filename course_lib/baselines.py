@@ -93,7 +93,7 @@ def reward_model_steps(model: RewardModel, texts: Texts, rows: Callable[[int], T
     """
 
     def advance(step, update):
-        batch = collate(texts.take(rows(step)))
+        batch = collate(texts.take(rows(step)), whole=True)
         chosen, rejected = model(batch).view(2, -1)
         loss = reward_model_loss(chosen, rejected)
         right = (
@@ -112,17 +112,12 @@ def reward_model_steps(model: RewardModel, texts: Texts, rows: Callable[[int], T
 def reward_table(model: RewardModel, sentences: SentenceWorld) -> Tensor:
     """What the reward model thinks of every sentence, (prompts, responses), float64."""
     prompts, responses = sentences.rewards.shape
-    every = torch.arange(responses)
-    rows = [
-        torch.cat(
-            [
-                model(collate(sentences.texts(torch.full_like(part, prompt), part)))
-                for part in every.split(2048)
-            ]
-        )
-        for prompt in range(prompts)
-    ]
-    return torch.stack(rows).double()
+    found = []
+    for prompt in range(prompts):
+        for part in torch.arange(responses).split(2048):
+            texts = sentences.texts(torch.full_like(part, prompt), part)
+            found.append(model(collate(texts, whole=True)))
+    return torch.cat(found).view(prompts, responses).double()
 
 
 def clipped_policy_loss(

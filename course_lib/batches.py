@@ -59,7 +59,7 @@ class Batch(NamedTuple):
     targets: Tensor  # (response tokens,), the ids that they should have predicted
     owners: Tensor  # (response tokens,), which response each belongs to
     lengths: Tensor  # (responses,): all first responses, then all second ones
-    ends: Tensor  # (responses,), place of each one's last token
+    ends: Tensor | None  # (responses,), place of each one's last token, if it is read
 
     def to(self, device: torch.device | str) -> "Batch":
         return Batch(*(part if part is None else part.to(device) for part in self))
@@ -126,69 +126,66 @@ def schedule(texts: Texts, size: int, seed: int, epoch: int) -> list[Tensor]:
     return [batches[i] for i in torch.randperm(len(batches), generator=random).tolist()]
 
 
-def collate(texts: Texts, layout: str = "shared") -> Batch:
+def collate(texts: Texts, layout: str = "shared", *, whole: bool = False) -> Batch:
     """Lay examples out as rows.
+
+    A response's last token is predicted, and predicts nothing: it need not be read
 
     layout: "shared", a row for each prompt with all of its responses, or "padded", a
         row for each response. With one response a prompt they are the same
+    whole: read last tokens too, for who wants to know `ends`
     raises: ValueError for another layout
     """
     arguments.choice("layout", layout, LAYOUTS)
     count, sides = texts.lengths.shape
-    if layout == "shared":
-        owners = torch.arange(count * sides).view(sides, count).T
-        return _rows(texts, owners)
-    prompts = texts.prompts.repeat(sides, 1)
-    lengths = texts.lengths.T.reshape(
-        -1, 1
-    )  # all first responses, then all second ones
-    responses = texts.responses.transpose(0, 1).flatten(0, 1)[:, None]
-    alone = Texts(prompts, texts.prompt_lengths.repeat(sides), responses, lengths)
-    return _rows(alone, torch.arange(count * sides)[:, None])
+    owners = torch.arange(count * sides).view(sides, count).T
+    if layout == "padded":  # all first responses, then all second ones
+        texts = Texts(
+            texts.prompts.repeat(sides, 1),
+            texts.prompt_lengths.repeat(sides),
+            texts.responses.transpose(0, 1).flatten(0, 1)[:, None],
+            texts.lengths.T.reshape(-1, 1),
+        )
+        owners = torch.arange(count * sides)[:, None]
+    return _rows(texts, owners, whole)
 
 
-def _rows(texts: Texts, owners: Tensor) -> Batch:
+def _rows(texts: Texts, owners: Tensor, whole: bool) -> Batch:
     """One row an example: the prompt, then each response, then padding.
 
     owners: which response of the batch each one is, (examples, sides)
     """
-    parts = [texts.prompts, *texts.responses.unbind(1)]
-    lengths = [texts.prompt_lengths, *texts.lengths.unbind(1)]
-    places = [torch.arange(part.shape[1]).expand_as(part) for part in parts]
-    real = torch.cat([p < n[:, None] for p, n in zip(places, lengths, strict=True)], 1)
-    part_of = torch.cat([torch.full_like(p, i) for i, p in enumerate(places)], 1)
-    after = texts.prompt_lengths[:, None]
-    places = torch.cat([places[0], *(place + after for place in places[1:])], 1)
-    order = (
-        (~real).to(torch.uint8).argsort(dim=1, stable=True)
-    )  # what is real goes left
-    order = order[:, : int(real.sum(1).max())]
-    ids, part_of, positions, real = (
-        values.gather(1, order)
-        for values in (torch.cat(parts, 1), part_of, places, real)
-    )
+    after, lengths = texts.prompt_lengths[:, None], texts.lengths
+    read = lengths - int(not whole)
+    starts = after + read.cumsum(1) - read  # column of a response's first token
+    time = int((after.squeeze(1) + read.sum(1)).max())
+    place = torch.arange(time).expand(len(texts), time)
+    prompts = F.pad(texts.prompts, (0, time))[:, :time]
+    ids, parts, positions = prompts * (place < after), place * 0, place.clone()
 
-    row, column = (real & (part_of > 0)).nonzero(as_tuple=True)
-    owner = owners[row, part_of[row, column] - 1]
-    first = positions[row, column] == texts.prompt_lengths[row]
-    before = torch.where(first, texts.prompt_lengths[row], column) - 1
-    place = row * ids.shape[1] + column
-    size = texts.lengths.numel()
+    number = torch.arange(texts.responses.shape[2])
+    row, side, t = (number < lengths[..., None]).nonzero(as_tuple=True)
+    targets, column = texts.responses[row, side, t], starts[row, side] + t
+    before = torch.where(t == 0, after[row, 0], column) - 1
+    kept = t < read[row, side]
+    here = row[kept], column[kept]
+    ids[here], parts[here] = targets[kept], side[kept] + 1
+    positions[here] = after[row, 0][kept] + t[kept]
+    in_order = owners.flatten().argsort()
+    ends = time * torch.arange(len(texts))[:, None] + starts + read - 1
     batch = Batch(
-        ids * real,
+        ids,
         None,
         None,
-        row * ids.shape[1] + before,
-        ids[row, column],
-        owner,
-        torch.zeros(size, dtype=torch.long).scatter(
-            0, owners.flatten(), texts.lengths.flatten()
-        ),
-        torch.zeros(size, dtype=torch.long).scatter_reduce(0, owner, place, "amax"),
+        row * time + before,
+        targets,
+        owners[row, side],
+        lengths.flatten()[in_order],
+        ends.flatten()[in_order] if whole else None,
     )
     if owners.shape[1] == 1:
         return batch
-    return batch._replace(positions=positions, attend=part_mask(part_of)[:, None])
+    return batch._replace(positions=positions, attend=part_mask(parts)[:, None])
 
 
 def part_mask(parts: Tensor) -> Tensor:

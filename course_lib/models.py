@@ -145,9 +145,10 @@ class Block(nn.Module):
         batch, time, width = x.shape
         heads, kv_heads = self.shape.heads, self.shape.kv_heads
         joined = self.query_key_value(x).view(batch, time, -1, width // heads)
-        joined = joined.transpose(1, 2)  # (batch, heads + 2 kv_heads, time, each)
-        turning, v = joined.split([heads + kv_heads, kv_heads], 1)
-        q, k = rotate(turning, turn).split([heads, kv_heads], 1)  # both at once
+        turning, v = joined.split([heads + kv_heads, kv_heads], 2)
+        turned = rotate(turning, turn).transpose(1, 2)  # queries and keys at once
+        q, k = turned.split([heads, kv_heads], 1)  # (batch, heads, time, each)
+        v = v.transpose(1, 2)
         if cache is not None:
             if number < len(cache):
                 before_k, before_v = cache.pop(number)
@@ -162,18 +163,19 @@ class Block(nn.Module):
 
 
 def rotation(positions: Tensor, shape: Shape, dtype: torch.dtype):
-    """Cosine and sine by which a head's two halves are turned at each position."""
+    """Cosine and signed sine by which a head's two halves are turned, by position."""
     half = shape.width // shape.heads // 2
     exact = torch.promote_types(dtype, torch.float32)  # 16 bits do not hold an angle
     exponents = torch.arange(half, device=positions.device, dtype=exact) / half
-    angles = positions[:, None, :, None] * shape.rope_base**-exponents
-    return angles.cos().to(dtype), angles.sin().to(dtype)  # (batch, 1, time, half)
+    angles = positions[:, :, None, None] * shape.rope_base**-exponents
+    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+    return cos.repeat(1, 1, 1, 2), torch.cat((-sin, sin), -1)  # (batch, time, 1, each)
 
 
 def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn the pairs (x_i, x_{i + half}); rolled by a half each meets its partner."""
     cos, sin = turn
-    first, second = x.chunk(2, -1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 class PrefixTable(nn.Module):

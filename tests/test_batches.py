@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from course_lib.batches import (
+    LAYOUTS,
     Texts,
     collate,
     pairs,
@@ -81,7 +82,7 @@ def test_the_gradient_is_the_same_in_every_layout_and_chunk(chunk):
 
 def test_scores_are_those_of_logprobs_on_full_logits():
     texts, rows = some_texts(5)
-    network, batch = model(), collate(texts, "padded")
+    network, batch = model(), collate(texts, "padded", whole=True)
     mask = torch.zeros_like(batch.ids)
     for number, row in enumerate([*rows, *rows]):
         begin, response = len(row[0]), row[1 + number // 5]
@@ -110,20 +111,37 @@ def test_four_responses_share_a_prompt_too():
 def test_ends_are_the_last_tokens_and_lengths_come_side_by_side():
     texts, rows = some_texts(7)
     for layout in ("shared", "padded"):
-        batch = collate(texts, layout)
+        batch = collate(texts, layout, whole=True)
         lasts = [row[side][-1] for side in (1, 2) for row in rows]
         assert batch.ids.flatten()[batch.ends].tolist() == lasts
         lengths = [len(row[side]) for side in (1, 2) for row in rows]
         assert batch.lengths.tolist() == lengths
+        assert collate(texts, layout).ends is None
 
 
-def test_a_shared_row_holds_the_prompt_once():
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_shared_row_holds_the_prompt_once(whole):
+    """And of each response what predicts something of it, or all of it."""
     texts, rows = some_texts(4)
-    batch = collate(texts, "shared")
-    for ids, (prompt, chosen, rejected) in zip(batch.ids.tolist(), rows, strict=True):
-        real = [*prompt, *chosen, *rejected]
+    batch = collate(texts, "shared", whole=whole)
+    longest = 0
+    for ids, (prompt, *sides) in zip(batch.ids.tolist(), rows, strict=True):
+        read = [side if whole else side[:-1] for side in sides]
+        real = [*prompt, *read[0], *read[1]]
         assert ids[: len(real)] == real
         assert set(ids[len(real) :]) <= {0}
+        longest = max(longest, len(real))
+    assert batch.ids.shape[1] == longest
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_last_tokens_change_nothing_that_is_scored(layout):
+    texts, _ = some_texts(6)
+    network = model()
+    short, long = (
+        score(network, collate(texts, layout, whole=w)) for w in (False, True)
+    )
+    assert torch.allclose(short, long, atol=1e-12, rtol=0)
 
 
 def test_a_table_scores_padded_rows():

@@ -38,13 +38,14 @@ def test_turning_neighbours_is_turning_halves_of_other_rows():
     shape = Shape(vocab=1, outputs=1, width=12, heads=2, kv_heads=2)
     random = torch.Generator().manual_seed(0)
     weight, x = (torch.randn(n, 12, generator=random) for n in (12, 5))
-    cos, sin = rotation(torch.arange(5)[None], shape, torch.float32)  # (1, 1, 5, 3)
+    turn = rotation(torch.arange(5)[None], shape, torch.float32)  # (1, 5, 1, 6) each
+    cos, sin = turn[0][0, :, 0, :3], turn[1][0, :, 0, 3:]
     neighbours = (x @ weight.T).view(5, 2, 3, 2).permute(1, 0, 2, 3)  # as in GGUF
     a, b = neighbours.unbind(-1)
-    expected = torch.stack((a * cos[0] - b * sin[0], b * cos[0] + a * sin[0]), -1)
-    ours = (x @ instruct.halves(weight, 2).T).view(5, 2, 6).transpose(0, 1)
-    turned = rotate(ours[None], (cos, sin))[0]
-    back = turned.view(2, 5, 2, 3).transpose(2, 3)
+    expected = torch.stack((a * cos - b * sin, b * cos + a * sin), -1)
+    ours = (x @ instruct.halves(weight, 2).T).view(5, 2, 6)
+    turned = rotate(ours[None], turn)[0].transpose(0, 1)
+    back = turned.reshape(2, 5, 2, 3).transpose(2, 3)
     torch.testing.assert_close(back, expected)
 
 

@@ -126,9 +126,10 @@ def work(texts: Texts, layout: str) -> Work:
     """The work that pairs are in a layout, padding left out."""
     prompts, answers = texts.prompt_lengths, texts.lengths
     rows = 1 if layout == "shared" else answers.shape[1]
-    inside = answers * prompts[:, None] + answers * (answers + 1) // 2
+    read = answers - 1  # of each answer: its last token predicts nothing
+    inside = read * prompts[:, None] + read * (read + 1) // 2
     return Work(
-        int(rows * prompts.sum() + answers.sum()),
+        int(rows * prompts.sum() + read.sum()),
         int(answers.sum()),
         int(rows * (prompts * (prompts + 1) // 2).sum() + inside.sum()),
     )

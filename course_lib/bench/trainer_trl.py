@@ -52,15 +52,18 @@ def compare(sizes: Sizes) -> dict:
 
     returns: `tokens_per_second`, the median over steps of real tokens a CPU second, and
         `milliseconds` of a step, by name; `before` and `total`, CPU seconds before the
-        first step and in all steps; `alone`, those four of TRL and ours when nobody
-        else empties the caches between their steps; `trajectory_max_diff`, the largest
-        difference of a loss from TRL's among those who see TRL's batches;
-        `weights_max_diff`, of a weight in the end; `losses`, TRL's
+        first step and in all steps; `alone`, three times those four of TRL and ours,
+        when nobody else empties the caches between their steps;
+        `trajectory_max_diff`, the largest difference of a loss from TRL's among those
+        who see TRL's batches; `weights_max_diff`, of a weight in the end; `losses`,
+        TRL's
     """
     texts, llama = texts_of(sizes), _llama(sizes)
-    _, loops = _trainers(texts, llama, sizes)
-    two = {name: loops[name] for name in (PLAIN, TOP)}
-    alone = _costs(texts, sizes, *interleave(two, sizes.steps)[:2])
+    alone = []
+    for _ in range(3):
+        _, loops = _trainers(texts, llama, sizes)
+        two = {name: loops[name] for name in (PLAIN, TOP)}
+        alone.append(_costs(texts, sizes, *interleave(two, sizes.steps)[:2]))
     models, loops = _trainers(texts, llama, sizes)
     seconds, before, losses = interleave(loops, sizes.steps)
     follow = [name for name in OURS if not OURS[name].buckets]
