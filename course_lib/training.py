@@ -287,7 +287,7 @@ def reference_logps(
     if model is not None and mine & {p.data_ptr() for p in model.parameters()}:
         raise ValueError("ref shares its parameters with the model: copy it first")
     key = fingerprint(ref, texts)
-    if key not in _KNOWN:
+    if key not in KNOWN:
         device = next(ref.parameters()).device
         total = texts.prompt_lengths + texts.lengths.sum(1)
         order, few = total.argsort(), max(1, 8_192 // int(total.max()))
@@ -297,13 +297,13 @@ def reference_logps(
                 batch = collate(texts.take(rows), layout).to(device)
                 logps = score(ref, batch, chunk=chunk or None)
                 pieces.append(logps.view(-1, len(rows)).T.cpu())
-        while len(_KNOWN) >= 8:
-            _KNOWN.pop(next(iter(_KNOWN)))
-        _KNOWN[key] = torch.cat(pieces)[order.argsort()]
-    return _KNOWN[key]
+        while len(KNOWN) >= 8:
+            KNOWN.pop(next(iter(KNOWN)))
+        KNOWN[key] = torch.cat(pieces)[order.argsort()]
+    return KNOWN[key]
 
 
-_KNOWN: dict[str, Tensor] = {}
+KNOWN: dict[str, Tensor] = {}  # what `reference_logps` remembers
 
 
 RUNS = (*METHODS, "expected", "imitate", "ppo", "ppo_learned", "reinforce")

@@ -10,7 +10,7 @@ import torch
 from course_lib import bench
 from course_lib.batches import LAYOUTS, collate, pairs, score
 from course_lib.bench import trainer, trainer_gpu, trainer_memory, trainer_steps
-from course_lib.models import PrefixTable, Shape, Transformer, from_llama
+from course_lib.models import SHIPPED, PrefixTable, Shape, Transformer, from_llama
 from course_lib.workspace import CourseError, repository
 
 TINY = trainer_steps.Sizes(
@@ -286,6 +286,16 @@ def test_the_tables_have_the_ratios_and_no_gpu_has_no_number(capsys, monkeypatch
     assert [line.split() for line in lines if line.startswith("GPU")] == [
         ["GPU", "not", "measured"]
     ]
+
+
+def test_what_chapter_07_shows_is_a_line_of_this_bench():
+    told = json.loads((SHIPPED / "trainer.json").read_text(encoding="utf-8"))
+    alone = [one["tokens_per_second"] for one in told["alone"]]
+    ratios = sorted(one[trainer.TOP] / one[trainer.PLAIN] for one in alone)
+    assert told["ratio_to_trl"] == ratios[1] >= 2.9
+    assert told["trajectory_max_diff"] <= 1e-6
+    assert set(told) == set(trainer.result(beside(), {}, "not measured"))
+    assert f"{told['ratio_to_trl']:27.2f}" in trainer.table(told)
 
 
 def test_without_trl_it_says_how_to_get_it(tmp_path, monkeypatch):

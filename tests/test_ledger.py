@@ -9,11 +9,13 @@
 
 Expressions know the course's functions, `torch`, `math`, the five-response world as
 `REF` and `R`, numbers of shipped runs as `runs(field, method=...)` and their `mean`,
-those of chapter 06 as `variants(...)` and `variant(field, method, arm)`, and in
-equations a random world: `ref`, `r`, `beta`, another policy `q`, and indices `w` and
-`l` of two of its responses.
+those of chapter 06 as `variants(...)` and `variant(field, method, arm)`, of the film
+reviews as `outcome(field, method, beta)` and `reviews_facts`, and in equations a random
+world: `ref`, `r`, `beta`, another policy `q`, and indices `w` and `l` of two of its
+responses.
 """
 
+import json
 import math
 import re
 import statistics
@@ -26,7 +28,16 @@ import pytest
 import torch
 
 import course_lib
-from course_lib import datasets, logprobs, losses, policies, preferences, worlds
+from course_lib import (
+    datasets,
+    logprobs,
+    losses,
+    policies,
+    preferences,
+    reviews,
+    worlds,
+)
+from course_lib.models import SHIPPED
 from course_lib.workspace import notebooks, repository
 
 LEDGERS = sorted((repository() / "notebooks" / "ledger").glob("*.toml"))
@@ -49,8 +60,17 @@ def names() -> dict:
     _, known["REF"], known["R"] = worlds.five_responses()
     known["runs"] = partial(datasets.run_values, RUNS)
     known["mean"] = lambda *a, **k: statistics.mean(known["runs"](*a, **k))
-    known |= variants()
-    return known
+    known |= variants() | {"reviews": reviews, "outcome": outcome}
+    facts = (SHIPPED / "reviews.json").read_text(encoding="utf-8")
+    return known | {"reviews_facts": json.loads(facts)}
+
+
+def outcome(field: str, method: str, beta: float) -> float:
+    """The mean over seeds of what the film reviews' model came to."""
+    rows = [
+        r for r in reviews.shipped_outcomes() if (r.method, r.beta) == (method, beta)
+    ]
+    return statistics.mean(getattr(row, field) for row in rows)
 
 
 def variants() -> dict:

@@ -326,15 +326,17 @@ def test_every_way_is_measured_and_written(small, tmp_path, monkeypatch):
     model, known = small
     quick = Config(steps=3, batch_size=8, samples=8, quiet=True)
     rows = remaking.best_of_n(model, known, count=50)
-    rows += remaking.outcomes(
-        model, known, 1, asked=40, base=quick, gradient=quick, count=20
-    )
+    few = {"asked": 40, "count": 20}
+    base = dataclasses.replace(quick, steps=8)
+    rows += remaking.on_stored_pairs(model, known, 1, base=quick, **few)
+    rows += remaking.while_asking(model, known, 1, base=base, gradient=quick, **few)
     said = [row.method for row in rows]
-    assert said == ["best_of_n"] * 5 + [m for m, _ in remaking.RUNS] + ["reinforce"]
+    stored = [method for method, _ in remaking.RUNS]
+    assert said == ["best_of_n"] * 5 + stored + ["rounds", "reinforce"]
     best = [row.reward for row in rows[:5]]
     assert best == sorted(best)
     assert rows[1].kl == pytest.approx(math.log(2) - 0.5)
-    assert "10 outcomes" in remaking.table(rows, tmp_path / "reviews.csv")
+    assert "11 outcomes" in remaking.table(rows, tmp_path / "reviews.csv")
     monkeypatch.setattr(reviews, "SHIPPED", tmp_path)
     assert reviews.shipped_outcomes() == [
         row._replace(

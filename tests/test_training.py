@@ -206,7 +206,7 @@ def test_what_cannot_be_trained_on_is_refused(ref, texts):
 def test_reference_log_probs_are_worked_out_once_for_these_weights_and_texts(
     ref, texts, monkeypatch
 ):
-    monkeypatch.setattr(training, "_KNOWN", {})
+    monkeypatch.setattr(training, "KNOWN", {})
     calls = []
     scorer = training.score
     monkeypatch.setattr(

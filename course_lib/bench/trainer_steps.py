@@ -24,7 +24,7 @@ from course_lib.batches import (
     sum_by_owner,
 )
 from course_lib.losses import dpo_loss
-from course_lib.training import Config, train
+from course_lib.training import KNOWN, Config, train
 
 __all__ = ["LADDER", "Paused", "Sizes", "Tricks", "batches_of", "interleave", "ours"]
 __all__ += ["texts_of", "tokens_of", "tricked"]
@@ -146,7 +146,11 @@ def ours(
     compiled: bool,
     pause: Callable[[], None],
 ) -> list[float]:
-    """The course's own trainer on the same data, with a pause before each step."""
+    """The course's own trainer on the same data, with a pause before each step.
+
+    The reference is asked anew, before the first one
+    """
+    KNOWN.clear()
     config = Config(
         method="dpo",
         beta=BETA,

@@ -10,6 +10,7 @@ __all__ = ["reviews_outcomes"]
 MARKS = {  # method: name, colour, marker
     "dpo": ("DPO", BLUE, "o"),
     "dpo_nll": ("DPO + NLL", "#00795B", "s"),
+    "rounds": ("DPO + NLL in four rounds", "#A8548A", "^"),
     "reinforce": ("REINFORCE on the judge", ORANGE, "v"),
 }
 

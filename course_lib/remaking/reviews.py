@@ -12,7 +12,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -39,6 +39,7 @@ from course_lib.reviews import (
     RECIPE,
     Outcome,
     Reviews,
+    align,
     best_of_each,
     compare,
     evaluate,
@@ -48,7 +49,8 @@ from course_lib.reviews import (
 )
 from course_lib.training import Config, train
 
-__all__ = ["best_of_n", "learn", "make", "outcomes", "perplexity", "table"]
+__all__ = ["best_of_n", "learn", "make", "on_stored_pairs", "perplexity", "table"]
+__all__ += ["while_asking"]
 
 WORDS = 3_500
 EPOCHS, BATCH = 6, 128
@@ -68,6 +70,7 @@ RUNS = (  # a method's name, with its β
     ("dpo_nll", 0.5),
     ("dpo_nll", 1.0),
 )
+ROUNDS = 4  # of asking, with RECIPE's loss and as many comparisons in all
 NS = (1, 2, 4, 8, 16)
 
 
@@ -84,7 +87,8 @@ def make(folder: Path = SHIPPED) -> str:
     path = folder / "reviews.csv"
     if not path.exists():
         rows = best_of_n(model, reviews)
-        rows += itertools.chain(*in_parallel(_outcomes, SEEDS))
+        jobs = list(itertools.product(SEEDS, (on_stored_pairs, while_asking)))
+        rows += itertools.chain(*in_parallel(_outcomes, jobs))
         told.append(table(rows, path))
     return "\n".join(told) or f"{folder}: reviews.pt and reviews.csv are there"
 
@@ -216,17 +220,16 @@ def best_of_n(
     return rows
 
 
-def outcomes(
+def on_stored_pairs(
     model: Transformer,
     reviews: Reviews,
     seed: int,
     *,
     asked: int = PAIRS,
     base: Config = BASE,
-    gradient: Config = GRADIENT,
     count: int = JUDGED,
 ) -> list[Outcome]:
-    """All of RUNS from one seed's comparisons, and REINFORCE on the judge itself."""
+    """All of RUNS from the same comparisons of what the reference wrote."""
     begun = time.process_time()
     about = {"seed": 1_000 * seed, "draws": DRAWS, "temperature": TEMPERATURE}
     texts = compare(model, reviews, asked, **about)
@@ -238,23 +241,53 @@ def outcomes(
         config = dataclasses.replace(base, method=method, beta=beta, seed=seed)
         train(policy, texts, config, ref=model)
         seconds = sampling + time.process_time() - begun
-        scores = evaluate(policy, model, reviews, count=count, seed=10_000 + seed)
-        rows.append(_row(method, beta, seed, scores, seconds))
+        rows.append(_row(method, config, policy, model, reviews, count, seconds))
+    return rows
+
+
+def while_asking(
+    model: Transformer,
+    reviews: Reviews,
+    seed: int,
+    *,
+    asked: int = PAIRS,
+    base: Config = BASE,
+    gradient: Config = GRADIENT,
+    count: int = JUDGED,
+) -> list[Outcome]:
+    """As many comparisons, but in ROUNDS of what the policy writes by then; and
+    REINFORCE, which asks the judge for numbers."""
     begun = time.process_time()
-    policy = policy_gradient(model, reviews, dataclasses.replace(gradient, seed=seed))
+    config = dataclasses.replace(base, seed=seed, steps=base.steps // ROUNDS)
+    about = {"draws": DRAWS, "temperature": TEMPERATURE, "rounds": ROUNDS}
+    policy = align(model, reviews, config, count=asked // ROUNDS, **about).model
     seconds = time.process_time() - begun
-    scores = evaluate(policy.model, model, reviews, count=count, seed=10_000 + seed)
-    return [*rows, _row("reinforce", gradient.beta, seed, scores, seconds)]
+    rows = [_row("rounds", config, policy, model, reviews, count, seconds)]
+    begun = time.process_time()
+    config = dataclasses.replace(gradient, seed=seed)
+    policy = policy_gradient(model, reviews, config).model
+    seconds = time.process_time() - begun
+    return [*rows, _row("reinforce", config, policy, model, reviews, count, seconds)]
 
 
-def _outcomes(seed: int) -> list[Outcome]:
+def _outcomes(job: tuple[int, Callable]) -> list[Outcome]:
     torch.set_num_threads(1)
-    return outcomes(*load(), seed)
+    seed, measured = job
+    return measured(*load(), seed)
 
 
-def _row(method: str, beta: float, seed: int, scores: dict, seconds: float) -> Outcome:
+def _row(
+    method: str,
+    config: Config,
+    policy: Transformer,
+    ref: Transformer,
+    reviews: Reviews,
+    count: int,
+    seconds: float,
+) -> Outcome:
+    scores = evaluate(policy, ref, reviews, count=count, seed=10_000 + config.seed)
     known = {name: value for name, value in scores.items() if name in Outcome._fields}
-    return Outcome(method, beta, seed, **known, seconds=seconds)
+    return Outcome(method, config.beta, config.seed, **known, seconds=seconds)
 
 
 def table(rows: Sequence[Outcome], path: Path) -> str:

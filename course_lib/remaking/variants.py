@@ -27,7 +27,7 @@ SEEDS = (0, 1, 2)
 PAIRS = 10_000
 BETA = 0.5  # every method is measured against this π*, whatever its own knob
 EPSILON = 0.2  # the label noise that cDPO and robust DPO believe in, on any data
-VARIANTS = {  # its loss, and the knob at which its KL on clean data is about DPO's
+VARIANTS = {  # its loss, and one setting of its knob
     "dpo": Config(method="dpo", beta=BETA),
     "cdpo": Config(method="dpo", beta=BETA, label_smoothing=EPSILON),
     "robust": Config(method="robust", beta=BETA, label_smoothing=EPSILON),

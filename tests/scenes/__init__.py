@@ -12,6 +12,7 @@ from scenes import (
     frontier,
     optimal_policy,
     partition_function,
+    reviews,
     training,
     variants,
 )
@@ -25,6 +26,7 @@ CHAPTERS = (
     beta,
     variants,
     training,
+    reviews,
 )
 STILL, SCENES, WORDS = {}, {}, {}
 for chapter in CHAPTERS:
