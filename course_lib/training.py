@@ -10,6 +10,7 @@ among processes: a run that was interrupted, or spread over processes, is the sa
 import argparse
 import copy
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -377,12 +378,20 @@ def main(argv: list[str] | None = None) -> int:
         else:
             parser.add_argument(flag, type=type(field.default), default=field.default)
     config = Config(**vars(parser.parse_args(argv)))
-    with one_of_many():
-        log = run(config)
-        if rank() == 0:
-            for scores in log.watched:
-                words = (f"{name} {value:.6g}" for name, value in scores.items())
-                print(", ".join(words))
+    try:
+        with one_of_many():
+            log = run(config)
+            if rank() == 0:
+                for scores in log.watched:
+                    words = (f"{name} {value:.6g}" for name, value in scores.items())
+                    print(", ".join(words))
+    except ValueError as wrong:  # a setting out of its range, or a loss of NaN
+        print(f"error: {wrong}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        again = "with --checkpoint FILE the same command goes on from its last one"
+        print(f"Interrupted; {again}.", file=sys.stderr)
+        return 130
     return 0
 
 

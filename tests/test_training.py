@@ -392,6 +392,21 @@ def test_two_processes_are_one(tmp_path):
             assert torch.allclose(two[method][1][name], weight, atol=1e-12, rtol=0)
 
 
+def test_a_wrong_setting_and_an_interruption_are_told_in_a_line(capsys, monkeypatch):
+    assert training.main(["--beta", "-1", "--steps", "1", "--quiet"]) == 2
+    assert training.main(["--method", "nope"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "error: beta must be finite, above 0, got -1.0"
+    assert second.startswith("error: method must be one of 'sft', 'dpo'")
+
+    def interrupted(config):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "run", interrupted)
+    assert training.main(["--steps", "1"]) == 130
+    assert "with --checkpoint FILE the same command goes on" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_module_itself_runs_under_torchrun():
     words = "-m torch.distributed.run --nproc-per-node 2 -m course_lib.training"
