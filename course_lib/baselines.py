@@ -69,20 +69,22 @@ def imitation_steps(
 class RewardModel(nn.Module):
     """A transformer that says one number at a response's last token.
 
+    It begins without an opinion: 0 for every response
+
     body: a transformer, such as a copy of the reference
     """
 
     def __init__(self, body: nn.Module):
         super().__init__()
         self.body = body
-        self.value = nn.Linear(body.shape.width, 1, dtype=body.norm.weight.dtype)
+        self.value = nn.Parameter(torch.zeros_like(body.norm.weight))
 
     def forward(self, batch: Batch) -> Tensor:
         """Rewards of all responses of a batch, (responses,)."""
         known = self.body.features(
             batch.ids, positions=batch.positions, attend=batch.attend, at=batch.ends
         )
-        return self.value(known).squeeze(-1)
+        return known @ self.value
 
 
 def reward_model_steps(model: RewardModel, texts: Texts, rows: Callable[[int], Tensor]):

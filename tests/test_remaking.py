@@ -1,5 +1,6 @@
 """What is shipped is what its command makes: references, and a sample of the runs."""
 
+import itertools
 import math
 
 import pytest
@@ -8,14 +9,15 @@ import torch
 from course_lib import remaking
 from course_lib.datasets import Run, run_values, shipped_runs
 from course_lib.models import SHIPPED, load
+from course_lib.objectives import METHODS
 from course_lib.policies import best_of_n, frontier
 from course_lib.remaking import frontier as table
-from course_lib.remaking import references
+from course_lib.remaking import references, variants
 from course_lib.training import run
 from course_lib.workspace import CourseError
 from course_lib.worlds import world_l, world_s
 
-RUNS = shipped_runs("frontier")
+RUNS, VARIANTS = map(shipped_runs, ("frontier", "variants"))
 
 
 @pytest.mark.slow
@@ -68,9 +70,34 @@ def test_a_run_comes_again(experiment, method, beta, seed):
     assert again == pytest.approx(list(shipped[5:-1]), abs=2e-5, nan_ok=True)
 
 
+def test_every_variant_that_is_promised_is_there_once():
+    found = [(row.experiment, row.arm, row.method, row.seed) for row in VARIANTS]
+    data = set(itertools.product(["data"], variants.DATA, variants.VARIANTS, (0, 1, 2)))
+    online = set(itertools.product(["online"], variants.ROUNDS, ["dpo"], (0, 1, 2)))
+    assert set(found) == data | online
+    assert len(found) == len(data) + 2 * len(online)  # at two β
+    methods = {config.method for config in variants.VARIANTS.values()}
+    assert methods == set(METHODS) - {"sft"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "job",
+    [
+        ("data", "20 % noise", "ipo", None, 1),
+        ("data", "wrong reference", "kto", None, 2),
+        ("online", "5 rounds", "dpo", 0.1, 0),
+    ],
+)
+def test_a_variant_comes_again(job):
+    again = variants._run(job)
+    (shipped,) = (row for row in VARIANTS if row[:5] == again[:5])
+    assert list(again[5:-1]) == pytest.approx(list(shipped[5:-1]), abs=2e-5)
+
+
 def test_no_run_stands_above_the_frontier():
     world = world_s().exact(load("S"))
-    for row in RUNS:
+    for row in [*RUNS, *VARIANTS]:
         assert row.shortfall > -1e-6
     for n in (2, 16):
         policy = best_of_n(world.ref, world.rewards, n)

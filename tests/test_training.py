@@ -452,13 +452,17 @@ def test_policy_gradients_climb_to_the_closed_form_on_the_true_reward():
 
 
 @pytest.mark.slow
-def test_the_trainer_does_the_same_again_to_the_bit():
-    config = Config(steps=40, quiet=True)
-    first, second = run(config), run(config)
+@pytest.mark.parametrize("method", ["dpo", "ppo_learned"])
+def test_the_trainer_does_the_same_again_to_the_bit(method):
+    config = Config(method=method, steps=40 if method == "dpo" else 3, quiet=True)
+    first = run(config)
+    torch.rand(7)  # whatever chance has been up to meanwhile
+    second = run(config)
     assert first.history == second.history
     assert torch.equal(weights(first.model), weights(second.model))
-    other = run(dataclasses.replace(config, seed=1))
-    assert other.history["loss"][1:] != first.history["loss"][1:]
+    if method == "dpo":
+        other = run(dataclasses.replace(config, seed=1))
+        assert other.history["loss"][1:] != first.history["loss"][1:]
 
 
 def test_a_transformer_of_another_kind_trains_too():
