@@ -6,7 +6,6 @@ the rest.
 
 import contextlib
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -168,10 +167,6 @@ def test_links_lead_somewhere(path):
         assert target.exists(), link
 
 
-def environment(work) -> dict[str, str]:
-    return {**os.environ, "COURSE_WORK": str(work)}
-
-
 def run_all(path, folder):
     """Run a notebook in a fresh kernel inside `folder`; return its cells."""
     notebook = read(path)
@@ -212,7 +207,9 @@ def control_ends(control) -> set:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=ids)
-def test_every_slider_draws_at_every_corner(path, monkeypatch, tmp_path):
+def test_every_slider_draws_at_every_corner_and_no_file_is_left(
+    path, monkeypatch, tmp_path
+):
     made = []
     for kind in (SliderPlot, LivePlot):
         begin = kind.__init__
@@ -222,7 +219,11 @@ def test_every_slider_draws_at_every_corner(path, monkeypatch, tmp_path):
             made.append(self)
 
         monkeypatch.setattr(kind, "__init__", watched)
-    monkeypatch.setenv("COURSE_WORK", str(tmp_path))
+    copy = tmp_path / path.parent.name
+    copy.mkdir()
+    shutil.copy(path, copy)
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path / "work"))
+    monkeypatch.chdir(copy)
     names = {"__name__": "page"}
     with contextlib.redirect_stdout(io.StringIO()):
         for cell in code(path):
@@ -236,26 +237,6 @@ def test_every_slider_draws_at_every_corner(path, monkeypatch, tmp_path):
             words = plot.set(**values).words
             assert 40 < len(words) < 400
             assert "nan" not in words
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", PAGES, ids=ids)
-def test_running_a_page_leaves_no_file_behind(path, tmp_path):
-    copy = tmp_path / path.parent.name
-    copy.mkdir()
-    shutil.copy(path, copy)
-    work = tmp_path / "work"
-    code = (
-        "import sys, nbformat; from nbclient import NotebookClient as C; "
-        "n = nbformat.read(sys.argv[1], 4); "
-        "C(n, resources={'metadata': {'path': sys.argv[2]}}).execute()"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code, str(copy / path.name), str(copy)],
-        env=environment(work),
-        check=True,
-        capture_output=True,
-    )
     left = {found.relative_to(tmp_path).as_posix() for found in tmp_path.rglob("*")}
     assert left == {path.parent.name, f"{path.parent.name}/{path.name}"}
 

@@ -152,25 +152,25 @@ def blind_loss(
     """How far a loss is above its floor, and the policy from the optimum, as it trains.
 
     steps: after which something was measured, > 0; runs: for each β the loss less its
-        floor and KL(π‖π*), nats, both (records,)
+        floor and KL(π‖π*), nats, both (records,), as many as that run has
     """
     figure, panels = still_figure(3.4, panels=2)
     said = []
     for axis, (beta, (excess, distance)) in zip(panels, runs.items(), strict=True):
-        axis.plot(steps, distance, color=ORANGE, label="KL(π‖π*)")
-        axis.plot(steps, excess, "--", color=BLUE, label="loss above its floor")
+        seen = steps[: len(excess)]
+        axis.plot(seen, distance, color=ORANGE, label="KL(π‖π*)")
+        axis.plot(seen, excess, "--", color=BLUE, label="loss above its floor")
         axis.set(xscale="log", yscale="log", ylim=(1e-4, 60), xlabel="steps")
+        axis.set_xlim(0.8, 1.2 * steps[-1])
         axis.set_title(f"β = {beta:g}")
         axis.text(1, distance[0] * 1.6, "KL(π‖π*)", color=ORANGE)
         axis.text(1, excess[0] / 8, "loss above\nits floor", color=BLUE)
         said.append(
-            f"β = {beta:g}: loss {excess[-1]:.4f} above its floor, "
+            f"β = {beta:g}, {seen[-1]} steps: loss {excess[-1]:.4f} above its floor, "
             f"KL(π‖π*) {distance[-1]:.3f} nats"
         )
     panels[0].set_ylabel("nats")
-    return Picture(
-        figure, f"After {steps[-1]} steps on all pairs, " + "; ".join(said) + "."
-    )
+    return Picture(figure, "Trained on all pairs. " + "; ".join(said) + ".")
 
 
 def limits(runs: Sequence[Run]) -> Picture:
