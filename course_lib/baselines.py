@@ -12,7 +12,7 @@ from course_lib import arguments
 from course_lib.batches import Batch, Texts, collate, score
 from course_lib.models import sample
 from course_lib.preferences import reward_model_loss
-from course_lib.tabular import expected_dpo_loss
+from course_lib.tabular import AllPairs
 from course_lib.worlds import SentenceWorld, World
 
 __all__ = [
@@ -38,10 +38,11 @@ def expected_dpo_steps(
     """
     dtype = next(model.parameters()).dtype
     ref, rewards = world.ref.to(dtype), world.rewards.to(dtype)
+    pairs = AllPairs(ref, rewards, sampler=ref)
 
     def advance(step, update):
         logits = sentences.log_policy(model)
-        loss = expected_dpo_loss(logits, ref, rewards, beta, sampler=ref).mean()
+        loss = pairs.loss(logits, torch.tensor(beta, dtype=dtype)).mean()
         return {"loss": loss.detach(), "gradient_norm": update(loss)}
 
     return advance

@@ -16,7 +16,7 @@ from course_lib import arguments
 from course_lib.policies import kl_divergence, optimal_policy
 from course_lib.worlds import World
 
-__all__ = ["TabularRun", "expected_dpo_loss", "train_tabular"]
+__all__ = ["AllPairs", "TabularRun", "expected_dpo_loss", "train_tabular"]
 
 OPTIMISERS = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}
 
@@ -66,7 +66,7 @@ def expected_dpo_loss(
         raise ValueError("beta must be finite and above 0")
     if sampler is not None:
         arguments.probabilities(sampler=sampler)
-    pairs = _Pairs(ref, rewards, sampler)
+    pairs = AllPairs(ref, rewards, sampler)
     return pairs.loss(logits, beta)
 
 
@@ -105,7 +105,7 @@ def train_tabular(
     if not steps or steps[0] < 0 or list(steps) != sorted(set(steps)):
         raise ValueError(f"steps must ascend from 0 or more, got {steps}")
 
-    pairs = _Pairs(world.ref[..., None, :], world.rewards[..., None, :])
+    pairs = AllPairs(world.ref[..., None, :], world.rewards[..., None, :])
     beta = torch.as_tensor(betas, dtype=world.ref.dtype)  # (betas,)
     shape = (*world.ref.shape[:-1], len(betas), world.ref.shape[-1])
     logits = world.ref.log()[..., None, :].expand(shape).clone().requires_grad_()
@@ -122,8 +122,18 @@ def train_tabular(
     return _measured(world, betas, steps, torch.stack(recorded), pairs)
 
 
-class _Pairs:
-    """All pairs i < j of a world, with the chance that i wins, and their weights."""
+class AllPairs:
+    """All pairs i < j of a world, with the chance that i wins, and their weights.
+
+    What `expected_dpo_loss` works out anew each time: keep it for a loss in many steps
+
+    ref, rewards, sampler: as there, and not looked at for errors
+
+    >>> half = torch.tensor([0.5, 0.5])
+    >>> pairs = AllPairs(half, torch.tensor([1.0, 0.0]))
+    >>> pairs.loss(half.log(), torch.tensor(0.1))                              # ln 2
+    tensor(0.6931)
+    """
 
     def __init__(self, ref: Tensor, rewards: Tensor, sampler: Tensor | None = None):
         self.log_ref = ref.log()
@@ -143,6 +153,7 @@ class _Pairs:
         return self._differences(logits - self.log_ref)
 
     def loss(self, logits: Tensor, beta: Tensor) -> Tensor:
+        """The loss of the policy's logits, (…, responses); beta: (…), or a scalar."""
         margins = beta[..., None] * self.gaps(logits)
         wins = self.wins.expand_as(margins)
         losses = F.binary_cross_entropy_with_logits(margins, wins, reduction="none")

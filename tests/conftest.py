@@ -21,6 +21,7 @@ import sitecustomize  # noqa: E402, F401  (the same wall for this process)
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
+collect_ignore = ["trl_losses.py"]  # a program for another environment
 
 
 def pytest_collection_modifyitems(items):
