@@ -443,11 +443,11 @@ def test_the_expected_loss_reaches_the_closed_form(beta, nearest):
 
 @pytest.mark.slow
 def test_policy_gradients_climb_to_the_closed_form_on_the_true_reward():
-    for method, steps in (("ppo", 60), ("reinforce", 240)):
+    for method, steps in (("ppo", 60), ("reinforce", 160)):
         log = run(Config(method=method, beta=0.5, steps=steps, quiet=True))
         first, last = log.watched
         assert last["distance"] < 0.1 < first["distance"] / 10
-    learned = run(Config(method="ppo_learned", beta=0.5, steps=60, quiet=True))
+    learned = run(Config(method="ppo_learned", beta=0.5, steps=40, quiet=True))
     assert 0.02 < learned.watched[-1]["distance"] < 0.4
 
 
