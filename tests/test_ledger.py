@@ -9,10 +9,10 @@
 
 Expressions know the course's functions, `torch`, `math`, the five-response world as
 `REF` and `R`, numbers of shipped runs as `runs(field, method=...)` and their `mean`,
-those of chapter 06 as `variants(...)` and `variant(field, method, arm)`, of the film
-reviews as `outcome(field, method, beta)` and `reviews_facts`, and in equations a random
-world: `ref`, `r`, `beta`, another policy `q`, and indices `w` and `l` of two of its
-responses.
+those of chapter 06 as `variants(...)` and `variant(field, method, arm)`, its guide as
+`advise(...)`, those of the film reviews as `outcome(field, method, beta)` and
+`reviews_facts`, and in equations a random world: `ref`, `r`, `beta`, another policy
+`q`, and indices `w` and `l` of two of its responses.
 """
 
 import json
@@ -30,6 +30,7 @@ import torch
 import course_lib
 from course_lib import (
     datasets,
+    guide,
     logprobs,
     losses,
     policies,
@@ -90,6 +91,7 @@ def variants() -> dict:
     return {
         "variant": variant,
         "variants": partial(datasets.run_values, VARIANTS),
+        "advise": partial(guide.advise, VARIANTS),
         "kept": kept,
         "VARIANTS": {run.method for run in data},
         "ARMS": {run.arm for run in data},
