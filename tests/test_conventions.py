@@ -1,10 +1,7 @@
 """What libraries mean: the table is whole, and TRL's own code is run beside ours."""
 
-import json
 import math
-import os
 import re
-import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -195,21 +192,7 @@ def beside_trl() -> dict:
     """What trl_losses.py finds, in TRL's own environment, alone and offline."""
     if trainer.home() is None:
         pytest.skip(NO_TRL)
-    told = {
-        "PYTHONPATH": str(repository()),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    run = subprocess.run(
-        [trainer.home(), repository() / "tests" / "trl_losses.py"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **told},
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    return trainer.told_by_trl(trainer.home(), repository() / "tests" / "trl_losses.py")
 
 
 @pytest.mark.slow

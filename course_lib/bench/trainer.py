@@ -26,7 +26,7 @@ from course_lib.bench.trainer_steps import LADDER, Sizes
 from course_lib.bench.trainer_trl import ASKED, COMPILED, PLAIN, SAME, TOP
 from course_lib.workspace import CourseError, repository
 
-__all__ = ["beside_trl", "home", "main", "result", "table"]
+__all__ = ["beside_trl", "home", "main", "result", "table", "told_by_trl"]
 
 UNMEASURED = "not measured"
 ABSENT = (
@@ -71,9 +71,16 @@ def home() -> Path | None:
 
 
 def beside_trl(python: Path, sizes: Sizes) -> dict:
-    """What `trainer_trl.compare` returns, run by that Python, alone and offline.
+    """What `trainer_trl.compare` returns; raises CourseError if it fails."""
+    told = json.dumps(sizes._asdict())
+    return told_by_trl(python, "-m", "course_lib.bench.trainer_trl", told)
 
-    raises: CourseError if it fails
+
+def told_by_trl(python: Path, *words: str | Path) -> dict:
+    """The last line of a program, as JSON, run where TRL is, offline, on one thread.
+
+    python: of `home`; words: what it is called with
+    raises: CourseError if the program fails
     """
     told = {
         "PYTHONPATH": str(repository()),
@@ -83,13 +90,10 @@ def beside_trl(python: Path, sizes: Sizes) -> dict:
         "TOKENIZERS_PARALLELISM": "false",
     }
     run = subprocess.run(
-        [python, "-m", "course_lib.bench.trainer_trl", json.dumps(sizes._asdict())],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **told},
+        [python, *words], capture_output=True, text=True, env={**os.environ, **told}
     )
     if run.returncode:
-        raise CourseError(f"The steps beside TRL failed:\n{run.stderr[-2000:]}")
+        raise CourseError(f"What runs beside TRL failed:\n{run.stderr[-2000:]}")
     return json.loads(run.stdout.splitlines()[-1])
 
 
