@@ -3,18 +3,23 @@
 from collections.abc import Callable
 
 from course_lib.exercises import (
-    assumptions,
     beta,
     bradley_terry,
     clinic,
+    divergences,
     dpo_loss,
+    ipo,
+    label_noise,
     optimal_policy,
     partition_function,
+    policy_gradient,
+    rankings,
     response_logprobs,
+    sentence_tree,
+    shared_rows,
     start_here,
-    training,
     unpaired,
-    variants,
+    without_reference,
 )
 from course_lib.exercises.specification import Exercise
 
@@ -27,10 +32,15 @@ CHAPTERS = (
     response_logprobs,
     clinic,
     beta,
-    variants,
+    ipo,
+    without_reference,
     unpaired,
-    assumptions,
-    training,
+    label_noise,
+    rankings,
+    divergences,
+    sentence_tree,
+    shared_rows,
+    policy_gradient,
 )
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise

@@ -18,8 +18,8 @@ from course_lib.exercises.specification import (
     Misconception,
     agrees,
 )
-from course_lib.logprobs import response_logprobs, token_logprobs
-from course_lib.losses import dpo_gradients, dpo_loss
+from course_lib.logprobs import response_logprobs
+from course_lib.losses import dpo_loss
 from course_lib.observing import Call
 
 CLINIC = {"END": END, "PADDING": PADDING, "HEALTHY": HEALTHY, "PATIENTS": PATIENTS}

@@ -1,7 +1,6 @@
 """Chapter 04, log-probabilities of a response: shift and mask."""
 
 import torch
-import torch.nn.functional as F
 
 from course_lib.clinic import END, PADDING, PATIENTS
 from course_lib.exercises.specification import (
