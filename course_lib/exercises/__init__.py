@@ -43,9 +43,7 @@ CHAPTERS = (
     policy_gradient,
 )
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for chapter in CHAPTERS
-    for exercise in chapter.EXERCISES
+    exercise.name: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES
 }
 
 

@@ -597,8 +597,8 @@ _CEILING = Exercise(
         Misconception(
             "advantage over a coin",
             lambda p: (2 * p - 1).abs().mean(),
-            "how much better than a coin the best guess is, |2p − 1|: at p = ½ a guess is "
-            "still right half of the time",
+            "how much better than a coin the best guess is, |2p − 1|: at p = ½ a guess "
+            "is still right half of the time",
         ),
         Misconception(
             "worst accuracy",

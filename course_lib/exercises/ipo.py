@@ -1,6 +1,5 @@
 """Chapter 06: IPO, a target for the gap."""
 
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

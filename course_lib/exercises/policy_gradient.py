@@ -139,20 +139,20 @@ _CLIPPED = Exercise(
         Misconception(
             "log-probability times advantage",
             lambda logps, old_logps, advantages, clip=0.2: -(logps * advantages).mean(),
-            "REINFORCE: the same gradient before the first step, and after it no notion "
-            "of how far the policy has gone",
+            "REINFORCE: the same gradient before the first step, and after it no "
+            "notion of how far the policy has gone",
         ),
         Misconception(
             "difference in place of ratio",
             _clipped(ratio=lambda new, old: new - old),
-            "the difference of log-probabilities: it is the logarithm of the ratio, and "
-            "wants an exp",
+            "the difference of log-probabilities: it is the logarithm of the ratio, "
+            "and wants an exp",
         ),
         Misconception(
             "ratio of log-probabilities",
             _clipped(ratio=lambda new, old: new / old),
-            "one log-probability divided by the other: divide probabilities, which is to "
-            "subtract their logarithms and then exp",
+            "one log-probability divided by the other: divide probabilities, which is "
+            "to subtract their logarithms and then exp",
         ),
         Misconception(
             "ratio upside down",
@@ -195,8 +195,8 @@ _CLIPPED = Exercise(
         Misconception(
             "minimum of the means",
             _min_of_means,
-            "one minimum for the batch: each response is to be clipped on its own, then "
-            "the mean taken",
+            "one minimum for the batch: each response is to be clipped on its own, "
+            "then the mean taken",
         ),
     ),
     hints=(

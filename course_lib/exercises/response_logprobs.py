@@ -187,8 +187,8 @@ _TOKENS = Exercise(
         Misconception(
             "surprise",
             lambda logits, labels, mask: -token_logprobs(logits, labels, mask),
-            "minus the log-probability, which cross_entropy gives: a log-probability is "
-            "never above 0",
+            "minus the log-probability, which cross_entropy gives: a log-probability "
+            "is never above 0",
         ),
     ),
     offers={"clinic": {"END": END, "PADDING": PADDING}},
@@ -314,8 +314,8 @@ _RESPONSE = Exercise(
         Misconception(
             "surprise",
             lambda logits, labels, mask: -response_logprobs(logits, labels, mask),
-            "minus the log-probability, which cross_entropy gives: a log-probability is "
-            "never above 0",
+            "minus the log-probability, which cross_entropy gives: a log-probability "
+            "is never above 0",
         ),
     ),
     offers={"clinic": {"END": END, "PADDING": PADDING}},
@@ -326,7 +326,6 @@ _RESPONSE = Exercise(
         "`token_logprobs(logits, labels, mask).sum(-1)`",
     ),
 )
-
 
 
 EXERCISES = (_TOKENS, _RESPONSE)

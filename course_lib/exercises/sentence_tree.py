@@ -69,7 +69,7 @@ def _per_token(levels):
     said = [words**depth * [depth + 1] for depth in range(len(levels))]
     said.append(words ** len(levels) * [len(levels)])
     logps = sentence_logps(levels)
-    return logps / logps.new_tensor(sum(said, []))
+    return logps / logps.new_tensor([n for part in said for n in part])
 
 
 _SENTENCES = Exercise(
@@ -90,8 +90,8 @@ _SENTENCES = Exercise(
         Check(
             "chances that sum to 1 over all sentences",
             lambda draw: [_tree(draw, FIRST), _tree(draw, FIRST, SECOND)],
-            "be log-probabilities whose probabilities sum to 1: every sentence ends, and "
-            "pays once for each token that was chosen",
+            "be log-probabilities whose probabilities sum to 1: every sentence ends, "
+            "and pays once for each token that was chosen",
             _sums_to_one,
         ),
         Check(
@@ -146,7 +146,8 @@ _SENTENCES = Exercise(
         Misconception(
             "probabilities",
             lambda levels: sentence_logps(levels).exp(),
-            "probabilities in place of their logarithms: those of long texts round to 0",
+            "probabilities in place of their logarithms: those of long texts round to "
+            "0",
         ),
         Misconception(
             "average per token",
@@ -178,8 +179,8 @@ _SENTENCES = Exercise(
         ),
     ),
     hints=(
-        "Walk down level by level and carry one number a prefix: the log-probability of "
-        "having come so far. Before the first level it is 0.",
+        "Walk down level by level and carry one number a prefix: the log-probability "
+        "of having come so far. Before the first level it is 0.",
         "At each level the prefix plus the end's column is a finished sentence; the "
         "prefix plus each word's column are the prefixes of the next level.",
         "`so_far = (so_far[..., None] + level[..., :-1]).flatten(-2)`; the last so_far "

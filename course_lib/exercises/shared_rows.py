@@ -36,7 +36,7 @@ def _grid_of(call: Call, ours) -> str:
 
 
 def _masked(rule, shift=0):
-    """A mask from a rule on (query's part, key's part) and the diagonal it starts at."""
+    """A mask from a rule on (query's part, key's part), and where its diagonal is."""
 
     def mask(parts):
         causal = torch.ones(parts.shape[1], parts.shape[1], dtype=torch.bool).tril(
@@ -132,7 +132,8 @@ _MASK = Exercise(
         Misconception(
             "prompt both ways",
             _prompt_both_ways,
-            "the prompt read in both directions: the model was trained to read forwards",
+            "the prompt read in both directions: the model was trained to read "
+            "forwards",
         ),
         Misconception(
             "self unseen",
@@ -159,25 +160,27 @@ _MASK = Exercise(
         Misconception(
             "the first row's mask",
             _first_row_for_all,
-            "one mask for the whole batch: prompts differ in length, and so do the rows",
+            "one mask for the whole batch: prompts differ in length, and so do the "
+            "rows",
         ),
         Misconception(
             "ones and zeros",
             lambda parts: part_mask(parts).float(),
-            "numbers in place of truth values: attention adds numbers to its scores, and "
-            "hides nothing",
+            "numbers in place of truth values: attention adds numbers to its scores, "
+            "and hides nothing",
         ),
         Misconception(
             "scores to add",
             _scores_to_add,
-            "0 and −∞, which are added to the scores: here the mask is wanted, of bools",
+            "0 and −∞, which are added to the scores: here the mask is wanted, of "
+            "bools",
         ),
     ),
     hints=(
         "Two conditions, both for a query in the rows and a key in the columns: one on "
         "where they stand, one on the parts that they belong to.",
-        "Where: torch.ones(time, time, dtype=torch.bool).tril(). Parts: the key's is 0, "
-        "or the same as the query's.",
+        "Where: torch.ones(time, time, dtype=torch.bool).tril(). Parts: the key's is "
+        "0, or the same as the query's.",
         "`query, key = parts[:, :, None], parts[:, None, :]`, then "
         "`(key == 0) | (key == query)`.",
     ),
@@ -278,8 +281,8 @@ _SUMS = Exercise(
         Misconception(
             "average",
             _means,
-            "the mean over a response's tokens: the log-probability of a whole response "
-            "is their sum",
+            "the mean over a response's tokens: the log-probability of a whole "
+            "response is their sum",
         ),
         Misconception(
             "tokens counted",
@@ -301,21 +304,22 @@ _SUMS = Exercise(
         Misconception(
             "equal lengths",
             lambda values, owners, count: values.reshape(count, -1).sum(1),
-            "as many tokens for each response: they differ in length, which is why there "
-            "are owners",
+            "as many tokens for each response: they differ in length, which is why "
+            "there are owners",
         ),
         Misconception(
             "no gradient",
             lambda values, owners, count: torch.bincount(
                 owners, values.detach(), minlength=count
             ).to(values.dtype),
-            "right numbers that carry no gradient: bincount is for counting, and through "
-            "it nothing can be learnt",
+            "right numbers that carry no gradient: bincount is for counting, and "
+            "through it nothing can be learnt",
         ),
         Misconception(
             "probabilities",
             lambda values, owners, count: sum_by_owner(values, owners, count).exp(),
-            "probabilities in place of their logarithms: those of long texts round to 0",
+            "probabilities in place of their logarithms: those of long texts round to "
+            "0",
         ),
         Misconception(
             "logarithm of a product",
@@ -325,8 +329,8 @@ _SUMS = Exercise(
         ),
     ),
     hints=(
-        "Begin with a zero for each response, and add each token's value at its owner's "
-        "place: every one, also where an owner comes twice.",
+        "Begin with a zero for each response, and add each token's value at its "
+        "owner's place: every one, also where an owner comes twice.",
         "`sums[owners] += values` reads all places before it writes any. torch has a "
         "function that adds at indices one after the other, with a gradient.",
         "`values.new_zeros(count).index_add(0, owners, values)`",

@@ -106,8 +106,8 @@ class Exercise:
     checks: in order; the first that fails keeps the rest waiting
     misconceptions: named wrong functions; hints: from a nudge to the line itself
     within: a tolerance wider than the dtype's, where an answer is found by iteration
-    offers: what of the course a right answer may use, by module and name; a grader gives
-        it that and nothing else
+    offers: what of the course a right answer may use, by module and name; a grader
+        gives it that and nothing else
     """
 
     number: str

@@ -105,8 +105,8 @@ _PROBABILITY = Exercise(
         Misconception(
             "base ten",
             lambda a, b: 1 / (1 + 10 ** (b - a)),
-            "odds of 10 : 1 for a difference of 1, as Elo counts in steps of 400. The unit "
-            "here is the logit: base e",
+            "odds of 10 : 1 for a difference of 1, as Elo counts in steps of 400. The "
+            "unit here is the logit: base e",
         ),
         Misconception(
             "log-probability",
