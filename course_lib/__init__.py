@@ -1,46 +1,85 @@
 """The small library behind the course *DPO from first principles*.
 
-Every public name can be imported from its own module or from here:
+Every public name has one home, listed here, and can be imported from it or from here:
 
     from course_lib import check, dpo_loss
 
-Nothing is imported before it is asked for, so that `python3 -m course_lib` runs on the
-standard library alone until the course's environment stands.
+Nothing is imported before it is asked for: `from course_lib import check` loads no
+figure, and `python3 -m course_lib` needs the standard library alone until the course's
+environment stands.
 """
 
-_MODULES = (
-    "preferences",
-    "policies",
-    "logprobs",
-    "losses",
-    "beta",
-    "clinic",
-    "datasets",
-    "worlds",
-    "models",
-    "batches",
-    "tabular",
-    "evaluation",
-    "objectives",
-    "guide",
-    "baselines",
-    "training",
-    "figures",
-    "sliders",
-    "checking",
-)
+from importlib import import_module
+
+from course_lib import _moved  # noqa: F401  (the names of the release before)
+
+_NAMES = {  # module: what is public in it, its `__all__`
+    "preferences": (
+        "accuracy_ceiling bradley_terry_standard_errors fit_bradley_terry "
+        "gaussian_preference_probability plackett_luce_log_prob preference_probability "
+        "reward_model_loss"
+    ),
+    "policies": (
+        "Frontier best_of_n canonical_rewards estimate_log_partition expected_reward "
+        "frontier implicit_rewards kl_divergence log_partition log_partition_error "
+        "optimal_policy rlhf_objective"
+    ),
+    "logprobs": (
+        "length_desensitized_logprobs response_logprobs token_logprobs wpo_weights"
+    ),
+    "losses": (
+        "apo_down_loss apo_zero_loss bco_loss cpo_loss dpo_gradients dpo_loss "
+        "dpo_metrics dpo_nll_loss exo_loss f_dpo_loss hinge_loss "
+        "implicit_preference_probability implicit_reward_accuracy ipo_loss kto_loss "
+        "kto_reference_point length_normalized_dpo_loss nca_loss orpo_loss "
+        "plackett_luce_dpo_loss robust_dpo_loss simpo_loss sppo_loss"
+    ),
+    "methods": (
+        "LossSettings METHODS PairLogps REFERENCE_FREE measures preference_losses"
+    ),
+    "optima": "loss_optimum",
+    "beta": "beta_for_kl crossing dpo_slope smoothed_optimal_gap steepest_beta",
+    "bugs": (
+        "BUGGY Patient SOUND Treatment dpo_loss_is_sound response_logprobs_are_sound "
+        "treat"
+    ),
+    "datasets": (
+        "Convention Run Series baseball_1987 citations conventions_table run_values "
+        "shipped_conventions shipped_runs wins_table"
+    ),
+    "worlds": (
+        "Preferences SentenceWorld World corpus eight_words five_responses "
+        "random_world sample_preferences sample_rewards sample_thumbs sentence_logps "
+        "world_l world_s"
+    ),
+    "tabular": "AllPairs TabularRun expected_dpo_loss train_tabular",
+    "transformer": "PrefixTable Shape Transformer from_llama load sample save",
+    "batches": (
+        "Batch LAYOUTS Texts collate pairs part_mask response_logps schedule "
+        "sum_by_owner"
+    ),
+    "metrics": (
+        "Interval exact_metrics implicit_accuracy kl_estimates label_chances shortfall "
+        "win_rate"
+    ),
+    "guide": "Advice Evidence NAMES QUESTIONS advise",
+    "baselines": (
+        "RewardModel clipped_policy_loss expected_dpo_steps imitation_steps "
+        "policy_gradient_steps reward_model_steps reward_table"
+    ),
+    "training": "Config Log fit main reference_logps run train",
+    "sliders": "Choice LinSlider LivePlot LogSlider SliderPlot slider_plot",
+    "checking": "check hint progress yours",
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name):
-    from importlib import import_module
-    from importlib.util import find_spec
+    if name not in _HOMES:
+        raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
+    return getattr(import_module(f"course_lib.{_HOMES[name]}"), name)
 
-    if not name.startswith("_") and find_spec("course_lib." + name) is None:
-        for module in _MODULES:
-            try:
-                home = import_module("course_lib." + module)
-            except ModuleNotFoundError as missing:  # who asks may only be looking round
-                raise AttributeError(f"course_lib.{name}: {missing}") from missing
-            if name in home.__all__:
-                return getattr(home, name)
-    raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
+
+def __dir__():
+    return [*__all__, *_NAMES]

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from course_lib import arguments
-from course_lib.batches import Batch, Texts, collate, score
-from course_lib.models import sample
+from course_lib import validate
+from course_lib.batches import Batch, Texts, collate, response_logps
 from course_lib.preferences import reward_model_loss
 from course_lib.tabular import AllPairs
+from course_lib.transformer import sample
 from course_lib.worlds import SentenceWorld, World
 
 __all__ = [
@@ -140,8 +140,8 @@ def clipped_policy_loss(
     >>> clipped_policy_loss(logps, zero, one), clipped_policy_loss(logps, zero, -one)
     (tensor(-1.2000), tensor(2.))
     """
-    arguments.batch(logps=logps, old_logps=old_logps, advantages=advantages)
-    arguments.number("clip", clip, below=1.0)
+    validate.batch(logps=logps, old_logps=old_logps, advantages=advantages)
+    validate.number("clip", clip, below=1.0)
     ratio = (logps - old_logps).exp()
     kept = ratio.clamp(1 - clip, 1 + clip)
     return -torch.minimum(ratio * advantages, kept * advantages).mean()
@@ -184,12 +184,14 @@ def policy_gradient_steps(
         texts = Texts(ids, torch.ones_like(asked), tokens[:, None], lengths[:, None])
         batch = collate(texts)
         with torch.no_grad():
-            old, theirs = score(model, batch), score(ref, batch)
+            old, theirs = response_logps(model, batch), response_logps(ref, batch)
             reward = rewards[asked, sentences.number(tokens)]
             value = (reward - beta * (old - theirs)).view(prompts, each)
             advantage = (value - value.mean(1, keepdim=True)).flatten().to(old)
         for _ in range(updates):
-            loss = clipped_policy_loss(score(model, batch), old, advantage, clip)
+            loss = clipped_policy_loss(
+                response_logps(model, batch), old, advantage, clip
+            )
             norm = update(loss)
         return {
             "loss": loss.detach(),

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from course_lib import arguments
+from course_lib import validate
+from course_lib._moved import renamed
 
 __all__ = [
     "LAYOUTS",
@@ -23,12 +24,13 @@ __all__ = [
     "collate",
     "pairs",
     "part_mask",
+    "response_logps",
     "schedule",
-    "score",
     "sum_by_owner",
 ]
 
 LAYOUTS = ("shared", "padded")
+__getattr__ = renamed(__name__, score="response_logps")
 
 
 class Texts(NamedTuple):
@@ -136,7 +138,7 @@ def collate(texts: Texts, layout: str = "shared", *, whole: bool = False) -> Bat
     whole: read last tokens too, for who wants to know `ends`
     raises: ValueError for another layout
     """
-    arguments.choice("layout", layout, LAYOUTS)
+    validate.choice("layout", layout, LAYOUTS)
     count, sides = texts.lengths.shape
     owners = torch.arange(count * sides).view(sides, count).T
     if layout == "padded":  # all first responses, then all second ones
@@ -219,11 +221,13 @@ def sum_by_owner(values: Tensor, owners: Tensor, count: int) -> Tensor:
     return values.new_zeros(count).index_add(0, owners, values)
 
 
-def score(model: nn.Module, batch: Batch, *, chunk: int | None = None) -> Tensor:
+def response_logps(
+    model: nn.Module, batch: Batch, *, chunk: int | None = None
+) -> Tensor:
     """Log-probability of every response of a batch: the sum over its tokens.
 
-    model: with `features` and `head`, as in `course_lib.models`; the head is called at
-        the places that predict a response token, and nowhere else
+    model: with `features` and `head`, as in `course_lib.transformer`; the head is
+        called at the places that predict a response token, and nowhere else
     chunk: score that many tokens at a time and compute their logits again for the
         gradient, so that memory does not grow with tokens × vocabulary
     returns: nats, (responses,); an average is this over `batch.lengths`

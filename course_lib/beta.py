@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib import arguments
+from course_lib import validate
 from course_lib.policies import kl_divergence, optimal_policy
 
 __all__ = [
@@ -35,8 +35,8 @@ def dpo_slope(gap: Tensor, beta: float) -> Tensor:
     >>> dpo_slope(torch.tensor([-3.0, 0.0, 3.0]), beta=1.0)
     tensor([0.9526, 0.5000, 0.0474])
     """
-    arguments.tensors(gap=gap)
-    arguments.number("beta", beta)
+    validate.tensors(gap=gap)
+    validate.number("beta", beta)
     return beta * torch.sigmoid(-beta * gap)
 
 
@@ -53,7 +53,7 @@ def steepest_beta(gap: Tensor) -> Tensor:
     >>> steepest_beta(torch.tensor([1.0, 10.0]))
     tensor([1.2785, 0.1278])
     """
-    arguments.tensors(gap=gap)
+    validate.tensors(gap=gap)
     if (gap <= 0).any():
         raise ValueError(
             "gap must be > 0: at 0 and below, every larger beta is steeper"
@@ -77,8 +77,8 @@ def crossing(beta: float, other: float) -> float:
     >>> round(crossing(0.1, 0.5), 5)
     5.01157
     """
-    arguments.number("beta", beta)
-    arguments.number("other", other)
+    validate.number("beta", beta)
+    validate.number("other", other)
     small, large = sorted((float(beta), float(other)))
     if small == large:
         raise ValueError(f"beta and other must differ, both are {beta}")
@@ -112,11 +112,11 @@ def beta_for_kl(ref: Tensor, rewards: Tensor, kl: float) -> float:
     >>> print(f"{beta_for_kl(half, rewards, kl=0.130812):.4f}")
     1.0000
     """
-    arguments.probabilities(ref=ref)
-    arguments.tensors(ref=ref, rewards=rewards)
+    validate.probabilities(ref=ref)
+    validate.tensors(ref=ref, rewards=rewards)
     if ref.ndim != 1:
         raise ValueError(f"ref must have shape (responses,), got {tuple(ref.shape)}")
-    arguments.number("kl", kl)
+    validate.number("kl", kl)
     ref, rewards = ref.double() / ref.double().sum(), rewards.double()
     possible = rewards[ref > 0]
     best = ref[(ref > 0) & (rewards == possible.max())].sum()
@@ -151,8 +151,8 @@ def smoothed_optimal_gap(label_smoothing: Tensor, beta: float) -> Tensor:
     >>> smoothed_optimal_gap(torch.tensor([0.1, 0.5]), beta=1.0)    # ln 9, and 0
     tensor([2.1972, 0.0000])
     """
-    arguments.tensors(label_smoothing=label_smoothing)
-    arguments.number("beta", beta)
+    validate.tensors(label_smoothing=label_smoothing)
+    validate.number("beta", beta)
     if not ((label_smoothing > 0) & (label_smoothing <= 0.5)).all():
         raise ValueError("label_smoothing must be above 0 and at most ½")
     return (torch.log1p(-label_smoothing) - label_smoothing.log()) / beta

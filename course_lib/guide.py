@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from course_lib import arguments
+from course_lib import validate
 from course_lib.datasets import Run
-from course_lib.objectives import REFERENCE_FREE
+from course_lib.methods import REFERENCE_FREE
 
 __all__ = ["NAMES", "QUESTIONS", "Advice", "Evidence", "advise"]
 
@@ -127,8 +127,8 @@ def advise(
         "ask": ask,
     }
     for name, answer in given.items():
-        arguments.choice(name, answer, tuple(QUESTIONS[name]))
-    arguments.choice("field", field, ("distance", "shortfall"))
+        validate.choice(name, answer, tuple(QUESTIONS[name]))
+    validate.choice("field", field, ("distance", "shortfall"))
     cells = _cells(runs, field)
     known = {data for _, data in cells}
     asked = _asked(given)

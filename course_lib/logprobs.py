@@ -6,7 +6,7 @@ One place for the four traps: the shift by one, the prompt, the padding, sum or 
 import torch
 from torch import Tensor
 
-from course_lib import arguments
+from course_lib import validate
 
 __all__ = [
     "length_desensitized_logprobs",
@@ -88,12 +88,12 @@ def length_desensitized_logprobs(
     >>> length_desensitized_logprobs(logps, mask, torch.tensor([1]), alpha=0.5)
     tensor([-1.5000])
     """
-    arguments.tensors(token_logps=token_logps)
+    validate.tensors(token_logps=token_logps)
     for name, tensor in (("mask", mask), ("shared_length", shared_length)):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
     if alpha is True or alpha != 1:
-        arguments.fraction("alpha", alpha, below=1.0)
+        validate.fraction("alpha", alpha, below=1.0)
     if token_logps.shape != mask[:, 1:].shape or shared_length.shape != mask.shape[:1]:
         raise ValueError(
             f"token_logps {tuple(token_logps.shape)}, mask {tuple(mask.shape)} and "

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib import arguments
+from course_lib import validate
 from course_lib.preferences import plackett_luce_log_prob
 
 __all__ = [
@@ -79,8 +79,8 @@ def _of_pairs(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
         reduction = given.arguments.pop("reduction")
         u, v = _logratios(**four)
         if "beta" in given.arguments:
-            arguments.number("beta", given.arguments["beta"])
-        return arguments.reduce(formula(u, v, **given.arguments), reduction)
+            validate.number("beta", given.arguments["beta"])
+        return validate.reduce(formula(u, v, **given.arguments), reduction)
 
     loss.__signature__ = signature
     return loss
@@ -92,7 +92,7 @@ def _logratios(
     ref_chosen_logps: Tensor,
     ref_rejected_logps: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    arguments.batch(
+    validate.batch(
         policy_chosen_logps=policy_chosen_logps,
         policy_rejected_logps=policy_rejected_logps,
         ref_chosen_logps=ref_chosen_logps,
@@ -116,7 +116,7 @@ def dpo_loss(u, v, beta: float = 0.1, *, label_smoothing: float = 0.0):
     >>> dpo_loss(*torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]]), beta=0.1)  # −ln σ(.2)
     tensor(0.5981)
     """
-    arguments.fraction("label_smoothing", label_smoothing, below=0.5)
+    validate.fraction("label_smoothing", label_smoothing, below=0.5)
     margin = beta * (u - v)
     right, flipped = -F.logsigmoid(margin), -F.logsigmoid(-margin)
     return (1 - label_smoothing) * right + label_smoothing * flipped
@@ -135,7 +135,7 @@ def robust_dpo_loss(u, v, beta: float, *, label_smoothing: float):
     >>> robust_dpo_loss(*torch.zeros(4, 1), beta=0.1, label_smoothing=0.2)
     tensor(0.6931)
     """
-    arguments.fraction("label_smoothing", label_smoothing, below=0.5)
+    validate.fraction("label_smoothing", label_smoothing, below=0.5)
     margin = beta * (u - v)
     # the same, with log σ(−m) = log σ(m) − m put in, so that nothing cancels
     return -F.logsigmoid(margin) - label_smoothing / (1 - 2 * label_smoothing) * margin
@@ -163,7 +163,7 @@ def ipo_loss(
     >>> ipo_loss(*torch.zeros(4, 1), tau=0.1)      # (0 − 5)²
     tensor(25.)
     """
-    arguments.number("tau", tau)
+    validate.number("tau", tau)
     if (chosen_lengths is None) != (rejected_lengths is None):
         raise ValueError("give chosen_lengths and rejected_lengths both, or neither")
     if chosen_lengths is not None:
@@ -219,8 +219,8 @@ def dpo_nll_loss(u, v, nll: Tensor, beta: float, *, weight: float):
     >>> dpo_nll_loss(*torch.zeros(4, 1), torch.ones(1), beta=0.1, weight=1.0)
     tensor(1.6931)
     """
-    arguments.number("weight", weight)
-    arguments.tensors(nll=nll, logratios=u)
+    validate.number("weight", weight)
+    validate.tensors(nll=nll, logratios=u)
     return -F.logsigmoid(beta * (u - v)) + weight * nll
 
 
@@ -241,13 +241,13 @@ def f_dpo_loss(u, v, beta: float, *, divergence: str, alpha: float | None = None
     >>> f_dpo_loss(*four, beta=0.1, divergence="reverse_kl")
     tensor(0.5981)
     """
-    arguments.choice(
+    validate.choice(
         "divergence", divergence, ("reverse_kl", "forward_kl", "js", "alpha")
     )
     if (alpha is None) == (divergence == "alpha"):
         raise ValueError('alpha goes with divergence="alpha", and only with it')
     if alpha is not None:
-        arguments.number("alpha", alpha, below=1.0)
+        validate.number("alpha", alpha, below=1.0)
 
     def f_prime(logratios: Tensor) -> Tensor:
         if divergence == "reverse_kl":
@@ -275,7 +275,7 @@ def exo_loss(u, v, beta: float, *, label_smoothing: float = 1e-3):
     >>> exo_loss(*torch.zeros(4, 1), beta=0.1, label_smoothing=0.25)
     tensor(0.1438)
     """
-    arguments.number("label_smoothing", label_smoothing, below=0.5)
+    validate.number("label_smoothing", label_smoothing, below=0.5)
     margin = beta * (u - v)
     right = F.logsigmoid(margin) - math.log1p(-label_smoothing)
     wrong = F.logsigmoid(-margin) - math.log(label_smoothing)
@@ -377,12 +377,12 @@ def plackett_luce_dpo_loss(
     >>> plackett_luce_dpo_loss(zeros, zeros, order, beta=0.1)      # ln 3!
     tensor(1.7918)
     """
-    arguments.tensors(policy_logps=policy_logps, ref_logps=ref_logps)
+    validate.tensors(policy_logps=policy_logps, ref_logps=ref_logps)
     if policy_logps.ndim != 2:
         raise ValueError(f"policy_logps must be (batch, k), got {policy_logps.shape}")
-    arguments.number("beta", beta)
+    validate.number("beta", beta)
     rewards = beta * (policy_logps - ref_logps)
-    return arguments.reduce(-plackett_luce_log_prob(rewards, ranking), reduction)
+    return validate.reduce(-plackett_luce_log_prob(rewards, ranking), reduction)
 
 
 def kto_loss(
@@ -414,24 +414,24 @@ def kto_loss(
     >>> kto_loss(one, one, torch.tensor([True]), kl=0.0, beta=0.1)
     tensor(0.5000)
     """
-    arguments.batch(policy_logps=policy_logps, ref_logps=ref_logps)
+    validate.batch(policy_logps=policy_logps, ref_logps=ref_logps)
     if not isinstance(desirable, Tensor):
         raise TypeError(f"desirable must be a tensor, got {type(desirable).__name__}")
     if desirable.dtype != torch.bool or desirable.shape != policy_logps.shape:
         raise ValueError("desirable must hold booleans, one for each example")
     if isinstance(kl, Tensor) and kl.requires_grad:
         raise ValueError("kl must not carry gradient: detach the reference point")
-    arguments.fraction("kl", kl)
-    arguments.number("beta", beta)
-    arguments.number("desirable_weight", desirable_weight)
-    arguments.number("undesirable_weight", undesirable_weight)
+    validate.fraction("kl", kl)
+    validate.number("beta", beta)
+    validate.number("desirable_weight", desirable_weight)
+    validate.number("undesirable_weight", undesirable_weight)
     surplus = beta * (policy_logps - ref_logps - kl)
     losses = torch.where(
         desirable,
         desirable_weight * torch.sigmoid(-surplus),
         undesirable_weight * torch.sigmoid(surplus),
     )
-    return arguments.reduce(losses, reduction)
+    return validate.reduce(losses, reduction)
 
 
 def kto_reference_point(policy_kl_logps: Tensor, ref_kl_logps: Tensor) -> Tensor:
@@ -448,7 +448,7 @@ def kto_reference_point(policy_kl_logps: Tensor, ref_kl_logps: Tensor) -> Tensor
     >>> kto_reference_point(torch.tensor([-5.0, -6.0]), torch.tensor([-6.0, -6.0]))
     tensor(0.5000)
     """
-    arguments.batch(policy_kl_logps=policy_kl_logps, ref_kl_logps=ref_kl_logps)
+    validate.batch(policy_kl_logps=policy_kl_logps, ref_kl_logps=ref_kl_logps)
     if len(policy_kl_logps) < 2:
         raise ValueError("policy_kl_logps needs two mismatched pairs or more")
     return (policy_kl_logps - ref_kl_logps).mean().clamp(min=0).detach()
@@ -478,18 +478,18 @@ def orpo_loss(
     >>> orpo_loss(a, b, torch.zeros(1), weight=1.0)
     tensor(0.0967)
     """
-    arguments.batch(
+    validate.batch(
         policy_chosen_avg_logps=policy_chosen_avg_logps,
         policy_rejected_avg_logps=policy_rejected_avg_logps,
     )
     if (torch.maximum(policy_chosen_avg_logps, policy_rejected_avg_logps) >= 0).any():
         raise ValueError("policy_…_avg_logps must be < 0: certain answers have no odds")
     _require_nll(nll, policy_chosen_avg_logps)
-    arguments.number("weight", weight)
+    validate.number("weight", weight)
     log_odds = (policy_chosen_avg_logps - _log1mexp(policy_chosen_avg_logps)) - (
         policy_rejected_avg_logps - _log1mexp(policy_rejected_avg_logps)
     )
-    return arguments.reduce(nll - weight * F.logsigmoid(log_odds), reduction)
+    return validate.reduce(nll - weight * F.logsigmoid(log_odds), reduction)
 
 
 def simpo_loss(
@@ -517,14 +517,14 @@ def simpo_loss(
     >>> simpo_loss(a, b, beta=2.0, gamma=2.0)
     tensor(0.6931)
     """
-    arguments.batch(
+    validate.batch(
         policy_chosen_avg_logps=policy_chosen_avg_logps,
         policy_rejected_avg_logps=policy_rejected_avg_logps,
     )
-    arguments.number("beta", beta)
-    arguments.fraction("gamma", gamma)
+    validate.number("beta", beta)
+    validate.fraction("gamma", gamma)
     difference = policy_chosen_avg_logps - policy_rejected_avg_logps
-    arguments.number("alpha", alpha, above=-math.inf)
+    validate.number("alpha", alpha, above=-math.inf)
     if alpha != 0:
         chosen, rejected = (
             -torch.expm1(-alpha * logps) / alpha
@@ -534,7 +534,7 @@ def simpo_loss(
         if not difference.isfinite().all():
             raise ValueError(f"alpha = {alpha} overflows at these log-probs")
     target = beta * gamma if gamma_is_ratio else gamma
-    return arguments.reduce(-F.logsigmoid(beta * difference - target), reduction)
+    return validate.reduce(-F.logsigmoid(beta * difference - target), reduction)
 
 
 def cpo_loss(
@@ -558,16 +558,16 @@ def cpo_loss(
     >>> cpo_loss(torch.zeros(1), torch.zeros(1), torch.ones(1), beta=0.1)
     tensor(1.6931)
     """
-    arguments.batch(
+    validate.batch(
         policy_chosen_logps=policy_chosen_logps,
         policy_rejected_logps=policy_rejected_logps,
     )
     _require_nll(nll, policy_chosen_logps)
-    arguments.number("beta", beta)
-    arguments.fraction("weight", weight)
+    validate.number("beta", beta)
+    validate.fraction("weight", weight)
     difference = policy_chosen_logps - policy_rejected_logps
     losses = -F.logsigmoid(beta * difference) + weight * nll
-    return arguments.reduce(losses, reduction)
+    return validate.reduce(losses, reduction)
 
 
 def dpo_gradients(
@@ -593,7 +593,7 @@ def dpo_gradients(
     u, v = _logratios(
         policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
     )
-    arguments.number("beta", beta)
+    validate.number("beta", beta)
     weight = torch.sigmoid(-beta * (u - v))  # (batch,), the share still believed wrong
     return torch.stack([-beta * weight, beta * weight], -1)  # (batch, 2)
 
@@ -650,7 +650,7 @@ def dpo_metrics(
     u, v = _logratios(
         policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
     )
-    arguments.number("beta", beta)
+    validate.number("beta", beta)
     with torch.no_grad():
         means = {
             "accuracy": implicit_reward_accuracy(
@@ -690,7 +690,7 @@ def implicit_preference_probability(
     u, v = _logratios(
         policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
     )
-    arguments.number("beta", beta)
+    validate.number("beta", beta)
     return torch.sigmoid(beta * (u - v))
 
 
@@ -722,7 +722,7 @@ def _per_token(u: Tensor, v: Tensor, chosen_lengths: Tensor, rejected_lengths: T
 
 def _require_nll(nll: Tensor, like: Tensor):
     """One value per example, or one for all: the only shape that may be spread."""
-    arguments.tensors(nll=nll)
+    validate.tensors(nll=nll)
     if nll.ndim and nll.shape != like.shape:
         raise ValueError(
             f"nll must be a scalar or {tuple(like.shape)}, got {nll.shape}"

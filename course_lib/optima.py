@@ -5,14 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_lib import arguments
-from course_lib.objectives import Scores
+from course_lib import validate
+from course_lib.methods import PairLogps
 
 __all__ = ["loss_optimum"]
 
 
 def loss_optimum(
-    losses: Callable[[Scores], Tensor],
+    losses: Callable[[PairLogps], Tensor],
     ref: Tensor,
     rewards: Tensor,
     *,
@@ -37,8 +37,8 @@ def loss_optimum(
     >>> loss_optimum(lambda s: dpo_loss(*s.four, 0.5, reduction="none"), half, zero)
     tensor([0.5000, 0.5000], dtype=torch.float64)
     """
-    arguments.batch(ref=ref, rewards=rewards)
-    arguments.fraction("label_noise", label_noise, below=0.5)
+    validate.batch(ref=ref, rewards=rewards)
+    validate.fraction("label_noise", label_noise, below=0.5)
     if (ref <= 0).any():
         raise ValueError("ref must be above 0 for every response")
     known, rewards = ref.double().log(), rewards.double()
@@ -62,7 +62,7 @@ def loss_optimum(
         logps = logits.log_softmax(-1)
         if not logps.isfinite().all():
             raise ValueError("losses have no minimum: the policy runs to infinity")
-        scores = Scores(logps[w], logps[l], known[w], known[l], ones, ones, zero)
+        scores = PairLogps(logps[w], logps[l], known[w], known[l], ones, ones, zero)
         loss = (chance * losses(scores)).sum()
         loss.backward()
         return loss

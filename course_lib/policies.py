@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from course_lib import arguments
+from course_lib import validate
 
 __all__ = [
     "Frontier",
@@ -139,8 +139,8 @@ def implicit_rewards(policy: Tensor, ref: Tensor, beta: float) -> Tensor:
     >>> implicit_rewards(torch.tensor([0.75, 0.25]), half, beta=1.0)  # ln 1.5, ln 0.5
     tensor([ 0.4055, -0.6931])
     """
-    arguments.probabilities(policy=policy, ref=ref)
-    arguments.number("beta", beta)
+    validate.probabilities(policy=policy, ref=ref)
+    validate.number("beta", beta)
     if ((policy > 0) & (ref == 0)).any():
         raise ValueError("policy must be 0 wherever ref is 0")
     both_zero = (policy == 0) & (ref == 0)
@@ -161,7 +161,7 @@ def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     >>> kl_divergence(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]))   # ln 2
     tensor(0.6931)
     """
-    arguments.probabilities(p=p, q=q)
+    validate.probabilities(p=p, q=q)
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
 
 
@@ -176,8 +176,8 @@ def expected_reward(policy: Tensor, rewards: Tensor) -> Tensor:
     >>> expected_reward(torch.tensor([0.75, 0.25]), torch.tensor([1.0, 0.0]))
     tensor(0.7500)
     """
-    arguments.probabilities(policy=policy)
-    arguments.tensors(policy=policy, rewards=rewards)
+    validate.probabilities(policy=policy)
+    validate.tensors(policy=policy, rewards=rewards)
     return (policy * rewards).sum(-1)
 
 
@@ -196,7 +196,7 @@ def rlhf_objective(policy: Tensor, ref: Tensor, rewards: Tensor, beta: float) ->
     >>> rlhf_objective(half, half, torch.tensor([1.0, 0.0]), beta=0.1)
     tensor(0.5000)
     """
-    arguments.number("beta", beta)
+    validate.number("beta", beta)
     return expected_reward(policy, rewards) - beta * kl_divergence(policy, ref)
 
 
@@ -216,8 +216,8 @@ def best_of_n(ref: Tensor, rewards: Tensor, n: int) -> Tensor:
     >>> best_of_n(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]), n=2)
     tensor([0.7500, 0.2500])
     """
-    arguments.probabilities(ref=ref)
-    arguments.tensors(ref=ref, rewards=rewards)
+    validate.probabilities(ref=ref)
+    validate.tensors(ref=ref, rewards=rewards)
     if isinstance(n, bool) or not isinstance(n, int):
         raise TypeError(f"n must be an integer, got {type(n).__name__}")
     if n < 1:
@@ -257,9 +257,9 @@ def frontier(ref: Tensor, rewards: Tensor, betas: Sequence[float] | Tensor) -> F
 
 def _tilted(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     """log π_ref + r/β, the logarithm of the tilted, unnormalised policy."""
-    arguments.probabilities(ref=ref)
-    arguments.tensors(ref=ref, rewards=rewards)
-    arguments.number("beta", beta)
+    validate.probabilities(ref=ref)
+    validate.tensors(ref=ref, rewards=rewards)
+    validate.number("beta", beta)
     scaled = rewards / beta
     if not scaled.isfinite().all():
         raise ValueError(f"rewards / beta overflows at beta = {beta}")
@@ -267,13 +267,13 @@ def _tilted(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
 
 
 def _scaled_samples(sampled_rewards: Tensor, beta: float, *, least: int) -> Tensor:
-    arguments.tensors(sampled_rewards=sampled_rewards)
+    validate.tensors(sampled_rewards=sampled_rewards)
     if sampled_rewards.ndim == 0 or sampled_rewards.shape[-1] < least:
         shape = tuple(sampled_rewards.shape)
         raise ValueError(
             f"sampled_rewards must have shape (…, n), n at least {least}, got {shape}"
         )
-    arguments.number("beta", beta)
+    validate.number("beta", beta)
     scaled = sampled_rewards / beta
     if not scaled.isfinite().all():
         raise ValueError(f"sampled_rewards / beta overflows at beta = {beta}")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib import arguments
+from course_lib import validate
 
 __all__ = [
     "accuracy_ceiling",
@@ -34,7 +34,7 @@ def preference_probability(reward_w: Tensor, reward_l: Tensor) -> Tensor:
     >>> preference_probability(torch.tensor([3.0, 1.0]), torch.tensor([3.0, 0.0]))
     tensor([0.5000, 0.7311])
     """
-    arguments.tensors(reward_w=reward_w, reward_l=reward_l)
+    validate.tensors(reward_w=reward_w, reward_l=reward_l)
     return torch.sigmoid(reward_w - reward_l)
 
 
@@ -64,15 +64,15 @@ def reward_model_loss(
     >>> reward_model_loss(zero, zero)   # no opinion costs ln 2
     tensor(0.6931)
     """
-    arguments.batch(chosen_rewards=chosen_rewards, rejected_rewards=rejected_rewards)
-    arguments.choice("kind", kind, ("bt", "margin", "scaled"))
-    arguments.fraction("centering", centering)
+    validate.batch(chosen_rewards=chosen_rewards, rejected_rewards=rejected_rewards)
+    validate.choice("kind", kind, ("bt", "margin", "scaled"))
+    validate.fraction("centering", centering)
     if (magnitude is None) != (kind == "bt"):
         needs = "takes no" if kind == "bt" else "needs a"
         raise ValueError(f'kind="{kind}" {needs} magnitude')
     difference = chosen_rewards - rejected_rewards
     if magnitude is not None:
-        arguments.tensors(magnitude=magnitude, chosen_rewards=chosen_rewards)
+        validate.tensors(magnitude=magnitude, chosen_rewards=chosen_rewards)
         if (magnitude < 0).any():
             raise ValueError("magnitude must be ≥ 0: put the better answer first")
     if kind == "margin":
@@ -81,7 +81,7 @@ def reward_model_loss(
     if kind == "scaled":
         losses = magnitude * losses
     losses = losses + centering * (chosen_rewards + rejected_rewards) ** 2
-    return arguments.reduce(losses, reduction)
+    return validate.reduce(losses, reduction)
 
 
 def plackett_luce_log_prob(scores: Tensor, ranking: Tensor) -> Tensor:
@@ -99,8 +99,8 @@ def plackett_luce_log_prob(scores: Tensor, ranking: Tensor) -> Tensor:
     >>> plackett_luce_log_prob(torch.zeros(3), torch.tensor([2, 0, 1])).exp()  # 1 / 3!
     tensor(0.1667)
     """
-    arguments.tensors(scores=scores)
-    arguments.ranking(ranking, scores)
+    validate.tensors(scores=scores)
+    validate.ranking(ranking, scores)
     ordered = scores.gather(-1, ranking)  # (…, k), best first
     remaining = ordered.flip(-1).logcumsumexp(-1).flip(-1)  # log Σ of those still in
     return (ordered - remaining).sum(-1)
@@ -120,7 +120,7 @@ def fit_bradley_terry(wins: Tensor) -> Tensor:
     >>> fit_bradley_terry(torch.tensor([[0.0, 1.0], [3.0, 0.0]]))   # odds 3 : 1, ln 3
     tensor([0.0000, 1.0986], dtype=torch.float64)
     """
-    arguments.tensors(wins=wins)
+    validate.tensors(wins=wins)
     if wins.ndim != 2 or wins.shape[0] != wins.shape[1] or len(wins) < 2:
         raise ValueError(f"wins must be square, two items or more, got {wins.shape}")
     if (wins < 0).any() or wins.diagonal().any():
@@ -164,8 +164,8 @@ def bradley_terry_standard_errors(scores: Tensor, games: Tensor) -> Tensor:
     >>> bradley_terry_standard_errors(torch.zeros(2), torch.tensor([[0.0, 4], [4, 0]]))
     tensor([0., 1.], dtype=torch.float64)
     """
-    arguments.tensors(scores=scores)
-    arguments.tensors(games=games)
+    validate.tensors(scores=scores)
+    validate.tensors(games=games)
     if scores.ndim != 1 or games.shape != (len(scores), len(scores)):
         raise ValueError(f"games has shape {tuple(games.shape)}, scores {scores.shape}")
     if (games != games.T).any() or (games < 0).any():
@@ -197,7 +197,7 @@ def gaussian_preference_probability(
     >>> gaussian_preference_probability(one, 3 * one, zero, zero)   # doubt pulls to ½
     tensor(0.6132)
     """
-    arguments.tensors(mean_w=mean_w, std_w=std_w, mean_l=mean_l, std_l=std_l)
+    validate.tensors(mean_w=mean_w, std_w=std_w, mean_l=mean_l, std_l=std_l)
     if (std_w < 0).any() or (std_l < 0).any():
         raise ValueError("std_w and std_l must be ≥ 0: they are standard deviations")
     std = (std_w**2 + std_l**2).sqrt()
@@ -222,7 +222,7 @@ def accuracy_ceiling(probabilities: Tensor) -> Tensor:
     >>> accuracy_ceiling(torch.tensor([0.5, 0.9, 0.1]))
     tensor(0.7667)
     """
-    arguments.batch(probabilities=probabilities)
+    validate.batch(probabilities=probabilities)
     if ((probabilities < 0) | (probabilities > 1)).any():
         raise ValueError("probabilities must lie in [0, 1]")
     return torch.maximum(probabilities, 1 - probabilities).mean()

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from course_lib import arguments
+from course_lib import validate
 from course_lib.baselines import clipped_policy_loss
-from course_lib.batches import Texts, collate, score
-from course_lib.evaluation import kl_estimates
-from course_lib.models import SHIPPED, Transformer, sample
-from course_lib.models import load as load_model
+from course_lib.batches import Texts, collate, response_logps
+from course_lib.metrics import kl_estimates
 from course_lib.training import Config, Log, fit, train
+from course_lib.transformer import SHIPPED, Transformer, sample
+from course_lib.transformer import load as load_model
 
 __all__ = [
     "LONGEST",
@@ -31,10 +31,10 @@ __all__ = [
     "align",
     "best_of_each",
     "compare",
+    "drawn_logps",
     "evaluate",
     "load",
     "policy_gradient",
-    "response_logps",
     "shipped_outcomes",
     "side_by_side",
     "write",
@@ -192,7 +192,7 @@ def compare(
     raises: ValueError for a value outside its range
     source: Yellott (1977) for the noise; Plackett (1975), Luce (1959) for the ranking
     """
-    arguments.fraction("temperature", temperature)
+    validate.fraction("temperature", temperature)
     if draws < 2:
         raise ValueError(f"draws must be at least 2, got {draws}")
     prompts = reviews.prompts(count, seed=seed)
@@ -210,11 +210,13 @@ def compare(
 
 
 @torch.no_grad()
-def response_logps(model: nn.Module, drawn: Drawn) -> Tensor:
+def drawn_logps(model: nn.Module, drawn: Drawn) -> Tensor:
     """Log-probability of what was written, nats, (batch,)."""
     texts = _texts(drawn)
     pieces = torch.arange(len(texts)).split(AT_ONCE)
-    return torch.cat([score(model, collate(texts.take(rows))) for rows in pieces])
+    return torch.cat(
+        [response_logps(model, collate(texts.take(rows))) for rows in pieces]
+    )
 
 
 def _texts(drawn: Drawn) -> Texts:
@@ -235,7 +237,7 @@ def evaluate(
     """
     prompts = reviews.prompts(count, seed=seed, held_out=True)
     drawn = write(model, reviews, prompts, seed=seed)
-    kl = kl_estimates(response_logps(model, drawn), response_logps(ref, drawn))["k1"]
+    kl = kl_estimates(drawn_logps(model, drawn), drawn_logps(ref, drawn))["k1"]
     return {
         "reward": drawn.rewards.mean().item(),
         "reward_se": drawn.rewards.std().item() / count**0.5,
@@ -300,9 +302,9 @@ def policy_gradient(
         prompts = reviews.prompts(config.samples // each, seed=seed)
         drawn = write(model, reviews, prompts.repeat_interleave(each, 0), seed=seed)
         batch = collate(_texts(drawn))
-        logps = score(model, batch)
+        logps = response_logps(model, batch)
         with torch.no_grad():
-            logratios = logps - score(ref, batch)
+            logratios = logps - response_logps(ref, batch)
             value = (drawn.rewards - config.beta * logratios).view(-1, each)
             advantage = (value - value.mean(1, keepdim=True)) * each / (each - 1)
         loss = clipped_policy_loss(logps, logps.detach(), advantage.flatten())

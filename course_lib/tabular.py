@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib import arguments
+from course_lib import validate
 from course_lib.policies import kl_divergence, optimal_policy
 from course_lib.worlds import World
 
@@ -58,14 +58,14 @@ def expected_dpo_loss(
     >>> expected_dpo_loss(half.log(), half, torch.tensor([1.0, 0.0]), beta=0.1)   # ln 2
     tensor(0.6931)
     """
-    arguments.probabilities(ref=ref)
-    arguments.tensors(logits=logits)
-    arguments.tensors(rewards=rewards)
+    validate.probabilities(ref=ref)
+    validate.tensors(logits=logits)
+    validate.tensors(rewards=rewards)
     beta = torch.as_tensor(beta, dtype=logits.dtype)
     if not ((beta > 0) & beta.isfinite()).all():
         raise ValueError("beta must be finite and above 0")
     if sampler is not None:
-        arguments.probabilities(sampler=sampler)
+        validate.probabilities(sampler=sampler)
     pairs = AllPairs(ref, rewards, sampler)
     return pairs.loss(logits, beta)
 
@@ -93,14 +93,14 @@ def train_tabular(
     >>> print(f"{run.loss[0].item():.4f}, then {run.loss[1].item():.4f}")
     0.6931, then 0.4180
     """
-    arguments.choice("optimiser", optimiser, tuple(OPTIMISERS))
-    arguments.number("lr", lr)
-    arguments.probabilities(ref=world.ref)
-    arguments.tensors(ref=world.ref, rewards=world.rewards)
+    validate.choice("optimiser", optimiser, tuple(OPTIMISERS))
+    validate.number("lr", lr)
+    validate.probabilities(ref=world.ref)
+    validate.tensors(ref=world.ref, rewards=world.rewards)
     if not len(betas):
         raise ValueError("betas is empty")
     for beta in betas:
-        arguments.number("beta", beta)
+        validate.number("beta", beta)
     steps = tuple(int(step) for step in steps)
     if not steps or steps[0] < 0 or list(steps) != sorted(set(steps)):
         raise ValueError(f"steps must ascend from 0 or more, got {steps}")

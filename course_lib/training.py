@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_lib import arguments
+from course_lib import validate
 from course_lib.baselines import (
     RewardModel,
     expected_dpo_steps,
@@ -27,9 +27,8 @@ from course_lib.baselines import (
     reward_model_steps,
     reward_table,
 )
-from course_lib.batches import Texts, collate, schedule, score
-from course_lib.evaluation import exact_scores
-from course_lib.machinery import (
+from course_lib.batches import Texts, collate, response_logps, schedule
+from course_lib.distributed import (
     Checkpoint,
     average_gradients,
     fingerprint,
@@ -41,16 +40,17 @@ from course_lib.machinery import (
     rank,
     threads,
 )
-from course_lib.models import Block, load
-from course_lib.objectives import (
+from course_lib.methods import (
     METHODS,
     REFERENCE_FREE,
-    Knobs,
-    Scores,
+    LossSettings,
+    PairLogps,
     measures,
     preference_losses,
 )
+from course_lib.metrics import exact_metrics
 from course_lib.policies import optimal_policy
+from course_lib.transformer import Block, load
 from course_lib.worlds import sample_preferences, world_l, world_s
 
 __all__ = ["Config", "Log", "fit", "main", "reference_logps", "run", "train"]
@@ -88,8 +88,10 @@ class Config:
     quiet: bool = False  # no progress bar
 
     @property
-    def knobs(self) -> Knobs:
-        return Knobs(self.beta, self.gamma, self.label_smoothing, self.nll_weight)
+    def loss_settings(self) -> LossSettings:
+        return LossSettings(
+            self.beta, self.gamma, self.label_smoothing, self.nll_weight
+        )
 
 
 class Log(NamedTuple):
@@ -111,8 +113,8 @@ def train(
 ) -> Log:
     """Train a model on responses (SFT) or on preferences, in place.
 
-    model: with `features` and `head`, as in `course_lib.models`; it goes to the GPU, if
-        there is one and it is no toy
+    model: with `features` and `head`, as in `course_lib.transformer`; it goes to the
+        GPU, if there is one and it is no toy
     texts: one response a prompt for the method "sft", chosen and rejected for all
     config: a Config
     ref: the frozen reference; none for the methods of REFERENCE_FREE
@@ -196,7 +198,7 @@ def preference_steps(
     model: nn.Module, texts: Texts, config: Config, ref: nn.Module | None
 ) -> Advance:
     """What a step of SFT or of a preference method does: batch, scores, loss."""
-    arguments.choice("method", config.method, tuple(METHODS))
+    validate.choice("method", config.method, tuple(METHODS))
     sides = texts.lengths.shape[1]
     single = config.method == "sft" and sides == 1
     if not single and sides < 2:
@@ -218,17 +220,17 @@ def preference_steps(
     def advance(step: int, update: Update) -> dict[str, Tensor]:
         rows = order.rows(step)[rank() :: processes()]
         batch = collate(texts.take(rows), config.layout).to(device)
-        logps = score(model, batch, chunk=config.chunk or None)
+        logps = response_logps(model, batch, chunk=config.chunk or None)
         ours, lengths = logps.view(-1, len(rows)), batch.lengths.view(-1, len(rows))
         if single:
             loss = -ours[0].mean()  # nats a response, as its sum is what π(y|x) is
             return {"loss": loss.detach(), "gradient_norm": update(loss)}
         theirs = torch.zeros_like(ours) if known is None else known[rows].T.to(ours)
-        scores = Scores(*ours[:2], *theirs[:2], *lengths[:2])
+        scores = PairLogps(*ours[:2], *theirs[:2], *lengths[:2])
         if config.method == "kto":
             shift = mean_of_all((ours[2] - theirs[2]).detach().mean())
             scores = scores._replace(reference_point=shift.clamp(min=0))
-        loss = preference_losses(config.method, scores, config.knobs).mean()
+        loss = preference_losses(config.method, scores, config.loss_settings).mean()
         measured = {"loss": loss.detach(), "gradient_norm": update(loss)}
         return measured | measures(scores)
 
@@ -288,7 +290,7 @@ def reference_logps(
     if model is not None and mine & {p.data_ptr() for p in model.parameters()}:
         raise ValueError("ref shares its parameters with the model: copy it first")
     key = fingerprint(ref, texts)
-    if key not in KNOWN:
+    if key not in _REFERENCE_CACHE:
         device = next(ref.parameters()).device
         total = texts.prompt_lengths + texts.lengths.sum(1)
         order, few = total.argsort(), max(1, 8_192 // int(total.max()))
@@ -296,15 +298,15 @@ def reference_logps(
         with precision(device):
             for rows in order.split(few):  # what a CPU's cache can hold
                 batch = collate(texts.take(rows), layout).to(device)
-                logps = score(ref, batch, chunk=chunk or None)
+                logps = response_logps(ref, batch, chunk=chunk or None)
                 pieces.append(logps.view(-1, len(rows)).T.cpu())
-        while len(KNOWN) >= 8:
-            KNOWN.pop(next(iter(KNOWN)))
-        KNOWN[key] = torch.cat(pieces)[order.argsort()]
-    return KNOWN[key]
+        while len(_REFERENCE_CACHE) >= 8:
+            _REFERENCE_CACHE.pop(next(iter(_REFERENCE_CACHE)))
+        _REFERENCE_CACHE[key] = torch.cat(pieces)[order.argsort()]
+    return _REFERENCE_CACHE[key]
 
 
-KNOWN: dict[str, Tensor] = {}  # what `reference_logps` remembers
+_REFERENCE_CACHE: dict[str, Tensor] = {}  # what `reference_logps` remembers
 
 
 RUNS = (*METHODS, "expected", "imitate", "ppo", "ppo_learned", "reinforce")
@@ -319,15 +321,15 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
         target; "ppo" or "reinforce" on the true
         reward; "ppo_learned" on a reward model of the same pairs
     watch_at: after how many steps to score; None for the start and the end
-    returns: a Log; `watched` has the `exact_scores` against the π* of config.beta
+    returns: a Log; `watched` has the `exact_metrics` against the π* of config.beta
     raises: ValueError for an unknown method or world, or as `train`
 
     >>> log = run(Config(method="dpo", steps=2, quiet=True))
     >>> round(log.history["loss"][0], 4)                              # ln 2
     0.6931
     """
-    arguments.choice("method", config.method, RUNS)
-    arguments.choice("world", config.world, tuple(WORLDS))
+    validate.choice("method", config.method, RUNS)
+    validate.choice("world", config.world, tuple(WORLDS))
     sentences = WORLDS[config.world]()
     ref = load(config.world).double()  # a run in float32 depends on the processor
     world, model = sentences.exact(ref), copy.deepcopy(ref)
@@ -335,7 +337,7 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     texts = sentences.texts(*sample_preferences(world, config.pairs, **asked))
 
     def watch(model: nn.Module) -> dict[str, float]:
-        return exact_scores(world, sentences.exact(model).ref, config.beta)
+        return exact_metrics(world, sentences.exact(model).ref, config.beta)
 
     at = (0, config.steps) if watch_at is None else watch_at
     looks = {"watch": watch, "watch_at": at}

@@ -87,6 +87,31 @@ def reset(chapter: str) -> str:
     )
 
 
+def check_environment() -> None:
+    """Say which packages are not as `requirements.txt` pins them; or that all is well.
+
+    It looks at the Python that runs, in a second; `python3 -m course_lib doctor` looks
+    at everything else.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    wrong = 0
+    text = (repository() / "requirements.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        name, _, pin = line.partition(";")[0].strip().partition("==")
+        if not pin:
+            continue
+        try:
+            found = version(name).partition("+")[0]
+        except PackageNotFoundError:
+            found = "missing"
+        if found != pin and not (found == "missing" and ";" in line):
+            wrong += 1
+            print(f"✗ {name} is {found}, and {pin} is needed")
+    mend = "`python3 -m course_lib doctor` in a terminal says how to put that right."
+    print(mend if wrong else "All is well.")
+
+
 def read(path: Path) -> "dict | None":
     """What a JSON file holds: None if it holds nothing, {} if it makes no sense."""
     try:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from course_lib import arguments
+from course_lib import validate
 from course_lib.batches import Texts
 
 __all__ = [
@@ -172,9 +172,9 @@ def sample_preferences(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    arguments.fraction("label_noise", label_noise, below=0.5)
+    validate.fraction("label_noise", label_noise, below=0.5)
     chances = world.ref if sampler is None else sampler
-    arguments.probabilities(sampler=chances)
+    validate.probabilities(sampler=chances)
     random = torch.Generator().manual_seed(seed)
     prompts = torch.arange(count) % len(chances)
     drawn = torch.multinomial(chances[prompts], 2, generator=random)  # never the same

@@ -4,9 +4,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_lib import authoring
-from course_lib.authoring import AuthoringError, build, clean, main, starter
 from course_lib.workspace import repository
+from course_tools import build as authoring
+from course_tools.build import AuthoringError, build, clean, main, starter
 
 REGION = "def f(x):\n    ### BEGIN SOLUTION\n    return x + 12345\n    ### END SOLUTION"
 

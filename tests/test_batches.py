@@ -9,12 +9,12 @@ from course_lib.batches import (
     collate,
     pairs,
     part_mask,
+    response_logps,
     schedule,
-    score,
     sum_by_owner,
 )
 from course_lib.logprobs import response_logprobs
-from course_lib.models import PrefixTable, Shape, Transformer
+from course_lib.transformer import PrefixTable, Shape, Transformer
 
 RANDOM = torch.Generator().manual_seed(0)
 
@@ -55,7 +55,7 @@ def test_scores_are_those_of_each_response_by_itself(layout, chunk):
     texts, rows = some_texts(9)
     network = model()
     with torch.no_grad():
-        got = score(network, collate(texts, layout), chunk=chunk)
+        got = response_logps(network, collate(texts, layout), chunk=chunk)
         expected = [
             slow_score(network, p, r)
             for s in (1, 2)
@@ -72,7 +72,9 @@ def test_the_gradient_is_the_same_in_every_layout_and_chunk(chunk):
     def gradient(layout, chunk):
         network.zero_grad()
         weights = torch.linspace(-1, 1, 12, dtype=torch.float64)
-        (score(network, collate(texts, layout), chunk=chunk) * weights).sum().backward()
+        (
+            response_logps(network, collate(texts, layout), chunk=chunk) * weights
+        ).sum().backward()
         return torch.cat([p.grad.flatten() for p in network.parameters()])
 
     plain = gradient("padded", None)
@@ -88,7 +90,7 @@ def test_scores_are_those_of_logprobs_on_full_logits():
         begin, response = len(row[0]), row[1 + number // 5]
         mask[number, begin : begin + len(response)] = 1
     full = response_logprobs(network(batch.ids), batch.ids, mask)
-    assert torch.allclose(score(network, batch), full, atol=1e-12)
+    assert torch.allclose(response_logps(network, batch), full, atol=1e-12)
 
 
 def test_four_responses_share_a_prompt_too():
@@ -99,7 +101,7 @@ def test_four_responses_share_a_prompt_too():
         torch.randint(9, (2, 4, 3), generator=RANDOM),
         torch.tensor([[3, 1, 2, 3], [1, 1, 3, 2]]),
     )
-    got = score(network, collate(texts, "shared")).view(4, 2)
+    got = response_logps(network, collate(texts, "shared")).view(4, 2)
     for row in range(2):
         prompt = texts.prompts[row, : texts.prompt_lengths[row]].tolist()
         for side in range(4):
@@ -139,7 +141,7 @@ def test_last_tokens_change_nothing_that_is_scored(layout):
     texts, _ = some_texts(6)
     network = model()
     short, long = (
-        score(network, collate(texts, layout, whole=w)) for w in (False, True)
+        response_logps(network, collate(texts, layout, whole=w)) for w in (False, True)
     )
     assert torch.allclose(short, long, atol=1e-12, rtol=0)
 
@@ -148,7 +150,7 @@ def test_a_table_scores_padded_rows():
     table = PrefixTable(prompts=4, words=8, longest=3)
     torch.nn.init.normal_(table.logits)
     texts = pairs([[9], [12]], [[1, 2, 3], [8]], [[4, 8], [7, 0, 0]])
-    got = score(table, collate(texts, "padded"))
+    got = response_logps(table, collate(texts, "padded"))
     expected = [
         slow_score(table, [p], r)
         for p, r in ((9, [1, 2, 3]), (12, [8]), (9, [4, 8]), (12, [7, 0, 0]))

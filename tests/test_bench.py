@@ -12,9 +12,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib import bench, browser
-from course_lib.bench import alternatives, classes, grading, metering, rivals, sliders
 from course_lib.workspace import CourseError, repository
+from course_tools import benchmarks, browser
+from course_tools.benchmarks import (
+    alternatives,
+    classes,
+    grading,
+    metering,
+    rivals,
+    sliders,
+)
 
 
 def result(median: float) -> dict[str, float]:
@@ -45,7 +52,7 @@ def test_the_table_has_the_ratios(capsys, monkeypatch):
     assert "stores 300,000 bytes" in text
     monkeypatch.setattr(sliders, "measure", lambda: numbers)
     monkeypatch.setattr(browser, "trouble", lambda *packages: None)
-    assert bench.main(["sliders", "--json"]) == 0
+    assert benchmarks.main(["sliders", "--json"]) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     for name in ("slider_plot", "interact", "ipympl"):
         assert {"median_ms", "p95_ms", "shown", "values", "bytes_per_update"} <= set(
@@ -86,14 +93,14 @@ def test_both_ways_to_draw_the_figure_draw_the_same():
 def test_without_a_browser_it_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(browser, "chromium", lambda: None)
     with pytest.raises(CourseError, match=r"No browser|package"):
-        bench.main(["sliders"])
+        benchmarks.main(["sliders"])
 
 
 def test_a_bench_that_is_none_is_answered_with_those_that_are():
     with pytest.raises(CourseError, match="sliders"):
-        bench.main(["trainers"])
+        benchmarks.main(["trainers"])
     with pytest.raises(CourseError, match="Name a bench"):
-        bench.main([])
+        benchmarks.main([])
 
 
 # ── grading ───────────────────────────────────────────────────────────────────────────
@@ -110,7 +117,7 @@ def rows(*names: str) -> dict[str, grading.Row]:
 
 def test_the_table_of_graders_has_the_ratios(capsys, monkeypatch):
     monkeypatch.setattr(grading, "measure", lambda count: rows("ours", *rivals.RIVALS))
-    assert bench.main(["grading", "--json"]) == 0
+    assert benchmarks.main(["grading", "--json"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]][:2] == ["ours", "otter"]
     assert " ".join(lines[2].split()) == "otter 10 2.000 2.0 1.000 2.0 4.000 300"
@@ -125,7 +132,7 @@ def test_the_table_of_graders_has_the_ratios(capsys, monkeypatch):
 def test_without_rivals_it_says_how_to_get_them():
     text = grading.table(rows("ours"))
     assert text.count("not measured") == len(rivals.RIVALS) + 1
-    assert "requirements-rivals.txt" in text.splitlines()[-1]
+    assert "requirements/rivals.txt" in text.splitlines()[-1]
     assert grading.result(rows("ours"))["cpu_ratio_otter"] is None
 
 
@@ -140,10 +147,10 @@ def test_rivals_are_where_the_variable_says(tmp_path, monkeypatch):
 
 def test_rivals_get_the_course_s_own_versions_of_what_both_need():
     pins = {}
-    for file in ("requirements.txt", "requirements-rivals.txt"):
+    for file in ("requirements.txt", "requirements/rivals.txt"):
         lines = (repository() / file).read_text().splitlines()
         pins[file] = {line for line in lines if line.startswith(("torch=", "numpy="))}
-    assert pins["requirements.txt"] == pins["requirements-rivals.txt"]
+    assert pins["requirements.txt"] == pins["requirements/rivals.txt"]
 
 
 def test_the_rivals_checks_know_right_from_wrong():

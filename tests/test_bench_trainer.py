@@ -7,16 +7,16 @@ import sys
 import pytest
 import torch
 
-from course_lib import bench
-from course_lib.batches import LAYOUTS, collate, pairs, score
-from course_lib.bench import trainer, trainer_gpu, trainer_memory, trainer_steps
-from course_lib.models import SHIPPED, PrefixTable, Shape, Transformer, from_llama
+from course_lib.batches import LAYOUTS, collate, pairs, response_logps
+from course_lib.transformer import SHIPPED, PrefixTable, Shape, Transformer, from_llama
 from course_lib.workspace import CourseError, repository
+from course_tools import benchmarks
+from course_tools.benchmarks import trainer, trainer_gpu, trainer_memory, trainer_steps
 
 TINY = trainer_steps.Sizes(
     steps=6, pairs=4, vocab=64, width=32, layers=2, heads=4, hidden=48
 )
-NO_TRL = "no environment with TRL: see requirements-trl.txt"
+NO_TRL = "no environment with TRL: see requirements/trl.txt"
 
 
 # ── a Llama, written from its formulas ────────────────────────────────────────────────
@@ -270,7 +270,7 @@ def test_the_tables_have_the_ratios_and_no_gpu_has_no_number(capsys, monkeypatch
     monkeypatch.setattr(trainer, "beside_trl", lambda python, sizes: beside())
     monkeypatch.setattr(trainer_memory, "measure", lambda vocab, chunk: 70.0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert bench.main(["trainer", "--json"]) == 0
+    assert benchmarks.main(["trainer", "--json"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     told = json.loads(last)
     assert told["ratio_to_trl"] == 3.5
@@ -300,8 +300,8 @@ def test_what_chapter_07_shows_is_a_line_of_this_bench():
 
 def test_without_trl_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_TRL", str(tmp_path))
-    with pytest.raises(CourseError, match=r"requirements-trl.txt"):
-        bench.main(["trainer"])
+    with pytest.raises(CourseError, match=r"requirements/trl.txt"):
+        benchmarks.main(["trainer"])
     package = tmp_path / "lib" / "python3.11" / "site-packages" / "trl"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -310,11 +310,11 @@ def test_without_trl_it_says_how_to_get_it(tmp_path, monkeypatch):
 
 def test_trl_gets_the_course_s_own_versions_of_what_both_need():
     pins = {}
-    for file in ("requirements.txt", "requirements-trl.txt"):
+    for file in ("requirements.txt", "requirements/trl.txt"):
         lines = (repository() / file).read_text().splitlines()
         both = ("torch=", "numpy=", "tqdm=")
         pins[file] = {line for line in lines if line.startswith(both)}
-    assert pins["requirements.txt"] == pins["requirements-trl.txt"]
+    assert pins["requirements.txt"] == pins["requirements/trl.txt"]
 
 
 # ── the GPU's numbers, on a CPU ───────────────────────────────────────────────────────
@@ -349,7 +349,7 @@ def test_flops_are_those_that_torch_counts(layout):
     batch = collate(texts, layout)
     counter = FlopCounterMode(display=False)
     with counter, sdpa_kernel(SDPBackend.MATH):
-        score(Transformer(shape), batch).sum().backward()
+        response_logps(Transformer(shape), batch).sum().backward()
     rows, time = batch.ids.shape
     work = trainer_gpu.work(texts, layout)._replace(sees=rows * time * time)
     assert counter.get_total_flops() == trainer_gpu.flops(shape, work)

@@ -19,10 +19,10 @@ import pytest
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_lib.authoring import KERNEL
-from course_lib.browser import Lab, trouble
 from course_lib.sliders import LogSlider, slider_plot
 from course_lib.workspace import notebooks, repository
+from course_tools.browser import Lab, trouble
+from course_tools.build import KERNEL
 
 pytestmark = [
     pytest.mark.slow,

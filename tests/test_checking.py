@@ -6,11 +6,12 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from course_lib import checking, workspace
-from course_lib.cards import WIDTH, Card, Row
-from course_lib.checking import check, hint, main, progress, yours
+from course_lib import workspace
+from course_lib.checking import check, hint, progress, yours
+from course_lib.checking.card import WIDTH, Card, Row
 from course_lib.exercises import EXERCISES
 from course_lib.preferences import preference_probability as right
+from course_tools.check import main
 
 
 def named(function):
@@ -165,7 +166,7 @@ def test_text_cards_stay_narrow(work_folder):
 
 
 def test_hints_come_one_by_one_and_end(monkeypatch):
-    monkeypatch.setattr(checking, "_hints_seen", {})
+    monkeypatch.setattr(api, "_hints_seen", {})
     assert [hint(right).summary for _ in range(4)] == [
         "hint 1 of 3",
         "hint 2 of 3",
@@ -178,7 +179,7 @@ def test_hints_come_one_by_one_and_end(monkeypatch):
 
 
 def test_hints_work_before_anything_is_written(monkeypatch):
-    monkeypatch.setattr(checking, "_hints_seen", {})
+    monkeypatch.setattr(api, "_hints_seen", {})
     assert "hint 1 of 3" in repr(hint(starter()))
 
 
@@ -243,7 +244,7 @@ def test_the_badge_turns_stale_when_the_function_is_redefined(monkeypatch):
         def update(self, badge):
             shown.append(badge)
 
-    monkeypatch.setattr(checking, "_shell", lambda: shell)
+    monkeypatch.setattr(api, "_shell", lambda: shell)
     monkeypatch.setattr("IPython.display.display", lambda *a, **k: Handle())
     monkeypatch.setattr(shell.events, "register", lambda name, hook: hooks.append(hook))
     monkeypatch.setattr(shell.events, "unregister", lambda name, hook: hooks.clear())

@@ -6,10 +6,10 @@ import oracles
 import pytest
 import torch
 
-from course_lib import clinic
-from course_lib.clinic import (
-    HEALTHY,
-    PATIENTS,
+from course_lib import bugs
+from course_lib.bugs import (
+    BUGGY,
+    SOUND,
     dpo_loss_is_sound,
     response_logprobs_are_sound,
     treat,
@@ -19,12 +19,12 @@ EXAMINATIONS = {
     "loss": dpo_loss_is_sound,
     "logprobs": response_logprobs_are_sound,
 }
-ILL = [(name, patient) for name, patient in PATIENTS.items()]
-WELL = [(kind, f) for kind, functions in HEALTHY.items() for f in functions]
+ILL = [(name, patient) for name, patient in BUGGY.items()]
+WELL = [(kind, f) for kind, functions in SOUND.items() for f in functions]
 F64 = torch.float64
 
 
-@pytest.mark.parametrize(("name", "patient"), ILL, ids=PATIENTS)
+@pytest.mark.parametrize(("name", "patient"), ILL, ids=BUGGY)
 def test_a_patient_is_found_ill_and_described(name, patient):
     assert EXAMINATIONS[patient.concerns](patient.function) is False
     assert patient.function.__name__ == name
@@ -39,7 +39,7 @@ def test_the_healthy_are_found_well(kind, function):
 
 
 def test_at_least_eight_patients_were_seen_in_print():
-    seen = [p for p in PATIENTS.values() if "not seen it in print" not in p.shipped]
+    seen = [p for p in BUGGY.values() if "not seen it in print" not in p.shipped]
     assert len(seen) == 15
     assert {p.concerns for p in seen} == {"loss", "logprobs"}
 
@@ -68,13 +68,13 @@ def cost(x):
     ],
 )
 def test_a_sick_loss_has_the_symptom_that_is_told(name, value):
-    assert oracles.isclose(PATIENTS[name].function(*FOUR, 0.5), value)
+    assert oracles.isclose(BUGGY[name].function(*FOUR, 0.5), value)
 
 
 def test_a_sigmoid_s_logarithm_breaks_and_its_patch_stops_pushing():
     far = torch.tensor([[-4000.0], [0.0], [0.0], [0.0]], dtype=F64).requires_grad_()
-    assert PATIENTS["log_of_sigmoid"].function(*far, 0.5).item() == math.inf
-    patched = PATIENTS["sigmoid_plus_epsilon"].function(*far, 0.5)
+    assert BUGGY["log_of_sigmoid"].function(*far, 0.5).item() == math.inf
+    patched = BUGGY["sigmoid_plus_epsilon"].function(*far, 0.5)
     assert patched.item() == pytest.approx(-math.log(1e-8))
     assert torch.autograd.grad(patched, far)[0].abs().max() == 0
 
@@ -104,14 +104,14 @@ P, Q = (CHANCE / 10).log().tolist(), (LOGITS[0, 3].exp() / 10).log().tolist()
     ],
 )
 def test_sick_logprobs_have_the_symptom_that_is_told(name, first):
-    found = PATIENTS[name].function(LOGITS, LABELS, MASK)
+    found = BUGGY[name].function(LOGITS, LABELS, MASK)
     assert oracles.isclose(found[0], first)
 
 
 def test_the_first_prompt_hides_in_the_first_row_and_time_in_equal_rows():
-    found = PATIENTS["first_prompt_for_all"].function(LOGITS, LABELS, MASK)
+    found = BUGGY["first_prompt_for_all"].function(LOGITS, LABELS, MASK)
     assert oracles.isclose(found[1], P[2] + P[3] + Q[1])
-    over_time = PATIENTS["softmax_over_time"].function(LOGITS, LABELS, MASK)
+    over_time = BUGGY["softmax_over_time"].function(LOGITS, LABELS, MASK)
     share = 3 / (3 + 3 + 3 + 1), 2 / (2 + 2 + 2 + 1)
     assert oracles.isclose(over_time[0], math.log(share[0]) + math.log(share[1]))
 
@@ -119,10 +119,10 @@ def test_the_first_prompt_hides_in_the_first_row_and_time_in_equal_rows():
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda *four: HEALTHY["loss"][0](*four)[None],
-        lambda *four: HEALTHY["loss"][0](*four).detach(),
-        lambda *four: HEALTHY["loss"][0](*four) * 1.001,
-        lambda a, b, c, d, beta: HEALTHY["loss"][0](a, b, c, d, 0.1),
+        lambda *four: SOUND["loss"][0](*four)[None],
+        lambda *four: SOUND["loss"][0](*four).detach(),
+        lambda *four: SOUND["loss"][0](*four) * 1.001,
+        lambda a, b, c, d, beta: SOUND["loss"][0](a, b, c, d, 0.1),
     ],
     ids=["a dimension more", "no gradient", "a thousandth more", "its own beta"],
 )
@@ -133,9 +133,9 @@ def test_other_illnesses_of_a_loss_are_found(loss):
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda *given: HEALTHY["logprobs"][0](*given)[:, None],
-        lambda *given: HEALTHY["logprobs"][0](*given) * 1.001,
-        lambda *given: HEALTHY["logprobs"][0](*given).mean(),
+        lambda *given: SOUND["logprobs"][0](*given)[:, None],
+        lambda *given: SOUND["logprobs"][0](*given) * 1.001,
+        lambda *given: SOUND["logprobs"][0](*given).mean(),
     ],
     ids=["a dimension more", "a thousandth more", "a mean"],
 )
@@ -154,7 +154,7 @@ def test_what_a_function_raises_is_raised():
 
 def test_a_treated_table_follows_the_formula():
     """One step by hand: logits move by Σ β σ(−βh)/3 (e_w − e_l)."""
-    course = treat(HEALTHY["loss"][0], steps=1)
+    course = treat(SOUND["loss"][0], steps=1)
     assert oracles.isclose(course.logged[0], math.log(2))
     assert course.gaps[0] == 0
     step = 0.25 / 3  # β σ(0) / 3 a pair; answers 2, 2, 3 over 0, 1, 0
@@ -165,7 +165,7 @@ def test_a_treated_table_follows_the_formula():
 
 
 def test_what_each_sick_loss_does_to_a_run():
-    sound = treat(HEALTHY["loss"][0])
+    sound = treat(SOUND["loss"][0])
     runs = {n: treat(p.function) for n, p in ILL if p.concerns == "loss"}
     assert all(len(run.logged) == len(run.gaps) == 61 for run in runs.values())
     assert runs["swapped_pair"].gaps[-1] < 0 < sound.gaps[-1]
@@ -180,6 +180,6 @@ def test_what_each_sick_loss_does_to_a_run():
 
 def test_every_public_function_says_where_it_comes_from():
     for name in ("dpo_loss_is_sound", "response_logprobs_are_sound", "treat"):
-        text = getattr(clinic, name).__doc__
+        text = getattr(bugs, name).__doc__
         assert "source: " in text
         assert ">>> " in text

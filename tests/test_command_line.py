@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import __main__ as command_line
-from course_lib import doctor, environment, workspace
+from course_lib import workspace
 from course_lib.workspace import CourseError
+from course_tools import cli as command_line
+from course_tools import doctor, environment
 
 LIBRARY = Path(workspace.__file__).parent
 
@@ -53,11 +54,11 @@ def run(*args, cwd=LIBRARY.parent):
 # ── verbs ─────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("args", [[], ["-h"], ["--help"], ["help"]])
+@pytest.mark.parametrize("args", [[], ["-h"], ["--help"]])
 def test_help_gives_each_verb_one_line(args, capsys):
     assert command_line.main(args) == 0
     said = capsys.readouterr().out.splitlines()
-    for verb, (_, _, purpose) in command_line.VERBS.items():
+    for verb, purpose in command_line.VERBS.items():
         assert len([row for row in said if row.startswith(f"  {verb} ")]) == 1
         assert any(row.endswith(purpose) for row in said)
     assert max(map(len, said)) <= 88
@@ -66,9 +67,8 @@ def test_help_gives_each_verb_one_line(args, capsys):
 def test_an_unknown_verb_is_answered_with_the_list():
     done = run("-m", "course_lib", "lap")
     assert done.returncode == 2
-    first, *rows = done.stderr.splitlines()
-    assert first == 'There is no verb "lap"; there are:'
-    assert [row.split()[0] for row in rows] == list(command_line.VERBS)
+    assert "'lap' (choose from" in done.stderr
+    assert all(verb in done.stderr for verb in command_line.VERBS)
 
 
 def test_the_folder_can_be_called_from_anywhere(tmp_path):
@@ -113,8 +113,8 @@ def test_only_root_is_allowed_to_be_root(course, handed, monkeypatch, user):
     ("args", "said"),
     [
         (["7"], "notebooks/ has 00_start_here, 05_beta."),
-        (["--no-browser"], "after two dashes"),
-        (["0", "5"], "one notebook's number"),
+        (["--no-browser"], "[-- what is meant for JupyterLab]"),
+        (["0", "5"], "[NN]"),
     ],
 )
 def test_lab_does_not_guess(course, handed, capsys, args, said):
@@ -145,10 +145,11 @@ def test_a_verb_of_a_module_runs_where_its_packages_are(
     course, handed, monkeypatch, satisfied
 ):
     asked = []
-    module = types.ModuleType("course_lib.pretended")
+    module = types.ModuleType("pretended")
     module.main = lambda args: asked.append(args) or 3
-    monkeypatch.setitem(sys.modules, "course_lib.pretended", module)
-    monkeypatch.setitem(command_line.VERBS, "do", ("pretended", "", "something"))
+    monkeypatch.setitem(sys.modules, "pretended", module)
+    monkeypatch.setitem(command_line.VERBS, "do", "something")
+    monkeypatch.setitem(command_line.MODULES, "do", "pretended")
     monkeypatch.setattr(environment, "satisfied", lambda: satisfied)
     code = command_line.main(["do", "04", "--loud"])
     if satisfied:

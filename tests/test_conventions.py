@@ -9,9 +9,9 @@ import torch
 from test_bench_trainer import NO_TRL
 
 from course_lib import losses
-from course_lib.bench import trainer
 from course_lib.datasets import conventions_table, shipped_conventions
 from course_lib.workspace import repository
+from course_tools.benchmarks import trainer
 
 ROWS = shipped_conventions()
 QUESTIONS = list(dict.fromkeys(row.asks for row in ROWS))

@@ -15,11 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import environment, workspace
+from course_lib import workspace
 from course_lib.workspace import CourseError
+from course_tools import environment
 
-LIBRARY = Path(environment.__file__).parent
-FIRST_FILES = ("__init__", "__main__", "environment", "workspace")
+ROOT = Path(workspace.__file__).parent.parent
+FIRST_FILES = ("__init__", "__main__", "_moved", "workspace")
+FIRST_FILES = [f"course_lib/{name}.py" for name in FIRST_FILES]
+FIRST_FILES += [
+    f"course_tools/{name}.py" for name in ("__init__", "cli", "doctor", "environment")
+]
 
 FAKE_PIP = """
 import os, pathlib, signal, sys, sysconfig, time
@@ -83,7 +88,7 @@ def calls(course):
 
 @pytest.mark.parametrize("name", FIRST_FILES)
 def test_an_old_python_can_read_what_answers_it(name):
-    source = (LIBRARY / f"{name}.py").read_text(encoding="utf-8")
+    source = (ROOT / name).read_text(encoding="utf-8")
     tree = ast.parse(source, feature_version=(3, 6))
     asked = set()
     for node in tree.body:
@@ -92,7 +97,7 @@ def test_an_old_python_can_read_what_answers_it(name):
         elif isinstance(node, ast.ImportFrom):
             asked.add(node.module.split(".")[0])
             assert node.module != "__future__", "annotations came with 3.7"
-    assert asked <= sys.stdlib_module_names | {"course_lib"}
+    assert asked <= sys.stdlib_module_names | {"course_lib", "course_tools"}
     for node in ast.walk(tree):  # `Path | None` would be evaluated, and fail
         for hint in (getattr(node, "annotation", None), getattr(node, "returns", None)):
             assert not isinstance(hint, (ast.BinOp, ast.Subscript))
@@ -275,7 +280,7 @@ test_environment.environment.ready()
 
 def run_set_up(course, **variables):
     """The set-up in a process of its own."""
-    paths = [str(LIBRARY.parent), str(Path(__file__).parent)]
+    paths = [str(ROOT), str(Path(__file__).parent)]
     code = DRIVER.format(paths=paths, root=str(course))
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -389,7 +394,7 @@ def test_an_error_of_the_system_is_a_sentence_with_its_file(course):
     assert "Is a directory" in str(environment.diagnosis(OSError(21, "Is a directory")))
 
 
-# ── the surroundings ──────────────────────────────────────────────────────────────────
+# ── what a child process inherits ─────────────────────────────────────────────────────
 
 
 def test_an_inherited_environment_does_not_reach_the_course(course, monkeypatch):
@@ -399,7 +404,7 @@ def test_an_inherited_environment_does_not_reach_the_course(course, monkeypatch)
     monkeypatch.setenv("JUPYTER_PATH", "kept")
     monkeypatch.setenv("COURSE_WORK", "here")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    kept = environment.surroundings()
+    kept = environment.child_env()
     assert not environment.FOREIGN & set(kept)
     assert (kept["PIP_USER"], kept["JUPYTER_PATH"]) == ("0", "kept")
     assert kept["OMP_NUM_THREADS"] == "1"
@@ -407,7 +412,7 @@ def test_an_inherited_environment_does_not_reach_the_course(course, monkeypatch)
     assert "VIRTUAL_ENV" not in kept or not kept["VIRTUAL_ENV"].startswith(str(course))
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     (course / ".venv").mkdir()
-    kept = environment.surroundings()
+    kept = environment.child_env()
     assert kept["OMP_NUM_THREADS"] == "3"
     assert kept["VIRTUAL_ENV"] == str(course / ".venv")
     assert kept["PATH"].startswith(str(course / ".venv"))
@@ -443,8 +448,8 @@ def test_the_running_python_is_known_by_its_packages(course, monkeypatch):
 
 def test_hand_over_gives_back_the_exit_code(tmp_path):
     code = (
-        "import sys; from course_lib import environment as e;"
+        "import sys; from course_tools import environment as e;"
         "sys.exit(e.hand_over(sys.executable, '-c', 'raise SystemExit(7)'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=LIBRARY.parent, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60)
     assert done.returncode == 7

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from course_lib.evaluation import (
-    exact_scores,
+from course_lib.metrics import (
+    exact_metrics,
     implicit_accuracy,
     kl_estimates,
     label_chances,
@@ -27,7 +27,7 @@ from course_lib.worlds import Preferences, random_world, sample_preferences
 def test_scores_by_sums_and_the_identity_of_the_regret(seed):
     world, other = random_world(seed, 5, 3), random_world(seed + 9, 5, 3)
     beta = 0.4
-    got = exact_scores(world, other.ref, beta)
+    got = exact_metrics(world, other.ref, beta)
     totals = dict.fromkeys(got, 0.0)
     for row in range(3):
         ref, r = world.ref[row].tolist(), world.rewards[row].tolist()
@@ -50,7 +50,7 @@ def test_scores_by_sums_and_the_identity_of_the_regret(seed):
 def test_the_optimum_has_no_regret():
     world = random_world(0, 6, 2)
     best = optimal_policy(world.ref, world.rewards, 0.3)
-    scores = exact_scores(world, best, 0.3)
+    scores = exact_metrics(world, best, 0.3)
     assert scores["distance"] == pytest.approx(0, abs=1e-12)
     value = rlhf_objective(best, world.ref, world.rewards, 0.3).mean().item()
     assert scores["reward"] - 0.3 * scores["kl"] == pytest.approx(value)

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from alternatives import ALTERNATIVES
 from mutation import mutants
 
-from course_lib import observing
+from course_lib.checking.verdict import judge, show
 from course_lib.exercises import EXERCISES, find
-from course_lib.exercises.specification import Check, Draw, tolerance
-from course_lib.judging import judge, show
-from course_lib.observing import Call, observe, observe_all
+from course_lib.exercises.spec import Check, Draw, tolerance
+from course_lib.submission import observing
+from course_lib.submission.observing import Call, observe, observe_all
 from course_lib.workspace import repository
 
 ALL = list(EXERCISES.values())

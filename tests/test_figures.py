@@ -10,7 +10,7 @@ import pytest
 from scenes import SCENES, STILL, WORDS
 from scenes.bradley_terry import SCORES
 
-from course_lib import figures
+from course_lib import plots
 from course_lib.sliders.painting import Painter
 
 
@@ -28,14 +28,14 @@ class Drawn:
 
 def scene(name, values, *more) -> Drawn:
     args, _ = SCENES[name]
-    return Drawn(*getattr(figures, name)(*args, *more), **values)
+    return Drawn(*getattr(plots, name)(*args, *more), **values)
 
 
 CASES = [(name, values) for name, (_, corners) in SCENES.items() for values in corners]
 DRAWN = [
     *((name, lambda n=name, v=values: scene(n, v)) for name, values in CASES),
     *(
-        (name, lambda n=name, k=kwargs: getattr(figures, n)(**k))
+        (name, lambda n=name, k=kwargs: getattr(plots, n)(**k))
         for name, cases in STILL.items()
         for kwargs in cases
     ),
@@ -53,7 +53,7 @@ def still(drawing) -> str | bytes:
 
 
 def test_every_figure_is_here():
-    assert set(STILL) | set(SCENES) == set(figures.__all__) - {"Picture", "Scene"}
+    assert set(STILL) | set(SCENES) == set(plots.__all__) - {"Picture", "Scene"}
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_a_poll_is_the_share_of_its_votes_and_another_town_votes_differently():
 
 
 def test_alternative_text_in_html_but_plain_when_stored(monkeypatch):
-    picture = figures.strengths(["a & b", "c"], SCORES[:2], title='The "best"')
+    picture = plots.strengths(["a & b", "c"], SCORES[:2], title='The "best"')
     monkeypatch.setenv("COURSE_PLAIN_FIGURES", "1")
     assert set(picture._repr_mimebundle_()) == {"image/png", "text/plain"}
     monkeypatch.delenv("COURSE_PLAIN_FIGURES")
@@ -149,9 +149,9 @@ def contrast(color: str) -> float:
 
 @pytest.mark.parametrize("name", ["BLUE", "ORANGE", "GREY"])
 def test_colours_stand_out_from_the_page(name):
-    assert contrast(getattr(figures.style, name)) > 3
+    assert contrast(getattr(plots.style, name)) > 3
 
 
 def test_no_figure_touches_pyplot():
-    for file in Path(figures.__file__).parent.glob("*.py"):
+    for file in Path(plots.__file__).parent.glob("*.py"):
         assert "pyplot" not in file.read_text(encoding="utf-8")

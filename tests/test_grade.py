@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from course_lib.grading import command, pages
-from course_lib.grading.command import main
-from course_lib.grading.marking import STATUSES
 from course_lib.workspace import CourseError, repository
+from course_tools.grading import command, pages
+from course_tools.grading.command import main
+from course_tools.grading.marking import STATUSES
 
 pytestmark = pytest.mark.slow
 
@@ -205,7 +205,9 @@ def test_a_wrong_number_is_a_matter_of_usage(team, words, capsys):
 
 
 def test_isolation_that_is_not_to_be_had_ends_with_three(team, monkeypatch):
-    monkeypatch.setattr("course_lib.grading.isolation._plans", lambda mode: [])
+    monkeypatch.setattr(
+        "course_tools.grading.sandbox.isolation._plans", lambda mode: []
+    )
     with pytest.raises(CourseError) as error:
         main([str(team), "--isolation", "strict"])
     assert error.value.code == 3
@@ -220,7 +222,7 @@ def test_probe_says_what_is_and_what_is_not_enforced(capsys):
 
 
 def test_our_own_fault_costs_nobody_a_point(team, monkeypatch, capsys):
-    from course_lib.grading import batch
+    from course_tools.grading import batch
 
     def fail(submission, exams, box):
         if submission.name == "ada.py":

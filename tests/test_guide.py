@@ -7,12 +7,12 @@ import statistics
 import pytest
 import torch
 
-from course_lib import figures
+from course_lib import plots
 from course_lib.datasets import Run, shipped_runs
 from course_lib.guide import NAMES, PAIRLESS, QUESTIONS, advise
-from course_lib.objectives import METHODS, REFERENCE_FREE, Knobs, Scores
-from course_lib.remaking.variants import DATA, VARIANTS
+from course_lib.methods import METHODS, REFERENCE_FREE, LossSettings, PairLogps
 from course_lib.sliders.painting import Painter
+from course_tools.regenerate.variants import DATA, VARIANTS
 
 RUNS = shipped_runs("variants")
 NUMBERS = len(Run._fields) - 5
@@ -36,8 +36,10 @@ def separable(method: str) -> bool:
     u = torch.tensor([-9.0, -9.0, -1.0, -1.0], dtype=torch.float64)
     v = torch.tensor([-9.0, -1.0, -9.0, -1.0], dtype=torch.float64)
     ref, ones = torch.full_like(u, -5.0), torch.ones(4)
-    scores = Scores(u, v, ref, ref, ones, ones, torch.tensor(0.0))
-    neither, right, left, both = METHODS[method](scores, Knobs(beta=0.7)).tolist()
+    scores = PairLogps(u, v, ref, ref, ones, ones, torch.tensor(0.0))
+    neither, right, left, both = METHODS[method](
+        scores, LossSettings(beta=0.7)
+    ).tolist()
     return abs(neither + both - left - right) < 1e-12
 
 
@@ -121,7 +123,7 @@ def test_a_tie_is_called_a_tie():
 
 
 def sentence(runs: list[Run], **given: str) -> str:
-    return Painter(*figures.decision_guide(runs), [given]).paint(**given)
+    return Painter(*plots.decision_guide(runs), [given]).paint(**given)
 
 
 def test_what_was_not_measured_is_said():
@@ -159,7 +161,7 @@ def test_an_answer_that_there_is_not(name, answer):
 @pytest.mark.slow
 @pytest.mark.parametrize("field", ["distance", "shortfall"])
 def test_every_sentence_names_its_cell_and_is_short(field):
-    painter = Painter(*figures.decision_guide(RUNS, field), [{}])
+    painter = Painter(*plots.decision_guide(RUNS, field), [{}])
     for given in ANSWERS:
         advice, said = advise(RUNS, field=field, **given), painter.paint(**given)
         assert 40 < len(said) < 400

@@ -1,190 +1,93 @@
 """The house stands: floors, pins, tidy code, and no word of where it was built."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
-from course_lib.workspace import repository
+import course_lib
+from course_lib.workspace import notebooks, repository
 
 ROOT = repository()
-OURS = ["course_lib", "tests", "notebooks", "solutions"]  # not a learner's own files
-
-# From the ground up. A module imports only modules that stand before it.
-FLOORS = {
-    "mathematics": [
-        "arguments",
-        "preferences",
-        "policies",
-        "logprobs",
-        "losses",
-        "beta",
-        "clinic",
-    ],
-    "worlds": ["datasets", "models", "batches", "worlds"],
-    "training": [
-        "tabular",
-        "evaluation",
-        "objectives",
-        "optima",
-        "guide",
-        "machinery",
-        "baselines",
-        "training",
-        "reviews",
-        "instruct",
-    ],
-    "pictures": [
-        "figures.style",
-        "figures.bradley_terry",
-        "figures.optimal_policy",
-        "figures.partition_function",
-        "figures.dpo_loss",
-        "figures.beta",
-        "figures.frontier",
-        "figures.variants",
-        "figures.shapes",
-        "figures.guide",
-        "figures.training",
-        "figures.reviews",
-        "figures",
-        "sliders.controls",
-        "sliders.painting",
-        "sliders.filmstrip",
-        "sliders.live",
-        "sliders",
-    ],
-    "teaching": [
-        "workspace",
-        "observing",
-        "loading",
-        "exercises.specification",
-        "exercises.start_here",
-        "exercises.bradley_terry",
-        "exercises.optimal_policy",
-        "exercises.partition_function",
-        "exercises.pairs",
-        "exercises.dpo_loss",
-        "exercises.response_logprobs",
-        "exercises.clinic",
-        "exercises.beta",
-        "exercises.ipo",
-        "exercises.without_reference",
-        "exercises.unpaired",
-        "exercises.label_noise",
-        "exercises.rankings",
-        "exercises.divergences",
-        "exercises.sentence_tree",
-        "exercises.shared_rows",
-        "exercises.policy_gradient",
-        "exercises",
-        "judging",
-        "cards",
-        "checking",
-    ],
-    "staff": [
-        "environment",
-        "doctor",
-        "authoring",
-        "grading.wire",
-        "grading.scratch",
-        "grading.harness",
-        "grading.zygote",
-        "grading.launching",
-        "grading.talking",
-        "grading.sandbox",
-        "grading.isolation",
-        "grading.submissions",
-        "grading.marking",
-        "grading.batch",
-        "grading.statistics",
-        "grading.pages",
-        "grading.report",
-        "grading.options",
-        "grading.command",
-        "grading",
-        "browser",
-        "remaking.references",
-        "remaking.frontier",
-        "remaking.variants",
-        "remaking.corpus",
-        "remaking.reviews",
-        "remaking",
-        "bench.alternatives",
-        "bench.sliders",
-        "bench.metering",
-        "bench.classes",
-        "bench.rivals",
-        "bench.grading",
-        "bench.trainer_steps",
-        "bench.trainer_trl",
-        "bench.trainer_memory",
-        "bench.trainer_gpu",
-        "bench.trainer",
-        "bench",
-        "__main__",
-    ],
-}
-ORDER = [module for floor in FLOORS.values() for module in floor]
+OURS = [
+    "course_lib",
+    "course_tools",
+    "tests",
+    "notebooks",
+    "solutions",
+]  # not a learner's own files
 
 
-def imports_of(module: str) -> set[str]:
-    """Modules of the course that this one's source imports, wherever it does so."""
-    path = ROOT / "course_lib" / (module.replace(".", "/") + ".py")
-    if not path.exists():
-        path = path.with_suffix("") / "__init__.py"
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            inside = {f"{node.module}.{alias.name}" for alias in node.names}
-            known = {f"course_lib.{name}" for name in ORDER}
-            found |= (inside & known) or {node.module}
-    return {n.removeprefix("course_lib.") for n in found if n.startswith("course_lib.")}
+def test_imports_go_down_only():
+    """The rules stand in pyproject.toml, under [tool.importlinter]."""
+    run = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    answer = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout
 
 
-def test_every_module_stands_on_a_floor():
-    files = (ROOT / "course_lib").rglob("*.py")
-    names = {
-        ".".join(f.relative_to(ROOT / "course_lib").with_suffix("").parts)
-        for f in files
-    }
-    names = {name.removesuffix(".__init__") for name in names} - {"__init__"}
-    assert names == set(ORDER)
+@pytest.mark.parametrize("folder", ["notebooks", "exercises", "solutions"])
+def test_pages_import_the_library_and_never_the_tools(folder):
+    for path in notebooks(folder):
+        text = path.read_text(encoding="utf-8")
+        assert "from course_lib" in text
+        assert "course_tools" not in text, path.name
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_imports_go_down_only(module):
-    below = set(ORDER[: ORDER.index(module)])
-    assert imports_of(module) <= below
-
-
-def test_imports_are_seen_at_all():
-    assert "preferences" in imports_of("losses")
-    assert "exercises" in imports_of("checking")
-
-
-def test_the_package_alone_imports_nothing_heavy():
-    code = "import sys, course_lib, course_lib.__main__; print('torch' in sys.modules)"
+def loaded_by(statement: str) -> set[str]:
+    """The modules that a fresh Python has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
     run = [sys.executable, "-c", code]
     answer = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "False"
+    return set(answer.stdout.split())
 
 
-def test_every_public_name_can_be_imported_from_the_package():
-    import course_lib
-    from course_lib import checking, losses, preferences
+def test_the_package_and_its_command_line_need_the_standard_library_alone():
+    loaded = loaded_by("import course_lib.__main__")
+    ours = {name for name in loaded if name.startswith("course_")}
+    assert {name.split(".")[0] for name in loaded - ours} <= {
+        *sys.stdlib_module_names,
+        *loaded_by("pass"),  # what an environment loads by itself
+    }
 
-    assert course_lib.check is checking.check
-    assert course_lib.dpo_loss is losses.dpo_loss
-    assert course_lib.preference_probability is preferences.preference_probability
+
+def test_check_loads_no_figure():
+    loaded = loaded_by("from course_lib import check")
+    assert not {"matplotlib", "ipywidgets", "course_lib.plots"} & loaded
+
+
+def test_every_public_name_has_one_home_and_tab_finds_it():
+    for module, names in course_lib._NAMES.items():
+        home = importlib.import_module(f"course_lib.{module}")
+        assert sorted(home.__all__) == sorted(names.split()), module
+    assert len(course_lib.__all__) == len(set(course_lib.__all__))
+    assert set(course_lib.__all__) <= set(dir(course_lib))
+    assert course_lib.check is importlib.import_module("course_lib.checking").check
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = course_lib.no_such_name
+
+
+@pytest.mark.parametrize(
+    ("old", "name", "new"),
+    [
+        ("course_lib.figures", "slope_against_beta", "course_lib.plots"),
+        ("course_lib.figures.shapes", "loss_shapes", "course_lib.plots.shapes"),
+        ("course_lib.clinic", "PATIENTS", "course_lib.bugs"),
+        ("course_lib.evaluation", "exact_scores", "course_lib.metrics"),
+        ("course_lib.batches", "score", "course_lib.batches"),
+    ],
+)
+def test_an_old_name_works_and_is_told_the_new_one(old, name, new):
+    sys.modules.pop(old, None)
+    with pytest.warns(FutureWarning, match=f"{old}.* is now {new}"):
+        found = getattr(importlib.import_module(old), name)
+    there = importlib.import_module(new)
+    assert any(found is thing for thing in vars(there).values())
 
 
 def pins(file: str = "requirements.txt") -> dict[str, str]:
@@ -203,12 +106,12 @@ def test_requirements_are_pinned_exactly_and_installed():
 
 
 def test_everything_imported_is_a_declared_dependency():
-    files = ("requirements.txt", "requirements-browser.txt", "requirements-trl.txt")
+    files = ("requirements.txt", "requirements/browser.txt", "requirements/trl.txt")
     packages = {package for file in files for package in pins(file)}
     declared = {package.replace("-", "_") for package in packages}
-    declared |= {"course_lib", "IPython", "nbclient", "sitecustomize"}
+    declared |= {"course_lib", "course_tools", "IPython", "nbclient", "sitecustomize"}
     helpers = {path.stem for path in (ROOT / "tests").iterdir()}
-    for path in [p for f in ("course_lib", "tests") for p in (ROOT / f).rglob("*.py")]:
+    for path in [p for f in OURS[:3] for p in (ROOT / f).rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and not node.level:

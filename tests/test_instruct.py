@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from course_lib import instruct, reviews
-from course_lib.models import Shape, Transformer, rotate, rotation
 from course_lib.training import Config
+from course_lib.transformer import Shape, Transformer, rotate, rotation
 
 
 class Letters:
@@ -84,7 +84,7 @@ def test_what_is_missing_is_said_in_a_sentence(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert instruct.main([]) == 0
-    assert "requirements-instruct.txt" in capsys.readouterr().out
+    assert "requirements/instruct.txt" in capsys.readouterr().out
     with pytest.raises(RuntimeError, match="Not installed: gguf, tokenizers"):
         instruct.Instruct()
 

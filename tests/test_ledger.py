@@ -38,7 +38,7 @@ from course_lib import (
     reviews,
     worlds,
 )
-from course_lib.models import SHIPPED
+from course_lib.transformer import SHIPPED
 from course_lib.workspace import notebooks, repository
 
 LEDGERS = sorted((repository() / "notebooks" / "ledger").glob("*.toml"))

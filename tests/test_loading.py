@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from course_lib.loading import cells_of, defined_in, load
+from course_lib.submission.loading import cells_of, defined_in, load
 
 
 def page(*sources, **more) -> bytes:

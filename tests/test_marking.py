@@ -11,15 +11,16 @@ import torch.nn.functional as F
 from alternatives import ALTERNATIVES
 from mutation import mutants
 
+from course_lib.checking.verdict import Examination, judge
 from course_lib.exercises import EXERCISES
-from course_lib.grading import harness, marking, talking
-from course_lib.grading.isolation import choose
-from course_lib.grading.marking import Mark, examinations, glance, mark
-from course_lib.grading.submissions import find
-from course_lib.judging import Examination, judge
-from course_lib.loading import Loaded, cells_of
-from course_lib.observing import observe_all
+from course_lib.submission.loading import Loaded, cells_of
+from course_lib.submission.observing import observe_all
 from course_lib.workspace import repository
+from course_tools.grading import marking
+from course_tools.grading.marking import Mark, examinations, glance, mark
+from course_tools.grading.sandbox import harness, talking
+from course_tools.grading.sandbox.isolation import choose
+from course_tools.grading.submissions import find
 
 by_name = pytest.mark.parametrize("name", EXERCISES)
 SEED = 11

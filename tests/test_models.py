@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from course_lib.models import PrefixTable, Shape, Transformer, load, sample, save
+from course_lib.transformer import PrefixTable, Shape, Transformer, load, sample, save
 from course_lib.worlds import world_s
 
 SHAPES = {

@@ -16,9 +16,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from course_lib.authoring import clean
 from course_lib.sliders import LivePlot, SliderPlot
 from course_lib.workspace import notebooks, repository
+from course_tools.build import clean
 
 ROOT = repository()
 PAGES = [path for part in ("notebooks", "solutions") for path in notebooks(part)]

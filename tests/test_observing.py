@@ -6,8 +6,8 @@ import threading
 import pytest
 import torch
 
-from course_lib import observing
-from course_lib.observing import Call, observe, observe_all
+from course_lib.submission import observing
+from course_lib.submission.observing import Call, observe, observe_all
 
 ONE = Call((torch.tensor([1.0, 2.0]),))
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from course_lib import losses
-from course_lib.objectives import METHODS, Knobs
+from course_lib.methods import METHODS, LossSettings
 from course_lib.optima import loss_optimum
 from course_lib.worlds import five_responses
 
 
 def of(method: str, **knobs):
-    return functools.partial(METHODS[method], k=Knobs(**knobs))
+    return functools.partial(METHODS[method], k=LossSettings(**knobs))
 
 
 def test_dpo_and_robust_dpo_lead_to_the_closed_form():

@@ -105,7 +105,7 @@ def _grade(graded: Graded, exercise: str, places: Places, folder: Path, mode: st
     words += ["--timeout", str(TIMEOUT), "--memory", str(MEMORY)]
     words += ["--seed-file", str(places.seed_file), "--out", str(out)]
     words += [str(places.class_folder / exercise)]
-    surroundings = {
+    env = {
         **os.environ,
         "HOME": str(places.home),
         "TMPDIR": str(folder / "temporary"),
@@ -117,7 +117,7 @@ def _grade(graded: Graded, exercise: str, places: Places, folder: Path, mode: st
         process = subprocess.Popen(
             [*GRADE, *words],
             cwd=places.home,
-            env=surroundings,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -6,16 +6,16 @@ import math
 import pytest
 import torch
 
-from course_lib import remaking
 from course_lib.datasets import Run, run_values, shipped_runs
-from course_lib.models import SHIPPED, load
-from course_lib.objectives import METHODS
+from course_lib.methods import METHODS
 from course_lib.policies import best_of_n, frontier
-from course_lib.remaking import frontier as table
-from course_lib.remaking import references, variants
 from course_lib.training import run
+from course_lib.transformer import SHIPPED, load
 from course_lib.workspace import CourseError
 from course_lib.worlds import world_l, world_s
+from course_tools import regenerate
+from course_tools.regenerate import frontier as table
+from course_tools.regenerate import references, variants
 
 RUNS, VARIANTS = map(shipped_runs, ("frontier", "variants"))
 
@@ -140,8 +140,8 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_the_verb_says_what_can_be_made(capsys):
-    assert remaking.main(["--help"]) == 0
+    assert regenerate.main(["--help"]) == 0
     assert "references" in capsys.readouterr().out
     for wrong in ([], ["nothing"], ["references", "more"]):
         with pytest.raises(CourseError, match="there are"):
-            remaking.main(wrong)
+            regenerate.main(wrong)

@@ -9,13 +9,13 @@ import math
 import pytest
 import torch
 
-from course_lib import models, reviews
-from course_lib.models import SHIPPED, Shape, Transformer
-from course_lib.remaking import corpus
-from course_lib.remaking import reviews as remaking
-from course_lib.remaking.corpus import Review, Sentence
+from course_lib import reviews, transformer
 from course_lib.training import Config
+from course_lib.transformer import SHIPPED, Shape, Transformer
 from course_lib.workspace import CourseError
+from course_tools.regenerate import corpus
+from course_tools.regenerate import reviews as remaking
+from course_tools.regenerate.corpus import Review, Sentence
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_logps_are_the_sum_over_tokens_one_at_a_time(small):
             total += logits[token] - math.log(sum(map(math.exp, logits)))
             row.append(token)
         expected.append(total)
-    assert reviews.response_logps(model, drawn).tolist() == pytest.approx(
+    assert reviews.drawn_logps(model, drawn).tolist() == pytest.approx(
         expected, abs=1e-5
     )
 
@@ -175,7 +175,7 @@ def test_a_policy_is_no_distance_from_itself(small):
     scores = reviews.evaluate(model, model, known, count=64, seed=0)
     assert scores["kl"] == 0
     assert 0 < scores["distinct"] <= 1
-    other = models.Transformer(model.shape)
+    other = transformer.Transformer(model.shape)
     moved = reviews.evaluate(other, model, known, count=512, seed=0)
     assert moved["kl"] > -3 * moved["kl_se"]
     assert moved["reward_se"] > 0
@@ -297,14 +297,17 @@ def test_reading_begins_to_end_on_a_corpus_of_our_own(tmp_path):
         min(weight["fine"], weight["great"]) > 0 > max(weight["dull"], weight["poor"])
     )
     assert len(known["openings"]) == 2
-    assert models.load(tmp_path / "reviews.pt").shape.outputs == len(known["words"]) + 1
+    assert (
+        transformer.load(tmp_path / "reviews.pt").shape.outputs
+        == len(known["words"]) + 1
+    )
 
 
 def test_without_the_reviews_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CourseError, match="not installed") as error:
         corpus.read_reviews()
-    assert "requirements-reviews.txt" in error.value.mend
+    assert "requirements/reviews.txt" in error.value.mend
 
 
 def test_reviews_are_read_from_the_package(monkeypatch, tmp_path):

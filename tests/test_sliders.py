@@ -7,7 +7,7 @@ import time
 import pytest
 from ipywidgets import BoundedIntText, FloatSlider, HBox, link
 
-from course_lib.figures import choice_curve
+from course_lib.plots import choice_curve
 from course_lib.sliders import (
     Choice,
     LinSlider,

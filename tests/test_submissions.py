@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from course_lib.grading.submissions import LARGEST, MOST, find
 from course_lib.workspace import CourseError
+from course_tools.grading.submissions import LARGEST, MOST, find
 
 CODE = b"def dpo_loss():\n    return 1\n"
 NOTEBOOK = (

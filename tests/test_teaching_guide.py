@@ -10,8 +10,8 @@ import sys
 import nbformat
 import pytest
 
-from course_lib.grading.marking import STATUSES
 from course_lib.workspace import repository
+from course_tools.grading.marking import STATUSES
 
 GUIDE = (repository() / "docs" / "teaching.md").read_text(encoding="utf-8")
 FILES = repository() / "docs" / "autograders"
@@ -26,11 +26,9 @@ def copy(tmp_path):
 
 
 def run(*words, cwd, **variables):
-    surroundings = {**os.environ, **variables}
-    surroundings["PYTHONPATH"] = str(cwd) + os.pathsep + surroundings["PYTHONPATH"]
-    return subprocess.run(
-        words, cwd=cwd, capture_output=True, text=True, env=surroundings
-    )
+    env = {**os.environ, **variables}
+    env["PYTHONPATH"] = str(cwd) + os.pathsep + env["PYTHONPATH"]
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, env=env)
 
 
 @pytest.mark.slow
@@ -91,7 +89,7 @@ def test_the_recipes_are_whole():
 
 
 def test_the_guide_names_every_status_and_every_option():
-    from course_lib.grading.options import parser
+    from course_tools.grading.options import parser
 
     for status in STATUSES:
         assert status in GUIDE

@@ -9,12 +9,12 @@ import sys
 import pytest
 import torch
 
-from course_lib import machinery, training
-from course_lib.batches import collate, pairs, schedule, score
+from course_lib import distributed, training
+from course_lib.batches import collate, pairs, response_logps, schedule
 from course_lib.losses import dpo_loss, kto_loss, kto_reference_point, orpo_loss
-from course_lib.models import Block, PrefixTable, Shape, Transformer, load
-from course_lib.objectives import METHODS, REFERENCE_FREE, Knobs, Scores
+from course_lib.methods import METHODS, REFERENCE_FREE, LossSettings, PairLogps
 from course_lib.training import Config, fit, reference_logps, run, train
+from course_lib.transformer import Block, PrefixTable, Shape, Transformer, load
 from course_lib.workspace import repository
 from course_lib.worlds import corpus, sample_preferences, world_s
 
@@ -59,8 +59,10 @@ def test_the_first_step_is_that_of_a_loop(ref, texts):
     log = trained(ref, texts, config)
     model = copy.deepcopy(ref)
     rows = schedule(texts, 16, seed=0, epoch=0)[0]
-    ours = score(model, collate(texts.take(rows), "padded")).view(2, -1)
-    theirs = score(ref, collate(texts.take(rows), "padded")).view(2, -1).detach()
+    ours = response_logps(model, collate(texts.take(rows), "padded")).view(2, -1)
+    theirs = (
+        response_logps(ref, collate(texts.take(rows), "padded")).view(2, -1).detach()
+    )
     loss = dpo_loss(*ours, *theirs, beta=0.3)
     loss.backward()
     assert log.history["loss"][0] == pytest.approx(loss.item(), abs=1e-12)
@@ -206,11 +208,11 @@ def test_what_cannot_be_trained_on_is_refused(ref, texts):
 def test_reference_log_probs_are_worked_out_once_for_these_weights_and_texts(
     ref, texts, monkeypatch
 ):
-    monkeypatch.setattr(training, "KNOWN", {})
+    monkeypatch.setattr(training, "_REFERENCE_CACHE", {})
     calls = []
-    scorer = training.score
+    scorer = training.response_logps
     monkeypatch.setattr(
-        training, "score", lambda *a, **k: calls.append(1) or scorer(*a, **k)
+        training, "response_logps", lambda *a, **k: calls.append(1) or scorer(*a, **k)
     )
     first = reference_logps(ref, texts)
     assert torch.equal(reference_logps(copy.deepcopy(ref), texts), first)
@@ -252,13 +254,13 @@ def test_kto_reads_the_next_examples_response_and_balances_both_sides(ref, texts
     lengths[:, 0] = partner.lengths[:, 0]
     mixed = type(batch)(batch.prompts, batch.prompt_lengths, mixed, lengths)
     with torch.no_grad():
-        ours, theirs = (score(m, collate(mixed)).view(2, -1)[0] for m in (model, ref))
-        z = kto_reference_point(ours, theirs)
-        u, v = (
-            (score(model, collate(batch)) - score(ref, collate(batch)))
-            .view(2, -1)
-            .unbind(0)
+        ours, theirs = (
+            response_logps(m, collate(mixed)).view(2, -1)[0] for m in (model, ref)
         )
+        z = kto_reference_point(ours, theirs)
+        logratios = response_logps(model, collate(batch))
+        logratios = logratios - response_logps(ref, collate(batch))
+        u, v = logratios.view(2, -1)
         good = torch.ones(16, dtype=torch.bool)
         by_hand = kto_loss(u, 0 * u, good, z, 0.2) + kto_loss(v, 0 * v, ~good, z, 0.2)
         looked = {}
@@ -276,8 +278,8 @@ def test_objectives_hand_each_loss_what_it_names():
     random = torch.Generator().manual_seed(0)
     four = -torch.rand(4, 5, generator=random, dtype=torch.float64) * 8 - 0.5
     lengths = torch.tensor([[1.0, 2, 3, 4, 5], [5.0, 4, 3, 2, 1]]).double()
-    scores = Scores(*four, *lengths)
-    knobs = Knobs(beta=0.3, gamma=0.7, label_smoothing=0.2, nll_weight=0.4)
+    scores = PairLogps(*four, *lengths)
+    knobs = LossSettings(beta=0.3, gamma=0.7, label_smoothing=0.2, nll_weight=0.4)
     got = {name: METHODS[name](scores, knobs) for name in METHODS if name != "kto"}
     w, x, rw, rx = four
     a, b = w / lengths[0], x / lengths[1]
@@ -309,10 +311,10 @@ def test_small_models_use_one_thread_and_the_setting_comes_back():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        with machinery.threads(torch.nn.Linear(2, 2)):
+        with distributed.threads(torch.nn.Linear(2, 2)):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
-        with machinery.threads(torch.nn.Linear(1001, 1000)):
+        with distributed.threads(torch.nn.Linear(1001, 1000)):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -329,26 +331,26 @@ def test_blocks_are_compiled_on_demand(ref, texts, monkeypatch):
 
 def test_a_model_goes_to_the_gpu_unless_it_is_a_toy(monkeypatch):
     small, large = torch.nn.Linear(2, 2), torch.nn.Linear(1001, 1000)
-    assert machinery.place(large).type == "cpu"
+    assert distributed.place(large).type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert machinery.place(large).type == "cuda"
-    assert machinery.place(small).type == "cpu"
+    assert distributed.place(large).type == "cuda"
+    assert distributed.place(small).type == "cpu"
 
 
 def test_fingerprints_differ_where_numbers_do():
     one, two = torch.zeros(4), torch.zeros(2, 2)
     other = one.clone()
     other[3] = 1e-30
-    keys = [machinery.fingerprint((x,)) for x in (one, two, other, one.double())]
+    keys = [distributed.fingerprint((x,)) for x in (one, two, other, one.double())]
     assert len(set(keys)) == 4
-    assert machinery.fingerprint((one.clone(),)) == keys[0]
-    assert machinery.fingerprint(None) != keys[0]
+    assert distributed.fingerprint((one.clone(),)) == keys[0]
+    assert distributed.fingerprint(None) != keys[0]
 
 
 SPREAD = """
 import copy, sys, torch
-from course_lib.machinery import one_of_many, rank
-from course_lib.models import load
+from course_lib.distributed import one_of_many, rank
+from course_lib.transformer import load
 from course_lib.training import Config, train
 from course_lib.worlds import sample_preferences, world_s
 torch.set_num_threads(1)
@@ -370,14 +372,14 @@ with one_of_many():
 def test_two_processes_are_one(tmp_path):
     script = tmp_path / "spread.py"
     script.write_text(SPREAD)
-    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": repository()}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": repository()}
     methods = ["dpo", "kto", "orpo", "sft"]
     for number in (1, 2):
         run_it = ["-m", "torch.distributed.run", "--nproc-per-node", str(number)]
         where = str(tmp_path / f"{number}.pt")
         done = subprocess.run(
             [sys.executable, *run_it, script, where, *methods],
-            env=surroundings,
+            env=env,
             capture_output=True,
             text=True,
             timeout=300,

@@ -9,9 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from course_lib.clinic import HEALTHY, PATIENTS
+from course_lib.bugs import BUGGY, SOUND
+from course_lib.checking.verdict import Examination
 from course_lib.exercises import EXERCISES
-from course_lib.grading.wire import (
+from course_lib.submission.observing import MOST, Call, Observation, observe
+from course_tools.grading.sandbox.wire import (
     ROOM,
     Nonsense,
     decode,
@@ -21,8 +23,6 @@ from course_lib.grading.wire import (
     receive,
     send,
 )
-from course_lib.judging import Examination
-from course_lib.observing import MOST, Call, Observation, observe
 
 
 def through(value):
@@ -74,13 +74,11 @@ def test_numbers_arrive_to_the_bit(numbers):
 
 def test_what_a_page_offers_arrives_with_its_functions_left_behind():
     functions = []
-    told = through(
-        encode({"PATIENTS": PATIENTS, "HEALTHY": HEALTHY, "END": 1}, functions)
-    )
+    told = through(encode({"BUGGY": BUGGY, "SOUND": SOUND, "END": 1}, functions))
     came = decode(told, lambda number: f"function {number}")
     assert came["END"] == 1
-    assert came["PATIENTS"]["beta_twice"].concerns == "loss"
-    assert functions[int(came["HEALTHY"]["loss"][0].split()[1])] is HEALTHY["loss"][0]
+    assert came["BUGGY"]["beta_twice"].concerns == "loss"
+    assert functions[int(came["SOUND"]["loss"][0].split()[1])] is SOUND["loss"][0]
 
 
 GOOD = plain(observe(lambda x: 2 * x, Call((torch.ones(2),), gradient=True)))

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from course_lib.models import PrefixTable, Shape, Transformer
 from course_lib.policies import log_partition
+from course_lib.transformer import PrefixTable, Shape, Transformer
 from course_lib.worlds import (
     World,
     corpus,

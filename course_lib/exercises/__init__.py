@@ -21,7 +21,7 @@ from course_lib.exercises import (
     unpaired,
     without_reference,
 )
-from course_lib.exercises.specification import Exercise
+from course_lib.exercises.spec import Exercise
 
 CHAPTERS = (
     start_here,

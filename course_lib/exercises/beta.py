@@ -11,7 +11,7 @@ from course_lib.beta import (
     smoothed_optimal_gap,
     steepest_beta,
 )
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -20,7 +20,7 @@ from course_lib.exercises.specification import (
     returns_like,
     value_of,
 )
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
 
 def _gap(draw: Draw, values: list[float], beta: float) -> Call:

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -12,7 +12,6 @@ from course_lib.exercises.specification import (
     returns_like,
     value_of,
 )
-from course_lib.observing import Call
 from course_lib.preferences import (
     accuracy_ceiling,
     bradley_terry_standard_errors,
@@ -20,6 +19,7 @@ from course_lib.preferences import (
     plackett_luce_log_prob,
     reward_model_loss,
 )
+from course_lib.submission.observing import Call
 
 
 def _pair(draw: Draw, chosen: list[float], rejected: list[float], **kwargs) -> Call:

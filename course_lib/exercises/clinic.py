@@ -3,15 +3,15 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib.clinic import (
+from course_lib.bugs import (
+    BUGGY,
     END,
-    HEALTHY,
     PADDING,
-    PATIENTS,
+    SOUND,
     dpo_loss_is_sound,
     response_logprobs_are_sound,
 )
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -20,10 +20,10 @@ from course_lib.exercises.specification import (
 )
 from course_lib.logprobs import response_logprobs
 from course_lib.losses import dpo_loss
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
-CLINIC = {"END": END, "PADDING": PADDING, "HEALTHY": HEALTHY, "PATIENTS": PATIENTS}
-SICK = {name: patient.function for name, patient in PATIENTS.items()}
+CLINIC = {"END": END, "PADDING": PADDING, "SOUND": SOUND, "BUGGY": BUGGY}
+SICK = {name: patient.function for name, patient in BUGGY.items()}
 
 
 def _sees(*names: str):
@@ -35,7 +35,7 @@ def _is_told(call: Call, ours) -> str:
     """True or False, and for a patient what is wrong with it."""
     name = call.args[0].__name__
     verdict = f"be {bool(ours.numbers[0])}"
-    return f"{verdict}. {PATIENTS[name].does}" if name in PATIENTS else verdict
+    return f"{verdict}. {BUGGY[name].does}" if name in BUGGY else verdict
 
 
 def _is_bool(call: Call, yours, ours, near: float) -> bool:
@@ -135,7 +135,7 @@ _EXAMINE_LOSS = Exercise(
         ),
         Check(
             "True for a healthy loss, however it is written",
-            lambda draw: [Call((loss,)) for loss in HEALTHY["loss"][1:]],
+            lambda draw: [Call((loss,)) for loss in SOUND["loss"][1:]],
             "be True: this one is right, and differs from others in rounding only",
         ),
         Check(
@@ -220,7 +220,7 @@ _EXAMINE_LOSS = Exercise(
             "an AssertionError for a patient: the answer asked for is False",
         ),
     ),
-    offers={"clinic": CLINIC},
+    offers={"bugs": CLINIC},
     hints=(
         "Compute what must come out by a formula you trust, for pairs you choose, and "
         "compare with torch.allclose.",
@@ -275,7 +275,7 @@ _EXAMINE_RESPONSE = Exercise(
         ),
         Check(
             "True for a healthy function, however it is written",
-            lambda draw: [Call((healthy,)) for healthy in HEALTHY["logprobs"][1:]],
+            lambda draw: [Call((healthy,)) for healthy in SOUND["logprobs"][1:]],
             "be True: this one is right, and differs from others in rounding only",
         ),
         Check(
@@ -355,7 +355,7 @@ _EXAMINE_RESPONSE = Exercise(
             "torch.allclose compares what matters",
         ),
     ),
-    offers={"clinic": CLINIC},
+    offers={"bugs": CLINIC},
     hints=(
         "Write the slow loop first: for each row, for each position where the mask is "
         "1, one log_softmax and one entry of it.",

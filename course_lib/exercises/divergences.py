@@ -10,7 +10,7 @@ from course_lib.exercises.pairs import (
     drawn_four,
     four,
 )
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Exercise,
     Misconception,

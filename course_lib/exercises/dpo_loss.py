@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib.clinic import PATIENTS
+from course_lib.bugs import BUGGY
 from course_lib.exercises.pairs import (
     BETTER,
     START,
@@ -12,7 +12,7 @@ from course_lib.exercises.pairs import (
     drawn_four,
     four,
 )
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Exercise,
     Misconception,
@@ -21,7 +21,7 @@ from course_lib.exercises.specification import (
     value_of,
 )
 from course_lib.losses import dpo_gradients, dpo_loss, implicit_reward_accuracy
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
 _LOSS = Exercise(
     number="4.1",
@@ -86,19 +86,19 @@ _LOSS = Exercise(
     misconceptions=(
         Misconception(
             "swapped",
-            PATIENTS["swapped_pair"].function,
+            BUGGY["swapped_pair"].function,
             "rejected minus chosen: the gap is the chosen log-ratio minus the rejected "
             "one",
         ),
         Misconception(
             "no reference",
-            PATIENTS["reference_dropped"].function,
+            BUGGY["reference_dropped"].function,
             "the policy's log-probabilities alone: each needs the reference's "
             "subtracted from it",
         ),
         Misconception(
             "beta forgotten",
-            PATIENTS["beta_forgotten"].function,
+            BUGGY["beta_forgotten"].function,
             "β = 1 whatever is asked for: it multiplies the gap inside the sigmoid",
         ),
         Misconception(
@@ -109,34 +109,34 @@ _LOSS = Exercise(
         ),
         Misconception(
             "beta twice",
-            PATIENTS["beta_twice"].function,
+            BUGGY["beta_twice"].function,
             "β² times the gap: rewards carry a β already, their difference needs none",
         ),
         Misconception(
             "mean before the logarithm",
-            PATIENTS["mean_before_log"].function,
+            BUGGY["mean_before_log"].function,
             "one logarithm of the mean gap: a large win would pay for a loss. Average "
             "the losses",
         ),
         Misconception(
             "sum in place of mean",
-            PATIENTS["sum_over_pairs"].function,
+            BUGGY["sum_over_pairs"].function,
             "a sum over the batch: the learning rate would depend on the batch's size",
         ),
         Misconception(
             "log(sigmoid)",
-            PATIENTS["log_of_sigmoid"].function,
+            BUGGY["log_of_sigmoid"].function,
             "log(sigmoid(x)), whose sigmoid rounds to 0 and whose log is then −∞: "
             "use F.logsigmoid",
         ),
         Misconception(
             "reference that is the policy",
-            PATIENTS["reference_follows"].function,
+            BUGGY["reference_follows"].function,
             "a reference taken from the policy: the gap stays 0 and the loss ln 2",
         ),
         Misconception(
             "rejected side detached",
-            PATIENTS["rejected_detached"].function,
+            BUGGY["rejected_detached"].function,
             "a rejected log-probability that gets no gradient: both sides must learn",
         ),
         Misconception(

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -13,7 +13,6 @@ from course_lib.exercises.specification import (
     returns_like,
     value_of,
 )
-from course_lib.observing import Call
 from course_lib.policies import (
     best_of_n,
     expected_reward,
@@ -22,6 +21,7 @@ from course_lib.policies import (
     optimal_policy,
     rlhf_objective,
 )
+from course_lib.submission.observing import Call
 
 
 def _policies(draw: Draw, *shape: int) -> torch.Tensor:

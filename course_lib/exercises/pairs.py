@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from course_lib.exercises.specification import Draw, Holds, agrees
-from course_lib.observing import Call
+from course_lib.exercises.spec import Draw, Holds, agrees
+from course_lib.submission.observing import Call
 
 __all__ = ["BETTER", "START", "WORSE", "agrees_where_learnt", "drawn_four", "four"]
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -14,12 +14,12 @@ from course_lib.exercises.specification import (
     value_of,
 )
 from course_lib.losses import implicit_preference_probability
-from course_lib.observing import Call
 from course_lib.policies import (
     canonical_rewards,
     estimate_log_partition,
     implicit_rewards,
 )
+from course_lib.submission.observing import Call
 
 
 def _policies(draw: Draw, beta: float, *shape: int) -> Call:

@@ -3,7 +3,7 @@
 import torch
 
 from course_lib.baselines import clipped_policy_loss
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -13,7 +13,7 @@ from course_lib.exercises.specification import (
     returns_like,
     value_of,
 )
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
 
 def _steps(draw: Draw, ratios: list, advantages: list, clip=0.2, **kwargs) -> Call:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from course_lib.exercises.pairs import (
     agrees_where_learnt,
 )
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -16,7 +16,7 @@ from course_lib.exercises.specification import (
     value_of,
 )
 from course_lib.losses import plackett_luce_dpo_loss
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
 
 def _ranked(draw: Draw, logratios, rankings, beta=1.0, **kwargs) -> Call:

@@ -2,8 +2,8 @@
 
 import torch
 
-from course_lib.clinic import END, PADDING, PATIENTS
-from course_lib.exercises.specification import (
+from course_lib.bugs import BUGGY, END, PADDING
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -13,7 +13,7 @@ from course_lib.exercises.specification import (
     value_of,
 )
 from course_lib.logprobs import response_logprobs, token_logprobs
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
 
 def _rows(draw: Draw, labels: list, spans: list, logits=None, **kwargs) -> Call:
@@ -191,7 +191,7 @@ _TOKENS = Exercise(
             "is never above 0",
         ),
     ),
-    offers={"clinic": {"END": END, "PADDING": PADDING}},
+    offers={"bugs": {"END": END, "PADDING": PADDING}},
     hints=(
         "The logits at position t − 1 predict token t. So the last position's logits "
         "predict nothing here, and the first token is predicted by nothing.",
@@ -259,33 +259,33 @@ _RESPONSE = Exercise(
     misconceptions=(
         Misconception(
             "no shift",
-            PATIENTS["no_shift"].function,
+            BUGGY["no_shift"].function,
             "each token looked up in the logits at its own position, which have seen "
             "it: logits[:, :-1] goes with labels[:, 1:]",
         ),
         Misconception(
             "mask not shifted",
-            PATIENTS["mask_off_by_one"].function,
+            BUGGY["mask_off_by_one"].function,
             "tokens shifted and the mask not: mask[:, 1:] goes with labels[:, 1:]",
         ),
         Misconception(
             "prompt counted",
-            PATIENTS["prompt_counted"].function,
+            BUGGY["prompt_counted"].function,
             "the prompt counted as well: everything where the mask is 0 stays out",
         ),
         Misconception(
             "padding counted",
-            PATIENTS["padding_counted"].function,
+            BUGGY["padding_counted"].function,
             "padding counted as well: the mask ends where the response does",
         ),
         Misconception(
             "end left out",
-            PATIENTS["end_left_out"].function,
+            BUGGY["end_left_out"].function,
             "the token that ends the answer is left out: a policy must learn to stop",
         ),
         Misconception(
             "average",
-            PATIENTS["averaged"].function,
+            BUGGY["averaged"].function,
             "the mean over the response's tokens: the paper's loss takes the sum, the "
             "log-probability of the whole",
         ),
@@ -297,13 +297,13 @@ _RESPONSE = Exercise(
         ),
         Misconception(
             "whole vocabulary",
-            PATIENTS["vocabulary_summed"].function,
+            BUGGY["vocabulary_summed"].function,
             "all words' log-probabilities added up, whatever was said: gather the one "
             "that was",
         ),
         Misconception(
             "raw logits",
-            PATIENTS["raw_logits"].function,
+            BUGGY["raw_logits"].function,
             "the logits themselves: without the softmax they are no log-probabilities",
         ),
         Misconception(
@@ -318,7 +318,7 @@ _RESPONSE = Exercise(
             "is never above 0",
         ),
     ),
-    offers={"clinic": {"END": END, "PADDING": PADDING}},
+    offers={"bugs": {"END": END, "PADDING": PADDING}},
     hints=(
         "The chain rule of probability: the log of a product is the sum over tokens.",
         "Exercise 4.4 gives each token's share, 0 off the response. Or: "

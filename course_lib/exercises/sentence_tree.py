@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -11,7 +11,7 @@ from course_lib.exercises.specification import (
     returns_like,
     value_of,
 )
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 from course_lib.worlds import sentence_logps
 
 FIRST = [[0.5, 0.3, 0.2]]

@@ -3,7 +3,7 @@
 import torch
 
 from course_lib.batches import part_mask, sum_by_owner
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -12,7 +12,7 @@ from course_lib.exercises.specification import (
     returns_like,
     value_of,
 )
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
 
 def _parts(*rows: list[int]) -> Call:

@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Exercise,
     Misconception,
@@ -10,8 +10,8 @@ from course_lib.exercises.specification import (
     returns_like,
     value_of,
 )
-from course_lib.observing import Call
 from course_lib.preferences import preference_probability
+from course_lib.submission.observing import Call
 
 _PROBABILITY = Exercise(
     number="0.1",

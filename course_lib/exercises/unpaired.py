@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.exercises.pairs import agrees_where_learnt
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -14,7 +14,7 @@ from course_lib.exercises.specification import (
     value_of,
 )
 from course_lib.losses import kto_loss, kto_reference_point
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
 
 def _mismatched(draw: Draw, logratios: list[float], **kwargs) -> Call:

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from course_lib.exercises.specification import (
+from course_lib.exercises.spec import (
     Check,
     Draw,
     Exercise,
@@ -15,7 +15,7 @@ from course_lib.exercises.specification import (
     value_of,
 )
 from course_lib.losses import orpo_loss, simpo_loss
-from course_lib.observing import Call
+from course_lib.submission.observing import Call
 
 
 def _averages(draw: Draw, *pairs: list[float], **kwargs) -> tuple:

@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from course_lib.figures.style import PAGE_STYLE, bundle, image
+from course_lib.plots.style import PAGE_STYLE, bundle, image
 from course_lib.sliders.controls import Slider
 from course_lib.sliders.painting import Painter, hoisted, told
 

@@ -11,7 +11,7 @@ from ipywidgets import HTML, Box, Button, Dropdown, SelectionSlider, VBox
 from ipywidgets import Widget as Control
 from matplotlib.figure import Figure
 
-from course_lib.figures.style import PAGE_STYLE, bundle, image
+from course_lib.plots.style import PAGE_STYLE, bundle, image
 from course_lib.sliders.controls import Slider
 from course_lib.sliders.painting import Painter, told
 

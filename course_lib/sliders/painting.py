@@ -20,7 +20,7 @@ from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.spines import Spine
 
-from course_lib.figures.style import STYLE, png
+from course_lib.plots.style import STYLE, png
 
 __all__ = ["Painter", "hoisted", "told"]
 

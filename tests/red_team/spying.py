@@ -42,7 +42,7 @@ for thing in gc.get_objects():
 """
 MODULES = """
 for module in list(sys.modules.values()):
-    for name in ('dpo_loss', 'HEALTHY', 'PATIENTS', 'EXERCISES'):
+    for name in ('dpo_loss', 'SOUND', 'BUGGY', 'EXERCISES'):
         if 'course' in getattr(module, '__name__', '') and name in vars(module):
             stolen = vars(module)[name]
 """
@@ -84,7 +84,7 @@ stolen = module.dpo_loss
 """
 EXECUTED = """
 names = {'__name__': 'stolen', 'math': math, 'torch': torch, 'F': F}
-with open('@COURSE@/course_lib/clinic.py') as file:
+with open('@COURSE@/course_lib/bugs.py') as file:
     source = file.read()
 part = source[source.index('def by_softplus'):source.index('def by_cross_entropy')]
 exec(part, names)
@@ -203,7 +203,7 @@ ITEMS = [
     ),
     importing(
         "n06 clinic.py",
-        "from course_lib.clinic import HEALTHY\ndpo_loss = HEALTHY['loss'][1]\n",
+        "from course_lib.bugs import SOUND\ndpo_loss = SOUND['loss'][1]\n",
         "not there",
     ),
     importing("n07 yours.py", "from course_lib import yours\ndpo_loss = yours('x')\n"),

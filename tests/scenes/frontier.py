@@ -3,8 +3,8 @@
 import torch
 
 from course_lib.datasets import shipped_runs
-from course_lib.models import load
 from course_lib.training import Log
+from course_lib.transformer import load
 from course_lib.worlds import world_s
 
 WORLD = world_s().exact(load("S"))

@@ -1,0 +1,421 @@
+"""The bug clinic: code that looks right and is not, and tests that tell.
+
+A *patient* does one thing wrong. Losses are called as
+loss(policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps,
+beta) and give a scalar; log-probs as response_logprobs(logits, labels, mask) and give
+shape (batch,). `SOUND` holds right ones, each written in another way.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course_lib.logprobs import response_logprobs
+from course_lib.losses import dpo_loss
+
+__all__ = [
+    "BUGGY",
+    "SOUND",
+    "Patient",
+    "Treatment",
+    "dpo_loss_is_sound",
+    "response_logprobs_are_sound",
+    "treat",
+]
+
+END, PADDING = 1, 0  # the two special tokens of the clinic's small vocabulary
+
+
+class Patient(NamedTuple):
+    """A function that does one thing wrong."""
+
+    function: Callable
+    concerns: str  # "loss" or "logprobs"
+    does: str  # what is wrong with it, in a sentence
+    shipped: str  # where it was published, or that we have not seen it so
+
+
+# --- losses that look right -----------------------------------------------------------
+
+
+def swapped_pair(policy_w, policy_l, ref_w, ref_l, beta):
+    gap = (policy_l - ref_l) - (policy_w - ref_w)
+    return -F.logsigmoid(beta * gap).mean()
+
+
+def reference_dropped(policy_w, policy_l, ref_w, ref_l, beta):
+    return -F.logsigmoid(beta * (policy_w - policy_l)).mean()
+
+
+def reference_follows(policy_w, policy_l, ref_w, ref_l, beta):
+    ref_w, ref_l = policy_w.detach(), policy_l.detach()  # the same object, no_grad
+    gap = (policy_w - ref_w) - (policy_l - ref_l)
+    return -F.logsigmoid(beta * gap).mean()
+
+
+def beta_forgotten(policy_w, policy_l, ref_w, ref_l, beta):
+    return -F.logsigmoid((policy_w - ref_w) - (policy_l - ref_l)).mean()
+
+
+def beta_twice(policy_w, policy_l, ref_w, ref_l, beta):
+    chosen_reward = beta * (policy_w - ref_w)
+    rejected_reward = beta * (policy_l - ref_l)
+    return -F.logsigmoid(beta * (chosen_reward - rejected_reward)).mean()
+
+
+def mean_before_log(policy_w, policy_l, ref_w, ref_l, beta):
+    gap = (policy_w - ref_w).mean() - (policy_l - ref_l).mean()
+    return -F.logsigmoid(beta * gap)
+
+
+def sum_over_pairs(policy_w, policy_l, ref_w, ref_l, beta):
+    return -F.logsigmoid(beta * ((policy_w - ref_w) - (policy_l - ref_l))).sum()
+
+
+def log_of_sigmoid(policy_w, policy_l, ref_w, ref_l, beta):
+    gap = (policy_w - ref_w) - (policy_l - ref_l)
+    return -torch.log(torch.sigmoid(beta * gap)).mean()
+
+
+def sigmoid_plus_epsilon(policy_w, policy_l, ref_w, ref_l, beta):
+    gap = (policy_w - ref_w) - (policy_l - ref_l)
+    return -torch.log(torch.sigmoid(beta * gap) + 1e-8).mean()
+
+
+def rejected_detached(policy_w, policy_l, ref_w, ref_l, beta):
+    gap = (policy_w - ref_w) - (policy_l.detach() - ref_l)
+    return -F.logsigmoid(beta * gap).mean()
+
+
+# --- log-probabilities that look right ------------------------------------------------
+
+
+def _gathered(logits, labels):
+    """The log-probability of every token but the first, response or not."""
+    logprobs = logits[:, :-1].log_softmax(-1)
+    return logprobs.gather(-1, labels[:, 1:, None]).squeeze(-1)  # (batch, time-1)
+
+
+def no_shift(logits, labels, mask):
+    logprobs = logits.log_softmax(-1).gather(-1, labels[..., None]).squeeze(-1)
+    return (logprobs * mask).sum(-1)
+
+
+def mask_off_by_one(logits, labels, mask):
+    return (_gathered(logits, labels) * mask[:, :-1]).sum(-1)
+
+
+def mask_inverted(logits, labels, mask):
+    ignored = mask[:, 1:] == 0
+    return (_gathered(logits, labels) * ignored).sum(-1)
+
+
+def prompt_counted(logits, labels, mask):
+    tokens = labels[:, 1:] != PADDING
+    return (_gathered(logits, labels) * tokens).sum(-1)
+
+
+def padding_counted(logits, labels, mask):
+    after_prompt = mask[:, 1:].cumsum(-1) > 0
+    return (_gathered(logits, labels) * after_prompt).sum(-1)
+
+
+def end_left_out(logits, labels, mask):
+    words = (mask[:, 1:] == 1) & (labels[:, 1:] != END)
+    return (_gathered(logits, labels) * words).sum(-1)
+
+
+def averaged(logits, labels, mask):
+    total = (_gathered(logits, labels) * mask[:, 1:]).sum(-1)
+    return total / mask[:, 1:].sum(-1)
+
+
+def first_prompt_for_all(logits, labels, mask):
+    start = int(mask[0].argmax())
+    return (_gathered(logits, labels) * mask[:, 1:])[:, start - 1 :].sum(-1)
+
+
+def vocabulary_summed(logits, labels, mask):
+    logprobs = logits[:, :-1].log_softmax(-1).sum(-1)
+    return (logprobs * mask[:, 1:]).sum(-1)
+
+
+def raw_logits(logits, labels, mask):
+    scores = logits[:, :-1].gather(-1, labels[:, 1:, None]).squeeze(-1)
+    return (scores * mask[:, 1:]).sum(-1)
+
+
+def softmax_over_time(logits, labels, mask):
+    logprobs = logits[:, :-1].log_softmax(1)
+    realised = logprobs.gather(-1, labels[:, 1:, None]).squeeze(-1)
+    return (realised * mask[:, 1:]).sum(-1)
+
+
+_UNSEEN = "We have not seen it in print; it is one slip of the hand away."
+_SAID = {
+    swapped_pair: (
+        "The rejected answer's log-ratio comes first, so that training prefers it.",
+        "An appendix of the DPO paper prints the gradient's weight with the two "
+        "answers exchanged; the main text has it right.",
+    ),
+    reference_dropped: (
+        "The reference is an argument that nobody reads.",
+        "A library of fast kernels released a DPO loss without a reference model and "
+        "added one in a later version.",
+    ),
+    reference_follows: (
+        "The reference is the policy itself without gradient: the gap is always 0.",
+        "By an issue's account, a trainer for vision models; a widely used trainer has "
+        "come to refuse a reference that is the policy.",
+    ),
+    beta_forgotten: (
+        "The gap goes into the sigmoid without β, as if β were 1.",
+        "A textbook's code reports rewards without β beside a loss that has it.",
+    ),
+    beta_twice: (
+        "β multiplies both rewards and then their difference again.",
+        "A training framework had β in two places of its DPO loss until it changed to "
+        "another implementation; a cookbook had it twice in its logged margin.",
+    ),
+    mean_before_log: (
+        "The batch is averaged before the logarithm, so a large win pays for a loss.",
+        _UNSEEN,
+    ),
+    sum_over_pairs: (
+        "A sum over the batch: the step length grows with the batch.",
+        _UNSEEN,
+    ),
+    log_of_sigmoid: (
+        "The sigmoid rounds to 0 on a pair that is far wrong, and its log is −∞.",
+        "Tutorials, course pages and student projects without number.",
+    ),
+    sigmoid_plus_epsilon: (
+        "The usual patch of the former: finite, but without a push where it matters.",
+        "Several public repositories add 1e-8 inside the logarithm.",
+    ),
+    rejected_detached: (
+        "The number is right, but the rejected answer gets no gradient.",
+        _UNSEEN,
+    ),
+    no_shift: (
+        "Each token is looked up in the logits that come after it, not before.",
+        "A course that trains a model from scratch left its labels unshifted; the "
+        "issue that reports it is closed.",
+    ),
+    mask_off_by_one: (
+        "The mask is not shifted: the first token is lost, one past the last counted.",
+        "A fine-tuning library had it in two major versions.",
+    ),
+    mask_inverted: (
+        "The mask marks what is to be ignored and is used as what is to be counted.",
+        "A speech model's DPO code multiplied by the positions of the ignored label.",
+    ),
+    prompt_counted: (
+        "Every token but padding is counted, the prompt among them.",
+        "A mask that left the prompt of the rejected side in has been mended in at "
+        "least one repository.",
+    ),
+    padding_counted: (
+        "Everything after the prompt is counted, padding included.",
+        "A public DPO implementation has an open issue about it.",
+    ),
+    end_left_out: (
+        "The token that ends the answer is not counted: nobody learns when to stop.",
+        "A textbook's sampler left it out of the training signal until a reader asked.",
+    ),
+    averaged: (
+        "The mean over the response's tokens, where the paper's loss needs the sum.",
+        "A well-known textbook's notebook does so beside the paper's equation.",
+    ),
+    first_prompt_for_all: (
+        "The first row's prompt length is taken for every row.",
+        _UNSEEN,
+    ),
+    vocabulary_summed: (
+        "All log-probabilities of the vocabulary are added up, whatever was said.",
+        "The toy trainer of a long tutorial, introduced as the core of the real one.",
+    ),
+    raw_logits: (
+        "The logit of each token, without the softmax's normalisation.",
+        _UNSEEN,
+    ),
+    softmax_over_time: (
+        "The softmax runs over the positions in place of the vocabulary.",
+        _UNSEEN,
+    ),
+}
+
+
+def _concern(function: Callable) -> str:
+    return "loss" if function.__code__.co_argcount == 5 else "logprobs"
+
+
+BUGGY: dict[str, Patient] = {
+    function.__name__: Patient(function, _concern(function), *said)
+    for function, said in _SAID.items()
+}
+
+
+# --- the healthy, written in other ways -----------------------------------------------
+
+
+def by_softplus(policy_w, policy_l, ref_w, ref_l, beta):
+    return F.softplus(beta * (ref_w - policy_w + policy_l - ref_l)).mean()
+
+
+def by_cross_entropy(policy_w, policy_l, ref_w, ref_l, beta):
+    margin = beta * ((policy_w - policy_l) - (ref_w - ref_l))
+    return F.binary_cross_entropy_with_logits(margin, torch.ones_like(margin))
+
+
+def by_two_rewards(policy_w, policy_l, ref_w, ref_l, beta):
+    rewards = beta * torch.stack([policy_w - ref_w, policy_l - ref_l], -1)
+    return F.cross_entropy(rewards, torch.zeros(len(rewards), dtype=torch.long))
+
+
+def by_a_loop(policy_w, policy_l, ref_w, ref_l, beta):
+    total = 0
+    for a, b, c, d in zip(policy_w, policy_l, ref_w, ref_l, strict=True):
+        total = total + torch.logaddexp(torch.zeros_like(a), beta * (b - d - a + c))
+    return total / len(policy_w)
+
+
+def by_token_cross_entropy(logits, labels, mask):
+    surprise = F.cross_entropy(logits[:, :-1].mT, labels[:, 1:], reduction="none")
+    return -(surprise * mask[:, 1:]).sum(-1)
+
+
+def by_normaliser(logits, labels, mask):
+    score = logits[:, :-1].gather(-1, labels[:, 1:, None])[..., 0]
+    kept = mask[:, 1:].to(logits.dtype)
+    return (score * kept).sum(-1) - (logits[:, :-1].logsumexp(-1) * kept).sum(-1)
+
+
+def token_by_token(logits, labels, mask):
+    rows = []
+    for row in range(len(labels)):
+        total = logits.new_zeros(())
+        for t in mask[row].nonzero().flatten().flip(0).tolist():  # from the end
+            total = total + logits[row, t - 1].log_softmax(-1)[labels[row, t]]
+        rows.append(total)
+    return torch.stack(rows)
+
+
+SOUND: dict[str, tuple[Callable, ...]] = {
+    "loss": (dpo_loss, by_softplus, by_cross_entropy, by_two_rewards, by_a_loop),
+    "logprobs": (
+        response_logprobs,
+        by_token_cross_entropy,
+        by_normaliser,
+        token_by_token,
+    ),
+}
+
+
+# --- the two examinations -------------------------------------------------------------
+
+
+def dpo_loss_is_sound(loss: Callable[..., Tensor]) -> bool:
+    """Does this compute the DPO loss, however it is written?
+
+    Value and both gradients at five pairs with a reference that differs from pair to
+    pair, among them a tie and two gaps of 5,000 nats, and β far from 1.
+
+    loss: a function of the FOUR, shape (batch,), and beta, to a scalar
+    returns: True, or False for a loss that is wrong, is no scalar or has no gradient
+    raises: whatever `loss` raises
+    source: the formula, and its derivative as in `dpo_gradients`
+
+    >>> dpo_loss_is_sound(dpo_loss), dpo_loss_is_sound(swapped_pair)
+    (True, False)
+    """
+    gaps = torch.tensor([4.0, -2.0, 0.0, 5000.0, -5000.0], dtype=torch.float64)
+    v = torch.tensor([1.0, -3.0, 2.0, 0.5, 4.0], dtype=torch.float64)
+    ref_w, ref_l = -10 - v**2, -12 + 3 * v
+    policy_w = (ref_w + v + gaps).requires_grad_()
+    policy_l = (ref_l + v).requires_grad_()
+    value = loss(policy_w, policy_l, ref_w, ref_l, 0.3)
+    if value.shape != () or not value.requires_grad:
+        return False
+    found = torch.autograd.grad(value, (policy_w, policy_l), materialize_grads=True)
+    push = 0.3 * torch.sigmoid(-0.3 * gaps) / len(gaps)
+    right = F.softplus(-0.3 * gaps).mean()
+    return torch.allclose(value, right) and torch.allclose(
+        torch.stack(found), torch.stack([-push, push])
+    )
+
+
+def response_logprobs_are_sound(response_logprobs: Callable[..., Tensor]) -> bool:
+    """Does this compute the log-probability of each whole response?
+
+    Three rows of unequal prompts and responses, one response a lone END, padded, with
+    logits that differ everywhere and are not normalised.
+
+    response_logprobs: a function of logits (batch, time, vocab), labels and mask, both
+        (batch, time), to shape (batch,)
+    returns: True, or False for another shape or other numbers
+    raises: whatever the function raises
+    source: a sum over t of log softmax(logits at t − 1)[y_t], in a loop
+
+    >>> response_logprobs_are_sound(response_logprobs)
+    True
+    >>> response_logprobs_are_sound(no_shift)
+    False
+    """
+    labels = torch.tensor(
+        [[2, 3, 4, 5, END, 0, 0], [4, 4, 2, 3, 5, 2, END], [5, 2, END, 0, 0, 0, 0]]
+    )
+    spans = [(2, 5), (1, 7), (2, 3)]  # of the three responses
+    mask = torch.zeros_like(labels)
+    for row, (start, stop) in enumerate(spans):
+        mask[row, start:stop] = 1
+    wave = torch.arange(3 * 7 * 6, dtype=torch.float64)
+    logits = 3 * torch.sin(wave**2).reshape(3, 7, 6)
+    right = [
+        sum(logits[row, t - 1].log_softmax(-1)[labels[row, t]] for t in range(*span))
+        for row, span in enumerate(spans)
+    ]
+    found = response_logprobs(logits, labels, mask)
+    return found.shape == (3,) and torch.allclose(found, torch.stack(right))
+
+
+# --- what a wrong loss does to a training run -----------------------------------------
+
+
+class Treatment(NamedTuple):
+    """What was logged during a small run, and what was true; one entry a step."""
+
+    logged: list[float]  # the loss as the patient computes it
+    gaps: list[float]  # the true mean gap, nats
+    chosen: list[float]  # the mean log-probability of the chosen answers, nats
+
+
+def treat(loss: Callable[..., Tensor], steps: int = 60, beta: float = 0.5) -> Treatment:
+    """Train a table of four answers on three pairs with this loss, and keep a record.
+
+    Gradient descent at rate 1 from the reference, which likes the answers unequally.
+
+    loss: called as all losses of the clinic
+    returns: a `Treatment` with steps + 1 entries each
+    source: the loss's own gradient, nothing else
+
+    >>> round(treat(dpo_loss, steps=1).logged[0], 4)     # ln 2
+    0.6931
+    """
+    ref = torch.tensor([1.0, 0.5, 0.0, -2.0], dtype=torch.float64).log_softmax(-1)
+    chosen, rejected = torch.tensor([2, 2, 3]), torch.tensor([0, 1, 0])
+    logits = ref.clone().requires_grad_()
+    record = Treatment([], [], [])
+    for _ in range(steps + 1):
+        policy = logits.log_softmax(-1)
+        ratios = (policy - ref).detach()
+        value = loss(policy[chosen], policy[rejected], ref[chosen], ref[rejected], beta)
+        (slope,) = torch.autograd.grad(value, logits)
+        record.logged.append(value.item())
+        record.gaps.append((ratios[chosen] - ratios[rejected]).mean().item())
+        record.chosen.append(policy[chosen].mean().item())
+        logits = (logits - slope).detach().requires_grad_()
+    return record

@@ -1,0 +1,155 @@
+"""What a learner sees: the same card as HTML in a notebook and as text elsewhere."""
+
+import textwrap
+from dataclasses import dataclass
+from html import escape
+
+from course_lib.checking.verdict import NOT_ATTEMPTED, NOT_YET, PASSED, Verdict
+
+__all__ = ["Card", "hint_card", "progress_card", "verdict_card"]
+
+WIDTH = 88
+# Borders that show on light and on dark pages; text takes the page's own colour.
+ACCENT = {NOT_ATTEMPTED: "#7a7a7a", NOT_YET: "#c77700", PASSED: "#1a8f5a"}
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a mark, a text, and (label, text) details below it."""
+
+    mark: str
+    text: str
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """A heading, a state, a summary, rows, and what to do next."""
+
+    heading: str
+    state: str
+    summary: str
+    rows: tuple[Row, ...] = ()
+    closing: str = ""
+
+    def __repr__(self) -> str:
+        head = f"{self.heading} · {self.state}" if self.state else self.heading
+        lines = [head + self.summary.rjust(WIDTH - len(head)) if self.summary else head]
+        for row in self.rows:
+            lines += _wrap(f" {row.mark} ", row.text)
+            width = max((len(label) for label, _ in row.details), default=0)
+            for label, text in row.details:
+                lines += _wrap(f"     {label.ljust(min(width, 6))}  ", text)
+        if self.closing:
+            lines += _wrap(" ", self.closing)
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        accent = ACCENT.get(self.state, "#4a78b5")
+        rows = "".join(_html_row(row) for row in self.rows)
+        body = f'<ul style="list-style:none;margin:.4em 0;padding:0">{rows}</ul>'
+        closing = f"<div>{_code(self.closing)}</div>" if self.closing else ""
+        state = f" · {escape(self.state)}" if self.state else ""
+        label = escape(f"{self.heading}: {self.state or self.summary}", quote=True)
+        return (
+            f'<section aria-label="{label}" style="border:1px solid {accent};'
+            f"border-left-width:6px;border-radius:4px;padding:.5em .9em;max-width:46em;"
+            f'color:inherit;background:transparent;line-height:1.45">'
+            f'<div style="display:flex;justify-content:space-between;gap:2em">'
+            f"<strong>{escape(self.heading)}{state}</strong>"
+            f"<span>{escape(self.summary)}</span></div>"
+            f"{body if self.rows else ''}{closing}</section>"
+        )
+
+
+def verdict_card(verdict: Verdict) -> Card:
+    """The card of `check`."""
+    name, titles = verdict.exercise.name, verdict.titles
+    if verdict.state == NOT_ATTEMPTED:
+        return Card(
+            name,
+            verdict.state,
+            f"{len(titles)} properties to hold",
+            tuple(Row("·", title) for title in titles),
+            f"Replace `raise NotImplementedError`, run the cell, then `check({name})`. "
+            f"Stuck? `hint({name})`",
+        )
+    rows = [Row("✓", title) for title in titles[: verdict.holding]]
+    closing = f"All {len(titles)} public checks passed."
+    if verdict.finding:
+        failing = titles[verdict.holding]
+        rows.append(Row("✗", failing, tuple(verdict.finding.lines())))
+        waiting = len(titles) - verdict.holding - 1
+        if waiting:
+            more = f"{_count(waiting)} more {_plural(waiting, 'property waits')}"
+            rows.append(Row("·", f"{more} for this one"))
+        closing = f"next: `hint({name})`"
+    return Card(
+        name,
+        verdict.state,
+        f"{verdict.holding} of {len(titles)} properties hold",
+        tuple(rows),
+        closing,
+    )
+
+
+def hint_card(name: str, number: int, hints: tuple[str, ...]) -> Card:
+    """The card of `hint`: all hints up to `number`."""
+    rows = tuple(Row(f"{i + 1}", hints[i]) for i in range(number))
+    left = len(hints) - number
+    closing = "That was the last one." if not left else ""
+    return Card(name, "", f"hint {number} of {len(hints)}", rows, closing)
+
+
+def progress_card(states: dict[str, tuple[str, int]], titles: dict[str, str]) -> Card:
+    """The card of `progress`: a row for each exercise, with its state and attempts."""
+    marks = {PASSED: "✓", NOT_YET: "✗", NOT_ATTEMPTED: "·"}
+    rows = []
+    for name, title in titles.items():
+        state, attempts = states.get(name, (NOT_ATTEMPTED, 0))
+        tries = f", {attempts} {_plural(attempts, 'attempt')}" if attempts else ""
+        rows.append(Row(marks[state], f"{title}: {state}{tries}"))
+    done = sum(state == PASSED for state, _ in states.values())
+    return Card("Your exercises", "", f"{done} of {len(titles)} passed", tuple(rows))
+
+
+def _wrap(prefix: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=prefix,
+        subsequent_indent=" " * len(prefix),
+        break_long_words=False,
+    )
+
+
+def _html_row(row: Row) -> str:
+    said = {"✓": "holds", "✗": "does not hold", "·": "open"}.get(row.mark, row.mark)
+    details = "".join(
+        f'<div style="display:grid;grid-template-columns:6em 1fr;margin-left:1.6em">'
+        f"<span>{escape(label)}</span><span>{_code(text)}</span></div>"
+        for label, text in row.details
+    )
+    mark = f'<span role="img" aria-label="{said}">{row.mark}</span>'
+    return f"<li>{mark} {_code(row.text)}{details}</li>"
+
+
+def _code(text: str) -> str:
+    """Escape for HTML; `backticks` become code."""
+    parts = escape(text).split("`")
+    return "".join(
+        f"<code>{part}</code>" if index % 2 else part
+        for index, part in enumerate(parts)
+    )
+
+
+def _count(number: int) -> str:
+    return COUNTS[number] if number < len(COUNTS) else str(number)
+
+
+def _plural(number: int, words: str) -> str:
+    """'property waits' -> 'properties wait', 'attempt' -> 'attempts', unless one."""
+    if number == 1:
+        return words
+    return {"property waits": "properties wait"}.get(words, words + "s")

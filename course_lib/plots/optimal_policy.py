@@ -1,0 +1,421 @@
+"""Chapter 02: the best policy that a reward and a leash allow."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, still_figure
+from course_lib.policies import (
+    best_of_n,
+    expected_reward,
+    frontier,
+    kl_divergence,
+    log_partition,
+    optimal_policy,
+    rlhf_objective,
+)
+from course_lib.worlds import World
+
+__all__ = [
+    "best_of_n_race",
+    "frontier_curve",
+    "kl_both_ways",
+    "objective_of_two",
+    "one_answer",
+    "tilt_and_normalise",
+    "tilted_bars",
+    "tradeoff_peaks",
+]
+
+
+def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
+    """KL(p‖q) and KL(q‖p) of two policies over two answers, against p.
+
+    kl: the function to draw
+    slider: q, the chance that the second policy gives the first answer, inside (0, 1)
+    """
+    grid = torch.linspace(0.001, 0.999, 400, dtype=torch.float64)
+    ps = torch.stack([grid, 1 - grid], -1)
+
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        axis.plot([], [], color=BLUE, label="KL(p‖q)")
+        axis.plot([], [], "--", color=ORANGE, label="KL(q‖p)")
+        axis.legend(frameon=False, loc="upper center", ncols=2)
+        axis.set(
+            xlim=(0, 1),
+            ylim=(0, 4),
+            xlabel="p, chance of the first answer under the first policy",
+            ylabel="nats",
+            title="Which of the two policies draws the answers makes a difference",
+        )
+        return axis
+
+    def draw(axis: Axes, q: float) -> str:
+        qs = torch.tensor([q, 1 - q], dtype=torch.float64).expand_as(ps)
+        axis.plot(grid, kl(ps, qs), color=BLUE)
+        axis.plot(grid, kl(qs, ps), "--", color=ORANGE)
+        axis.axvline(q, color=GREY, lw=1, ls=":")
+        nine = torch.tensor([0.9, 0.1], dtype=torch.float64)
+        there, back = float(kl(nine, qs[0])), float(kl(qs[0], nine))
+        return (
+            f"With q = {q:g} both curves are 0 at p = {q:g}. At p = 0.9, KL(p‖q) is "
+            f"{there:.3f} nats and KL(q‖p) is {back:.3f}; at the edges only the dashed "
+            "curve grows without end."
+        )
+
+    return Scene(draw, setup)
+
+
+def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
+    """The objective over all policies with two answers, and its highest point.
+
+    The reference gives the second answer, which earns 1, with chance 0.2; the first
+    earns 0.
+
+    objective: the function to draw, called as objective(policy, ref, rewards, beta)
+    slider: beta, reward per nat
+    """
+    grid = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    policies = torch.stack([1 - grid, grid], -1)
+    ref = torch.tensor([0.8, 0.2], dtype=torch.float64)
+    rewards = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    rows = ref.expand_as(policies), rewards.expand_as(policies)
+
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        axis.plot(grid, grid, ":", color=GREY, label="E[r]")
+        axis.plot([], [], "--", color=ORANGE, label="β KL, its price")
+        axis.plot([], [], color=BLUE, label="J, what is left")
+        axis.legend(frameon=False, loc="upper center", ncols=3)
+        axis.set(
+            xlim=(0, 1),
+            ylim=(-0.75, 1.35),
+            xlabel="chance of the better answer (reference: 0.2)",
+            ylabel="unit of the reward",
+            title="Where one more step earns what it costs, the best policy stands",
+        )
+        return axis
+
+    def draw(axis: Axes, beta: float) -> str:
+        value = objective(policies, *rows, beta)
+        top = int(value.argmax())
+        best, height = float(grid[top]), float(value[top])
+        price = grid - value
+        axis.plot(grid, price.where(price < 1.05, torch.nan), "--", color=ORANGE)
+        axis.plot(grid, value, color=BLUE)
+        axis.plot(best, height, "o", color=BLUE, ms=9, clip_on=False)
+        formula = float(optimal_policy(ref, rewards, beta)[1])
+        return (
+            f"At β = {beta:.3g} the solid curve is highest where the better answer has "
+            f"chance {best:.3f}; tilting and normalising gives {formula:.3f}. What is "
+            f"left there is J = {height:.3f}."
+        )
+
+    return Scene(draw, setup)
+
+
+def tilt_and_normalise(
+    world: World,
+    beta: float,
+    policy: Callable = optimal_policy,
+    log_z: Callable = log_partition,
+) -> Scene:
+    """From the reference to the best policy in two motions, with the sum beside it.
+
+    beta: reward per nat; policy, log_z: the functions to draw with
+    slider: step, 0 to 1 tilts (multiply by e^{step·r/β}), 1 to 2 divides by Z
+    """
+    names, ref, rewards = world
+    rows = range(len(names) + 1)
+    log_whole = float(log_z(ref, rewards, beta))
+    top = torch.tensor(log_whole).exp().item()
+
+    def weights(step: float) -> Tensor:
+        tilt = min(step, 1.0)
+        if tilt == 0:
+            return ref
+        logs = policy(ref, rewards, beta / tilt).log() + log_z(
+            ref, rewards, beta / tilt
+        )
+        return (logs - max(step - 1.0, 0.0) * log_whole).exp()
+
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        axis.grid(visible=False, axis="x")
+        axis.set_axisbelow(True)
+        axis.bar(
+            rows, [*ref.tolist(), 1.0], color="none", edgecolor=GREY, ls="--", lw=1
+        )
+        axis.axhline(1, color=GREY, lw=1)
+        axis.set_xticks(rows, [*_with_rewards(world), "sum"])
+        axis.set(
+            ylim=(0, 1.15 * top),
+            xlabel=f"answer, its reward (β = {beta:g}); dashed: the reference",
+            ylabel="weight",
+            title="Tilting leaves more than one to share; normalising mends it",
+        )
+        return axis
+
+    def draw(axis: Axes, step: float) -> str:
+        heights = weights(step).tolist()
+        whole = sum(heights)
+        colors = [BLUE] * len(names) + [ORANGE]
+        axis.bar(rows, [*heights, whole], color=colors, alpha=0.85)
+        pairs = zip([*heights, whole], [*ref.tolist(), 1.0], strict=True)
+        for row, (now, before) in enumerate(pairs):
+            above = max(now, before) + 0.02 * top
+            axis.text(row, above, f"{now:.3f}", ha="center", va="bottom")
+        pairs = zip(names, heights, strict=True)
+        listed = ", ".join(f"{name} {height:.3f}" for name, height in pairs)
+        if step <= 1:
+            done = f"Tilted by {step:.0%}"
+        else:
+            done = f"Tilted, and {step - 1:.0%} of the way to being normalised"
+        return f"{done}: {listed}. Together they weigh {whole:.3f}."
+
+    return Scene(draw, setup)
+
+
+def _with_rewards(world: World) -> list[str]:
+    pairs = zip(world.names, world.rewards.tolist(), strict=True)
+    return [f"{name}\nr = {reward:g}".replace("-", "−") for name, reward in pairs]
+
+
+def _bars(axis: Axes, ref: Tensor, best: Tensor):
+    """Reference and best policy side by side, with the factor between the two."""
+    ref, best = ref.tolist(), best.tolist()
+    axis.bar(
+        [place - 0.2 for place in range(len(ref))], ref, 0.38, color=GREY, alpha=0.6
+    )
+    axis.bar([place + 0.2 for place in range(len(ref))], best, 0.38, color=BLUE)
+    for place, (old, new) in enumerate(zip(ref, best, strict=True)):
+        sign = "▲" if new > old else "▼"
+        factor = new / old if old > 0 else 0
+        factor = f"×{factor:.2f}" if factor >= 0.005 else "×<0.01"
+        text = f"{sign} {factor}" if old > 0 else "stays 0"
+        axis.text(place, max(old, new) + 0.02, text, ha="center", va="bottom")
+
+
+def _bars_setup(names: Sequence[str], title: str) -> Callable[[Figure], Axes]:
+    def setup(figure: Figure) -> Axes:
+        axis = figure.subplots()
+        axis.grid(visible=False, axis="x")
+        axis.set_axisbelow(True)
+        axis.set_xticks(range(len(names)), names)
+        axis.bar(0, 0, color=GREY, alpha=0.6, label="reference")
+        axis.bar(0, 0, color=BLUE, label="best policy")
+        axis.legend(frameon=False, loc="upper right", ncols=2)
+        axis.set(
+            xlim=(-0.6, len(names) - 0.4),
+            ylim=(0, 1.3),
+            xlabel="answer",
+            ylabel="probability",
+            title=title,
+        )
+        return axis
+
+    return setup
+
+
+def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
+    """Reference and best policy side by side, and who gains.
+
+    policy: the function to draw, called as policy(ref, rewards, beta)
+    slider: beta, reward per nat
+    """
+    names, ref, rewards = world
+    labels = _with_rewards(world)
+
+    def draw(axis: Axes, beta: float) -> str:
+        best = policy(ref, rewards, beta)
+        _bars(axis, ref, best)
+        gaining = [n for n, old, new in zip(names, ref, best, strict=True) if new > old]
+        bar = beta * float(log_partition(ref, rewards, beta))
+        return (
+            f"At β = {beta:.3g} the bar to clear is β log Z = {bar:.3f}. Gaining mass: "
+            f"{', '.join(gaining) or 'none'}. The best policy spends "
+            f"{float(kl_divergence(best, ref)):.4f} nats of KL and expects a reward of "
+            f"{float(expected_reward(best, rewards)):.3f}."
+        )
+
+    return Scene(draw, _bars_setup(labels, "Who gains has a reward above β log Z"))
+
+
+def one_answer(world: World, answer: int, policy: Callable = optimal_policy) -> Scene:
+    """The same bars while the reward and the reference's share of one answer move.
+
+    answer: its position in the world; policy: the function to draw
+    sliders: reward of that answer; share, its probability under the reference, below 1,
+        the others keep their proportions; beta, reward per nat
+    """
+    names, base, rewards = world
+    name = names[answer]
+
+    def draw(axis: Axes, reward: float, share: float, beta: float) -> str:
+        others = torch.arange(len(names)) != answer
+        ref = torch.where(others, base * (1 - share) / base[others].sum(), share)
+        changed = torch.where(others, rewards, reward)
+        best = policy(ref, changed, beta)
+        _bars(axis, ref, best)
+        bar = beta * float(log_partition(ref, changed, beta))
+        if share == 0:
+            fate = f"stays at 0, whatever its reward of {reward:g}"
+        else:
+            fate = f"goes from {share:.3f} to {float(best[answer]):.3f}"
+        return (
+            f"{name} {fate}; the bar to clear is β log Z = {bar:.3f} "
+            f"(β = {beta:.3g}, reward of {name} {reward:g})."
+        )
+
+    title = f"Reward, reference and β decide together what {name} becomes"
+    return Scene(draw, _bars_setup(names, title))
+
+
+def _plane(figure: Figure, world: World, policy: Callable, right: float) -> Axes:
+    """Expected reward against KL, with the curve that no policy can cross."""
+    axis = figure.subplots()
+    _, ref, rewards = world
+    betas = torch.logspace(-2, 3, 200, dtype=torch.float64)
+    points = [policy(ref, rewards, float(beta)) for beta in betas]
+    spent = torch.stack([kl_divergence(p, ref) for p in points]).tolist()
+    earned = torch.stack([expected_reward(p, rewards) for p in points]).tolist()
+    axis.plot([right, *spent], [earned[0], *earned], color=BLUE)
+    low, high = float(expected_reward(ref, rewards)), float(rewards.max())
+    axis.set(
+        xlim=(-0.03 * right, right),
+        ylim=(low - 0.1 * (high - low), high + 0.12 * (high - low)),
+        xlabel="KL from the reference (nats)",
+        ylabel="expected reward",
+    )
+    return axis
+
+
+def frontier_curve(world: World, policy: Callable = optimal_policy) -> Scene:
+    """Reward against KL at every β, and the tangent at one of them.
+
+    policy: the function to draw, called as policy(ref, rewards, beta)
+    slider: beta, reward per nat
+    """
+    _, ref, rewards = world
+
+    def setup(figure: Figure) -> Axes:
+        axis = _plane(figure, world, policy, 1.6)
+        axis.set_title("The slope of the frontier is β: reward per nat")
+        axis.plot([], [], color=BLUE, label="best reward for this KL")
+        axis.plot(
+            [], [], "D--", color=ORANGE, lw=1.5, label="slope β, from J at KL = 0"
+        )
+        axis.legend(frameon=False, loc="lower right")
+        return axis
+
+    def draw(axis: Axes, beta: float) -> str:
+        best = policy(ref, rewards, beta)
+        spent = float(kl_divergence(best, ref))
+        earned = float(expected_reward(best, rewards))
+        start = earned - beta * spent
+        ends = torch.tensor([0.0, 1.6], dtype=torch.float64)
+        axis.plot(ends, start + beta * ends, "--", color=ORANGE, lw=1.5)
+        axis.plot(spent, earned, "o", color=BLUE, ms=9)
+        axis.plot(0, start, "D", color=ORANGE, ms=7)
+        return (
+            f"At β = {beta:.3g} the best policy spends {spent:.4f} nats and earns "
+            f"{earned:.4f}. Its tangent has slope {beta:.3g} and meets the left edge "
+            f"at J = {start:.4f}, the value of the objective."
+        )
+
+    return Scene(draw, setup)
+
+
+def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
+    """Best-of-n on the plane of reward and KL, against the frontier and its bound.
+
+    best: the function to draw, called as best(ref, rewards, n)
+    slider: n, how many answers are drawn, 1 to 32
+    """
+    _, ref, rewards = world
+    policies = {n: best(ref, rewards, n) for n in range(1, 33)}
+    spent = {n: abs(float(kl_divergence(p, ref))) for n, p in policies.items()}
+    earned = {n: float(expected_reward(p, rewards)) for n, p in policies.items()}
+
+    def setup(figure: Figure) -> Axes:
+        axis = _plane(figure, world, optimal_policy, 2.6)
+        axis.plot([], [], "o", color=ORANGE, label="best-of-n, exact KL")
+        axis.plot([], [], "x", color=GREY, mew=2, label="log n − (n − 1)/n")
+        axis.legend(frameon=False, loc="lower right")
+        axis.set_title("Best-of-n stays below the frontier, its bound to the right")
+        return axis
+
+    def draw(axis: Axes, n: float) -> str:
+        n = int(n)
+        path = range(1, n + 1)
+        xs, ys = [spent[i] for i in path], [earned[i] for i in path]
+        axis.plot(xs, ys, "o", color=ORANGE, ms=4, alpha=0.6)
+        bound = float(torch.tensor(float(n)).log()) - (n - 1) / n
+        axis.plot([spent[n], bound], [earned[n]] * 2, ":", color=GREY, lw=1)
+        axis.plot(bound, earned[n], "x", color=GREY, ms=9, mew=2)
+        axis.plot(spent[n], earned[n], "o", color=ORANGE, ms=9)
+        rival = _reward_at(world, spent[n])
+        return (
+            f"Best of {n} earns {earned[n]:.4f} and spends {spent[n]:.4f} nats; the "
+            f"bound says at most {bound:.4f}. With the same KL the frontier earns "
+            f"{rival:.4f}."
+        )
+
+    return Scene(draw, setup)
+
+
+def _reward_at(world: World, kl: float) -> float:
+    """What the frontier earns for this KL: bisection on β."""
+    if kl < 1e-9:
+        return float(expected_reward(world.ref, world.rewards))
+    low, high = 1e-4, 1e4
+    for _ in range(60):
+        beta = (low * high) ** 0.5
+        spent = float(frontier(world.ref, world.rewards, [beta]).kl)
+        low, high = (beta, high) if spent > kl else (low, beta)
+    return float(frontier(world.ref, world.rewards, [low]).expected_reward)
+
+
+def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
+    """2√KL − β KL for several β, on an axis that reaches all peaks.
+
+    betas: reward per nat, each > 0
+    """
+    figure, axis = still_figure()
+    grid = torch.logspace(-1, 3, 400, dtype=torch.float64)
+    styles = ("-", "--", "-.", ":")
+    peaks = [1 / beta**2 for beta in betas]
+    axis.axvspan(grid[0], 5, color=GREY, alpha=0.2, lw=0)
+    for i, (beta, peak) in enumerate(zip(betas, peaks, strict=True)):
+        color = (BLUE, ORANGE)[i % 2]
+        axis.plot(grid, 2 * grid.sqrt() - beta * grid, styles[i % 4], color=color)
+        axis.plot(peak, 1 / beta, "o", color=color, ms=8)
+        axis.annotate(
+            f"β = {beta:g}",
+            (peak, 1 / beta),
+            xytext=(-3, -10),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+        )
+    outside = sum(peak > 5 for peak in peaks)
+    axis.text(0.12, 1.06 / min(betas), "KL from 0 to 5", color=GREY, va="center")
+    axis.set_xscale("log")
+    axis.set(
+        xlim=(0.1, 1000),
+        ylim=(-0.12 / min(betas), 1.2 / min(betas)),
+        xlabel="KL (nats, logarithmic)",
+        ylabel="2√KL − β KL",
+        title=f"{outside} of {len(peaks)} curves still climb where KL = 5",
+    )
+    pairs = zip(peaks, betas, strict=True)
+    listed = ", ".join(f"{peak:g} for β = {beta:g}" for peak, beta in pairs)
+    return Picture(
+        figure,
+        f"Humps of 2√KL − β KL over a logarithmic axis. They peak at KL = {listed}; a "
+        f"grey band from 0 to 5 holds {len(peaks) - outside} of the peaks.",
+    )

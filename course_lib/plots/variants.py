@@ -1,0 +1,199 @@
+"""Chapter 06: what each variant pulls a log-ratio towards, and what came of it."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import matplotlib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from course_lib.datasets import Run
+from course_lib.guide import NAMES
+from course_lib.losses import ipo_loss, kto_loss
+from course_lib.plots.style import BLUE, GREY, ORANGE, Scene
+
+__all__ = ["kto_curves", "target_parabolas", "variant_table"]
+
+FIELDS = {  # what is measured, and which end of it is the better
+    "distance": ("KL(π‖π*), nats", min),
+    "reward": ("Expected true reward", max),
+    "kl": ("KL(π‖π_ref), nats", None),
+    "shortfall": ("Reward left at its own KL", min),
+    "chosen": ("Log-ratio of held-out chosen answers, nats", None),
+    "rejected": ("Log-ratio of held-out rejected answers, nats", None),
+    "length": ("Expected words", None),
+}
+
+
+def target_parabolas(loss: Callable = ipo_loss) -> Scene:
+    """IPO's loss against the gap of sums, from sums and from averages per token.
+
+    loss: loss(policy_chosen_logps, policy_rejected_logps, ref_chosen_logps,
+        ref_rejected_logps, tau, chosen_lengths=…, rejected_lengths=…), to be drawn
+    sliders: tau, within 0.1 to 1; tokens of either answer, within 1 to 10
+    """
+    gaps = [step / 2 for step in range(111)]
+
+    def curve(tau: float, tokens: int) -> list[float]:
+        zero = torch.zeros(1, dtype=torch.float64)
+        lengths = {}
+        if tokens:
+            both = torch.tensor([tokens])
+            lengths = {"chosen_lengths": both, "rejected_lengths": both}
+        return [
+            float(loss(zero + gap, zero, zero, zero, tau, **lengths)) for gap in gaps
+        ]
+
+    def setup(figure: Figure) -> Axes:
+        figure.set_size_inches(6.5, 3.4)
+        axis = figure.subplots()
+        axis.plot([], [], color=BLUE, marker="o", label="sums")
+        axis.plot([], [], color=ORANGE, ls="--", marker="s", label="averages per token")
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+        axis.set(
+            xlim=(0, 55),
+            ylim=(-1, 30),
+            xlabel="gap h of the sums (nats)",
+            ylabel="loss (nats²)",
+            title="One τ, two targets: for an answer, or for each of its tokens",
+        )
+        return axis
+
+    def draw(axis: Axes, tau: float, tokens: int) -> str:
+        lowest = []
+        kinds = ((0, BLUE, "-", "o"), (tokens, ORANGE, "--", "s"))
+        for length, color, line, mark in kinds:
+            losses = curve(tau, length)
+            best = min(range(len(gaps)), key=losses.__getitem__)
+            lowest.append(gaps[best])
+            axis.plot(gaps, losses, color=color, ls=line)
+            axis.plot(gaps[best], losses[best], mark, color=color)
+        return (
+            f"With τ = {tau:g}, tried at every half nat, the loss from sums is lowest "
+            f"at a gap of {lowest[0]:g} nats, and the loss from averages, for answers "
+            f"of length {tokens:g}, at {lowest[1]:g} nats."
+        )
+
+    return Scene(draw, setup)
+
+
+def kto_curves(loss: Callable = kto_loss) -> Scene:
+    """KTO's loss of one answer against its log-ratio, beside one that never saturates.
+
+    loss: loss(policy_logps, ref_logps, desirable, kl, beta), the function to draw
+    sliders: z, the reference point, 0 to 4 nats; beta, within 0.1 to 2
+    """
+    grid = torch.linspace(-12, 12, 97, dtype=torch.float64)
+
+    def of_one(ratio, good: bool, z: float, beta: float):
+        zero = torch.zeros(1, dtype=torch.float64)
+        return loss(ratio.reshape(1), zero, torch.tensor([good]), z, beta)
+
+    def setup(figure: Figure) -> Axes:
+        figure.set_size_inches(6.5, 3.4)
+        axis = figure.subplots()
+        axis.plot([], [], color=BLUE, label="desirable")
+        axis.plot([], [], color=ORANGE, ls="--", label="undesirable")
+        axis.plot([], [], ":", color=GREY, label="desirable, by −log σ")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        axis.set(
+            xlim=(-12, 12),
+            ylim=(-0.05, 1.55),
+            xlabel="log-ratio u (nats)",
+            ylabel="loss (no unit; dotted: nats)",
+            title="KTO's loss is bounded: a hopeless answer pushes no more",
+        )
+        return axis
+
+    def draw(axis: Axes, z: float, beta: float) -> str:
+        axis.axvline(z, color=GREY, lw=1)
+        for good, color, line in ((True, BLUE, "-"), (False, ORANGE, "--")):
+            losses = [float(of_one(ratio, good, z, beta)) for ratio in grid]
+            axis.plot(grid, losses, color=color, ls=line)
+        axis.plot(grid, -F.logsigmoid(beta * (grid - z)), ":", color=GREY)
+        below = torch.tensor(z - 8, dtype=torch.float64, requires_grad=True)
+        value = of_one(below, True, z, beta)
+        (slope,) = torch.autograd.grad(value, below)
+        other = beta / (1 + math.exp(-8 * beta))
+        sentence = (
+            f"With the reference point at z = {z:g} nats and β = {beta:g}, a desirable "
+            f"answer 8 nats below the point loses {value.item():.3f} and is pushed up "
+            f"by {-slope.item():.4f} a nat; by −log σ it would be {other:.4f}."
+        )
+        return sentence.replace("-", "−")
+
+    return Scene(draw, setup)
+
+
+def variant_table(runs: Sequence[Run]) -> Scene:
+    """Every variant on every kind of data: the seeds' mean, and half of their range.
+
+    runs: of `datasets.shipped_runs("variants")`
+    sliders: field, one of FIELDS
+    """
+    data = [run for run in runs if run.experiment == "data"]
+    methods = list(dict.fromkeys(run.method for run in data))
+    kinds = list(dict.fromkeys(run.arm for run in data))
+    places = {  # of each cell, across and down
+        (method, kind): (x, y)
+        for y, method in enumerate(methods)
+        for x, kind in enumerate(kinds)
+    }
+    colors = matplotlib.colormaps["cividis"]
+
+    def setup(figure: Figure) -> Axes:
+        figure.set_size_inches(6.5, 4.4)
+        axis = figure.subplots()
+        axis.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(len(methods) - 0.5, -0.5))
+        broken = ["\n".join(kind.rsplit(" ", 1)) for kind in kinds]
+        axis.set_xticks(range(len(kinds)), broken, fontsize=9)
+        axis.set_yticks(range(len(methods)), [NAMES[m] for m in methods])
+        axis.grid(False)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.set_xlabel("framed: the best mean; ±: half of the range over seeds")
+        axis.set_title("No variant is best on all kinds of data")
+        return axis
+
+    def draw(axis: Axes, field: str) -> str:
+        called, better = FIELDS[field]
+        values = {cell: [] for cell in places}
+        for run in data:
+            values[run.method, run.arm].append(getattr(run, field))
+        means = {cell: math.fsum(found) / len(found) for cell, found in values.items()}
+        known = [mean for mean in means.values() if math.isfinite(mean)]
+        ends = min(known), max(known)
+        norm = (LogNorm if ends[0] > 0 and ends[1] > 10 * ends[0] else Normalize)(*ends)
+        for cell, (x, y) in places.items():
+            fill = colors(norm(means[cell]))
+            axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=fill, lw=0))
+            text = {"color": _ink(fill), "va": "center_baseline"}
+            half = (max(values[cell]) - min(values[cell])) / 2
+            told = f"{means[cell]:.2f}".replace("-", "−")
+            axis.text(x + 0.02, y, told, ha="right", fontsize=9, **text)
+            axis.text(x + 0.06, y, f"±{half:.2f}", ha="left", fontsize=7.5, **text)
+        best = {}
+        for x, kind in enumerate(kinds if better else ()):
+            best[kind] = better(methods, key=lambda m, k=kind: means[m, k])
+            corner = (x - 0.47, methods.index(best[kind]) - 0.46)
+            frame = {"fill": False, "ec": ORANGE, "lw": 2.5}
+            axis.add_patch(Rectangle(corner, 0.94, 0.92, **frame))
+        said = "; ".join(
+            f"{kind}: {NAMES[m]} {means[m, kind]:.2f}" for kind, m in best.items()
+        )
+        low, high = (f"{end:.2f}".replace("-", "−") for end in ends)
+        spread = f"{called}: means over seeds from {low} to {high}."
+        return spread + (f" The best of each column: {said}." if said else "")
+
+    return Scene(draw, setup)
+
+
+def _ink(fill: tuple[float, ...]) -> str:
+    """Black or white, whichever stands out more (WCAG's relative luminance)."""
+    linear = [((c + 0.055) / 1.055) ** 2.4 for c in fill[:3]]
+    return "black" if np.dot((0.2126, 0.7152, 0.0722), linear) > 0.179 else "white"

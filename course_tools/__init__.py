@@ -1,0 +1,1 @@
+"""What runs the course: its command line, environment, grading, benchmarks, checks."""

@@ -1,0 +1,146 @@
+"""Four ways to let one figure follow one slider, each in a notebook of its own.
+
+The figure carries a barcode: which position of the slider it was drawn for, in seven
+squares, black or white, between two black ones. So what a picture shows can be read
+from its pixels, whoever made it.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from course_lib.sliders import LogSlider
+from course_tools.build import KERNEL
+
+__all__ = ["ALTERNATIVES", "SLIDER", "SQUARE", "SQUARES", "draw", "move", "setup"]
+__all__ += ["write"]
+
+SLIDER = LogSlider(0.01, 10, 61)
+VALUES = SLIDER.values
+WIDTH, HEIGHT = 900, 300  # pixels of the figure
+SQUARE, SQUARES = 12, 9  # pixels of a square; the first and the last are always black
+GAPS = np.linspace(-6, 6, 241)
+REWARDS = np.array([0, 0.3, 0.5, 0.9, 1.4, 2])
+
+
+class Alternative(NamedTuple):
+    """One way to show the figure.
+
+    code: the notebook's; slider, picture: CSS selectors of what is moved and looked at
+    margin: pixels that the way adds around the figure
+    """
+
+    code: str
+    slider: str
+    picture: str
+    margin: int = 0
+
+
+OURS = """\
+from course_tools.benchmarks.alternatives import SLIDER, draw, setup
+from course_lib.sliders import slider_plot
+
+slider_plot(draw, setup, beta=SLIDER"""
+PYPLOT = """
+import matplotlib.pyplot as plt
+from ipywidgets import SelectionSlider, VBox, interact
+from course_tools.benchmarks.alternatives import VALUES, draw, move, setup
+
+slider = SelectionSlider(options=VALUES, layout={"width": "600px"})
+"""
+ALTERNATIVES = {
+    "slider_plot": Alternative(OURS + ")", "input", ".course-picture svg"),
+    "interact": Alternative(
+        f"""%matplotlib inline{PYPLOT}
+def show(beta):
+    figure = plt.figure(figsize=(9, 3), dpi=100)
+    draw(setup(figure), beta)
+    plt.show()
+
+interact(show, beta=slider);""",
+        ".noUi-handle",
+        ".widget-output img",
+        margin=10,
+    ),
+    "ipympl": Alternative(
+        f"""%matplotlib widget{PYPLOT}
+with plt.ioff():
+    figure = plt.figure(figsize=(9, 3), dpi=100)
+axes = setup(figure)
+draw(axes, slider.value)
+
+def follow(change):
+    move(axes, change["new"])
+    figure.canvas.draw_idle()
+
+slider.observe(follow, "value")
+VBox([slider, figure.canvas])""",
+        ".noUi-handle",
+        ".jupyter-matplotlib canvas",
+    ),
+    "live": Alternative(OURS + ", live=True)", ".noUi-handle", ".course-picture svg"),
+}
+
+
+def write(folder: Path):
+    """Write each alternative's notebook, NAME.ipynb."""
+    for name, way in ALTERNATIVES.items():
+        cells = [nbformat.v4.new_code_cell(way.code)]
+        kernel = {"kernelspec": KERNEL}
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+
+
+def setup(figure: Figure) -> list[Axes]:
+    """What stands still: loss, weight of the gradient and policy, without curves."""
+    figure.set_size_inches(WIDTH / 100, HEIGHT / 100)
+    figure.set_layout_engine("none")
+    margins = {"left": 0.05, "right": 0.99, "bottom": 0.22, "top": 0.88}
+    axes = figure.subplots(1, 3, gridspec_kw=margins)
+    axes[0].set(title="DPO loss", xlim=(-6, 6), ylim=(0, 4), xlabel="gap")
+    axes[1].set(title="gradient weight", xlim=(-6, 6), ylim=(0, 2), xlabel="gap")
+    axes[2].set(title="policy", xlim=(-0.6, 5.6), ylim=(0, 1), xlabel="answer")
+    for axis in axes:
+        axis.grid(alpha=0.25)
+    return list(axes)
+
+
+def draw(axes: list[Axes], beta: float) -> str:
+    """What moves, drawn anew for this β."""
+    loss, weight, policy = _curves(beta)
+    axes[0].plot(GAPS, loss, color="#0072B2")
+    axes[1].plot(GAPS, weight, color="#D55E00")
+    axes[2].bar(range(6), policy, color="#0072B2")
+    in_figure = {"transform": axes[0].figure.transFigure, "clip_on": False}
+    size = SQUARE / WIDTH, SQUARE / HEIGHT
+    for at, color in enumerate(_barcode(beta)):
+        square = Rectangle((at * size[0], 0), *size, color=color, lw=0, **in_figure)
+        axes[0].add_patch(square)
+    return f"With β = {beta} the best answer has probability {policy[-1]:.3f}."
+
+
+def move(axes: list[Axes], beta: float):
+    """The same picture by changing what `draw` has drawn."""
+    loss, weight, policy = _curves(beta)
+    axes[0].lines[0].set_ydata(loss)
+    axes[1].lines[0].set_ydata(weight)
+    for bar, height in zip(axes[2].patches, policy, strict=True):
+        bar.set_height(height)
+    for square, color in zip(axes[0].patches, _barcode(beta), strict=True):
+        square.set_color(color)
+
+
+def _curves(beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    policy = np.exp((REWARDS - REWARDS.max()) / beta)
+    loss, weight = np.logaddexp(0, -beta * GAPS), beta / (1 + np.exp(beta * GAPS))
+    return loss, weight, policy / policy.sum()
+
+
+def _barcode(beta: float) -> list[str]:
+    bits = f"1{VALUES.index(beta):07b}1"
+    return ["black" if bit == "1" else "white" for bit in bits]

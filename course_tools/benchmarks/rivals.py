@@ -1,0 +1,201 @@
+"""otter-grader and nbgrader at the exercise `dpo_loss`, with plain torch as tests.
+
+They live in an environment of their own: what they need conflicts with the course's.
+Each grader here writes the files that it needs, and says afterwards who was right.
+"""
+
+import csv
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from course_lib.workspace import repository
+from course_tools.benchmarks.classes import IMPORTS, losses, page
+from course_tools.build import BEGIN, END
+
+__all__ = ["CHECKS", "RIVALS", "Rival", "child_env", "home"]
+
+CHECKS = {  # six properties of the exercise, in words that every grader understands
+    "at_the_start": """
+four = torch.tensor([[-4.0, -9.0], [-7.0, -2.0], [-4.0, -9.0], [-7.0, -2.0]])
+assert abs(dpo_loss(*four, 0.1).item() - 0.6931472) < 1e-5
+""",
+    "worked_example": """
+four = torch.tensor([[-1.0, -6.0], [-3.0, -2.0], [-2.0, -3.0], [-2.0, -4.0]])
+assert abs(dpo_loss(*four, 0.5).item() - 1.4460807) < 1e-5
+""",
+    "beta_once": """
+four = torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]])
+assert abs(dpo_loss(*four, 0.1).item() - 0.5981389) < 1e-5
+assert abs(dpo_loss(*four, 0.5).item() - 0.3132617) < 1e-5
+""",
+    "large_margin": """
+four = torch.tensor([[-5000.0], [0.0], [0.0], [0.0]], requires_grad=True)
+value = dpo_loss(*four, 0.5)
+slope = torch.autograd.grad(value, four)[0][0]
+assert abs(value.item() - 2500) < 0.01
+assert abs(slope.item() + 0.5) < 1e-5
+""",
+    "gradient": """
+four = torch.tensor([[-1.0, -6.0], [-3.0, -2.0], [-2.0, -3.0], [-2.0, -4.0]])
+four = four.requires_grad_()
+slopes = torch.autograd.grad(dpo_loss(*four, 0.5), four)[0]
+push = 0.25 * torch.sigmoid(torch.tensor([-1.0, 2.5]))
+assert torch.allclose(slopes[0], -push)
+assert torch.allclose(slopes[1], push)
+""",
+    "random_values": """
+_ = torch.manual_seed(11)
+four = 4 * torch.randn(4, 7, dtype=torch.float64) - 20
+gap = (four[0] - four[2]) - (four[1] - four[3])
+must = torch.nn.functional.softplus(-1.5 * gap).mean()
+assert torch.allclose(dpo_loss(*four, 1.5), must)
+""",
+}
+OTTER = """
+import json, os, sys
+from pathlib import Path
+import otter.run
+
+right = {}
+for path in sorted(Path("class").iterdir()):
+    found = otter.run.main(
+        str(path), autograder="autograder.zip", output_dir=None, no_logo=True
+    )
+    right[path.stem] = found.total == found.possible
+Path("right.json").write_text(json.dumps(right))
+"""
+NBGRADER = """
+c = get_config()
+c.CourseDirectory.course_id = "course"
+c.ExecutePreprocessor.timeout = 300
+"""
+
+
+def home() -> Path | None:
+    """The rivals' environment: what COURSE_RIVALS names, or `.rivals`; None without."""
+    folder = Path(os.environ.get("COURSE_RIVALS") or repository() / ".rivals")
+    there = all((folder / "bin" / name).exists() for name in ("otter", "nbgrader"))
+    return folder.absolute() if there else None
+
+
+def child_env(folder: Path, rivals: Path) -> dict[str, str]:
+    """Variables for their commands: their programs first, settings of nobody."""
+    own = ("HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
+    own += ("JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")
+    for name in own:
+        (folder / "settings" / name).mkdir(parents=True, exist_ok=True)
+    return {
+        **{name: str(folder / "settings" / name) for name in own},
+        "PATH": f"{rivals / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": "",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+class Rival(NamedTuple):
+    """prepare: write what it needs into a folder, for so many submissions, and give the
+    command to be measured there; right: who was right, after that command
+
+    before, after: other commands that have to be run, and are not measured
+    """
+
+    prepare: Callable[[Path, int], list[str]]
+    right: Callable[[Path], dict[str, bool]]
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+# ── otter-grader ──────────────────────────────────────────────────────────────────────
+
+
+def _otter(folder: Path, count: int):
+    """A class, and the autograder that `otter run` wants."""
+    (folder / "class").mkdir()
+    for name, (code, _) in losses(count).items():
+        (folder / "class" / f"{name}.ipynb").write_text(page([IMPORTS, code]))
+    settings = {"print_summary": False, "print_score": False}
+    with zipfile.ZipFile(folder / "autograder.zip", "w") as archive:
+        archive.writestr("otter_config.json", json.dumps(settings))
+        for name, code in CHECKS.items():
+            archive.writestr(f"tests/{name}.py", _otter_test(name, code))
+
+
+def _otter_test(name: str, code: str) -> str:
+    shell = "\n".join(f">>> {line}" for line in code.strip().splitlines())
+    case = {"code": shell, "hidden": False, "locked": False}
+    suite = {"cases": [case], "scored": True, "setup": "", "teardown": ""}
+    test = {"name": name, "points": 1, "suites": [{**suite, "type": "doctest"}]}
+    return f"OK_FORMAT = True\ntest = {test!r}\n"
+
+
+def _otter_at_once(folder: Path, count: int) -> list[str]:
+    _otter(folder, count)
+    return ["python", "-c", OTTER]
+
+
+def _otter_each(folder: Path, count: int) -> list[str]:
+    _otter(folder, count)
+    loop = "for f in class/*.ipynb; do n=$(basename $f .ipynb); mkdir -p out/$n; "
+    loop += "otter run --no-logo -a autograder.zip -o out/$n $f || exit 1; done"
+    return ["sh", "-c", loop]
+
+
+def _otter_right(folder: Path) -> dict[str, bool]:
+    if (folder / "right.json").exists():
+        return json.loads((folder / "right.json").read_text())
+    found = {}
+    for path in (folder / "out").glob("*/results.json"):
+        tests = json.loads(path.read_text())["tests"]
+        scores = [t["score"] == t["max_score"] for t in tests if t.get("max_score")]
+        found[path.parent.name] = len(scores) == len(CHECKS) and all(scores)
+    return found
+
+
+# ── nbgrader ──────────────────────────────────────────────────────────────────────────
+
+
+def _nbgrader(folder: Path, count: int) -> list[str]:
+    """A course with one assignment, already handed out and handed in."""
+    (folder / "nbgrader_config.py").write_text(NBGRADER)
+    made = losses(count)
+    region = f"def dpo_loss(a, b, c, d, beta):\n    {BEGIN}\n    pass\n    {END}"
+    _put(folder / "source" / "one", region)
+    for name, (code, _) in made.items():
+        _put(folder / "submitted" / name / "one", code)
+    return ["nbgrader", "autograde", "one", "--create", "--log-level=ERROR"]
+
+
+def _put(folder: Path, code: str):
+    kind = {"locked": False, "schema_version": 3, "task": False}
+    answer = {**kind, "grade": False, "solution": True, "grade_id": "answer"}
+    test = {**kind, "grade": True, "solution": False, "locked": True, "points": 1}
+    metadata = [{"nbgrader": answer}]
+    metadata += [{"nbgrader": {**test, "grade_id": name}} for name in CHECKS]
+    cells = [IMPORTS, code, *(text.strip() for text in CHECKS.values())]
+    folder.mkdir(parents=True)
+    (folder / "dpo_loss.ipynb").write_text(page(cells, [{}, *metadata]))
+
+
+def _nbgrader_right(folder: Path) -> dict[str, bool]:
+    with open(folder / "grades.csv", encoding="utf-8") as file:
+        return {
+            row["student_id"]: float(row["score"]) == float(row["max_score"]) > 0
+            for row in csv.DictReader(file)
+        }
+
+
+RIVALS = {
+    "otter": Rival(_otter_at_once, _otter_right),
+    "otter run": Rival(_otter_each, _otter_right),
+    "nbgrader": Rival(
+        _nbgrader,
+        _nbgrader_right,
+        ("nbgrader", "generate_assignment", "one", "--create", "--log-level=ERROR"),
+        ("nbgrader", "export", "--to=grades.csv", "--log-level=ERROR"),
+    ),
+}

@@ -1,0 +1,256 @@
+"""How soon a figure follows its slider, in a real JupyterLab in a real browser.
+
+The same figure in four notebooks, measured in turns: `slider_plot`, `interact` with
+pyplot as most courses have it, ipympl with a figure that is kept, and `slider_plot`
+with `live=True`. A time runs from the event of the mouse or the key to the end of the
+first frame in which the picture itself shows that value: its barcode is read in every
+frame, from the pixels of an image or canvas, from the painted squares of an SVG. After
+each drag a screenshot says whether the last value is what a person sees.
+
+`median_ms` and `p95_ms` are over those values of all drags that were shown; a value
+that never was counts as dropped and has no time. A step is one press of an arrow key.
+"""
+
+import io
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from matplotlib.image import imread
+
+from course_lib.sliders import slider_plot
+from course_lib.workspace import CourseError
+from course_tools import browser
+from course_tools.benchmarks import alternatives
+from course_tools.benchmarks.alternatives import ALTERNATIVES, SLIDER, SQUARE, SQUARES
+
+__all__ = ["main", "measure", "table"]
+
+ROUNDS, STEPS, MOVES = 4, 8, 60
+DRAGS = {"slider_plot": 5}  # in each round; one for whoever is not named
+LATE = 34  # ms: two frames of sixty in a second, and a little
+PATIENCE = 20_000  # ms; a picture that still shows another value then is wrong
+SCRIPT = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+STORED = """new Blob([JSON.stringify(
+  courseLab.panel.content.widgets[0].model.outputs.toJSON()[0].data)]).size"""
+ROWS = {  # of the table: how they are called, and what the JSON calls them
+    "step, median ms": "step_median_ms",
+    "step, p95 ms": "step_p95_ms",
+    "drag, median ms": "median_ms",
+    "drag, p95 ms": "p95_ms",
+    "drags": "drags",
+    "values chosen": "values",
+    "values shown": "shown",
+    f"shown after {LATE} ms": "late",
+    "last value right": "last_right",
+    "blank frames": "blank",
+    "jumps of height": "jumps",
+    "bytes per update": "bytes_per_update",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure and print a table; with --json, the numbers as one last line."""
+    missing = browser.trouble("ipympl")
+    if missing:
+        raise CourseError(missing)
+    results = measure()
+    print(table(results))
+    if "--json" in argv:
+        print(json.dumps(results))
+    return 0
+
+
+@dataclass
+class Tally:
+    """What was seen of one alternative. Times are in ms, None for what never came."""
+
+    steps: list[float | None] = field(default_factory=list)
+    drags: list[float | None] = field(default_factory=list)
+    last: list[bool] = field(default_factory=list)  # of each drag: is it what is seen?
+    blank: int = 0
+    jumps: int = 0
+    received: float = 0
+
+    def add(self, log: dict, times: list):
+        """Take in what the page has written down, its times into one of the lists."""
+        for value, chosen in log["chosen"]:
+            after = (t - chosen for v, t in log["shown"] if v == value and t > chosen)
+            times.append(next(after, None))
+        self.blank += log["blank"]
+        self.jumps += log["jumps"]
+
+    def result(self) -> dict[str, float]:
+        """The numbers, under the names of the JSON."""
+        shown = [ms for ms in self.drags if ms is not None]
+        step, drag = _middle_and_most(self.steps), _middle_and_most(self.drags)
+        return {
+            "median_ms": drag[0],
+            "p95_ms": drag[1],
+            "step_median_ms": step[0],
+            "step_p95_ms": step[1],
+            "steps": len(self.steps),
+            "drags": len(self.last),
+            "values": len(self.drags),
+            "shown": len(shown),
+            "dropped": len(self.drags) - len(shown),
+            "late": sum(ms > LATE for ms in shown),
+            "last_right": sum(self.last),
+            "blank": self.blank,
+            "jumps": self.jumps,
+            "bytes_per_update": self.received,
+        }
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Each alternative's numbers, by its name; takes two to three minutes."""
+    tallies, made = {name: Tally() for name in ALTERNATIVES}, _made()
+    with TemporaryDirectory(prefix="course-bench-") as folder:
+        alternatives.write(Path(folder))
+        with browser.Lab(folder) as lab:
+            pages = {name: _opened(lab, name) for name in ALTERNATIVES}
+            for turn in range(ROUNDS):
+                for name in [*list(pages)[turn:], *list(pages)[:turn]]:
+                    _round(pages[name], tallies[name], DRAGS.get(name, 1))
+            for name, page in pages.items():
+                tallies[name].received = _received(page)
+            stored = pages["slider_plot"].evaluate(STORED)
+    results = {name: tally.result() for name, tally in tallies.items()}
+    results["slider_plot"] |= {"made_cpu_s": made, "stored_bytes": stored}
+    return results
+
+
+def table(results: dict[str, dict[str, float]]) -> str:
+    """The numbers for people."""
+    ours = results["slider_plot"]
+    lines = [" " * 20 + "".join(f"{name:>12}" for name in results)]
+    for row, key in ROWS.items():
+        numbers = "".join(f"{result[key]:12,.0f}" for result in results.values())
+        lines.append(f"{row:<20}{numbers}")
+    for row, key in (("step", "step_median_ms"), ("drag", "median_ms")):
+        times = "".join(f"{r[key] / ours[key]:12.1f}" for r in results.values())
+        lines.append(f"{row} / slider_plot's".ljust(20) + times)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    lines.append(
+        f"slider_plot takes {ours['made_cpu_s']:.2f} s of CPU to make and stores "
+        f"{ours['stored_bytes']:,} bytes; load average {load:.1f}"
+    )
+    return "\n".join(lines)
+
+
+def _opened(lab: browser.Lab, name: str):
+    """The page of an alternative, with the instruments in it."""
+    way, page = ALTERNATIVES[name], lab.open(f"{name}.ipynb")
+    lab.run_all(page)
+    for selector in (way.slider, way.picture):
+        page.locator(".jp-Cell-outputArea").locator(selector).first.wait_for()
+    page.evaluate(SCRIPT, [way.slider, way.picture, way.margin, SQUARE, SQUARES])
+    page.evaluate("bench.handle.scrollIntoView({ block: 'center' })")
+    return page
+
+
+def _round(page, tally: Tally, drags: int):
+    """Some steps with the arrow keys, then some drags over the whole slider."""
+    _turn_to(page)
+    page.evaluate("bench.start()")
+    _steps(page)
+    tally.add(page.evaluate("bench.stop()"), tally.steps)
+    for _ in range(drags):
+        page.keyboard.press("Home" if page.evaluate("bench.position()") < 30 else "End")
+        _settle(page)
+        page.evaluate("bench.start()")
+        _drag(page)
+        _settle(page)
+        log = page.evaluate("bench.stop()")
+        tally.add(log, tally.drags)
+        tally.last.append(_seen(page) == log["chosen"][-1][0])
+
+
+def _turn_to(page):
+    page.bring_to_front()
+    page.evaluate("bench.handle.focus()")
+    _settle(page)
+
+
+def _steps(page):
+    """Press an arrow key, towards the far end, and wait for the picture; repeat."""
+    key = "ArrowLeft" if page.evaluate("bench.position()") > 30 else "ArrowRight"
+    for _ in range(STEPS):
+        page.keyboard.press(key)
+        _settle(page)
+
+
+def _drag(page):
+    """Drag the handle from the end where it is to the other, in a second."""
+    ends = page.evaluate("bench.ends()")
+    (x, y), (far, _) = ends if page.evaluate("bench.position()") == 0 else ends[::-1]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    began = time.perf_counter()
+    for n in range(1, MOVES + 1):
+        page.mouse.move(x + (far - x) * n / MOVES, y)
+        time.sleep(max(0, began + n / 60 - time.perf_counter()))
+    page.mouse.up()
+
+
+def _settle(page):
+    """Wait until the picture shows the slider's value, and a little longer."""
+    from playwright.sync_api import TimeoutError as TooLate
+
+    try:
+        page.wait_for_function("bench.settled()", timeout=PATIENCE)
+    except TooLate:
+        return  # it is counted as dropped, and as a last value that is not right
+    page.wait_for_timeout(100)
+
+
+def _seen(page) -> int | None:
+    """The position whose barcode is on a screenshot; None if there is none."""
+    shot = page.screenshot(clip=page.evaluate("bench.barcode()"))
+    pixels = imread(io.BytesIO(shot))[..., :3].mean(axis=2)
+    height, width = pixels.shape
+    middles = ((np.arange(SQUARES) + 0.5) * width / SQUARES).astype(int)
+    bits = "".join(
+        "1" if level < 0.5 else "0" for level in pixels[height // 2, middles]
+    )
+    return int(bits[1:-1], 2) if bits[0] == bits[-1] == "1" else None
+
+
+def _received(page) -> float:
+    """Bytes that the kernel sends for a step; counted apart, for counting costs."""
+    sizes = []
+
+    def count(event):
+        text = event["response"]["payloadData"]
+        binary = event["response"]["opcode"] == 2  # written as base64
+        sizes.append(len(text) * 3 // 4 if binary else len(text.encode()))
+
+    _turn_to(page)
+    session = page.context.new_cdp_session(page)
+    session.on("Network.webSocketFrameReceived", count)
+    session.send("Network.enable")
+    _steps(page)
+    session.detach()
+    return sum(sizes) / STEPS
+
+
+def _made() -> float:
+    """Seconds of CPU to make the figure, the least of three: the first loads fonts."""
+    seconds = []
+    for _ in range(3):
+        began = time.process_time()
+        slider_plot(alternatives.draw, alternatives.setup, beta=SLIDER)
+        seconds.append(time.process_time() - began)
+    return min(seconds)
+
+
+def _middle_and_most(times: list[float | None]) -> list[float]:
+    known = [ms for ms in times if ms is not None]
+    if not known:
+        raise CourseError("One of the figures never followed its slider.")
+    return [round(float(ms), 2) for ms in np.percentile(known, [50, 95])]

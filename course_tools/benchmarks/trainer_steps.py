@@ -1,0 +1,237 @@
+"""Trainers taking turns: one step of each, again and again, each step timed.
+
+The ladder climbs from a plain trainer to ours by one trick a rung. Every rung has its
+own copy of the same weights, and all but those with buckets see the same batches.
+"""
+
+import copy
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.batches import (
+    LAYOUTS,
+    Batch,
+    Texts,
+    collate,
+    pairs,
+    response_logps,
+    schedule,
+    sum_by_owner,
+)
+from course_lib.losses import dpo_loss
+from course_lib.training import _REFERENCE_CACHE, Config, train
+
+__all__ = ["LADDER", "Paused", "Sizes", "Tricks", "batches_of", "interleave", "ours"]
+__all__ += ["texts_of", "tokens_of", "tricked"]
+
+BETA, RATE = 0.1, 1e-4
+END = 1  # the id that ends a response; 0 is padding, words begin at 2
+
+
+class Sizes(NamedTuple):
+    """What is trained, and on what: the model, the batch, the lengths."""
+
+    steps: int = 32
+    pairs: int = 16  # a step
+    vocab: int = 512
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    hidden: int = 512
+    shortest: int = 8  # tokens in a prompt, and in a response with its end
+    longest: int = 32
+
+
+def texts_of(sizes: Sizes) -> Texts:
+    """Random pairs: what a step costs does not depend on what the tokens say."""
+    random = torch.Generator().manual_seed(0)
+    count = sizes.steps * sizes.pairs
+
+    def some(end: list[int]) -> list[list[int]]:
+        among = (sizes.shortest - len(end), sizes.longest + 1 - len(end))
+        lengths = torch.randint(*among, (count,), generator=random).tolist()
+        return [
+            torch.randint(2, sizes.vocab, (length,), generator=random).tolist() + end
+            for length in lengths
+        ]
+
+    return pairs(some([]), some([END]), some([END]))
+
+
+def tokens_of(texts: Texts) -> int:
+    """Real tokens of both rows of every pair: a prompt counts twice, padding never."""
+    return int((2 * texts.prompt_lengths + texts.lengths.sum(1)).sum())
+
+
+class Tricks(NamedTuple):
+    """What a trainer may do to be faster than a plain one."""
+
+    answers: bool = False  # the head is called where an answer is predicted, only
+    cached: bool = False  # the reference is asked once, before training
+    buckets: bool = False  # a batch holds pairs of like length
+    shared: bool = False  # both answers stand in one row, after one prompt
+
+
+LADDER = {  # the last rung is the course's trainer itself
+    "plain": Tricks(),
+    "head at answers": Tricks(answers=True),
+    "cached reference": Tricks(answers=True, cached=True),
+    "length buckets": Tricks(answers=True, cached=True, buckets=True),
+    "shared prompt": Tricks(answers=True, cached=True, buckets=True, shared=True),
+}
+
+
+def tricked(
+    model: nn.Module,
+    texts: Texts,
+    sizes: Sizes,
+    tricks: Tricks,
+    pause: Callable[[], None],
+) -> list[float]:
+    """Train with DPO, by those tricks and no others; returns each step's loss."""
+    ref, losses = copy.deepcopy(model), []
+    log_probs = response_logps if tricks.answers else score_everywhere
+    known = reference(ref, texts, sizes.pairs) if tricks.cached else None
+    order, layout = batches_of(texts, sizes, tricks), LAYOUTS[not tricks.shared]
+    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0, fused=True)
+    for step, rows in enumerate(order):
+        pause()
+        batch = collate(texts.take(rows), layout)
+        if known is None:
+            with torch.no_grad():
+                theirs = log_probs(ref, batch).view(2, -1)
+        else:
+            theirs = known[rows].T
+        loss = dpo_loss(*log_probs(model, batch).view(2, -1), *theirs, BETA)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * (len(order) - step) / len(order)
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def batches_of(texts: Texts, sizes: Sizes, tricks: Tricks) -> list[Tensor]:
+    """The rows of each step: as they stand, or in buckets as our trainer has them."""
+    if tricks.buckets:
+        return schedule(texts, sizes.pairs, seed=0, epoch=0)
+    return list(torch.arange(len(texts)).split(sizes.pairs))
+
+
+def score_everywhere(model: nn.Module, batch: Batch) -> Tensor:
+    """What `response_logps` gives, with logits at every place of every row."""
+    logps = model(batch.ids).log_softmax(-1).flatten(0, 1)
+    realised = logps[batch.predictors, batch.targets]
+    return sum_by_owner(realised, batch.owners, len(batch.lengths))
+
+
+@torch.no_grad()
+def reference(ref: nn.Module, texts: Texts, size: int) -> Tensor:
+    """Log-probs of all answers, (examples, 2)."""
+    rows = torch.arange(len(texts)).split(size)
+    found = [response_logps(ref, collate(texts.take(some), "padded")) for some in rows]
+    return torch.cat([logps.view(2, -1).T for logps in found])
+
+
+def ours(
+    model: nn.Module,
+    texts: Texts,
+    sizes: Sizes,
+    compiled: bool,
+    pause: Callable[[], None],
+) -> list[float]:
+    """The course's own trainer on the same data, with a pause before each step.
+
+    The reference is asked anew, before the first one
+    """
+    _REFERENCE_CACHE.clear()
+    config = Config(
+        method="dpo",
+        beta=BETA,
+        lr=RATE,
+        steps=sizes.steps,
+        batch_size=sizes.pairs,
+        clip=float("inf"),
+        compile=compiled,
+        quiet=True,
+    )
+
+    def watch(_: nn.Module) -> dict[str, float]:
+        pause()
+        return {}
+
+    at = tuple(range(sizes.steps))
+    looks = {"watch": watch, "watch_at": at}
+    log = train(model, texts, config, ref=copy.deepcopy(model), **looks)
+    return log.history["loss"]
+
+
+class Paused:
+    """A loop that belongs to somebody else, gone through one step at a time.
+
+    loop: called in a thread of its own with `pause`, which it has to call before its
+        first step and between two steps; what comes before the first is not a step
+    """
+
+    def __init__(self, loop: Callable[[Callable[[], None]], Any]):
+        self.go, self.stopped = threading.Semaphore(0), threading.Semaphore(0)
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+        def pause():
+            self.stopped.release()
+            self.go.acquire()
+
+        def run():
+            try:
+                self.result = loop(pause)
+            except BaseException as error:
+                self.error = error
+            self.stopped.release()
+
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+        self._wait()
+
+    def step(self):
+        """Go on to the next pause, or to the end; raises what the loop raises."""
+        self.go.release()
+        self._wait()
+
+    def _wait(self):
+        self.stopped.acquire()
+        if self.error:
+            raise self.error
+
+
+def interleave(
+    loops: dict[str, Callable], steps: int
+) -> tuple[dict[str, list[float]], dict[str, float], dict[str, Any]]:
+    """Let all take a step in turn, `steps` times.
+
+    Who begins a round changes from round to round: each follows each.
+
+    loops: what `Paused` takes, by name
+    returns: CPU seconds of every step; those before the first; what the loops returned
+    """
+    paused, before = {}, {}
+    for name, loop in loops.items():
+        begun = time.process_time()
+        paused[name] = Paused(loop)
+        before[name] = time.process_time() - begun
+    seconds, names = {name: [] for name in loops}, list(loops)
+    for _ in range(steps):
+        for name in names:
+            begun = time.process_time()
+            paused[name].step()
+            seconds[name].append(time.process_time() - begun)
+        names.append(names.pop(0))
+    for one in paused.values():
+        one.thread.join()
+    return seconds, before, {name: one.result for name, one in paused.items()}

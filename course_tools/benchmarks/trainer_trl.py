@@ -1,0 +1,256 @@
+"""Ours beside TRL's DPOTrainer: same weights, same data, one step of each in turn.
+
+This runs in an environment that holds TRL; the bench starts it there. TRL computes in
+float32, without dropout, checkpointing or clipping, with its own default optimiser; its
+real `train()` is what is timed, batches and bookkeeping included.
+"""
+
+import copy
+import json
+import statistics
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+
+import torch
+from torch import nn
+
+from course_lib.batches import Texts
+from course_lib.transformer import Shape, from_llama
+from course_tools.benchmarks.trainer_steps import (
+    BETA,
+    LADDER,
+    RATE,
+    Sizes,
+    Tricks,
+    batches_of,
+    interleave,
+    ours,
+    texts_of,
+    tokens_of,
+    tricked,
+)
+
+__all__ = ["compare", "main"]
+
+WARM = 2  # rounds that are not counted
+PLAIN, ASKED = "TRL", "TRL, reference precomputed"
+SAME, TOP = "ours on TRL's batches", list(LADDER)[-1]
+COMPILED = "compiled blocks"
+OURS = {
+    **LADDER,
+    COMPILED: LADDER[TOP],
+    SAME: Tricks(answers=True, cached=True, shared=True),
+}
+
+
+def compare(sizes: Sizes) -> dict:
+    """Train side by side: first TRL and the course's trainer alone, then everybody.
+
+    returns: `tokens_per_second`, the median over steps of real tokens a CPU second, and
+        `milliseconds` of a step, by name; `before` and `total`, CPU seconds before the
+        first step and in all steps; `alone`, three times those four of TRL and ours,
+        when nobody else empties the caches between their steps;
+        `trajectory_max_diff`, the largest difference of a loss from TRL's among those
+        who see TRL's batches; `weights_max_diff`, of a weight in the end; `losses`,
+        TRL's
+    """
+    texts, llama = texts_of(sizes), _llama(sizes)
+    alone = []
+    for _ in range(3):
+        _, loops = _trainers(texts, llama, sizes)
+        two = {name: loops[name] for name in (PLAIN, TOP)}
+        alone.append(_costs(texts, sizes, *interleave(two, sizes.steps)[:2]))
+    models, loops = _trainers(texts, llama, sizes)
+    seconds, before, losses = interleave(loops, sizes.steps)
+    follow = [name for name in OURS if not OURS[name].buckets]
+    final = _ours(models[PLAIN], sizes).state_dict()
+    return {
+        **_costs(texts, sizes, seconds, before),
+        "alone": alone,
+        "trajectory_max_diff": max(
+            abs(a - b)
+            for name in follow
+            for a, b in zip(losses[PLAIN], losses[name], strict=True)
+        ),
+        "weights_max_diff": max(
+            (weight - final[key]).abs().max().item()
+            for name in follow
+            for key, weight in models[name].state_dict().items()
+        ),
+        "losses": losses[PLAIN],
+        "tokens_a_step": tokens_of(texts) / sizes.steps,
+        "sizes": sizes._asdict(),
+        "torch_threads": torch.get_num_threads(),
+        "versions": {
+            name: version(name) for name in ("torch", "transformers", "trl", "datasets")
+        },
+    }
+
+
+def _trainers(texts: Texts, llama: nn.Module, sizes: Sizes) -> tuple[dict, dict]:
+    """A model of the same weights for everybody, and the loops that train them."""
+    models = {name: copy.deepcopy(llama) for name in (PLAIN, ASKED)}
+    loops: dict[str, Callable] = {
+        PLAIN: partial(_trl, models[PLAIN], texts, sizes, False),
+        ASKED: partial(_trl, models[ASKED], texts, sizes, True),
+    }
+    for name, tricks in OURS.items():
+        models[name] = _ours(llama, sizes)
+        loops[name] = partial(tricked, models[name], texts, sizes, tricks)
+    for name in (TOP, COMPILED):
+        loops[name] = partial(ours, models[name], texts, sizes, name == COMPILED)
+    return models, loops
+
+
+def _costs(texts: Texts, sizes: Sizes, seconds: dict, before: dict) -> dict:
+    """Rates, and CPU seconds of a step, before the first one, and in all, by name."""
+    rates = {}
+    for name, spent in seconds.items():
+        order = batches_of(texts, sizes, OURS.get(name, Tricks()))
+        rates[name] = statistics.median(
+            tokens_of(texts.take(rows)) / taken
+            for rows, taken in list(zip(order, spent, strict=True))[WARM:]
+        )
+    return {
+        "tokens_per_second": rates,
+        "milliseconds": {
+            name: 1e3 * statistics.median(spent[WARM:])
+            for name, spent in seconds.items()
+        },
+        "before": before,
+        "total": {name: sum(spent) for name, spent in seconds.items()},
+    }
+
+
+def _llama(sizes: Sizes) -> nn.Module:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=sizes.vocab,
+        hidden_size=sizes.width,
+        intermediate_size=sizes.hidden,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        num_key_value_heads=sizes.heads,
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=1,
+        pad_token_id=0,
+    )
+    return LlamaForCausalLM(config)
+
+
+def _ours(llama: nn.Module, sizes: Sizes) -> nn.Module:
+    few = sizes._asdict()
+    like = {name: few[name] for name in ("width", "layers", "heads", "hidden")}
+    shape = Shape(sizes.vocab, sizes.vocab, kv_heads=sizes.heads, **like)
+    return from_llama(llama.state_dict(), shape)
+
+
+def _trl(
+    model: nn.Module,
+    texts: Texts,
+    sizes: Sizes,
+    precompute: bool,
+    pause: Callable[[], None],
+) -> list[float]:
+    """TRL's trainer as it is, one epoch in the order of the texts; each step's loss."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import DPOConfig, DPOTrainer
+
+    losses = []
+
+    class Remembering(DPOTrainer):
+        def training_step(self, *args, **kwargs):
+            loss = super().training_step(*args, **kwargs)
+            losses.append(loss.item())
+            return loss
+
+    class Pausing(TrainerCallback):
+        def on_train_begin(self, *args, **kwargs):
+            pause()
+
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step < sizes.steps:
+                pause()
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = DPOConfig(
+            output_dir=folder,
+            per_device_train_batch_size=sizes.pairs,
+            num_train_epochs=1,
+            train_sampling_strategy="sequential",
+            learning_rate=RATE,
+            lr_scheduler_type="linear",
+            beta=BETA,
+            max_grad_norm=0,
+            bf16=False,
+            activation_checkpointing=False,
+            use_cpu=True,
+            precompute_ref_log_probs=precompute,
+            logging_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+        trainer = Remembering(
+            model=model,
+            ref_model=None if precompute else copy.deepcopy(model),
+            args=config,
+            train_dataset=Dataset.from_dict(_words(texts)),
+            processing_class=_tokenizer(sizes.vocab),
+            callbacks=[Pausing()],
+        )
+        ids = trainer.train_dataset["prompt_ids"][0]
+        if ids != texts.prompts[0, : texts.prompt_lengths[0]].tolist():
+            raise ValueError(f"TRL reads the first prompt as {ids}")
+        trainer.train()
+    return losses
+
+
+def _words(texts: Texts) -> dict[str, list[str]]:
+    """The texts in words, w2 w3 …; TRL puts the end behind an answer by itself."""
+
+    def spelled(ids: torch.Tensor, lengths: torch.Tensor) -> list[str]:
+        return [
+            "".join(f" w{i}" for i in row[:length].tolist())
+            for row, length in zip(ids, lengths, strict=True)
+        ]
+
+    chosen, rejected = texts.responses.unbind(1)
+    words = texts.lengths - 1
+    return {
+        "prompt": spelled(texts.prompts, texts.prompt_lengths),
+        "chosen": spelled(chosen, words[:, 0]),
+        "rejected": spelled(rejected, words[:, 1]),
+    }
+
+
+def _tokenizer(vocab: int):
+    """A word a token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<pad>", "</s>", *(f"w{i}" for i in range(2, vocab))]
+    known = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}))
+    known.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=known, pad_token="<pad>", eos_token="</s>"
+    )
+
+
+def main(argv: list[str]):
+    """Compare at the sizes that are given as JSON, and print as one last line."""
+    warnings.simplefilter("ignore")
+    print("\n" + json.dumps(compare(Sizes(**json.loads(argv[0])))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

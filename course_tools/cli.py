@@ -1,0 +1,151 @@
+"""The course's command line: `python3 -m course_lib VERB`.
+
+`lab` and `test` always use the course's own `.venv` and make it first if need be. The
+verbs that a module answers (`build`, `check`, …) use the Python that was called if it
+has exactly what requirements.txt pins, and `.venv` otherwise.
+
+Standard library only and readable by Python 3.6, like all that it imports.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+
+from course_lib import workspace
+from course_lib.workspace import CourseError
+from course_tools import doctor, environment
+from course_tools.environment import COMMAND
+
+# verb: what it is for. `lab`, `test`, `reset` and `doctor` are functions below; each of
+# the others is answered by main() of the module of that name.
+VERBS = {
+    "lab": "open the course in JupyterLab, at notebook NN",
+    "test": "run every test; the arguments are pytest's",
+    "check": "check your exercises",
+    "reset": "start exercise NN afresh; a backup is kept",
+    "doctor": "say what is wrong with the environment and how to mend it",
+    "build": "write exercises/ from solutions/",
+    "grade": "mark a class's submissions and report on it",
+    "bench": "measure what the course claims about speed",
+    "remake": "make again what is shipped as a result",
+}
+MODULES = {
+    "check": "course_tools.check",
+    "build": "course_tools.build",
+    "grade": "course_tools.grading.command",
+    "bench": "course_tools.benchmarks",
+    "remake": "course_tools.regenerate",
+}
+
+
+def parser(verb):
+    """An empty parser for the words after a verb."""
+    return argparse.ArgumentParser(prog=f"{COMMAND} {verb}", description=VERBS[verb])
+
+
+def lab(words):
+    """Open JupyterLab at the start of the course or at notebook NN."""
+    end = words.index("--") if "--" in words else len(words)
+    asked = parser("lab")
+    asked.usage = "%(prog)s [NN] [-- what is meant for JupyterLab]"
+    asked.add_argument("chapter", metavar="NN", nargs="?", default="00")
+    notebook = workspace.find("notebooks", asked.parse_args(words[:end]).chapter)
+    python = environment.ready()
+    print_new_copies()
+    print(f"Opening {notebook.name} in JupyterLab; Ctrl-C twice ends it.")
+    return environment.hand_over(
+        python,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={workspace.repository()}",
+        f"--LabApp.default_url=/lab/tree/notebooks/{notebook.name}",
+        # in a container everybody is root, and JupyterLab would refuse to start
+        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+        *words[end + 1 :],
+    )
+
+
+def test(words):
+    """Run the whole test suite; the arguments are pytest's."""
+    python = environment.ready()
+    root = workspace.repository()
+    return environment.hand_over(python, "-m", "pytest", *words, cwd=root)
+
+
+def reset(words):
+    """Start exercise NN afresh, keeping a backup; without NN, add missing copies."""
+    asked = parser("reset")
+    asked.add_argument("chapters", metavar="NN", nargs="*")
+    chapters = asked.parse_args(words).chapters
+    for chapter in chapters:
+        print(workspace.reset(chapter))
+    if not chapters and not print_new_copies():
+        print(f"No copy is missing in {workspace.work_folder()}.")
+
+
+def print_new_copies():
+    """Copy the starters that the learner does not have yet, and say which."""
+    made = workspace.copy_missing()
+    if made:
+        print(f"New in {made[0].parent}:", ", ".join(copy.name for copy in made))
+    return made
+
+
+def examine(words):
+    """Say what is wrong with the environment."""
+    parser("doctor").parse_args(words)
+    return doctor.doctor()
+
+
+OWN = {"lab": lab, "test": test, "reset": reset, "doctor": examine}
+
+
+def perform(verb, words):
+    """Do what a verb says; return the exit code."""
+    try:
+        if verb in OWN:
+            return OWN[verb](words)
+        if not environment.satisfied():
+            python = environment.ready()
+            return environment.hand_over(python, "-m", "course_lib", verb, *words)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise environment.diagnosis(error) from None
+    return importlib.import_module(MODULES[verb]).main(words)
+
+
+def main(words):
+    """Run the command line; return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a path that the console cannot show
+    verbs = "\n".join(f"  {verb:<8} {what}" for verb, what in VERBS.items())
+    front = argparse.ArgumentParser(
+        prog=COMMAND,
+        usage="%(prog)s VERB ...",
+        description=f"{verbs}\n\nThe first run makes .venv and installs the packages.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    front.add_argument("verb", choices=VERBS, metavar="VERB", help="VERB -h says more")
+    try:
+        verb = front.parse_args(words[:1] or ["-h"]).verb
+        # before the environment stands, a module's verb says only what it is for
+        alone = (
+            verb not in OWN and environment.trouble() and not environment.satisfied()
+        )
+        if words[1:2] in (["-h"], ["--help"]) and (alone or verb == "test"):
+            parser(verb).parse_args(words[1:2])
+        return perform(verb, words[1:])
+    except SystemExit as told:  # argparse has explained, or refused
+        return told.code
+    except CourseError as error:
+        print("\n".join(filter(None, (str(error), error.mend))), file=sys.stderr)
+        return error.code
+    except BrokenPipeError:  # who read our words has left: | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; the same command goes on from here.", file=sys.stderr)
+        return 130

@@ -1,0 +1,267 @@
+"""From one submission to its marks: which function, what it did, how much holds."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from course_lib.checking.verdict import (
+    NOT_ATTEMPTED,
+    PASSED,
+    Examination,
+    Finding,
+    Verdict,
+)
+from course_lib.exercises import EXERCISES
+from course_lib.submission.observing import Observation, TimeUp
+from course_tools.grading.sandbox.sandbox import Sandbox
+from course_tools.grading.sandbox.talking import Outcome
+from course_tools.grading.submissions import Page, Submission
+
+__all__ = [
+    "STATUSES",
+    "Mark",
+    "Marked",
+    "examinations",
+    "glance",
+    "mark",
+    "nothing_to_mark",
+]
+
+STATUSES = {
+    "passed": "every property holds",
+    "failed": "a property does not hold",
+    "error": "the function raised an error",
+    "timeout": "it did not end in time",
+    "memory": "it took more memory than there is for it",
+    "crashed": "its process ended before it had answered",
+    "not_attempted": "the starter is as it was handed out",
+    "missing": "no function of that name was handed in",
+    "load_error": "the file cannot be read, or the function cannot be made from it",
+    "refused": "not a notebook or Python file: it was not looked into",
+    "grader_error": "our fault: it could not be graded, and no point is lost",
+}
+MESSAGE = 1500  # bytes
+FOLDERS = re.compile(r"(?<![\w./:<)\]])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"():,;]+[/\\])+")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one exercise of one submission came to.
+
+    score: how many of the exercise's properties hold, in their order, before the first
+        that does not; max_score: how many there are
+    finding: (label, text) lines on what is wrong, as `check` shows them
+    """
+
+    exercise: str
+    status: str
+    score: int
+    max_score: int
+    message: str
+    misconception: str = ""
+    finding: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """As `check` would have given it: for its card."""
+        exercise = EXERCISES[self.exercise]
+        if self.status in ("not_attempted", "missing"):
+            return Verdict(exercise, NOT_ATTEMPTED)
+        if self.status == "passed":
+            return Verdict(exercise, PASSED, self.score)
+        rows = dict(self.finding)
+        found = Finding(
+            *(rows.get(key, "") for key in ("input", "yours", "must")),
+            self.misconception,
+            rows.get("looks like", ""),
+        )
+        return Verdict(exercise, "not yet", self.score, found if rows else None)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A submission with its marks; `digest` stands for what was handed in."""
+
+    submission: str
+    learner: str
+    digest: str
+    marks: tuple[Mark, ...]
+
+
+def examinations(names: Sequence[str], seed: str) -> dict[str, Examination]:
+    """An examination for each exercise; who has not the seed cannot know its inputs."""
+
+    def number(name: str) -> int:
+        digest = hashlib.sha256(f"{seed}\n{name}".encode()).digest()
+        return int.from_bytes(digest[:4]) >> 1
+
+    return {n: Examination(EXERCISES[n], seed=number(n)) for n in names}
+
+
+def glance(submission: Submission) -> tuple[set[str], str]:
+    """The exercises that it seems to hold, and a digest of it; nothing is run.
+
+    A notebook is held to its whole chapter: whoever deletes a cell has not done it.
+    """
+    pages = submission.pages()
+    defined = set().union(*(page.defines for page in pages)) & set(EXERCISES)
+    chapters = {
+        EXERCISES[name].number.split(".")[0]
+        for page in pages
+        if page.name.endswith(".ipynb")
+        for name in page.defines & defined
+    }
+    whole = {n for n, e in EXERCISES.items() if e.number.split(".")[0] in chapters}
+    return defined | whole, _digest(pages)
+
+
+def mark(
+    submission: Submission, exams: Mapping[str, Examination], sandbox: Sandbox
+) -> Marked:
+    """Mark one submission in every exercise of `exams`."""
+    pages = submission.pages()
+    marks = [_mark(pages, exam, sandbox) for exam in exams.values()]
+    return Marked(submission.name, submission.learner, _digest(pages), tuple(marks))
+
+
+def nothing_to_mark(submission: Submission) -> Marked:
+    """For one that asks for no exercise: a mark that says so."""
+    pages = submission.pages()
+    mark = Mark("", "missing", 0, 0, "defines no function that an exercise asks for")
+    if all(page.trouble for page in pages):
+        mark = _unreadable(pages, "", 0)
+    return Marked(submission.name, submission.learner, _digest(pages), (mark,))
+
+
+def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
+    name = exam.exercise.name
+    holding = [page for page in pages if name in page.defines]
+    if not holding:
+        holding = [page for page in pages if not page.trouble][-1:]
+    if not holding:
+        return _unreadable(pages, name, len(exam.exercise.checks))
+    found = None
+    for page in reversed(holding):  # the last is meant, unless it is a bare starter
+        outcome = _asked(page, exam, sandbox)
+        found = _marked(exam, outcome, page, len(pages) > 1)
+        if found.status != "not_attempted":
+            break
+    assert found is not None
+    if found.status == "missing":
+        told = "; ".join([found.message, *_troubles(pages)])
+        found = replace(found, message=_clean(told))
+    return found
+
+
+def _asked(page: Page, exam: Examination, sandbox: Sandbox) -> Outcome:
+    """What the page's function did, in the order of the checks."""
+    order, calls, exercise = exam.order, exam.calls, exam.exercise
+    asked = [calls[place] for place in order]
+    outcome = sandbox.run(page.cells, exercise.name, asked, exercise.offers)
+    seen = dict(zip(order, outcome.seen, strict=False))
+    return replace(outcome, seen=tuple(seen[place] for place in sorted(seen)))
+
+
+def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mark:
+    exercise, most = exam.exercise, len(exam.exercise.checks)
+
+    def made(status: str, score: int, message: str, **more) -> Mark:
+        return Mark(
+            exercise.name,
+            status,
+            score,
+            most,
+            _clean(message),
+            seconds=round(outcome.seconds, 3),
+            **more,
+        )
+
+    if not outcome.seen:
+        status = "missing" if outcome.missing else "load_error"
+        status = _status_of_ending(outcome.ended) or status
+        where = f"{page.name}: " if named else ""
+        return made(status, 0, where + outcome.trouble)
+    verdict = exam.verdict(outcome.seen)
+    if verdict.state == NOT_ATTEMPTED:
+        return made("not_attempted", 0, STATUSES["not_attempted"])
+    if verdict.finding is None:
+        return made("passed", most, f"{most} of {most} properties hold")
+    wrong = outcome.seen[exam.first_wrong(outcome.seen) or 0]
+    status = _status_of_error(wrong, outcome.ended) if wrong.error else "failed"
+    rows = [(label, _clean(text)) for label, text in verdict.finding.lines()]
+    told = dict(rows)
+    also = _explained(wrong, outcome)
+    if also:
+        rows.append(("looks like", also))
+    parts = [
+        f"does not hold: {verdict.titles[verdict.holding]}",
+        f"yours: {told['yours']}",
+        f"must {told['must']}",
+    ]
+    looks = verdict.finding.looks_like or also
+    parts += [f"looks like {looks}"] * bool(looks)
+    return made(
+        status,
+        verdict.holding,
+        "; ".join(parts),
+        misconception=verdict.finding.misconception,
+        finding=tuple(rows),
+    )
+
+
+def _unreadable(pages: Sequence[Page], name: str, most: int) -> Mark:
+    """No file of the submission can be read."""
+    status = "refused" if all(page.refused for page in pages) else "load_error"
+    return Mark(name, status, 0, most, _clean("; ".join(_troubles(pages))))
+
+
+def _troubles(pages: Sequence[Page]) -> list[str]:
+    return [f"{page.name} {page.trouble}" for page in pages if page.trouble][:3]
+
+
+def _status_of_ending(ended: str) -> str:
+    if not ended:
+        return ""
+    if ended in ("signal 9", "exit 71"):
+        return "memory"
+    return "timeout" if ended == "timeout" else "crashed"
+
+
+def _status_of_error(wrong: Observation, ended: str) -> str:
+    assert wrong.error
+    kind, message, _ = wrong.error
+    if kind == TimeUp.__name__:
+        return "timeout"
+    if kind == "MemoryError" or "allocate memory" in message:
+        return "memory"
+    return "crashed" if kind == "Stopped" and ended else "error"
+
+
+def _explained(wrong: Observation, outcome: Outcome) -> str:
+    """What to say of errors that a learner does not meet in a notebook."""
+    kind, message, _ = wrong.error or ("", "", "")
+    if kind == "EOFError":
+        return "a call of input(): there is nobody to answer while grading"
+    if kind == "NameError" and "get_ipython" in message:
+        return "a notebook's own command: grading runs the function without a notebook"
+    if kind == "NameError" and outcome.trouble:
+        return f"a line that could not be run: {outcome.trouble}"
+    if kind == "PermissionError":
+        return "a file or connection: only the scratch folder is open while grading"
+    return ""
+
+
+def _clean(text: str) -> str:
+    """One line, the same on every computer, of a length that can be read."""
+    text = re.sub(r"0x[0-9a-f]{6,}", "0x…", " ".join(text.split()))
+    text = FOLDERS.sub("…/", text)
+    text = "".join(c if c.isprintable() else "�" for c in text)
+    short = text.encode()[:MESSAGE].decode(errors="ignore")
+    return text if short == text else short + "…"
+
+
+def _digest(pages: Sequence[Page]) -> str:
+    content = repr([(page.name, page.cells, page.trouble) for page in pages])
+    return hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()

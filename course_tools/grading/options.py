@@ -1,0 +1,117 @@
+"""What one may ask of the command `grade`."""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+
+from course_lib.exercises import EXERCISES
+from course_lib.workspace import CourseError
+from course_tools.grading.sandbox.isolation import MODES
+
+__all__ = ["exercises", "parser"]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, with a sentence on each."""
+    asked = argparse.ArgumentParser(
+        prog="python3 -m course_lib grade",
+        description="Grade a class: notebooks (.ipynb) and Python files (.py) in a "
+        "folder, in folders or zips of learners, or in a course platform's zip.",
+        epilog="exit code: 0 every submission has its marks; 1 some could not be "
+        "graded through the grader's fault (they lose no points); 2 usage; 3 the "
+        "isolation that was asked for is not to be had",
+    )
+    add = asked.add_argument
+    add("submissions", nargs="?", metavar="SUBMISSIONS", help="folder, zip or file")
+    add(
+        "--out",
+        metavar="DIR",
+        help="where the report goes (default: SUBMISSIONS_report beside them); an "
+        "earlier report there is kept under another name",
+    )
+    add(
+        "--exercise",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="mark this one: dpo_loss, 4.1, or a whole chapter: 04; may be repeated "
+        "(default: what the class has handed in)",
+    )
+    add(
+        "--jobs",
+        type=_whole(1),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="submissions at a time (default: one for each core)",
+    )
+    add(
+        "--timeout",
+        type=_positive,
+        default=10.0,
+        metavar="SECONDS",
+        help="for one exercise of one submission (default 10)",
+    )
+    add(
+        "--memory",
+        type=_whole(64),
+        default=1024,
+        metavar="MIB",
+        help="for one exercise of one submission, beside PyTorch's own (default 1024)",
+    )
+    add(
+        "--isolation",
+        choices=MODES,
+        default="auto",
+        help="auto takes the best that works here and says what it is; strict refuses "
+        "to grade with less than the best there is",
+    )
+    add("--probe", action="store_true", help="try the isolation here, say it, and end")
+    add(
+        "--seed-file",
+        metavar="FILE",
+        help="a secret that the inputs are drawn from; with the same one, the same "
+        "submissions get the same marks, byte for byte (default: drawn, and noted in "
+        "report.json)",
+    )
+    add("--resume", action="store_true", help="go on with the report in DIR")
+    return asked
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def number(word: str) -> int:
+        value = int(word)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
+def _positive(word: str) -> float:
+    value = float(word)
+    if not 0 < value < 86400:
+        raise argparse.ArgumentTypeError(f"must be seconds above 0, got {word}")
+    return value
+
+
+def exercises(words: Sequence[str]) -> list[str]:
+    """Names, numbers such as 4.1, or chapters such as 04, as names in their order."""
+    found = set()
+    for word in words:
+        chapter = word.lstrip("0") or "0"
+        fitting = {
+            name
+            for name, exercise in EXERCISES.items()
+            if word in (name, exercise.number)
+            or (word.isdigit() and exercise.number.split(".")[0] == chapter)
+        }
+        if not fitting:
+            raise CourseError(
+                f'There is no exercise "{word}".',
+                "There are " + ", ".join(EXERCISES) + "; numbers such as 4.1 and "
+                "chapters such as 04 will do too.",
+                code=2,
+            )
+        found |= fitting
+    return [name for name in EXERCISES if name in found]

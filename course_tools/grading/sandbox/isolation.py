@@ -1,0 +1,255 @@
+"""How well this computer closes a sandbox: tried, not assumed."""
+
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_lib.submission.observing import Call
+from course_lib.workspace import CourseError, repository
+from course_tools.grading.sandbox.launching import Plan
+from course_tools.grading.sandbox.sandbox import Sandbox
+
+__all__ = ["LEVELS", "MODES", "Isolation", "choose"]
+
+MODES = ("auto", "strict", "landlock", "process")
+LEVELS = {
+    "strong": "a submission can reach nothing but its own scratch folder",
+    "landlock": "as strong, but for what is said not to be enforced",
+    "process": "a process of its own with limits, and no more: for classes you trust",
+}
+# what the trial submission attempts: what holds if it fails, and if it does not
+ATTEMPTS = (
+    (
+        "files outside cannot be read, solutions among them",
+        "a submission can read this computer's files: solutions, other submissions",
+    ),
+    (
+        "files outside cannot be written",
+        "a submission can write and delete what the account that grades can",
+    ),
+    ("no network (TCP)", "a submission can use the network"),
+    ("no network (UDP)", "a submission can send UDP packets"),
+    (
+        "other processes cannot be signalled, the grader among them",
+        "a submission can stop the grader or other processes of the account",
+    ),
+    (
+        "no way to other programs through sockets on the disk",
+        "a submission can talk to other programs through their sockets on the disk",
+    ),
+    (
+        "limits of other processes cannot be changed",
+        "a submission can lower the limits of the account's other processes",
+    ),
+)
+LANDLOCK = (0, 1, 2, 4)  # of them: what Landlock alone has to hold
+TRIAL = """
+import os, signal, socket, torch
+
+def trial(secret, outside, port, victim):
+    def read():
+        with open(secret) as file:
+            return file.read(1)
+
+    def write():
+        with open(outside, "w") as file:
+            file.write("here")
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.sendto(b"here", ("127.0.0.1", port))
+
+    def connect():
+        socket.create_connection(("127.0.0.1", port), 1).close()
+
+    def talk():
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(outside + ".talk")
+
+    def limit():
+        import resource
+        resource.prlimit(victim, resource.RLIMIT_STACK, (1 << 16, 1 << 16))
+
+    def kill():
+        os.kill(victim, signal.SIGKILL)
+
+    was_read = 0.0
+    for attempt in (read, write, connect, send, talk, limit, kill):
+        try:
+            was_read += len(attempt() or "")
+        except BaseException:
+            pass
+    return torch.tensor([was_read])
+"""
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How the sandbox is closed; `holds` has an entry for each of ATTEMPTS."""
+
+    plan: Plan
+    holds: tuple[bool, ...]
+
+    @property
+    def level(self) -> str:
+        if all(self.holds):
+            return "strong"
+        return "landlock" if all(self.holds[n] for n in LANDLOCK) else "process"
+
+    @property
+    def means(self) -> str:
+        """What closes it, in a few words."""
+        parts = {"bwrap": "bubblewrap", "unshare": "namespaces"}
+        found = [parts[self.plan.wrapper]] if self.plan.wrapper else []
+        found += ["Landlock"] * self.plan.landlock
+        return " and ".join(found) or "processes and limits"
+
+    @property
+    def enforced(self) -> list[str]:
+        """What holds, in sentences."""
+        each = "a process for each exercise, ended by a clock outside it"
+        if not self.plan.fork:
+            return [each]
+        limits = "limits on processor time, memory, files and processes"
+        return [each, limits, *(on for (on, _), h in self._tried if h)]
+
+    @property
+    def missing(self) -> list[str]:
+        """What is not enforced here, in sentences."""
+        off = [off for (_, off), holds in self._tried if not holds]
+        if not self.plan.fork:
+            off.append("memory and processor time have no limit but the clock")
+        elif sys.platform != "linux":
+            off.append("memory has no limit, and a process that hides may live on")
+        return off
+
+    @property
+    def _tried(self):
+        return zip(ATTEMPTS, self.holds, strict=True)
+
+    def __str__(self) -> str:
+        lines = [f"isolation: {self.level} ({self.means}): {LEVELS[self.level]}"]
+        lines += [f"  on   {text}" for text in self.enforced]
+        lines += [f"  off  {text}" for text in self.missing]
+        return "\n".join(lines)
+
+
+def choose(mode: str, *, timeout: float, memory: int) -> tuple[Isolation, Sandbox]:
+    """The best isolation that works here, and a sandbox that has it.
+
+    mode: auto (the best), strict (only strong), landlock, or process
+    raises: CourseError, code 3, if what `mode` asks for is not to be had
+    """
+    best: tuple[Isolation, Sandbox] | None = None
+    why = ""
+    for plan in _plans(mode):
+        sandbox = Sandbox(plan, timeout=timeout, memory=memory)
+        try:
+            found = Isolation(plan, _tried_in(sandbox))
+        except CourseError as error:
+            sandbox.close()
+            why = f" ({error})"
+            continue
+        if best is None or sum(found.holds) > sum(best[0].holds):
+            if best:
+                best[1].close()
+            best = found, sandbox
+        else:
+            sandbox.close()
+        if found.level == "strong":
+            break
+    wanted = {"strict": ("strong",), "landlock": ("strong", "landlock")}
+    if best is None or best[0].level not in wanted.get(mode, LEVELS):
+        level = best[0].level if best else "none"
+        if best:
+            best[1].close()
+        raise CourseError(
+            f"Isolation «{mode}» is not to be had here; the best is «{level}»{why}.",
+            "See what is there with --probe. On Linux, bubblewrap (apt install "
+            "bubblewrap) or user namespaces with landlockpy give the strong level.",
+            code=3,
+        )
+    return best
+
+
+def _plans(mode: str) -> list[Plan]:
+    landlock = _has_landlock()
+    if mode == "process" or sys.platform != "linux":
+        return [] if mode == "landlock" else [Plan()]
+    if mode == "landlock":
+        return [Plan(landlock=True)] if landlock else []
+    wrappers = [w for w in ("bwrap", "unshare") if shutil.which(w)]
+    return [Plan(wrapper, landlock) for wrapper in (*wrappers, "")]
+
+
+def _has_landlock() -> bool:
+    try:
+        import landlockpy
+    except ImportError:
+        return False
+    return landlockpy.abi_version() > 0
+
+
+def _tried_in(sandbox: Sandbox) -> tuple[bool, ...]:
+    """Let a hostile little submission try what must not work, and see what happens."""
+    idle = [sys.executable, "-I", "-S", "-c", "input()"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        subprocess.Popen(
+            idle, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as victim,
+    ):
+        port = server.getsockname()[1]
+        udp.bind(("127.0.0.1", port))
+        talk = _listening(Path(folder, "outside.talk"))
+        secret = str(repository() / "requirements.txt")
+        outside = Path(folder, "outside")
+        call = Call((secret, str(outside), port, victim.pid))
+        seen = sandbox.run([TRIAL], "trial", [call]).seen
+        if not seen or len(seen[0].numbers) != 1:
+            raise CourseError("The trial submission did not come back.")
+        limited = _stack_of(victim.pid) != _stack_of(os.getpid())  # before it is gone
+        done = (
+            seen[0].numbers[0] > 0,
+            outside.exists(),
+            bool(select.select([server], [], [], 0.05)[0]),
+            bool(select.select([udp], [], [], 0.05)[0]),
+            victim.poll() is not None,
+            bool(talk and select.select([talk], [], [], 0.05)[0]),
+            limited,
+        )
+        victim.kill()
+        if talk:
+            talk.close()
+    return tuple(not happened for happened in done)
+
+
+def _listening(path: Path) -> socket.socket | None:
+    """Another program's socket on the disk, where there is such a thing."""
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.bind(str(path))
+    except OSError:  # a path that is too long for a socket
+        made.close()
+        return None
+    made.listen()
+    return made
+
+
+def _stack_of(process: int) -> tuple[int, int] | None:
+    """A limit that processes take from their parents, where another's can be seen."""
+    if sys.platform != "linux":
+        return None
+    import resource
+
+    return resource.prlimit(process, resource.RLIMIT_STACK)

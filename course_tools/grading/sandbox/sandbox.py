@@ -1,0 +1,216 @@
+"""A place where a learner's function runs and what it does cannot reach further.
+
+The verdict is not made in there: a `Sandbox` sends inputs and gets plain numbers back.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from course_lib.submission.observing import Call
+from course_lib.workspace import CourseError
+from course_tools.grading.sandbox.launching import (
+    Plan,
+    child_env,
+    command_alone,
+    command_of_keeper,
+)
+from course_tools.grading.sandbox.scratch import wipe
+from course_tools.grading.sandbox.talking import Outcome, Talk, job
+
+__all__ = ["Sandbox"]
+
+GRACE = 0.9  # seconds that the keeper of the clock has, after the time is up
+START = 120.0  # seconds for a Python that imports torch on a busy computer
+
+
+class Sandbox:
+    """Runs one function at a time, each in a process of its own.
+
+    timeout: seconds for a submission's exercise; memory: MiB on top of PyTorch's own
+    """
+
+    def __init__(self, plan: Plan, *, timeout: float = 10.0, memory: int = 1024):
+        self.plan, self.timeout, self.memory = plan, timeout, memory
+        self._process: subprocess.Popen | None = None
+        self._closed = False
+        self._home = tempfile.mkdtemp(prefix="course-grading-")
+        self._scratch = os.path.join(self._home, "scratch")
+
+    def run(
+        self,
+        cells: Sequence[str],
+        name: str,
+        calls: Sequence[Call],
+        offers: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Outcome:
+        """Load `name` out of the cells and observe it on every call; never raises for
+        anything that the submission does.
+
+        offers: what of the course the page may use, by module and name
+        raises: CourseError if no sandbox can be started here
+        """
+        functions: list[Callable] = []
+        told = job(cells, name, calls, offers or {}, functions, self.timeout)
+        channel, theirs = socket.socketpair()
+        with channel:
+            alone = None if self.plan.fork else self._alone(channel, theirs)
+            handed = alone is not None or self._hand_over(theirs)
+            theirs.close()
+            began = time.monotonic()
+            until = began + self.timeout + GRACE * self.plan.fork
+            talk = Talk(channel, until, functions, calls)
+            if handed:
+                talk.hold(told)
+        ended = "broken"
+        if alone is not None:
+            ended = _end_of(alone)
+        elif handed:
+            ended = self._ended(until)
+        return talk.outcome(ended, self.timeout, time.monotonic() - began)
+
+    def close(self):
+        """End the keeper and whatever is left of its children; remove the scratch."""
+        self._closed = True
+        self._kill()
+        wipe(self._scratch)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _start(self):
+        if self._closed:
+            raise CourseError("This sandbox is closed.")
+        os.makedirs(self._scratch, exist_ok=True)
+        self._control, theirs = socket.socketpair()
+        with tempfile.TemporaryFile() as words, theirs:
+            self._process = subprocess.Popen(
+                command_of_keeper(self.plan, self._scratch, theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                env=child_env(self._scratch),
+                cwd=self._scratch,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=words,
+                start_new_session=True,
+            )
+            theirs.close()
+            if not self._word(time.monotonic() + START).get("ready"):
+                self._kill()
+                words.seek(0)
+                said = words.read().decode(errors="replace").strip()[-500:]
+                raise CourseError(
+                    f"No process for submissions could be started: {said}"
+                )
+
+    def _alone(self, ours: socket.socket, theirs: socket.socket) -> subprocess.Popen:
+        """A process for this job only; it is ready when torch is there."""
+        os.makedirs(self._scratch, exist_ok=True)
+        windows = os.name == "nt"
+        process = subprocess.Popen(
+            command_alone(theirs.fileno(), self._terms),
+            pass_fds=() if windows else [theirs.fileno()],
+            env=child_env(self._scratch),
+            cwd=self._scratch,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert process.stdin
+        with process.stdin as socket_of_windows:
+            if windows:
+                socket_of_windows.write(theirs.share(process.pid))
+        theirs.close()
+        ours.settimeout(START)
+        if ours.recv(1) != b"\n":
+            raise CourseError("No process for submissions could be started.")
+        return process
+
+    @property
+    def _terms(self) -> dict:
+        return {
+            "timeout": self.timeout,
+            "memory": self.memory,
+            "landlock": self.plan.landlock,
+        }
+
+    def _hand_over(self, theirs: socket.socket) -> bool:
+        for _ in range(2):  # the first may have ended after its last job
+            if self._process is None:
+                self._start()
+            with contextlib.suppress(OSError):
+                self._control.settimeout(GRACE)
+                message = json.dumps(self._terms).encode()
+                socket.send_fds(self._control, [message], [theirs.fileno()])
+                return True
+            self._kill()
+        return False
+
+    def _ended(self, until: float) -> str:
+        """The keeper's word on how the process ended; without one, it goes."""
+        word = self._word(until + GRACE)
+        if word.get("last", True):  # none, or it is not fit for another submission
+            self._kill()
+        if "why" not in word:
+            return "broken"
+        status = word.get("status")
+        if word["why"] or type(status) is not int:
+            return word["why"] or "broken"
+        return _by_code(os.waitstatus_to_exitcode(status))
+
+    def _word(self, until: float) -> dict:
+        line = b""
+        with contextlib.suppress(OSError, ValueError):
+            while not line.endswith(b"\n"):
+                self._control.settimeout(max(until - time.monotonic(), 1e-3))
+                part = self._control.recv(4096)
+                if not part or len(line) > 10_000:
+                    return {}
+                line += part
+            word = json.loads(line)
+            return word if isinstance(word, dict) else {}
+        return {}
+
+    def _kill(self):
+        if self._process is None:
+            return
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        self._control.close()
+        self._process = None
+        wipe(self._scratch)
+
+
+def _by_code(code: int) -> str:
+    if code < 0:
+        return "timeout" if -code == signal.SIGXCPU else f"signal {-code}"
+    return f"exit {code}" if code else ""
+
+
+def _end_of(process: subprocess.Popen) -> str:
+    """How a process for one job ended; it is ended if it has not yet."""
+    try:
+        return _by_code(process.wait(0.2))
+    except subprocess.TimeoutExpired:
+        return "timeout"
+    finally:
+        if os.name != "nt":
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()

@@ -1,0 +1,222 @@
+"""What passes between the grader and the process that holds a learner's code.
+
+Frames of JSON with their length before them, over a socket. Nothing is ever unpickled;
+what comes from the learner's side is numbers and short texts, and every field of it is
+looked at before it is believed.
+"""
+
+import json
+import math
+import socket
+import struct
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.submission.observing import MOST, Observation
+
+__all__ = [
+    "NUMBERS",
+    "ROOM",
+    "Nonsense",
+    "decode",
+    "encode",
+    "observation",
+    "plain",
+    "receive",
+    "send",
+]
+
+ROOM = 1 << 20  # bytes of one frame from the learner's side
+NUMBERS = 20_000  # values of one tensor from there
+_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype)
+}
+
+
+class Nonsense(Exception):
+    """A frame that no honest process would send."""
+
+
+def send(channel: socket.socket, message: Any):
+    """One frame: four bytes of length, then JSON."""
+    body = json.dumps(message).encode()
+    channel.sendall(struct.pack("!I", len(body)) + body)
+
+
+def receive(
+    channel: socket.socket, room: int = ROOM, until: float | None = None
+) -> Any:
+    """The next frame; `until` is a time of `time.monotonic`.
+
+    raises: EOFError if the other side is gone, TimeoutError if it is late, Nonsense for
+        a frame that is too long or not JSON
+    """
+    (length,) = struct.unpack("!I", _exactly(channel, 4, until))
+    if length > room:
+        raise Nonsense(f"an answer of {length} bytes; there is room for {room}")
+    try:
+        return json.loads(_exactly(channel, length, until))
+    except (ValueError, RecursionError):
+        raise Nonsense("an answer that is not JSON") from None
+
+
+def _exactly(channel: socket.socket, count: int, until: float | None) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        if until is not None:
+            channel.settimeout(max(until - time.monotonic(), 1e-3))
+        part = channel.recv(min(count - len(parts), 1 << 16))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+def encode(value: Any, functions: list[Callable]) -> Any:
+    """An input as JSON. A function stays here: its place in `functions` goes instead.
+
+    >>> encode({"x": torch.ones(2)}, [])
+    {'dict': {'x': {'tensor': [1.0, 1.0], 'dtype': 'float32', 'shape': [2]}}}
+    """
+    if isinstance(value, Tensor):
+        return {
+            "tensor": value.detach().flatten().tolist(),
+            "dtype": str(value.dtype).removeprefix("torch."),
+            "shape": list(value.shape),
+        }
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if callable(value):
+        functions.append(value)
+        return {"function": len(functions) - 1}
+    if isinstance(value, dict):
+        return {"dict": {key: encode(v, functions) for key, v in value.items()}}
+    if hasattr(value, "_asdict"):
+        named = {key: encode(v, functions) for key, v in value._asdict().items()}
+        return {"named": named}
+    if isinstance(value, list | tuple):
+        return {type(value).__name__: [encode(v, functions) for v in value]}
+    raise TypeError(f"no way to send a {type(value).__name__} to a learner's function")
+
+
+def decode(value: Any, function: Callable[[int], Callable] | None = None) -> Any:
+    """The inverse of `encode`; `function` makes a stand-in for one that stayed behind.
+
+    raises: Nonsense for what `encode` does not write
+    """
+    if not isinstance(value, dict):
+        if value is None or type(value) in (bool, int, float, str):
+            return value
+        raise Nonsense("a value that has no meaning here")
+    kind, held = next(iter(value.items()), (None, None))
+    if kind == "tensor":
+        return _tensor(value)
+    if kind == "function" and function and type(held) is int:
+        return function(held)
+    if kind == "dict":
+        return {key: decode(v, function) for key, v in held.items()}
+    if kind == "named":
+        return SimpleNamespace(**{k: decode(v, function) for k, v in held.items()})
+    if kind in ("list", "tuple"):
+        return {"list": list, "tuple": tuple}[kind](decode(v, function) for v in held)
+    raise Nonsense("a value that has no meaning here")
+
+
+def _tensor(value: dict) -> Tensor:
+    numbers, shape = value["tensor"], value.get("shape")
+    _demand(value.get("dtype") in _DTYPES, "a dtype that does not exist")
+    _demand(_is_shape(shape), "a shape that is none")
+    _demand(
+        type(numbers) is list
+        and len(numbers) == math.prod(shape) <= NUMBERS
+        and all(type(number) in (float, int, bool) for number in numbers),
+        "a tensor whose numbers do not fill its shape",
+    )
+    try:
+        return torch.tensor(numbers, dtype=_DTYPES[value["dtype"]]).reshape(shape)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise Nonsense("numbers that do not fit their dtype") from None
+
+
+def plain(seen: Observation) -> dict:
+    """An observation as JSON: what it says of an answer, in plain numbers."""
+    return dict(vars(seen))
+
+
+def observation(message: Any, arguments: int) -> Observation:
+    """The inverse of `plain`, for a message from whoever.
+
+    arguments: how many the function was given
+    raises: Nonsense unless each field is of its type and the numbers fill the shape
+    """
+    fields = Observation.__dataclass_fields__
+    _demand(type(message) is dict and set(message) == set(fields), "unknown fields")
+    kind, shape, dtype = message["kind"], message["shape"], message["dtype"]
+    numbers, error = message["numbers"], message["error"]
+    gradients, changed = message["gradients"], message["changed"]
+    _demand(_is_text(kind, 80) and _is_text(dtype, 40), "names that are too long")
+    _demand(_is_shape(shape) and _is_numbers(numbers), "numbers that are none")
+    size = {"tensor": math.prod(shape), "number": 1, "bool": 1}.get(kind, 0)
+    _demand(
+        len(numbers) == (size if size <= MOST else 0),
+        "numbers that do not fill a shape",
+    )
+    _demand(type(message["differentiable"]) is bool, "a flag that is none")
+    _demand(
+        type(gradients) is list
+        and len(gradients) <= arguments
+        and all(g is None or _is_numbers(g) for g in gradients),
+        "gradients that are none",
+    )
+    _demand(
+        _is_shape(changed) and all(place < arguments for place in changed),
+        "a strange place",
+    )
+    _demand(
+        error is None
+        or (
+            type(error) is list
+            and len(error) == 3
+            and all(_is_text(e, 400) for e in error)
+        ),
+        "an error that is none",
+    )
+    _demand((kind == "error") == (error is not None), "an error that is none")
+    return Observation(
+        kind,
+        tuple(shape),
+        dtype,
+        tuple(numbers),
+        message["differentiable"],
+        tuple(None if g is None else tuple(g) for g in gradients),
+        tuple(changed),
+        None if error is None else tuple(error),
+    )
+
+
+def _demand(condition: bool, otherwise: str):
+    if not condition:
+        raise Nonsense(f"an answer with {otherwise}")
+
+
+def _is_text(value: Any, most: int) -> bool:
+    return type(value) is str and len(value) <= most
+
+
+def _is_shape(value: Any) -> bool:
+    return (
+        type(value) is list
+        and len(value) <= 20
+        and all(type(n) is int and 0 <= n < 1 << 40 for n in value)
+    )
+
+
+def _is_numbers(value: Any) -> bool:
+    return type(value) is list and all(type(number) is float for number in value)

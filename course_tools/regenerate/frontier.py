@@ -1,0 +1,138 @@
+"""Runs in World S, scored exactly: every method at every β, and what limits DPO."""
+
+import csv
+import dataclasses
+import functools
+import itertools
+import math
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from course_lib.datasets import Run
+from course_lib.methods import REFERENCE_FREE
+from course_lib.metrics import exact_metrics, shortfall
+from course_lib.policies import best_of_n
+from course_lib.training import Config, run
+from course_lib.transformer import SHIPPED, Transformer, load
+from course_lib.worlds import SentenceWorld, World, sample_preferences, world_s
+
+__all__ = ["exact_world", "in_parallel", "make", "scored", "write"]
+
+SEEDS = (0, 1, 2)
+BETAS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+BASE = Config(quiet=True)
+EXACT = dataclasses.replace(BASE, steps=400, lr=4e-3)
+ROLLOUTS = dataclasses.replace(BASE, steps=100)
+DRAWS = (1, 2, 4, 8, 16, 64, 256)  # of best-of-n, which needs no training
+METHODS = {  # what each runs with, and the values of its knob
+    "dpo": (BASE, BETAS),
+    "ipo": (BASE, BETAS),
+    "kto": (BASE, BETAS),
+    "ppo": (ROLLOUTS, BETAS),
+    "ppo_learned": (ROLLOUTS, BETAS),
+    "expected": (EXACT, BETAS),
+    "orpo": (BASE, (0.1, 0.5, 2.0, 10.0)),  # its weight
+    "simpo": (BASE, (0.5, 2.0, 10.0)),
+    "sft": (BASE, (1.0,)),  # on the chosen responses; it has no knob
+}
+LIMITS = {  # from what the model can be to what a thousand pairs tell, 500 steps each
+    "π* itself": {"method": "imitate", "lr": 4e-3},
+    "all pairs": {"method": "expected", "lr": 4e-3},
+    "64,000 pairs": {"pairs": 64_000},  # each of them seen once
+    "10,000 pairs": {"pairs": 10_000},
+    "1,000 pairs": {"pairs": 1_000},
+}
+LIMITS_BETAS = (0.1, 0.5)
+
+
+def make(folder: Path = SHIPPED) -> str:
+    """Train and score everything above; about ten minutes on two cores."""
+    sentences, world, _ = exact_world()
+    rows = [*_best_of_all(sentences, world), *in_parallel(_run, list(_configs()))]
+    return write(rows, folder / "frontier.csv")
+
+
+def in_parallel(run_one: Callable, jobs: Sequence) -> list:
+    """The runs of all jobs, in their order, on as many processes as there are cores."""
+    # spawn: a fork of a process in which torch has begun may hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(mp_context=context) as pool:
+        return list(tqdm(pool.map(run_one, jobs), "runs", total=len(jobs)))
+
+
+@functools.cache
+def exact_world() -> tuple[SentenceWorld, World, Transformer]:
+    """World S, with its reference, in float64 as all shipped runs."""
+    sentences, ref = world_s(), load("S").double()
+    return sentences, sentences.exact(ref), ref
+
+
+def _run(job: tuple[str, str, Config]) -> Run:
+    torch.set_num_threads(1)
+    experiment, arm, config = job
+    sentences, world, _ = exact_world()
+    begun = time.process_time()
+    model = run(config, watch_at=()).model
+    seconds = round(time.process_time() - begun, 1)
+    known = config.beta if config.method not in REFERENCE_FREE else None
+    numbers = scored(sentences, world, sentences.exact(model).ref, known)
+    called = (experiment, arm, config.method, config.beta, config.seed)
+    return Run(*called, *numbers, seconds)
+
+
+def _configs() -> Iterator[tuple[str, str, Config]]:
+    for method, (base, knobs) in METHODS.items():
+        for beta, seed in itertools.product(knobs, SEEDS):
+            config = dataclasses.replace(base, method=method, beta=beta, seed=seed)
+            if method != "expected" or seed == 0:  # which no seed changes
+                yield "frontier", "", config
+    for arm, change in LIMITS.items():
+        for beta, seed in itertools.product(LIMITS_BETAS, SEEDS):
+            if seed == 0 or "pairs" in change:
+                config = dataclasses.replace(BASE, beta=beta, seed=seed, steps=500)
+                yield "limits", arm, dataclasses.replace(config, **change)
+
+
+def _best_of_all(sentences: SentenceWorld, world: World) -> Iterator[Run]:
+    for n in DRAWS:
+        policy = best_of_n(world.ref, world.rewards, n)
+        numbers = scored(sentences, world, policy, None)
+        yield Run("frontier", "", "best_of_n", float(n), 0, *numbers, 0.0)
+
+
+def scored(
+    sentences: SentenceWorld, world: World, policy: Tensor, beta: float | None
+) -> list[float]:
+    """What stands in a `Run` from its reward to its log-ratios, to six decimals.
+
+    beta: of the π* that it is measured against; None if its knob is none
+    """
+    exact = exact_metrics(world, policy, beta or 1.0)
+    lost = shortfall(world, policy)
+    distance = exact["distance"] if beta else math.nan
+    spoken = (sentences.tokens < sentences.end).sum(-1)
+    length = (policy @ spoken.to(policy)).mean().item()
+    held_out = sample_preferences(world, 4_000, seed=12_345)
+    logratios = policy.log() - world.ref.log()
+    sides = [logratios[held_out.prompts, side].mean().item() for side in held_out[1:]]
+    sides = [side if math.isfinite(side) else math.nan for side in sides]
+    numbers = [exact["reward"], exact["kl"], lost, distance, exact["entropy"], length]
+    return [round(value, 6) for value in (*numbers, *sides)]
+
+
+def write(rows: list[Run], path: Path) -> str:
+    """The table as a CSV file; whole, or as it was before."""
+    beside = path.with_suffix(".part")
+    with beside.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(Run._fields)
+        table.writerows(rows)
+    beside.replace(path)
+    return f"{path.name}: {len(rows)} runs"

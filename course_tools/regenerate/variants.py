@@ -1,0 +1,110 @@
+"""Every variant on the same kinds of data in World S, where nothing is asserted."""
+
+import copy
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from course_lib.datasets import Run
+from course_lib.training import Config, train
+from course_lib.transformer import SHIPPED, Transformer
+from course_lib.worlds import (
+    Preferences,
+    SentenceWorld,
+    World,
+    sample_preferences,
+    sample_thumbs,
+)
+from course_tools.regenerate.frontier import exact_world, in_parallel, scored, write
+
+__all__ = ["make"]
+
+SEEDS = (0, 1, 2)
+PAIRS = 10_000
+BETA = 0.5  # every method is measured against this π*, whatever its own knob
+EPSILON = 0.2  # the label noise that cDPO and robust DPO believe in, on any data
+VARIANTS = {  # its loss, and one setting of its knob
+    "dpo": Config(method="dpo", beta=BETA),
+    "cdpo": Config(method="dpo", beta=BETA, label_smoothing=EPSILON),
+    "robust": Config(method="robust", beta=BETA, label_smoothing=EPSILON),
+    "ipo": Config(method="ipo", beta=0.1),
+    "hinge": Config(method="hinge", beta=BETA),
+    "dpo_norm": Config(method="dpo_norm", beta=1.5),
+    "dpo_nll": Config(method="dpo_nll", beta=BETA),
+    "nca": Config(method="nca", beta=BETA),
+    "apo_zero": Config(method="apo_zero", beta=BETA),
+    "kto": Config(method="kto", beta=BETA),
+    "orpo": Config(method="orpo", beta=2.0),
+    "simpo": Config(method="simpo", beta=2.0, gamma=0.5),
+    "cpo": Config(method="cpo", beta=BETA),
+}
+DATA: dict[str, Callable[[SentenceWorld, World, int], Preferences]] = {
+    "clean": lambda s, w, seed: sample_preferences(w, PAIRS, seed=seed),
+    "20 % noise": lambda s, w, seed: sample_preferences(
+        w, PAIRS, seed=seed, label_noise=0.2
+    ),
+    "30 % noise": lambda s, w, seed: sample_preferences(
+        w, PAIRS, seed=seed, label_noise=0.3
+    ),
+    "long is liked": lambda s, w, seed: sample_preferences(
+        w, PAIRS, seed=seed, bonus=0.5 * (s.tokens < s.end).sum(-1)
+    ),
+    "thumbs": lambda s, w, seed: sample_thumbs(w, PAIRS, seed=seed),
+    "wrong reference": lambda s, w, seed: sample_preferences(w, PAIRS, seed=seed),
+}
+ROUNDS = {"offline": 1, "5 rounds": 5}  # of asking, with the same number of labels
+
+
+def make(folder: Path = SHIPPED) -> str:
+    """Train and score every variant on every kind of data; minutes on two cores."""
+    jobs = [
+        *itertools.product(["data"], DATA, VARIANTS, [None], SEEDS),
+        *itertools.product(["online"], ROUNDS, ["dpo"], [0.1, BETA], SEEDS),
+    ]
+    return write(in_parallel(_run, jobs), folder / "variants.csv")
+
+
+def _run(job: tuple) -> Run:
+    torch.set_num_threads(1)
+    experiment, arm, name, beta, seed = job
+    sentences, world, ref = exact_world()
+    begun = time.process_time()
+    config = dataclasses.replace(VARIANTS[name], seed=seed, quiet=True)
+    if experiment == "online":
+        config = dataclasses.replace(config, beta=beta)
+        model = _in_rounds(config, ROUNDS[arm])
+    else:
+        told = _uniform(ref) if arm == "wrong reference" else ref
+        texts = sentences.texts(*DATA[arm](sentences, world, seed))
+        model = train(copy.deepcopy(ref), texts, config, ref=told).model
+    seconds = round(time.process_time() - begun, 1)
+    target = config.beta if experiment == "online" else BETA
+    numbers = scored(sentences, world, sentences.exact(model).ref, target)
+    return Run(experiment, arm, name, config.beta, seed, *numbers, seconds)
+
+
+def _in_rounds(config: Config, rounds: int) -> Transformer:
+    """DPO with its labels asked for in rounds, each about the policy of that moment."""
+    sentences, world, ref = exact_world()
+    model = copy.deepcopy(ref)
+    for turn in range(rounds):
+        asked = sample_preferences(
+            world,
+            PAIRS // rounds,
+            seed=100 * config.seed + turn,
+            sampler=sentences.exact(model).ref,
+        )
+        part = dataclasses.replace(config, steps=config.steps // rounds)
+        model = train(model, sentences.texts(*asked), part, ref=ref).model
+    return model
+
+
+def _uniform(ref: Transformer) -> Transformer:
+    """A reference to which every next token is as likely as any other."""
+    blank = copy.deepcopy(ref)
+    torch.nn.init.zeros_(blank.embedding.weight)
+    return blank
