@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from course_lib import workspace
-from course_lib.checking import check, hint, progress, yours
+from course_lib.checking import api, check, hint, progress, yours
 from course_lib.checking.card import WIDTH, Card, Row
 from course_lib.exercises import EXERCISES
 from course_lib.preferences import preference_probability as right
