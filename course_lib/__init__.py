@@ -17,7 +17,7 @@ _NAMES = {  # module: what is public in it, its `__all__`
     "preferences": (
         "accuracy_ceiling bradley_terry_standard_errors fit_bradley_terry "
         "gaussian_preference_probability plackett_luce_log_prob preference_probability "
-        "reward_model_loss"
+        "reward_model_loss share_preferred"
     ),
     "policies": (
         "Frontier best_of_n canonical_rewards estimate_log_partition expected_reward "
@@ -28,16 +28,16 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "length_desensitized_logprobs response_logprobs token_logprobs wpo_weights"
     ),
     "losses": (
-        "apo_down_loss apo_zero_loss bco_loss cpo_loss dpo_gradients dpo_loss "
-        "dpo_metrics dpo_nll_loss exo_loss f_dpo_loss hinge_loss "
-        "implicit_preference_probability implicit_reward_accuracy ipo_loss kto_loss "
-        "kto_reference_point length_normalized_dpo_loss nca_loss orpo_loss "
-        "plackett_luce_dpo_loss robust_dpo_loss simpo_loss sppo_loss"
+        "dpo_gradients dpo_loss dpo_metrics f_dpo_loss implicit_preference_probability "
+        "implicit_reward_accuracy ipo_loss kto_loss kto_reference_point orpo_loss "
+        "plackett_luce_dpo_loss robust_dpo_loss simpo_loss"
     ),
-    "methods": (
-        "LossSettings METHODS PairLogps REFERENCE_FREE measures preference_losses"
+    "variants": (
+        "LossSettings METHODS Method PairLogps REFERENCE_FREE apo_down_loss "
+        "apo_zero_loss bco_loss cpo_loss dpo_nll_loss exo_loss hinge_loss "
+        "length_normalized_dpo_loss loss_optimum measures nca_loss preference_losses "
+        "sppo_loss"
     ),
-    "optima": "loss_optimum",
     "beta": "beta_for_kl crossing dpo_slope smoothed_optimal_gap steepest_beta",
     "bugs": (
         "BUGGY Patient SOUND Treatment dpo_loss_is_sound response_logprobs_are_sound "

@@ -17,7 +17,8 @@ MODULES = {
     "course_lib.figures": "course_lib.plots",
     "course_lib.machinery": "course_lib.distributed",
     "course_lib.models": "course_lib.transformer",
-    "course_lib.objectives": "course_lib.methods",
+    "course_lib.objectives": "course_lib.variants",
+    "course_lib.optima": "course_lib.variants",
 }
 NAMES = {  # within the modules above
     "HEALTHY": "SOUND",

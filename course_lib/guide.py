@@ -11,26 +11,13 @@ from typing import NamedTuple
 
 from course_lib import validate
 from course_lib.datasets import Run
-from course_lib.methods import REFERENCE_FREE
+from course_lib.variants import METHODS, REFERENCE_FREE
 
 __all__ = ["NAMES", "QUESTIONS", "Advice", "Evidence", "advise"]
 
-NAMES = {
-    "dpo": "DPO",
-    "cdpo": "cDPO",
-    "robust": "robust DPO",
-    "ipo": "IPO",
-    "hinge": "hinge",
-    "dpo_norm": "DPO per token",
-    "dpo_nll": "DPO + NLL",
-    "nca": "NCA",
-    "apo_zero": "APO-zero",
-    "kto": "KTO",
-    "orpo": "ORPO",
-    "simpo": "SimPO",
-    "cpo": "CPO",
-    "dpo_rounds": "DPO in rounds",
-}
+NAMES = {"dpo": "DPO", "cdpo": "cDPO"}
+NAMES |= {name: method.label for name, method in METHODS.items() if name != "sft"}
+NAMES |= {"dpo_rounds": "DPO in rounds"}
 PAIRLESS = ("nca", "apo_zero", "kto")  # a term for either answer, and none for both
 CLEAN = ("clean",)
 QUESTIONS: dict[str, dict[str, tuple[str, ...]]] = {  # and the data that hold an answer

@@ -27,7 +27,7 @@ def token_logprobs(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     returns: nats, shape (batch, time − 1): entry t is token t + 1's, 0 off the response
     raises: ValueError on bad shapes, NaN, a mask without a response token or with the
         first token (nothing predicts it), or a label outside the vocabulary
-    source: the chain rule of probability. Core.
+    source: the chain rule of probability.
 
     >>> logits = torch.zeros(1, 3, 4)                 # uniform over 4 tokens
     >>> token_logprobs(logits, torch.tensor([[0, 1, 2]]), torch.tensor([[0, 0, 1]]))
@@ -59,7 +59,7 @@ def response_logprobs(
         length-normalised DPO and TRL's IPO take the average.
     returns: nats (or nats per token), shape (batch,)
     raises: as `token_logprobs`
-    source: Rafailov et al. (2023), App. B, whose code sums. Core.
+    source: Rafailov et al. (2023), App. B, whose code sums.
 
     >>> logits = torch.zeros(1, 3, 4)
     >>> response_logprobs(logits, torch.tensor([[0, 1, 2]]), torch.tensor([[0, 1, 1]]))
@@ -82,7 +82,7 @@ def length_desensitized_logprobs(
     alpha: weight of the tail in [0, 1], for policy and reference alike; 1 is plain DPO
     returns: nats, shape (batch,)
     raises: ValueError on bad shapes, a length below 1, or alpha outside [0, 1]
-    source: Liu et al. (2024), LD-DPO. Variant.
+    source: Liu et al. (2024), LD-DPO.
 
     >>> logps, mask = torch.tensor([[-1.0, -1.0]]), torch.tensor([[0, 1, 1]])
     >>> length_desensitized_logprobs(logps, mask, torch.tensor([1]), alpha=0.5)
@@ -116,7 +116,7 @@ def wpo_weights(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     logits, labels, mask: as for `token_logprobs`
     returns: weights > 0, shape (batch,), detached; 1 means "as the policy would sample"
     raises: as `token_logprobs`
-    source: Zhou et al. (2024), WPO, sampled alignment. Variant.
+    source: Zhou et al. (2024), WPO, sampled alignment.
 
     >>> ids = torch.tensor([[0, 1]])
     >>> wpo_weights(torch.zeros(1, 2, 4), labels=ids, mask=ids)

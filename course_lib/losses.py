@@ -10,146 +10,127 @@ the rejected one, and the gap h = u − v: all without β, which is > 0, in rewa
 
 Every loss is to be minimised, takes reduction="mean", "sum" or "none" as in
 torch.nn.functional, and returns nats: a scalar, or shape (batch,) with "none". Each
-raises ValueError on unequal shapes, an empty batch, NaN, infinity, or β ≤ 0. *Core*
-losses are taught exercise by exercise; *variants* are compared with them.
+raises ValueError on unequal shapes, an empty batch, NaN, infinity, or β ≤ 0.
+
+These are the losses that the chapters derive and the exercises ask for. The others, and
+the table of all methods, are in `variants`; both can be imported from here.
 """
 
-import inspect
 import math
-from collections.abc import Callable
-from functools import wraps
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import validate
-from course_lib.preferences import plackett_luce_log_prob
+from course_lib.preferences import plackett_luce_log_prob, share_preferred
 
 __all__ = [
-    "apo_down_loss",
-    "apo_zero_loss",
-    "bco_loss",
-    "cpo_loss",
     "dpo_gradients",
     "dpo_loss",
     "dpo_metrics",
-    "dpo_nll_loss",
-    "exo_loss",
     "f_dpo_loss",
-    "hinge_loss",
     "implicit_preference_probability",
     "implicit_reward_accuracy",
     "ipo_loss",
     "kto_loss",
     "kto_reference_point",
-    "length_normalized_dpo_loss",
-    "nca_loss",
     "orpo_loss",
     "plackett_luce_dpo_loss",
     "robust_dpo_loss",
     "simpo_loss",
-    "sppo_loss",
 ]
 
-FOUR = (
-    "policy_chosen_logps",
-    "policy_rejected_logps",
-    "ref_chosen_logps",
-    "ref_rejected_logps",
-)
+
+def __getattr__(name: str) -> Any:
+    from course_lib import variants
+
+    if name in variants.__all__:
+        return getattr(variants, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _of_pairs(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Turn a formula in (u, v, …) into a loss of the FOUR, checked and reduced."""
-    own = list(inspect.signature(formula).parameters.values())[2:]
-    kinds = inspect.Parameter
-    signature = inspect.Signature(
-        [kinds(name, kinds.POSITIONAL_OR_KEYWORD, annotation=Tensor) for name in FOUR]
-        + own
-        + [kinds("reduction", kinds.KEYWORD_ONLY, default="mean", annotation=str)],
-        return_annotation=Tensor,
-    )
-
-    @wraps(formula)
-    def loss(*args, **kwargs) -> Tensor:
-        given = signature.bind(*args, **kwargs)
-        given.apply_defaults()
-        four = {name: given.arguments.pop(name) for name in FOUR}
-        reduction = given.arguments.pop("reduction")
-        u, v = _logratios(**four)
-        if "beta" in given.arguments:
-            validate.number("beta", given.arguments["beta"])
-        return validate.reduce(formula(u, v, **given.arguments), reduction)
-
-    loss.__signature__ = signature
-    return loss
-
-
-def _logratios(
+def dpo_loss(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
     ref_chosen_logps: Tensor,
     ref_rejected_logps: Tensor,
-) -> tuple[Tensor, Tensor]:
-    validate.batch(
-        policy_chosen_logps=policy_chosen_logps,
-        policy_rejected_logps=policy_rejected_logps,
-        ref_chosen_logps=ref_chosen_logps,
-        ref_rejected_logps=ref_rejected_logps,
-    )
-    u = policy_chosen_logps - ref_chosen_logps
-    v = policy_rejected_logps - ref_rejected_logps
-    return u, v
-
-
-@_of_pairs
-def dpo_loss(u, v, beta: float = 0.1, *, label_smoothing: float = 0.0):
+    beta: float = 0.1,
+    *,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
     """Direct Preference Optimization; with label smoothing, conservative DPO (cDPO).
 
     −(1 − ε) log σ(βh) − ε log σ(−βh)
 
     label_smoothing: ε in [0, ½), the believed share of flipped labels. ε > 0 puts the
         minimum at a finite gap, h = log((1 − ε)/ε) / β.
-    source: Rafailov et al. (2023), Eq. 7; Mitchell (2023) for ε. Core.
+    source: Rafailov et al. (2023), Eq. 7; Mitchell (2023) for ε.
 
     >>> dpo_loss(*torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]]), beta=0.1)  # −ln σ(.2)
     tensor(0.5981)
     """
+    validate.batch(
+        policy_chosen_logps=policy_chosen_logps,
+        policy_rejected_logps=policy_rejected_logps,
+        ref_chosen_logps=ref_chosen_logps,
+        ref_rejected_logps=ref_rejected_logps,
+    )
+    validate.number("beta", beta)
     validate.fraction("label_smoothing", label_smoothing, below=0.5)
-    margin = beta * (u - v)
+    chosen_logratios = policy_chosen_logps - ref_chosen_logps  # (batch,), nats
+    rejected_logratios = policy_rejected_logps - ref_rejected_logps
+    margin = beta * (chosen_logratios - rejected_logratios)
     right, flipped = -F.logsigmoid(margin), -F.logsigmoid(-margin)
-    return (1 - label_smoothing) * right + label_smoothing * flipped
+    losses = (1 - label_smoothing) * right + label_smoothing * flipped
+    return validate.reduce(losses, reduction)
 
 
-@_of_pairs
-def robust_dpo_loss(u, v, beta: float, *, label_smoothing: float):
+def robust_dpo_loss(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+    beta: float,
+    *,
+    label_smoothing: float,
+    reduction: str = "mean",
+) -> Tensor:
     """Robust DPO: unbiased under label flips, at the price of having no lower bound.
 
     [ −(1 − ε) log σ(βh) + ε log σ(−βh) ] / (1 − 2ε)
 
     label_smoothing: ε in [0, ½), the share of flipped labels. Averaged over flips at
         that rate this is the DPO loss of the clean labels; on one pair it can be < 0.
-    source: Chowdhury et al. (2024), robust DPO. Core.
+    source: Chowdhury et al. (2024), robust DPO.
 
     >>> robust_dpo_loss(*torch.zeros(4, 1), beta=0.1, label_smoothing=0.2)
     tensor(0.6931)
     """
+    u, v = _logratios(
+        policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
+    )
+    validate.number("beta", beta)
     validate.fraction("label_smoothing", label_smoothing, below=0.5)
     margin = beta * (u - v)
     # the same, with log σ(−m) = log σ(m) − m put in, so that nothing cancels
-    return -F.logsigmoid(margin) - label_smoothing / (1 - 2 * label_smoothing) * margin
+    excess = label_smoothing / (1 - 2 * label_smoothing) * margin
+    return validate.reduce(-F.logsigmoid(margin) - excess, reduction)
 
 
-@_of_pairs
 def ipo_loss(
-    u,
-    v,
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
     tau: float,
     *,
     chosen_lengths: Tensor | None = None,
     rejected_lengths: Tensor | None = None,
-):
+    reduction: str = "mean",
+) -> Tensor:
     """Identity Preference Optimization: a finite target for the gap.
 
     ( h − 1/(2τ) )²
@@ -158,74 +139,33 @@ def ipo_loss(
     chosen_lengths, rejected_lengths: the paper and DPO's authors use sums. Give the
         numbers of response tokens, shape (batch,), for TRL's convention, in which u and
         v are per-token averages and the target is in nats *per token*.
-    source: Azar et al. (2024), Eq. 17. Core.
+    source: Azar et al. (2024), Eq. 17.
 
     >>> ipo_loss(*torch.zeros(4, 1), tau=0.1)      # (0 − 5)²
     tensor(25.)
     """
+    u, v = _logratios(
+        policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
+    )
     validate.number("tau", tau)
     if (chosen_lengths is None) != (rejected_lengths is None):
         raise ValueError("give chosen_lengths and rejected_lengths both, or neither")
     if chosen_lengths is not None:
         u, v = _per_token(u, v, chosen_lengths, rejected_lengths)
-    return (u - v - 1 / (2 * tau)) ** 2
+    return validate.reduce((u - v - 1 / (2 * tau)) ** 2, reduction)
 
 
-@_of_pairs
-def hinge_loss(u, v, beta: float):
-    """SLiC's hinge on DPO's margin: no gradient once the margin βh reaches 1.
-
-    max(0, 1 − βh)
-
-    source: Zhao et al. (2023), SLiC-HF, there without a reference and with an NLL term.
-        Variant.
-
-    >>> hinge_loss(*torch.zeros(4, 1), beta=0.1)
-    tensor(1.)
-    """
-    return F.relu(1 - beta * (u - v))
-
-
-@_of_pairs
-def length_normalized_dpo_loss(
-    u, v, chosen_lengths: Tensor, rejected_lengths: Tensor, beta: float
-):
-    """DPO on per-token log-ratios, so that long answers get no larger say.
-
-    −log σ( β (u/|y_w| − v/|y_l|) )
-
-    chosen_lengths, rejected_lengths: numbers of response tokens, shape (batch,), ≥ 1
-    beta: about 5 where plain DPO takes 0.1, since the averages are smaller
-    source: Lambert et al. (2024), Tülu 3. Variant.
-
-    >>> four, ten = torch.tensor([[10.0], [0.0], [0.0], [0.0]]), torch.tensor([10])
-    >>> length_normalized_dpo_loss(*four, ten, ten, beta=1.0)      # −ln σ(1)
-    tensor(0.3133)
-    """
-    u, v = _per_token(u, v, chosen_lengths, rejected_lengths)
-    return -F.logsigmoid(beta * (u - v))
-
-
-@_of_pairs
-def dpo_nll_loss(u, v, nll: Tensor, beta: float, *, weight: float):
-    """DPO plus the chosen answer's negative log-likelihood, against displacement.
-
-    −log σ(βh) + weight · NLL(y_w)
-
-    nll: of the chosen answers, shape (batch,); Pang et al. divide it by |y_w|
-    weight: > 0
-    source: Pang et al. (2024), iterative reasoning preference optimization. Core.
-
-    >>> dpo_nll_loss(*torch.zeros(4, 1), torch.ones(1), beta=0.1, weight=1.0)
-    tensor(1.6931)
-    """
-    validate.number("weight", weight)
-    validate.tensors(nll=nll, logratios=u)
-    return -F.logsigmoid(beta * (u - v)) + weight * nll
-
-
-@_of_pairs
-def f_dpo_loss(u, v, beta: float, *, divergence: str, alpha: float | None = None):
+def f_dpo_loss(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+    beta: float,
+    *,
+    divergence: str,
+    alpha: float | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """DPO with another divergence in place of the reverse KL.
 
     −log σ( β [f′(e^u) − f′(e^v)] ), up to a constant that cancels:
@@ -235,12 +175,16 @@ def f_dpo_loss(u, v, beta: float, *, divergence: str, alpha: float | None = None
     divergence: one of those four; alpha in (0, 1) is needed by "alpha" and refused by
         the others. TRL's coefficient is 1 − α.
     raises: also ValueError where e^{−u} overflows (log-ratios below about −700)
-    source: Wang et al. (2024), f-DPO, Table 1. Variant.
+    source: Wang et al. (2024), f-DPO, Table 1.
 
     >>> four = torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]])
     >>> f_dpo_loss(*four, beta=0.1, divergence="reverse_kl")
     tensor(0.5981)
     """
+    u, v = _logratios(
+        policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
+    )
+    validate.number("beta", beta)
     validate.choice(
         "divergence", divergence, ("reverse_kl", "forward_kl", "js", "alpha")
     )
@@ -260,97 +204,7 @@ def f_dpo_loss(u, v, beta: float, *, divergence: str, alpha: float | None = None
     gap = f_prime(u) - f_prime(v)
     if not gap.isfinite().all():
         raise ValueError(f'divergence="{divergence}" overflows at these log-ratios')
-    return -F.logsigmoid(beta * gap)
-
-
-@_of_pairs
-def exo_loss(u, v, beta: float, *, label_smoothing: float = 1e-3):
-    """EXO for pairs: reverse KL from the policy's opinion of a pair to the label's.
-
-    q log( q/(1 − ε) ) + (1 − q) log( (1 − q)/ε ),  q = σ(βh)
-
-    label_smoothing: ε in (0, ½); at 0 the label's own probabilities would be 0 and 1
-    source: Ji et al. (2024), EXO, Eq. 14 for two answers. Variant.
-
-    >>> exo_loss(*torch.zeros(4, 1), beta=0.1, label_smoothing=0.25)
-    tensor(0.1438)
-    """
-    validate.number("label_smoothing", label_smoothing, below=0.5)
-    margin = beta * (u - v)
-    right = F.logsigmoid(margin) - math.log1p(-label_smoothing)
-    wrong = F.logsigmoid(-margin) - math.log(label_smoothing)
-    return torch.sigmoid(margin) * right + torch.sigmoid(-margin) * wrong
-
-
-@_of_pairs
-def nca_loss(u, v, beta: float):
-    """Noise-contrastive alignment: looks at u and v singly, so u cannot fall unseen.
-
-    −log σ(βu) − ½ log σ(−βu) − ½ log σ(−βv)
-
-    source: Chen et al. (2024), NCA for pairs. Variant.
-
-    >>> nca_loss(*torch.zeros(4, 1), beta=0.1)     # 2 ln 2
-    tensor(1.3863)
-    """
-    away = F.logsigmoid(-beta * u) + F.logsigmoid(-beta * v)
-    return -F.logsigmoid(beta * u) - away / 2
-
-
-@_of_pairs
-def bco_loss(u, v, beta: float):
-    """Binary classifier optimization for pairs: each answer judged by itself.
-
-    −log σ(βu) − log σ(−βv)
-
-    source: Jung et al. (2024), BCO, without its reward shift δ. Variant.
-
-    >>> bco_loss(*torch.zeros(4, 1), beta=0.1)     # 2 ln 2
-    tensor(1.3863)
-    """
-    return -F.logsigmoid(beta * u) - F.logsigmoid(-beta * v)
-
-
-@_of_pairs
-def apo_zero_loss(u, v, beta: float):
-    """Anchored preference optimization, zero: chosen up, rejected down, each by itself.
-
-    1 − σ(βu) + σ(βv).  For chosen answers better than the model's own.
-
-    source: D'Oosterlinck et al. (2024), APO-zero. Variant.
-
-    >>> apo_zero_loss(*torch.zeros(4, 1), beta=0.1)
-    tensor(1.)
-    """
-    return torch.sigmoid(-beta * u) + torch.sigmoid(beta * v)
-
-
-@_of_pairs
-def apo_down_loss(u, v, beta: float):
-    """Anchored preference optimization, down: both fall, the rejected answer further.
-
-    σ(βu) + 1 − σ(βh).  For pairs that are both worse than the model's own answers.
-
-    source: D'Oosterlinck et al. (2024), APO-down. Variant.
-
-    >>> apo_down_loss(*torch.zeros(4, 1), beta=0.1)
-    tensor(1.)
-    """
-    return torch.sigmoid(beta * u) + torch.sigmoid(-beta * (u - v))
-
-
-@_of_pairs
-def sppo_loss(u, v, beta: float):
-    """Self-play preference optimization with hard labels: a target for each answer.
-
-    ( u − 1/(2β) )² + ( v + 1/(2β) )²
-
-    source: Wu et al. (2024), SPPO. Variant.
-
-    >>> sppo_loss(*torch.zeros(4, 1), beta=0.1)    # 5² + 5²
-    tensor(50.)
-    """
-    return (u - 1 / (2 * beta)) ** 2 + (v + 1 / (2 * beta)) ** 2
+    return validate.reduce(-F.logsigmoid(beta * gap), reduction)
 
 
 def plackett_luce_dpo_loss(
@@ -370,7 +224,7 @@ def plackett_luce_dpo_loss(
     beta: > 0, in reward per nat
     returns: nats, log k! when policy and reference agree
     raises: ValueError if `ranking` is not a permutation, or on bad shapes
-    source: Rafailov et al. (2023), App. A.3, Eq. 20. Core.
+    source: Rafailov et al. (2023), App. A.3, Eq. 20.
 
     >>> zeros = torch.zeros(1, 3)
     >>> order = torch.tensor([[2, 0, 1]])
@@ -408,7 +262,7 @@ def kto_loss(
         authors want λ_D n_D / (λ_U n_U) between 1 and 3/2.
     returns: a scalar or (batch,), between 0 and λ, without unit
     raises: ValueError on bad shapes, a kl that is negative or carries gradient
-    source: Ethayarajh et al. (2024), Eq. 8. Core.
+    source: Ethayarajh et al. (2024), Eq. 8.
 
     >>> one = torch.zeros(1)
     >>> kto_loss(one, one, torch.tensor([True]), kl=0.0, beta=0.1)
@@ -443,7 +297,7 @@ def kto_reference_point(policy_kl_logps: Tensor, ref_kl_logps: Tensor) -> Tensor
         answer i + 1, say), shape (batch,), batch ≥ 2
     returns: a scalar in nats, detached
     raises: ValueError on bad shapes or a batch of one, which cannot be mismatched
-    source: Ethayarajh et al. (2024), §4.1. Core.
+    source: Ethayarajh et al. (2024), §4.1.
 
     >>> kto_reference_point(torch.tensor([-5.0, -6.0]), torch.tensor([-6.0, -6.0]))
     tensor(0.5000)
@@ -472,7 +326,7 @@ def orpo_loss(
         over prompt and answer, others over the answer alone.
     weight: λ > 0; the paper uses 0.1 to 0.25
     raises: ValueError where an average is ≥ 0 (the odds of certainty are infinite)
-    source: Hong et al. (2024), Eq. 6 and 7. Core.
+    source: Hong et al. (2024), Eq. 6 and 7.
 
     >>> a, b = torch.tensor([-0.5]), torch.tensor([-2.0])
     >>> orpo_loss(a, b, torch.zeros(1), weight=1.0)
@@ -484,7 +338,7 @@ def orpo_loss(
     )
     if (torch.maximum(policy_chosen_avg_logps, policy_rejected_avg_logps) >= 0).any():
         raise ValueError("policy_…_avg_logps must be < 0: certain answers have no odds")
-    _require_nll(nll, policy_chosen_avg_logps)
+    validate.one_each(policy_chosen_avg_logps, nll=nll)
     validate.number("weight", weight)
     log_odds = (policy_chosen_avg_logps - _log1mexp(policy_chosen_avg_logps)) - (
         policy_rejected_avg_logps - _log1mexp(policy_rejected_avg_logps)
@@ -510,8 +364,8 @@ def simpo_loss(
     beta: > 0, usually 2 to 10; gamma: target margin ≥ 0, in units of β a
     gamma_is_ratio: the paper and TRL's `simpo_gamma` mean γ; the authors' own training
         script and open-instruct set the ratio γ/β. True takes it that way.
-    alpha: AlphaPO replaces a by (1 − e^{−αa})/α; its limit at 0 is SimPO. Variant.
-    source: Meng et al. (2024), Eq. 6; Gupta et al. (2025) for α. Core.
+    alpha: AlphaPO replaces a by (1 − e^{−αa})/α; its limit at 0 is SimPO.
+    source: Meng et al. (2024), Eq. 6; Gupta et al. (2025) for α.
 
     >>> a, b = torch.tensor([-1.0]), torch.tensor([-2.0])
     >>> simpo_loss(a, b, beta=2.0, gamma=2.0)
@@ -537,39 +391,6 @@ def simpo_loss(
     return validate.reduce(-F.logsigmoid(beta * difference - target), reduction)
 
 
-def cpo_loss(
-    policy_chosen_logps: Tensor,
-    policy_rejected_logps: Tensor,
-    nll: Tensor,
-    beta: float,
-    *,
-    weight: float = 1.0,
-    reduction: str = "mean",
-) -> Tensor:
-    """Contrastive preference optimization: DPO with a uniform reference, plus SFT.
-
-    −log σ( β (log π_θ(y_w) − log π_θ(y_l)) ) + weight · NLL(y_w)
-
-    policy_chosen_logps, policy_rejected_logps: sums, shape (batch,)
-    nll: of the chosen answers, shape (batch,) or a scalar; weight: ≥ 0, 1 in the paper
-    beta: > 0, per nat
-    source: Xu et al. (2024), CPO, Eq. 5. Variant.
-
-    >>> cpo_loss(torch.zeros(1), torch.zeros(1), torch.ones(1), beta=0.1)
-    tensor(1.6931)
-    """
-    validate.batch(
-        policy_chosen_logps=policy_chosen_logps,
-        policy_rejected_logps=policy_rejected_logps,
-    )
-    _require_nll(nll, policy_chosen_logps)
-    validate.number("beta", beta)
-    validate.fraction("weight", weight)
-    difference = policy_chosen_logps - policy_rejected_logps
-    losses = -F.logsigmoid(beta * difference) + weight * nll
-    return validate.reduce(losses, reduction)
-
-
 def dpo_gradients(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
@@ -585,7 +406,7 @@ def dpo_gradients(
     returns: shape (batch, 2), chosen then rejected, nats of loss per nat of log-prob.
         Of each pair alone: for the gradient of a mean over pairs, divide by batch.
     raises: as `dpo_loss`
-    source: Rafailov et al. (2023), the gradient below Eq. 7. Core.
+    source: Rafailov et al. (2023), the gradient below Eq. 7.
 
     >>> dpo_gradients(*torch.zeros(4, 1), beta=0.1)     # β/2 when nothing is learnt yet
     tensor([[-0.0500,  0.0500]])
@@ -612,7 +433,7 @@ def implicit_reward_accuracy(
     returns: a scalar in [0, 1], ½ when the policy is the reference. With the strict
         convention, in which a tie is wrong, it would be 0 there.
     raises: as `dpo_loss`
-    source: Rafailov et al. (2023), §5, for the implicit reward. Core.
+    source: Rafailov et al. (2023), §5, for the implicit reward.
 
     >>> policy = torch.tensor([-1.0, -2.0]), torch.tensor([-3.0, -2.0])
     >>> implicit_reward_accuracy(*policy, *torch.zeros(2, 2))      # right, and a tie
@@ -621,7 +442,7 @@ def implicit_reward_accuracy(
     u, v = _logratios(
         policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
     )
-    return ((1 + torch.sign(u - v)) / 2).mean()
+    return share_preferred(u - v).mean()
 
 
 def dpo_metrics(
@@ -642,7 +463,7 @@ def dpo_metrics(
     the FOUR as for `dpo_loss`; beta > 0
     returns: those five names with floats
     raises: as `dpo_loss`
-    source: Rafailov et al. (2023), §5, for the implicit reward. Core.
+    source: Rafailov et al. (2023), §5, for the implicit reward.
 
     >>> dpo_metrics(*torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]]), beta=0.5)["margin"]
     1.0
@@ -653,12 +474,7 @@ def dpo_metrics(
     validate.number("beta", beta)
     with torch.no_grad():
         means = {
-            "accuracy": implicit_reward_accuracy(
-                policy_chosen_logps,
-                policy_rejected_logps,
-                ref_chosen_logps,
-                ref_rejected_logps,
-            ),
+            "accuracy": share_preferred(u - v),
             "gap": u - v,
             "margin": beta * (u - v),
             "chosen_rewards": beta * u,
@@ -681,7 +497,7 @@ def implicit_preference_probability(
     the FOUR as for `dpo_loss`; beta > 0
     returns: probabilities, shape (batch,); ½ where policy and reference agree on a pair
     raises: as `dpo_loss`
-    source: Rafailov et al. (2023), Eq. 6. Core.
+    source: Rafailov et al. (2023), Eq. 6.
 
     >>> implicit_preference_probability(
     ...     *torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]]), beta=0.5)      # σ(0.5 · 2)
@@ -694,6 +510,31 @@ def implicit_preference_probability(
     return torch.sigmoid(beta * (u - v))
 
 
+def _logratios(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """u and v: log π_θ/π_ref of the chosen and of the rejected answer, checked."""
+    validate.batch(
+        policy_chosen_logps=policy_chosen_logps,
+        policy_rejected_logps=policy_rejected_logps,
+        ref_chosen_logps=ref_chosen_logps,
+        ref_rejected_logps=ref_rejected_logps,
+    )
+    u = policy_chosen_logps - ref_chosen_logps
+    v = policy_rejected_logps - ref_rejected_logps
+    return u, v
+
+
+def _per_token(u: Tensor, v: Tensor, chosen_lengths: Tensor, rejected_lengths: Tensor):
+    validate.lengths(
+        u, chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths
+    )
+    return u / chosen_lengths, v / rejected_lengths
+
+
 def _log1mexp(x: Tensor) -> Tensor:
     """log(1 − e^x) for x < 0, switching where either form would cancel (Mächler 2012).
 
@@ -704,26 +545,3 @@ def _log1mexp(x: Tensor) -> Tensor:
     near = torch.log(-torch.expm1(torch.where(close, x, -math.log(2))))
     far = torch.log1p(-torch.exp(torch.where(close, -math.log(2), x)))
     return torch.where(close, near, far)
-
-
-def _per_token(u: Tensor, v: Tensor, chosen_lengths: Tensor, rejected_lengths: Tensor):
-    for name, lengths in (
-        ("chosen_lengths", chosen_lengths),
-        ("rejected_lengths", rejected_lengths),
-    ):
-        if not isinstance(lengths, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(lengths).__name__}")
-        if lengths.shape != u.shape:
-            raise ValueError(f"{name} has shape {lengths.shape}, it needs {u.shape}")
-        if not ((lengths >= 1) & lengths.isfinite()).all():
-            raise ValueError(f"{name} must be at least 1 token everywhere")
-    return u / chosen_lengths, v / rejected_lengths
-
-
-def _require_nll(nll: Tensor, like: Tensor):
-    """One value per example, or one for all: the only shape that may be spread."""
-    validate.tensors(nll=nll)
-    if nll.ndim and nll.shape != like.shape:
-        raise ValueError(
-            f"nll must be a scalar or {tuple(like.shape)}, got {nll.shape}"
-        )

@@ -18,6 +18,7 @@ __all__ = [
     "plackett_luce_log_prob",
     "preference_probability",
     "reward_model_loss",
+    "share_preferred",
 ]
 
 
@@ -36,6 +37,22 @@ def preference_probability(reward_w: Tensor, reward_l: Tensor) -> Tensor:
     """
     validate.tensors(reward_w=reward_w, reward_l=reward_l)
     return torch.sigmoid(reward_w - reward_l)
+
+
+def share_preferred(differences: Tensor) -> Tensor:
+    """Whether the first of two is ahead: 1 if it is, 0 if it is behind, ½ for a tie.
+
+    ½ (1 + sign Δ).  Its mean is every accuracy and every win rate in this course. Most
+    libraries count a tie as wrong, and so print 0 where the two never differ.
+
+    differences: of scores, rewards or log-ratios, any shape
+    returns: 0, ½ or 1, of that shape
+    source: a tie carries half a win, as in Agresti (2013), Categorical Data Analysis
+
+    >>> share_preferred(torch.tensor([0.3, -2.0, 0.0]))
+    tensor([1.0000, 0.0000, 0.5000])
+    """
+    return (1 + differences.sign()) / 2
 
 
 def reward_model_loss(
@@ -58,7 +75,7 @@ def reward_model_loss(
     returns: the loss in nats, a scalar, or shape (batch,) with reduction="none"
     raises: ValueError on bad shapes, NaN, a negative or a missing magnitude
     source: Ouyang et al. (2022), Eq. 1; Wang et al. (2024), HelpSteer2-Preference, for
-        "scaled"; Touvron et al. (2023), Eq. 2, for "margin". Core.
+        "scaled"; Touvron et al. (2023), Eq. 2, for "margin".
 
     >>> zero = torch.zeros(1)
     >>> reward_model_loss(zero, zero)   # no opinion costs ln 2
@@ -189,7 +206,7 @@ def gaussian_preference_probability(
         variances), all of one shape. Cost grows with the largest deviation.
     returns: probabilities of that shape. It is *not* E[log σ(Δ)], nor the probit Φ.
     raises: ValueError on a negative deviation, NaN or unequal shapes
-    source: the score model of Ma et al. (2025), HPSv3. Core.
+    source: the score model of Ma et al. (2025), HPSv3.
 
     >>> one, zero = torch.tensor(1.0), torch.tensor(0.0)
     >>> gaussian_preference_probability(one, zero, zero, zero)      # certain: σ(1)

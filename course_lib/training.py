@@ -40,7 +40,10 @@ from course_lib.distributed import (
     rank,
     threads,
 )
-from course_lib.methods import (
+from course_lib.metrics import exact_metrics
+from course_lib.policies import optimal_policy
+from course_lib.transformer import Block, load
+from course_lib.variants import (
     METHODS,
     REFERENCE_FREE,
     LossSettings,
@@ -48,9 +51,6 @@ from course_lib.methods import (
     measures,
     preference_losses,
 )
-from course_lib.metrics import exact_metrics
-from course_lib.policies import optimal_policy
-from course_lib.transformer import Block, load
 from course_lib.worlds import sample_preferences, world_l, world_s
 
 __all__ = ["Config", "Log", "fit", "main", "reference_logps", "run", "train"]

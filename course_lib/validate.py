@@ -64,6 +64,27 @@ def batch(**named: Tensor):
             )
 
 
+def one_each(like: Tensor, **named: Tensor):
+    """Refuse all but one value per example, or one for all: the one thing spread."""
+    tensors(**named)
+    for name, tensor in named.items():
+        if tensor.ndim and tensor.shape != like.shape:
+            raise ValueError(
+                f"{name} must be a scalar or {tuple(like.shape)}, got {tensor.shape}"
+            )
+
+
+def lengths(like: Tensor, **named: Tensor):
+    """Refuse all but one number of tokens per example, each at least 1."""
+    for name, tensor in named.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+        if tensor.shape != like.shape:
+            raise ValueError(f"{name} has shape {tensor.shape}, it needs {like.shape}")
+        if not ((tensor >= 1) & tensor.isfinite()).all():
+            raise ValueError(f"{name} must be at least 1 token everywhere")
+
+
 def probabilities(**named: Tensor):
     """Refuse rows that are negative or do not sum to one over the last dimension."""
     tensors(**named)

@@ -14,7 +14,7 @@ import mpmath
 import torch
 from hypothesis import settings
 
-from course_lib import losses, preferences
+from course_lib import losses, preferences, variants
 
 torch.set_num_threads(1)
 
@@ -26,7 +26,7 @@ PROPERTY = settings(
 mp = mpmath.mp.clone()  # a context of our own: the global precision stays as it was
 mp.dps = 50
 
-FOUR = dict.fromkeys(losses.FOUR, "logps")
+FOUR = dict.fromkeys(variants.FOUR, "logps")
 AVERAGES = dict.fromkeys(
     ("policy_chosen_avg_logps", "policy_rejected_avg_logps"), "averages"
 )
@@ -43,7 +43,8 @@ class Case:
 
     def __init__(self, name: str, inputs: dict, formula, **options):
         function = name.partition(":")[0]
-        home = losses if function in losses.__all__ else preferences
+        homes = (losses, variants, preferences)
+        (home,) = (module for module in homes if function in module.__all__)
         self.name, self.loss = name, getattr(home, function)
         self.inputs, self.formula, self.options = inputs, formula, options
         self.differentiable = [
@@ -207,7 +208,7 @@ def _reward(o):
 
 
 _PER_TOKEN = FOUR | LENGTHS
-_PAIR = {name: FOUR[name] for name in losses.FOUR[:2]}
+_PAIR = {name: FOUR[name] for name in variants.FOUR[:2]}
 _MAGNITUDE = REWARDS | {"magnitude": "magnitude"}
 _SMOOTH = {"beta": 0.1, "label_smoothing": 0.2}
 _WEIGHTS = {"desirable_weight": 1.33, "undesirable_weight": 0.5}
@@ -374,7 +375,7 @@ def contract(module) -> dict[str, str]:
     listed = {}
     for name in module.__all__:
         function = getattr(module, name)
-        if not inspect.isclass(function):
+        if inspect.isfunction(function):
             signature = inspect.signature(function)
             bare = [
                 parameter.replace(annotation=inspect.Parameter.empty)
@@ -384,15 +385,14 @@ def contract(module) -> dict[str, str]:
     return listed
 
 
-def undocumented(module, *labels: str) -> list[str]:
-    """Public functions whose docstring lacks a source, an example or every label."""
-    lacking = []
-    for name in contract(module):
-        text = getattr(module, name).__doc__ or ""
-        labelled = not labels or any(label in text for label in labels)
-        if "source: " not in text or ">>> " not in text or not labelled:
-            lacking.append(name)
-    return lacking
+def undocumented(*modules) -> list[str]:
+    """Public functions whose docstring lacks a source or an example."""
+    texts = {
+        name: getattr(module, name).__doc__ or ""
+        for module in modules
+        for name in contract(module)
+    }
+    return [n for n, t in texts.items() if "source: " not in t or ">>> " not in t]
 
 
 def isclose(actual, expected, tolerance=1e-12) -> bool:

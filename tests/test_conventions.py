@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_bench_trainer import NO_TRL
 
-from course_lib import losses
+from course_lib import losses, variants
 from course_lib.datasets import conventions_table, shipped_conventions
 from course_lib.workspace import repository
 from course_tools.benchmarks import trainer
@@ -177,7 +177,7 @@ def pair(given: dict, i: int) -> SimpleNamespace:
 @pytest.mark.parametrize("expression", sorted({row.ours for row in ROWS} - {""}))
 def test_ours_is_the_formula_that_the_library_has(expression):
     given = inputs()
-    names = {name: getattr(losses, name) for name in losses.__all__}
+    names = {name: getattr(m, name) for m in (losses, variants) for name in m.__all__}
     found = eval(expression, {"__builtins__": {}}, names | given)
     formula = FORMULAS[expression]
     must = math.fsum(formula(pair(given, i)) for i in range(PAIRS)) / PAIRS

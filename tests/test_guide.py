@@ -10,8 +10,8 @@ import torch
 from course_lib import plots
 from course_lib.datasets import Run, shipped_runs
 from course_lib.guide import NAMES, PAIRLESS, QUESTIONS, advise
-from course_lib.methods import METHODS, REFERENCE_FREE, LossSettings, PairLogps
 from course_lib.sliders.painting import Painter
+from course_lib.variants import METHODS, REFERENCE_FREE, LossSettings, PairLogps
 from course_tools.regenerate.variants import DATA, VARIANTS
 
 RUNS = shipped_runs("variants")

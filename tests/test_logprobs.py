@@ -328,4 +328,4 @@ def test_signatures_are_the_contract_and_sources_are_named():
         "token_logprobs": "logits, labels, mask",
         "wpo_weights": "logits, labels, mask",
     }
-    assert oracles.undocumented(logprobs, "Core.", "Variant.") == []
+    assert oracles.undocumented(logprobs) == []

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from course_lib import losses
-from course_lib.methods import METHODS, LossSettings
-from course_lib.optima import loss_optimum
+from course_lib.variants import METHODS, LossSettings, loss_optimum
 from course_lib.worlds import five_responses
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from course_lib.datasets import Run, run_values, shipped_runs
-from course_lib.methods import METHODS
 from course_lib.policies import best_of_n, frontier
 from course_lib.training import run
 from course_lib.transformer import SHIPPED, load
+from course_lib.variants import METHODS
 from course_lib.workspace import CourseError
 from course_lib.worlds import world_l, world_s
 from course_tools import regenerate

@@ -12,9 +12,9 @@ import torch
 from course_lib import distributed, training
 from course_lib.batches import collate, pairs, response_logps, schedule
 from course_lib.losses import dpo_loss, kto_loss, kto_reference_point, orpo_loss
-from course_lib.methods import METHODS, REFERENCE_FREE, LossSettings, PairLogps
 from course_lib.training import Config, fit, reference_logps, run, train
 from course_lib.transformer import Block, PrefixTable, Shape, Transformer, load
+from course_lib.variants import METHODS, REFERENCE_FREE, LossSettings, PairLogps
 from course_lib.workspace import repository
 from course_lib.worlds import corpus, sample_preferences, world_s
 

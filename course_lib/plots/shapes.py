@@ -10,8 +10,8 @@ from torch import Tensor
 
 from course_lib.guide import NAMES
 from course_lib.losses import apo_down_loss
-from course_lib.methods import METHODS, Losses, LossSettings, PairLogps
 from course_lib.plots.style import BLUE, GREY, ORANGE, Scene
+from course_lib.variants import METHODS, Losses, LossSettings, PairLogps
 
 __all__ = ["loss_shapes"]
 

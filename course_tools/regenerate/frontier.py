@@ -16,11 +16,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from course_lib.datasets import Run
-from course_lib.methods import REFERENCE_FREE
 from course_lib.metrics import exact_metrics, shortfall
 from course_lib.policies import best_of_n
 from course_lib.training import Config, run
 from course_lib.transformer import SHIPPED, Transformer, load
+from course_lib.variants import REFERENCE_FREE
 from course_lib.worlds import SentenceWorld, World, sample_preferences, world_s
 
 __all__ = ["exact_world", "in_parallel", "make", "scored", "write"]
