@@ -38,54 +38,103 @@ class Patient(NamedTuple):
     shipped: str  # where it was published, or that we have not seen it so
 
 
+BUGGY: dict[str, Patient] = {}
+
+
+def _bug(
+    shipped: str = "We have not seen it in print; it is one slip of the hand away.",
+):
+    """Enter a function in `BUGGY`; its docstring says what is wrong with it."""
+
+    def enter(function: Callable) -> Callable:
+        concerns = "loss" if function.__code__.co_argcount == 5 else "logprobs"
+        patient = Patient(function, concerns, function.__doc__, shipped)
+        BUGGY[function.__name__] = patient
+        return function
+
+    return enter
+
+
 # --- losses that look right -----------------------------------------------------------
 
 
+@_bug(
+    "An appendix of the DPO paper prints the gradient's weight with the two answers "
+    "exchanged; the main text has it right."
+)
 def swapped_pair(policy_w, policy_l, ref_w, ref_l, beta):
+    """The rejected answer's log-ratio comes first, so that training prefers it."""
     gap = (policy_l - ref_l) - (policy_w - ref_w)
     return -F.logsigmoid(beta * gap).mean()
 
 
+@_bug(
+    "A library of fast kernels released a DPO loss without a reference model and "
+    "added one in a later version."
+)
 def reference_dropped(policy_w, policy_l, ref_w, ref_l, beta):
+    """The reference is an argument that nobody reads."""
     return -F.logsigmoid(beta * (policy_w - policy_l)).mean()
 
 
+@_bug(
+    "By an issue's account, a trainer for vision models; a widely used trainer has "
+    "come to refuse a reference that is the policy."
+)
 def reference_follows(policy_w, policy_l, ref_w, ref_l, beta):
+    """The reference is the policy itself without gradient: the gap is always 0."""
     ref_w, ref_l = policy_w.detach(), policy_l.detach()  # the same object, no_grad
     gap = (policy_w - ref_w) - (policy_l - ref_l)
     return -F.logsigmoid(beta * gap).mean()
 
 
+@_bug("A textbook's code reports rewards without β beside a loss that has it.")
 def beta_forgotten(policy_w, policy_l, ref_w, ref_l, beta):
+    """The gap goes into the sigmoid without β, as if β were 1."""
     return -F.logsigmoid((policy_w - ref_w) - (policy_l - ref_l)).mean()
 
 
+@_bug(
+    "A training framework had β in two places of its DPO loss until it changed to "
+    "another implementation; a cookbook had it twice in its logged margin."
+)
 def beta_twice(policy_w, policy_l, ref_w, ref_l, beta):
+    """β multiplies both rewards and then their difference again."""
     chosen_reward = beta * (policy_w - ref_w)
     rejected_reward = beta * (policy_l - ref_l)
     return -F.logsigmoid(beta * (chosen_reward - rejected_reward)).mean()
 
 
+@_bug()
 def mean_before_log(policy_w, policy_l, ref_w, ref_l, beta):
+    """The batch is averaged before the logarithm, so a large win pays for a loss."""
     gap = (policy_w - ref_w).mean() - (policy_l - ref_l).mean()
     return -F.logsigmoid(beta * gap)
 
 
+@_bug()
 def sum_over_pairs(policy_w, policy_l, ref_w, ref_l, beta):
+    """A sum over the batch: the step length grows with the batch."""
     return -F.logsigmoid(beta * ((policy_w - ref_w) - (policy_l - ref_l))).sum()
 
 
+@_bug("Tutorials, course pages and student projects without number.")
 def log_of_sigmoid(policy_w, policy_l, ref_w, ref_l, beta):
+    """The sigmoid rounds to 0 on a pair that is far wrong, and its log is −∞."""
     gap = (policy_w - ref_w) - (policy_l - ref_l)
     return -torch.log(torch.sigmoid(beta * gap)).mean()
 
 
+@_bug("Several public repositories add 1e-8 inside the logarithm.")
 def sigmoid_plus_epsilon(policy_w, policy_l, ref_w, ref_l, beta):
+    """The usual patch of the former: finite, but without a push where it matters."""
     gap = (policy_w - ref_w) - (policy_l - ref_l)
     return -torch.log(torch.sigmoid(beta * gap) + 1e-8).mean()
 
 
+@_bug()
 def rejected_detached(policy_w, policy_l, ref_w, ref_l, beta):
+    """The number is right, but the rejected answer gets no gradient."""
     gap = (policy_w - ref_w) - (policy_l.detach() - ref_l)
     return -F.logsigmoid(beta * gap).mean()
 
@@ -99,164 +148,87 @@ def _gathered(logits, labels):
     return logprobs.gather(-1, labels[:, 1:, None]).squeeze(-1)  # (batch, time-1)
 
 
+@_bug(
+    "A course that trains a model from scratch left its labels unshifted; the issue "
+    "that reports it is closed."
+)
 def no_shift(logits, labels, mask):
+    """Each token is looked up in the logits that come after it, not before."""
     logprobs = logits.log_softmax(-1).gather(-1, labels[..., None]).squeeze(-1)
     return (logprobs * mask).sum(-1)
 
 
+@_bug("A fine-tuning library had it in two major versions.")
 def mask_off_by_one(logits, labels, mask):
+    """The mask is not shifted: the first token is lost, one past the last counted."""
     return (_gathered(logits, labels) * mask[:, :-1]).sum(-1)
 
 
+@_bug("A speech model's DPO code multiplied by the positions of the ignored label.")
 def mask_inverted(logits, labels, mask):
+    """The mask marks what is to be ignored and is used as what is to be counted."""
     ignored = mask[:, 1:] == 0
     return (_gathered(logits, labels) * ignored).sum(-1)
 
 
+@_bug(
+    "A mask that left the prompt of the rejected side in has been mended in at least "
+    "one repository."
+)
 def prompt_counted(logits, labels, mask):
+    """Every token but padding is counted, the prompt among them."""
     tokens = labels[:, 1:] != PADDING
     return (_gathered(logits, labels) * tokens).sum(-1)
 
 
+@_bug("A public DPO implementation has an open issue about it.")
 def padding_counted(logits, labels, mask):
+    """Everything after the prompt is counted, padding included."""
     after_prompt = mask[:, 1:].cumsum(-1) > 0
     return (_gathered(logits, labels) * after_prompt).sum(-1)
 
 
+@_bug("A textbook's sampler left it out of the training signal until a reader asked.")
 def end_left_out(logits, labels, mask):
+    """The token that ends the answer is not counted: nobody learns when to stop."""
     words = (mask[:, 1:] == 1) & (labels[:, 1:] != END)
     return (_gathered(logits, labels) * words).sum(-1)
 
 
+@_bug("A well-known textbook's notebook does so beside the paper's equation.")
 def averaged(logits, labels, mask):
+    """The mean over the response's tokens, where the paper's loss needs the sum."""
     total = (_gathered(logits, labels) * mask[:, 1:]).sum(-1)
     return total / mask[:, 1:].sum(-1)
 
 
+@_bug()
 def first_prompt_for_all(logits, labels, mask):
+    """The first row's prompt length is taken for every row."""
     start = int(mask[0].argmax())
     return (_gathered(logits, labels) * mask[:, 1:])[:, start - 1 :].sum(-1)
 
 
+@_bug("The toy trainer of a long tutorial, introduced as the core of the real one.")
 def vocabulary_summed(logits, labels, mask):
+    """All log-probabilities of the vocabulary are added up, whatever was said."""
     logprobs = logits[:, :-1].log_softmax(-1).sum(-1)
     return (logprobs * mask[:, 1:]).sum(-1)
 
 
+@_bug()
 def raw_logits(logits, labels, mask):
+    """The logit of each token, without the softmax's normalisation."""
     scores = logits[:, :-1].gather(-1, labels[:, 1:, None]).squeeze(-1)
     return (scores * mask[:, 1:]).sum(-1)
 
 
+@_bug()
 def softmax_over_time(logits, labels, mask):
+    """The softmax runs over the positions in place of the vocabulary."""
     logprobs = logits[:, :-1].log_softmax(1)
     realised = logprobs.gather(-1, labels[:, 1:, None]).squeeze(-1)
     return (realised * mask[:, 1:]).sum(-1)
-
-
-_UNSEEN = "We have not seen it in print; it is one slip of the hand away."
-_SAID = {
-    swapped_pair: (
-        "The rejected answer's log-ratio comes first, so that training prefers it.",
-        "An appendix of the DPO paper prints the gradient's weight with the two "
-        "answers exchanged; the main text has it right.",
-    ),
-    reference_dropped: (
-        "The reference is an argument that nobody reads.",
-        "A library of fast kernels released a DPO loss without a reference model and "
-        "added one in a later version.",
-    ),
-    reference_follows: (
-        "The reference is the policy itself without gradient: the gap is always 0.",
-        "By an issue's account, a trainer for vision models; a widely used trainer has "
-        "come to refuse a reference that is the policy.",
-    ),
-    beta_forgotten: (
-        "The gap goes into the sigmoid without β, as if β were 1.",
-        "A textbook's code reports rewards without β beside a loss that has it.",
-    ),
-    beta_twice: (
-        "β multiplies both rewards and then their difference again.",
-        "A training framework had β in two places of its DPO loss until it changed to "
-        "another implementation; a cookbook had it twice in its logged margin.",
-    ),
-    mean_before_log: (
-        "The batch is averaged before the logarithm, so a large win pays for a loss.",
-        _UNSEEN,
-    ),
-    sum_over_pairs: (
-        "A sum over the batch: the step length grows with the batch.",
-        _UNSEEN,
-    ),
-    log_of_sigmoid: (
-        "The sigmoid rounds to 0 on a pair that is far wrong, and its log is −∞.",
-        "Tutorials, course pages and student projects without number.",
-    ),
-    sigmoid_plus_epsilon: (
-        "The usual patch of the former: finite, but without a push where it matters.",
-        "Several public repositories add 1e-8 inside the logarithm.",
-    ),
-    rejected_detached: (
-        "The number is right, but the rejected answer gets no gradient.",
-        _UNSEEN,
-    ),
-    no_shift: (
-        "Each token is looked up in the logits that come after it, not before.",
-        "A course that trains a model from scratch left its labels unshifted; the "
-        "issue that reports it is closed.",
-    ),
-    mask_off_by_one: (
-        "The mask is not shifted: the first token is lost, one past the last counted.",
-        "A fine-tuning library had it in two major versions.",
-    ),
-    mask_inverted: (
-        "The mask marks what is to be ignored and is used as what is to be counted.",
-        "A speech model's DPO code multiplied by the positions of the ignored label.",
-    ),
-    prompt_counted: (
-        "Every token but padding is counted, the prompt among them.",
-        "A mask that left the prompt of the rejected side in has been mended in at "
-        "least one repository.",
-    ),
-    padding_counted: (
-        "Everything after the prompt is counted, padding included.",
-        "A public DPO implementation has an open issue about it.",
-    ),
-    end_left_out: (
-        "The token that ends the answer is not counted: nobody learns when to stop.",
-        "A textbook's sampler left it out of the training signal until a reader asked.",
-    ),
-    averaged: (
-        "The mean over the response's tokens, where the paper's loss needs the sum.",
-        "A well-known textbook's notebook does so beside the paper's equation.",
-    ),
-    first_prompt_for_all: (
-        "The first row's prompt length is taken for every row.",
-        _UNSEEN,
-    ),
-    vocabulary_summed: (
-        "All log-probabilities of the vocabulary are added up, whatever was said.",
-        "The toy trainer of a long tutorial, introduced as the core of the real one.",
-    ),
-    raw_logits: (
-        "The logit of each token, without the softmax's normalisation.",
-        _UNSEEN,
-    ),
-    softmax_over_time: (
-        "The softmax runs over the positions in place of the vocabulary.",
-        _UNSEEN,
-    ),
-}
-
-
-def _concern(function: Callable) -> str:
-    return "loss" if function.__code__.co_argcount == 5 else "logprobs"
-
-
-BUGGY: dict[str, Patient] = {
-    function.__name__: Patient(function, _concern(function), *said)
-    for function, said in _SAID.items()
-}
 
 
 # --- the healthy, written in other ways -----------------------------------------------
