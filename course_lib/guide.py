@@ -59,9 +59,8 @@ class Advice(NamedTuple):
     because: tuple[Evidence, ...]  # every cell of the advised variant that was asked
     together: bool  # whether runs have all that was answered at once
     missing: tuple[str, ...]  # what no run has
-    instead: dict[
-        str, Evidence | None
-    ]  # were one answer another: the first of its ranking
+    # were one answer another: the first of its ranking
+    instead: dict[str, Evidence | None]
 
     @property
     def variant(self) -> str | None:
@@ -106,13 +105,7 @@ def advise(
     >>> advice.variant, advice.tied, advice.instead["no room for it"].variant
     ('kto', (), 'cpo')
     """
-    given = {
-        "data": data,
-        "noise": noise,
-        "reference": reference,
-        "length": length,
-        "ask": ask,
-    }
+    given = dict(data=data, noise=noise, reference=reference, length=length, ask=ask)
     for name, answer in given.items():
         validate.choice(name, answer, tuple(QUESTIONS[name]))
     validate.choice("field", field, ("distance", "shortfall"))
@@ -124,18 +117,12 @@ def advise(
     missing = [data for data in asked if data not in known]
     if ask == "asked again" and not any(c.variant == "dpo_rounds" for c in ranking):
         missing.append("new labels on such data")
-    others = (
-        (name, answer)
-        for name, answers in QUESTIONS.items()
-        for answer in answers
-        if answer != given[name]
-    )
     return Advice(
         ranking,
         tuple(cell for cell in because if cell),
         sum(bool(QUESTIONS[name][answer]) for name, answer in given.items()) <= 1,
         tuple(missing),
-        {a: next(iter(_ranking(cells, given | {name: a})), None) for name, a in others},
+        _instead(cells, given),
     )
 
 
@@ -162,6 +149,16 @@ def _asked(given: dict[str, str]) -> tuple[str, ...]:
     """The kinds of data that the answers ask for."""
     each = (QUESTIONS[name][answer] for name, answer in given.items())
     return tuple(dict.fromkeys(itertools.chain(*each))) or CLEAN
+
+
+def _instead(cells: Cells, given: dict[str, str]) -> dict[str, Evidence | None]:
+    """The first of the ranking, were one answer another, by that answer."""
+    return {
+        other: next(iter(_ranking(cells, given | {name: other})), None)
+        for name, answers in QUESTIONS.items()
+        for other in answers
+        if other != given[name]
+    }
 
 
 def _usable(variants: Iterable[str], given: dict[str, str]) -> list[str]:

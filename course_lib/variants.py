@@ -439,7 +439,17 @@ def loss_optimum(
     chance = drawn * ((1 - label_noise) * right + label_noise * (1 - right))
     chance = chance / chance.sum()
     ones, zero = torch.ones_like(chance), torch.zeros((), dtype=torch.float64)
-    logits = known.clone().requires_grad_()
+
+    def expected(logps: Tensor) -> Tensor:
+        pairs = PairLogps(logps[w], logps[l], known[w], known[l], ones, ones, zero)
+        return (chance * losses(pairs)).sum()
+
+    return _lowest(expected, known).softmax(-1)
+
+
+def _lowest(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+    """The logits at which a loss of log-probabilities is lowest, by L-BFGS."""
+    logits = start.clone().requires_grad_()
     search = torch.optim.LBFGS(
         [logits],
         max_iter=500,
@@ -453,10 +463,9 @@ def loss_optimum(
         logps = logits.log_softmax(-1)
         if not logps.isfinite().all():
             raise ValueError("losses have no minimum: the policy runs to infinity")
-        pairs = PairLogps(logps[w], logps[l], known[w], known[l], ones, ones, zero)
-        loss = (chance * losses(pairs)).sum()
-        loss.backward()
-        return loss
+        value = loss(logps)
+        value.backward()
+        return value
 
     search.step(closure)
-    return logits.detach().softmax(-1)
+    return logits.detach()
