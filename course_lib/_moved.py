@@ -8,6 +8,7 @@ import warnings
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from inspect import signature
 from types import ModuleType
 
 MODULES = {
@@ -19,12 +20,14 @@ MODULES = {
     "course_lib.models": "course_lib.transformer",
     "course_lib.objectives": "course_lib.methods",
 }
-NAMES = {  # within the modules above
+NAMES = {  # within the modules above, or with the module that has them now
+    "Checkpoint": "course_lib.checkpoint.Checkpoint",
     "HEALTHY": "SOUND",
     "Knobs": "LossSettings",
     "PATIENTS": "BUGGY",
     "Scores": "PairLogps",
     "exact_scores": "exact_metrics",
+    "fingerprint": "course_lib.checkpoint.fingerprint",
 }
 
 
@@ -44,7 +47,8 @@ class _OldModule(ModuleType):
     def __getattr__(self, name: str):
         if name.startswith("__") and name != "__all__":
             raise AttributeError(name)
-        return getattr(import_module(_new(self.__name__)), NAMES.get(name, name))
+        home, _, name = NAMES.get(name, name).rpartition(".")
+        return getattr(import_module(home or _new(self.__name__)), name)
 
 
 class _OldModules(MetaPathFinder, Loader):
@@ -58,6 +62,36 @@ class _OldModules(MetaPathFinder, Loader):
 
     def exec_module(self, module):
         pass
+
+
+def texts(world, *numbers):
+    """`SentenceWorld.texts`, when worlds knew what a trainer reads."""
+    _warn("SentenceWorld.texts", "course_lib.batches.sentence_texts")
+    return import_module("course_lib.batches").sentence_texts(world, *numbers)
+
+
+def corpus(world, count: int, *, seed: int):
+    """`worlds.corpus`, which gave texts in place of the sentences' numbers."""
+    new = "course_lib.batches.sentence_texts of worlds.sample_demonstrations"
+    _warn("course_lib.worlds.corpus", new)
+    said = import_module("course_lib.worlds").sample_demonstrations
+    texts_of = import_module("course_lib.batches").sentence_texts
+    return texts_of(world, *said(world, count, seed=seed))
+
+
+def yielding(advance):
+    """What `training.fit` reads, of the callback with one update that it called."""
+    if len(signature(advance).parameters) == 1:
+        return advance
+    _warn("fit's advance(step, update)", "a function of the step that yields its loss")
+
+    def losses(step):
+        loss = []
+        measured = advance(step, lambda given: loss.append(given) or given.detach())
+        kept = {k: v for k, v in measured.items() if k not in ("loss", "gradient_norm")}
+        yield *loss, kept
+
+    return losses
 
 
 def _new(old: str) -> str:

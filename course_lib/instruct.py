@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from course_lib import reviews
-from course_lib.batches import Texts, collate, pairs, response_logps
+from course_lib.batches import Texts, pairs, texts_logps
 from course_lib.metrics import kl_estimates
 from course_lib.training import Config, train
 from course_lib.transformer import Shape, Transformer, from_llama, sample
@@ -211,17 +211,8 @@ def measure(model, ref, tokenizer, end: int, known, *, each: int, seed: int) -> 
     prompts, responses, _, rewards = continuations(
         model, tokenizer, end, known, each=each, seed=seed
     )
-    device = next(model.parameters()).device
     texts = pairs(prompts, responses)
-    ours, theirs = (
-        torch.cat(
-            [
-                response_logps(m, collate(texts.take(rows)).to(device)).cpu()
-                for rows in torch.arange(len(texts)).split(64)
-            ]
-        )
-        for m in (model, ref)
-    )
+    ours, theirs = (texts_logps(m, texts, 64)[:, 0] for m in (model, ref))
     kl = kl_estimates(ours, theirs)["k1"]
     error = len(kl) ** -0.5
     return (

@@ -18,6 +18,7 @@ __all__ = [
     "plackett_luce_log_prob",
     "preference_probability",
     "reward_model_loss",
+    "share_preferred",
 ]
 
 
@@ -226,6 +227,21 @@ def accuracy_ceiling(probabilities: Tensor) -> Tensor:
     if ((probabilities < 0) | (probabilities > 1)).any():
         raise ValueError("probabilities must lie in [0, 1]")
     return torch.maximum(probabilities, 1 - probabilities).mean()
+
+
+def share_preferred(difference: Tensor) -> Tensor:
+    """Share of comparisons that the first side wins; a tie counts ½.
+
+    mean of 1[d > 0] + ½ 1[d = 0]: accuracy, if the sides are the chosen and the
+    rejected response; a win rate, if they are the responses of two models
+
+    difference: of rewards or log-ratios, the first side's minus the second's, any shape
+    returns: a scalar in [0, 1]
+
+    >>> share_preferred(torch.tensor([3.0, 0.0, -1.0, 0.5]))       # two wins and a tie
+    tensor(0.6250)
+    """
+    return ((1 + difference.sign()) / 2).mean()
 
 
 def _information(scores: Tensor, games: Tensor) -> Tensor:

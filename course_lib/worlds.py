@@ -13,17 +13,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from course_lib import validate
-from course_lib.batches import Texts
+from course_lib import _moved, validate
 
 __all__ = [
+    "Demonstrations",
     "Preferences",
     "SentenceWorld",
     "World",
-    "corpus",
     "eight_words",
     "five_responses",
     "random_world",
+    "sample_demonstrations",
     "sample_preferences",
     "sample_rewards",
     "sample_thumbs",
@@ -31,6 +31,8 @@ __all__ = [
     "world_l",
     "world_s",
 ]
+
+corpus = _moved.corpus  # of the release before
 
 
 class World(NamedTuple):
@@ -304,19 +306,7 @@ class SentenceWorld(NamedTuple):
         shorter = (len(WORDS) ** said.sum(-1) - 1) // (len(WORDS) - 1)
         return shorter + place
 
-    def texts(self, prompts: Tensor, *responses: Tensor) -> Texts:
-        """Sentences by number as token ids, for `batches.collate` and the trainer."""
-        if not len(prompts):
-            raise ValueError("prompts is empty: there is nothing to train on")
-        if len(responses) == 2 and (responses[0] == responses[1]).any():
-            raise ValueError("responses hold a pair of equal sides: it says nothing")
-        numbers = torch.stack(responses, 1)
-        return Texts(
-            self.prompt_ids(prompts),
-            torch.ones_like(prompts),
-            self.tokens[numbers],
-            self.lengths[numbers],
-        )
+    texts = _moved.texts  # of the release before
 
 
 @functools.cache
@@ -368,47 +358,49 @@ def _judged(sentence: Sequence[int]) -> tuple[float, float]:
     return praise * (1.2 if "!" in said else 1.0), float("thanks" in said)
 
 
-def corpus(world: SentenceWorld, count: int, *, seed: int) -> Texts:
+class Demonstrations(NamedTuple):
+    """What people said, by number: to which prompt, and which sentence."""
+
+    prompts: Tensor  # (examples,)
+    responses: Tensor  # (examples,)
+
+
+def sample_demonstrations(
+    sentences: SentenceWorld, count: int, *, seed: int
+) -> Demonstrations:
     """What people say in this language, for a model to imitate before it is aligned.
 
     A sentence is perhaps "it was", perhaps "not", perhaps "very", then "good" or "bad",
     perhaps "!" and perhaps "thanks"; one word in thirty is any word, so that nothing is
     impossible
 
-    world: whose longest sentence is kept to; count: sentences, ≥ 1; seed
-    returns: Texts of single responses
+    sentences: whose longest sentence is kept to; count: of sentences, ≥ 1
+    seed: the same ones again
+    returns: Demonstrations; prompts take turns
 
-    >>> corpus(world_s(), 3, seed=0).responses.shape
-    torch.Size([3, 1, 3])
+    >>> said = sample_demonstrations(world_s(), 3, seed=0).responses
+    >>> [world_s().text(number) for number in said]
+    ['very good', 'bad', 'it was bad']
     """
     random = torch.Generator().manual_seed(seed)
-    kinds = torch.arange(count) % len(PROMPTS)
-    polite = torch.tensor([0.2, 0.2, 0.2, 0.5])[kinds]
-    tokens = torch.full((count, world.longest), END)
+    prompts = torch.arange(count) % len(PROMPTS)
+    polite = torch.tensor([0.2, 0.2, 0.2, 0.5])[prompts]
+    tokens = torch.full((count, sentences.longest), END)
     todo = torch.arange(count)
-    while len(todo):  # whoever has said too much begins again
+    while len(todo):  # a sentence that became too long is begun again
         coins = torch.rand(len(todo), 6, generator=random)
-        opener, good = coins[:, 0] < 0.4, coins[:, 3] < 0.5
-        said = torch.arange(END).repeat(len(todo), 1)  # all words, in their order
-        keep = torch.stack(
-            (
-                opener,
-                opener,
-                coins[:, 1] < 0.25,
-                coins[:, 2] < 0.3,
-                good,
-                ~good,
-                coins[:, 4] < 0.2,
-                coins[:, 5] < polite[todo],
-            ),
-            1,
-        )
-        fits = keep.sum(1) <= world.longest
-        said = said.masked_fill(~keep, END)
-        kept = said.gather(1, (~keep).to(torch.uint8).argsort(dim=1, stable=True))
-        tokens[todo[fits]] = kept[fits, : world.longest]
+        opener, negated, very, good, mark = (
+            coins[:, :5] < torch.tensor([0.4, 0.25, 0.3, 0.5, 0.2])
+        ).unbind(1)
+        thanks = coins[:, 5] < polite[todo]
+        said = (opener, opener, negated, very, good, ~good, mark, thanks)
+        keep = torch.stack(said, 1)  # of WORDS, in their order
+        fits = keep.sum(1) <= sentences.longest
+        words = torch.arange(END).repeat(len(todo), 1).masked_fill(~keep, END)
+        kept = words.gather(1, (~keep).to(torch.uint8).argsort(dim=1, stable=True))
+        tokens[todo[fits]] = kept[fits, : sentences.longest]
         todo = todo[~fits]
     slip = torch.rand(tokens.shape, generator=random) < 1 / 30
     other = torch.randint(END, tokens.shape, generator=random)
     tokens = torch.where(slip & (tokens < END), other, tokens)
-    return world.texts(kinds, world.number(tokens))
+    return Demonstrations(prompts, sentences.number(tokens))
