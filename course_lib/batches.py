@@ -5,7 +5,8 @@ numbers: `padded`, a row for each response, and `shared`, one row [prompt, chose
 rejected] in which either response has the same positions and cannot see the other.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ __all__ = [
     "LAYOUTS",
     "Batch",
     "Texts",
+    "batch_order",
     "collate",
     "pairs",
     "part_mask",
@@ -30,6 +32,7 @@ __all__ = [
     "sentence_texts",
     "sum_by_owner",
     "texts_logps",
+    "with_mismatched",
 ]
 
 LAYOUTS = ("shared", "padded")
@@ -156,6 +159,36 @@ def schedule(texts: Texts, size: int, seed: int, epoch: int) -> list[Tensor]:
     pools = [pool[total[pool].argsort(stable=True)] for pool in order.split(16 * size)]
     batches = [rows for pool in pools for rows in pool.split(size)]
     return [batches[i] for i in torch.randperm(len(batches), generator=random).tolist()]
+
+
+def batch_order(texts: Texts, size: int, seed: int) -> Callable[[int], Tensor]:
+    """Which texts a step sees, for any step, whatever was asked before.
+
+    texts, size, seed: as for `schedule`
+    returns: a function of the step's number, which gives `size` rows
+    raises: ValueError for too few texts
+    """
+    if not 0 < size <= len(texts):
+        raise ValueError(f"batch_size is {size} for {len(texts)} texts")
+    batches = functools.lru_cache(1)(functools.partial(schedule, texts, size, seed))
+
+    def rows(step: int) -> Tensor:
+        epoch, number = divmod(step, len(texts) // size)
+        return batches(epoch)[number]
+
+    return rows
+
+
+def with_mismatched(texts: Texts) -> Texts:
+    """A third side, for KTO: the next example's chosen response, to this prompt.
+
+    >>> with_mismatched(pairs([[3], [3]], [[0], [1, 1]], [[2], [2]])).lengths
+    tensor([[1, 1, 2],
+            [2, 1, 1]])
+    """
+    responses = torch.cat((texts.responses, texts.responses[:, :1].roll(-1, 0)), 1)
+    lengths = torch.cat((texts.lengths, texts.lengths[:, :1].roll(-1, 0)), 1)
+    return Texts(texts.prompts, texts.prompt_lengths, responses, lengths)
 
 
 def collate(texts: Texts, layout: str = "shared", *, whole: bool = False) -> Batch:

@@ -71,9 +71,10 @@ def average_gradients(model: nn.Module):
         gradient.copy_(part.view_as(gradient))
 
 
-def precision(device: torch.device) -> contextlib.AbstractContextManager:
+def precision(model: nn.Module) -> contextlib.AbstractContextManager:
     """bfloat16 for the matrix products of a GPU; full precision on a CPU."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    kind = next(model.parameters()).device.type
+    return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda")
 
 
 def toy(model: nn.Module) -> bool:

@@ -12,7 +12,6 @@ run.
 import argparse
 import copy
 import dataclasses
-import functools
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,24 +20,15 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_lib import _moved, validate
-from course_lib.baselines import (
-    RewardModel,
-    StepLosses,
-    expected_dpo_steps,
-    imitation_steps,
-    policy_gradient_steps,
-    reward_model_steps,
-    reward_table,
-    sentence_rollouts,
-)
+from course_lib import _moved, baselines, validate
 from course_lib.batches import (
     Texts,
+    batch_order,
     collate,
     response_logps,
-    schedule,
     sentence_texts,
     texts_logps,
+    with_mismatched,
 )
 from course_lib.checkpoint import Checkpoint, fingerprint
 from course_lib.distributed import (
@@ -141,7 +131,7 @@ def train(
 
 def preference_steps(
     model: nn.Module, texts: Texts, config: Config, ref: nn.Module | None
-) -> StepLosses:
+) -> baselines.StepLosses:
     """From a batch to its loss, for SFT and for every preference method."""
     validate.choice("method", config.method, tuple(METHODS))
     sides = texts.lengths.shape[1]
@@ -150,7 +140,11 @@ def preference_steps(
         raise ValueError(
             f"texts hold no rejected responses: {config.method} needs them"
         )
-    rows_of = batch_order(texts, config)
+    rows_of = batch_order(texts, config.batch_size, config.seed)
+    if config.batch_size % processes():
+        raise ValueError(
+            f"batch_size {config.batch_size} is not shared by {processes()} processes"
+        )
     if config.method == "kto":
         texts = with_mismatched(texts)
     ref_logps = torch.zeros(texts.lengths.shape)
@@ -187,7 +181,7 @@ def preference_steps(
 
 def fit(
     model: nn.Module,
-    losses: StepLosses,
+    losses: baselines.StepLosses,
     config: Config,
     *,
     data: Texts | None = None,
@@ -201,7 +195,6 @@ def fit(
     data: what `losses` reads, so that a checkpoint is not continued on other data
     model, config, watch, watch_at, returns, raises: as for `train`
     """
-    device = next(model.parameters()).device
     optimiser = torch.optim.AdamW(
         model.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
     )
@@ -212,20 +205,20 @@ def fit(
     if config.compile:
         compile_blocks(model)
 
-    with _progress(config, done) as bar, threads(model), precision(device):
+    with _progress(config, done) as bar, threads(model), precision(model):
         for step in range(done, config.steps):
             _watched(log, watch, watch_at, step)
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(config, step)
+            set_learning_rate(optimiser, config, step)
 
             # DPO and its family have one loss a step, PPO four on the same samples.
             for loss, measured in losses(step):
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
+                # Each process has seen its share of the batch only.
                 average_gradients(model)
+                # One steep batch must not undo what the others have done.
                 norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-                if not norm.isfinite():  # in all processes at once
-                    raise FloatingPointError(_spoilt(step, loss, norm))
+                _require_finite(step, loss, norm)
                 optimiser.step()
                 logged = {"loss": loss.detach(), "gradient_norm": norm, **measured}
 
@@ -238,18 +231,20 @@ def fit(
     return log
 
 
-def learning_rate(config: Config, step: int) -> float:
+def set_learning_rate(optimiser, config: Config, step: int):
     """It rises for `warmup` steps, and falls in a line to zero."""
     rising = (step + 1) / (config.warmup + 1)
     falling = (config.steps - step) / config.steps
-    return config.lr * min(1.0, rising, falling)
+    for group in optimiser.param_groups:
+        group["lr"] = config.lr * min(1.0, rising, falling)
 
 
-def _spoilt(step: int, loss: Tensor, norm: Tensor) -> str:
-    return (
-        f"step {step}: loss {loss.item():.4g}, gradient {norm.item():.4g}; "
-        "the model is as the step before left it"
-    )
+def _require_finite(step: int, loss: Tensor, norm: Tensor):
+    if not norm.isfinite():  # the mean over processes: all of them stop
+        raise FloatingPointError(
+            f"step {step}: loss {loss.item():.4g}, gradient {norm.item():.4g}; "
+            "the model is as the step before left it"
+        )
 
 
 def _progress(config: Config, done: int) -> tqdm:
@@ -266,32 +261,6 @@ def _watched(log: Log, watch: Watch | None, watch_at: tuple[int, ...], steps: in
     if watch and steps in watch_at:
         with torch.no_grad():
             log.watched.append({"steps": steps, **watch(log.model)})
-
-
-def batch_order(texts: Texts, config: Config) -> Callable[[int], Tensor]:
-    """Which texts a step sees, for any step, whatever was asked before."""
-    size = config.batch_size
-    if not 0 < size <= len(texts):
-        raise ValueError(f"batch_size is {size} for {len(texts)} texts")
-    if size % processes():
-        raise ValueError(f"batch_size {size} is not shared by {processes()} processes")
-
-    @functools.lru_cache(maxsize=1)  # an epoch's order is computed once
-    def batches(epoch: int) -> list[Tensor]:
-        return schedule(texts, size, config.seed, epoch)
-
-    def rows(step: int) -> Tensor:
-        epoch, number = divmod(step, len(texts) // size)
-        return batches(epoch)[number]
-
-    return rows
-
-
-def with_mismatched(texts: Texts) -> Texts:
-    """A third side: the chosen response of the next example, to another prompt."""
-    responses = torch.cat((texts.responses, texts.responses[:, :1].roll(-1, 0)), 1)
-    lengths = torch.cat((texts.lengths, texts.lengths[:, :1].roll(-1, 0)), 1)
-    return Texts(texts.prompts, texts.prompt_lengths, responses, lengths)
 
 
 def reference_logps(
@@ -319,7 +288,7 @@ def reference_logps(
     if key not in _REFERENCE_CACHE:
         total = texts.prompt_lengths + texts.lengths.sum(1)
         order, few = total.argsort(), max(1, 8_192 // int(total.max()))
-        with precision(next(ref.parameters()).device):  # few: what a CPU's cache holds
+        with precision(ref):  # few: what a CPU's cache holds
             logps = texts_logps(
                 ref, texts.take(order), few, layout=layout, chunk=chunk or None
             )
@@ -377,23 +346,28 @@ def _baseline_steps(
     sentences: SentenceWorld,
     world: World,
     texts: Texts,
-) -> StepLosses:
+) -> baselines.StepLosses:
     """What a method of RUNS that does not train on the pairs minimises."""
     if config.method == "expected":
-        return expected_dpo_steps(model, sentences, world, config.beta)
+        return baselines.expected_dpo_steps(model, sentences, world, config.beta)
     if config.method == "imitate":
         best = optimal_policy(world.ref, world.rewards, config.beta)
-        return imitation_steps(model, sentences, best)
+        return baselines.imitation_steps(model, sentences, best)
     rewards = world.rewards
     if config.method == "ppo_learned":
-        judge = RewardModel(copy.deepcopy(ref))
+        judge = baselines.RewardModel(copy.deepcopy(ref))
         once = Config(seed=config.seed, quiet=True)
-        fit(judge, reward_model_steps(judge, texts, batch_order(texts, once)), once)
-        rewards = reward_table(judge, sentences)
+        rows_of = batch_order(texts, once.batch_size, once.seed)
+        fit(judge, baselines.reward_model_steps(judge, texts, rows_of), once)
+        rewards = baselines.reward_table(judge, sentences)
     each = config.samples // len(rewards)
-    rollouts = sentence_rollouts(model, sentences, rewards, each=each, seed=config.seed)
+    rollouts = baselines.sentence_rollouts(
+        model, sentences, rewards, each=each, seed=config.seed
+    )
     updates = 1 if config.method == "reinforce" else 4
-    return policy_gradient_steps(model, ref, rollouts, config.beta, updates=updates)
+    return baselines.policy_gradient_steps(
+        model, ref, rollouts, config.beta, updates=updates
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

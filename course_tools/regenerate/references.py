@@ -24,7 +24,7 @@ def reference(
 ) -> Transformer:
     """A small transformer that has read 20,000 sentences of a world's language.
 
-    returns: the model that `transformer.load` has under the world's name, for the defaults
+    returns: with the defaults, what `transformer.load` has under the world's name
     """
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
