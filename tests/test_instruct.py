@@ -63,6 +63,7 @@ def test_pairs_are_the_best_and_the_worst_of_each_four():
     assert texts.responses.flatten().tolist() == [1, 2]
 
 
+@pytest.mark.slow
 def test_training_raises_what_the_judge_says_and_leaves_the_reference(small):
     model = small[0]
     before = [p.clone() for p in model.parameters()]
