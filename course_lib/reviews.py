@@ -30,10 +30,12 @@ __all__ = [
     "Reviews",
     "Samples",
     "align",
+    "best_and_worst",
     "best_of_each",
     "compare",
     "evaluate",
     "load",
+    "mean_and_error",
     "policy_gradient",
     "sample_logps",
     "shipped_outcomes",
@@ -203,18 +205,36 @@ def compare(
     validate.fraction("temperature", temperature)
     if draws < 2:
         raise ValueError(f"draws must be at least 2, got {draws}")
-    prompts = reviews.prompts(count, seed=seed)
-    samples = write(model, reviews, prompts.repeat_interleave(draws, 0), seed=seed)
+    prompts = reviews.prompts(count, seed=seed).repeat_interleave(draws, 0)
+    samples = write(model, reviews, prompts, seed=seed)
     random = torch.Generator().manual_seed(seed + 1)
     chance = torch.rand(count, draws, generator=random, dtype=torch.float64)
     noise = -(-chance.clamp(min=1e-300).log()).log()
     judged = samples.rewards.view(count, draws) + temperature * noise
-    ends = torch.stack((judged.argmax(1), judged.argmin(1)), 1)  # (count, 2)
-    rows = torch.arange(count)[:, None] * draws + ends
-    responses, lengths = samples.tokens[rows], samples.lengths[rows]
+    return best_and_worst(samples.texts, judged)
+
+
+def best_and_worst(texts: Texts, judged: Tensor) -> Texts:
+    """Of the responses to each prompt the one judged best, and the one judged worst.
+
+    texts: of one response each, all to one prompt in a row
+    judged: what they are ranked by, (prompts, responses to each)
+    returns: chosen and rejected; a prompt whose two are equal is left out
+    raises: ValueError if no prompt is left
+    """
+    ends = torch.stack((judged.argmax(1), judged.argmin(1)), 1)  # (prompts, 2)
+    rows = torch.arange(len(judged))[:, None] * judged.shape[1] + ends
+    responses, lengths = texts.responses[rows, 0], texts.lengths[rows, 0]
+    prompts, sizes = texts.prompts[rows[:, 0]], texts.prompt_lengths[rows[:, 0]]
     differ = (responses[:, 0] != responses[:, 1]).any(1)
-    sizes = torch.full((count,), prompts.shape[1])
+    if not differ.any():
+        raise ValueError("texts hold no prompt with two different responses")
     return Texts(prompts, sizes, responses, lengths).take(differ.nonzero().squeeze(1))
+
+
+def mean_and_error(values: Tensor) -> tuple[float, float]:
+    """The mean of a sample, and its standard error."""
+    return values.mean().item(), values.std().item() / len(values) ** 0.5
 
 
 def sample_logps(model: nn.Module, samples: Samples) -> Tensor:
@@ -236,11 +256,12 @@ def evaluate(
     prompts = reviews.prompts(count, seed=seed, held_out=True)
     samples = write(model, reviews, prompts, seed=seed)
     kl = kl_estimates(sample_logps(model, samples), sample_logps(ref, samples))["k1"]
+    (reward, reward_se), (kl, kl_se) = map(mean_and_error, (samples.rewards, kl))
     return {
-        "reward": samples.rewards.mean().item(),
-        "reward_se": samples.rewards.std().item() / count**0.5,
-        "kl": kl.mean().item(),
-        "kl_se": kl.std().item() / count**0.5,
+        "reward": reward,
+        "reward_se": reward_se,
+        "kl": kl,
+        "kl_se": kl_se,
         "length": samples.lengths.double().mean().item(),
         "distinct": len(samples.tokens.unique(dim=0)) / count,
     }

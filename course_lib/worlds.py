@@ -155,11 +155,11 @@ def sample_preferences(
 ) -> Preferences:
     """Ask for comparisons: two different answers, judged by Bradley–Terry.
 
-    P(y₁ ≻ y₂) = σ( r(y₁) − r(y₂) ), and then a share of the labels is turned round
+    P(y₁ ≻ y₂) = σ( r(y₁) − r(y₂) ), and then a share of the labels is flipped
 
     world: of shape (prompts, responses); prompts take turns
     count: pairs, ≥ 1; seed: the same ones again
-    label_noise: share of the labels that is turned round, in [0, ½)
+    label_noise: share of the labels that is flipped, in [0, ½)
     bonus: what annotators like besides, added to the rewards, such as ½ a word:
         shape (responses,) or (prompts, responses)
     sampler: who wrote the answers, shape of `world.ref`; None for the reference
@@ -267,23 +267,16 @@ class SentenceWorld(NamedTuple):
         model: ids (batch, time) in, logits (batch, time, words + 1) out
         returns: nats, (prompts, responses); each row's probabilities sum to 1
         """
-        words, prompts = len(WORDS), len(PROMPTS)
+        words, prompts = len(WORDS), self.prompt_ids(torch.arange(len(PROMPTS)))
         leaves = self.tokens[self.tokens[:, -1] < END][::words, :-1]
-        rows = torch.cat(
-            (
-                self.prompt_ids(torch.arange(prompts)).repeat_interleave(
-                    len(leaves), 0
-                ),
-                leaves.repeat(prompts, 1),
-            ),
-            1,
-        )
+        begun = prompts.repeat_interleave(len(leaves), 0)
+        rows = torch.cat((begun, leaves.repeat(len(prompts), 1)), 1)
         pieces = [model(piece).log_softmax(-1) for piece in rows.split(512)]
         steps = torch.cat(pieces)  # (prompts · leaves, longest, words + 1)
         levels = []
         for depth in range(self.longest):
             same = words ** (self.longest - 1 - depth)  # leaves that share this prefix
-            levels.append(steps[::same, depth].view(prompts, -1, words + 1))
+            levels.append(steps[::same, depth].view(len(prompts), -1, words + 1))
         return sentence_logps(levels)
 
     def exact(self, model: nn.Module) -> World:
@@ -327,11 +320,7 @@ def world_l() -> SentenceWorld:
 
 def _sentences(longest: int) -> SentenceWorld:
     ids = range(len(WORDS))
-    listed = [
-        s
-        for length in range(longest + 1)
-        for s in itertools.product(ids, repeat=length)
-    ]
+    listed = [s for n in range(longest + 1) for s in itertools.product(ids, repeat=n)]
     lengths = torch.tensor([min(len(s) + 1, longest) for s in listed])
     tokens = torch.tensor([s + (END,) * (longest - len(s)) for s in listed])
     parts = torch.tensor([_judged(s) for s in listed], dtype=torch.float64)
