@@ -182,8 +182,8 @@ def continuations(model, tokenizer, end: int, known, *, each: int, seed: int):
     for beginning in BEGINNINGS:
         ids = tokenizer.encode(beginning).ids
         rows = torch.tensor([ids] * each, device=device)
-        drawn = sample(model, rows, longest=LONGEST, end=end, generator=random)
-        for row, length in zip(*(part.tolist() for part in drawn), strict=True):
+        said = sample(model, rows, longest=LONGEST, end=end, generator=random)
+        for row, length in zip(*(part.tolist() for part in said), strict=True):
             prompts.append(ids)
             responses.append(row[:length])
             texts.append(tokenizer.decode(row[:length]))

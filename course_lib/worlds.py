@@ -109,9 +109,9 @@ def random_world(seed: int, responses: int = 5, worlds: int | None = None) -> Wo
         raise ValueError(f"responses must be at least 2, got {responses}")
     random = torch.Generator().manual_seed(seed)
     shape = (responses,) if worlds is None else (worlds, responses)
-    draw = torch.randn(2, *shape, generator=random, dtype=torch.float64)
+    normal = torch.randn(2, *shape, generator=random, dtype=torch.float64)
     names = tuple(f"y{number}" for number in range(1, responses + 1))
-    return World(names, torch.softmax(draw[0], -1), 1.5 * draw[1])
+    return World(names, torch.softmax(normal[0], -1), 1.5 * normal[1])
 
 
 def sentence_logps(levels: Sequence[Tensor]) -> Tensor:
@@ -179,13 +179,13 @@ def sample_preferences(
     validate.probabilities(sampler=chances)
     random = torch.Generator().manual_seed(seed)
     prompts = torch.arange(count) % len(chances)
-    drawn = torch.multinomial(chances[prompts], 2, generator=random)  # never the same
+    answers = torch.multinomial(chances[prompts], 2, generator=random)  # never equal
     judged = world.rewards if bonus is None else world.rewards + bonus
-    first, second = judged[prompts[:, None], drawn].unbind(1)
+    first, second = judged[prompts[:, None], answers].unbind(1)
     first_wins = _coin(torch.sigmoid(first - second), random)
     first_wins ^= _coin(torch.full((count,), label_noise), random)
-    chosen, rejected = torch.where(first_wins[:, None], drawn, drawn.flip(1)).unbind(1)
-    return Preferences(prompts, chosen, rejected)
+    ordered = torch.where(first_wins[:, None], answers, answers.flip(1))
+    return Preferences(prompts, *ordered.unbind(1))
 
 
 def sample_thumbs(world: World, count: int, *, seed: int) -> Preferences:

@@ -120,6 +120,13 @@ def test_logps_are_the_sum_over_tokens_one_at_a_time(small):
     )
 
 
+def test_names_of_the_release_before():
+    with pytest.warns(FutureWarning, match="reviews.sample_logps"):
+        assert reviews.drawn_logps is reviews.sample_logps
+    with pytest.warns(FutureWarning, match="reviews.Samples"):
+        assert reviews.Drawn is reviews.Samples
+
+
 def test_the_best_of_each_prompt():
     prompts = torch.tensor([[1], [1], [2], [2]])
     rewards = torch.tensor([0.0, 3.0, 5.0, -1.0])

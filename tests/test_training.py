@@ -357,6 +357,14 @@ def test_fingerprints_differ_where_numbers_do():
     assert checkpoint.fingerprint(None) != keys[0]
 
 
+def test_the_machinery_of_the_release_before_is_found_in_both_of_its_parts():
+    sys.modules.pop("course_lib.machinery", None)
+    with pytest.warns(FutureWarning, match="is now course_lib.distributed"):
+        from course_lib.machinery import Checkpoint, rank
+    assert Checkpoint is checkpoint.Checkpoint
+    assert rank is distributed.rank
+
+
 METHODS_SPREAD = ("dpo", "kto", "orpo", "sft")
 SPREAD = """
 import copy, runpy, sys, torch
