@@ -132,7 +132,7 @@ def train(
 def preference_steps(
     model: nn.Module, texts: Texts, config: Config, ref: nn.Module | None
 ) -> baselines.StepLosses:
-    """From a batch to its loss, for SFT and for every preference method."""
+    """For `fit`: from a batch to its loss, for SFT and for every preference method."""
     validate.choice("method", config.method, tuple(METHODS))
     sides = texts.lengths.shape[1]
     single = config.method == "sft" and sides == 1
@@ -158,19 +158,21 @@ def preference_steps(
     device = next(model.parameters()).device
 
     def losses(step):
-        # The batch is the step's own, and this process takes its share of it.
+        # The same batch whatever ran before, and of it this process's share
         rows = rows_of(step)[rank() :: processes()]
         batch = collate(texts.take(rows), config.layout).to(device)
 
-        # log π(y|x) of whole responses: a row for the chosen ones, one for the rejected
+        # log π(y|x) of whole responses: all chosen ones, all rejected ones
         logps = response_logps(model, batch, chunk=config.chunk or None)
         logps, lengths = logps.view(-1, len(rows)), batch.lengths.view(-1, len(rows))
-        if single:
+        if single:  # nats a response, not a token: the sum is what π(y|x) is
             yield -logps[0].mean(), {}
             return
+
+        # The reference is frozen, so its log-probs were computed once, for all steps.
         ref_rows = ref_logps[rows].T.to(logps)
         pairs = PairLogps(*logps[:2], *ref_rows[:2], *lengths[:2])
-        if config.method == "kto":  # a third row: the response to another prompt
+        if config.method == "kto":  # its zero: responses to other prompts, no gradient
             shift = mean_of_all((logps[2] - ref_rows[2]).detach().mean())
             pairs = pairs._replace(reference_point=shift.clamp(min=0))
         loss = preference_losses(config.method, pairs, config.loss_settings).mean()
@@ -210,13 +212,13 @@ def fit(
             _watched(log, watch, watch_at, step)
             set_learning_rate(optimiser, config, step)
 
-            # DPO and its family have one loss a step, PPO four on the same samples.
+            # DPO has one loss a step; PPO has four, each computed after an update.
             for loss, measured in losses(step):
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
-                # Each process has seen its share of the batch only.
+                # Each process has seen only its share of the batch.
                 average_gradients(model)
-                # One steep batch must not undo what the others have done.
+                # One steep batch must not undo what many others have done.
                 norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
                 _require_finite(step, loss, norm)
                 optimiser.step()
@@ -309,9 +311,9 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     """Train the reference of a world by any method, and measure it exactly.
 
     config: its method is one of METHODS, on pairs that the reference wrote; "expected",
-        DPO's loss over all pairs without sampling; "imitate", π* itself as the
-        target; "ppo" or "reinforce" on the true
-        reward; "ppo_learned" on a reward model of the same pairs
+        DPO's loss over all pairs without sampling; "imitate", π* itself as the target;
+        "ppo" or "reinforce" on the true reward; "ppo_learned" on a reward model of the
+        same pairs
     watch_at: after how many steps to measure; None for the start and the end
     returns: a Log; `watched` has the `exact_metrics` against the π* of config.beta
     raises: ValueError for an unknown method or world, or as `train`
