@@ -48,15 +48,15 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "shipped_conventions shipped_runs wins_table"
     ),
     "worlds": (
-        "Preferences SentenceWorld World corpus eight_words five_responses "
-        "random_world sample_preferences sample_rewards sample_thumbs sentence_logps "
-        "world_l world_s"
+        "Demonstrations Preferences SentenceWorld World eight_words five_responses "
+        "random_world sample_demonstrations sample_preferences sample_rewards "
+        "sample_thumbs sentence_logps world_l world_s"
     ),
     "tabular": "AllPairs TabularRun expected_dpo_loss train_tabular",
     "transformer": "PrefixTable Shape Transformer from_llama load sample save",
     "batches": (
-        "Batch LAYOUTS Texts collate pairs part_mask response_logps schedule "
-        "sum_by_owner"
+        "Batch LAYOUTS Texts batch_order collate pairs part_mask response_logps "
+        "schedule sentence_texts sum_by_owner texts_logps with_mismatched"
     ),
     "metrics": (
         "Interval exact_metrics implicit_accuracy kl_estimates label_chances shortfall "
@@ -65,7 +65,7 @@ _NAMES = {  # module: what is public in it, its `__all__`
     "guide": "Advice Evidence NAMES QUESTIONS advise",
     "baselines": (
         "RewardModel clipped_policy_loss expected_dpo_steps imitation_steps "
-        "policy_gradient_steps reward_model_steps reward_table"
+        "policy_gradient_steps reward_model_steps reward_table sentence_rollouts"
     ),
     "training": "Config Log fit main reference_logps run train",
     "sliders": "Choice LinSlider LivePlot LogSlider SliderPlot slider_plot",

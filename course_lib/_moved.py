@@ -8,6 +8,7 @@ import warnings
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from inspect import signature
 from types import ModuleType
 
 MODULES = {
@@ -20,12 +21,14 @@ MODULES = {
     "course_lib.objectives": "course_lib.variants",
     "course_lib.optima": "course_lib.variants",
 }
-NAMES = {  # within the modules above
+NAMES = {  # within the modules above, or with the module that has them now
+    "Checkpoint": "course_lib.checkpoint.Checkpoint",
     "HEALTHY": "SOUND",
     "Knobs": "LossSettings",
     "PATIENTS": "BUGGY",
     "Scores": "PairLogps",
     "exact_scores": "exact_metrics",
+    "fingerprint": "course_lib.checkpoint.fingerprint",
 }
 
 
@@ -45,7 +48,8 @@ class _OldModule(ModuleType):
     def __getattr__(self, name: str):
         if name.startswith("__") and name != "__all__":
             raise AttributeError(name)
-        return getattr(import_module(_new(self.__name__)), NAMES.get(name, name))
+        home, _, name = NAMES.get(name, name).rpartition(".")
+        return getattr(import_module(home or _new(self.__name__)), name)
 
 
 class _OldModules(MetaPathFinder, Loader):
@@ -59,6 +63,27 @@ class _OldModules(MetaPathFinder, Loader):
 
     def exec_module(self, module):
         pass
+
+
+def texts(world, *numbers):
+    """`SentenceWorld.texts`, when worlds knew what a trainer reads."""
+    _warn("SentenceWorld.texts", "course_lib.batches.sentence_texts")
+    return import_module("course_lib.batches").sentence_texts(world, *numbers)
+
+
+def yielding(advance):
+    """What `training.fit` reads, of the callback with one update that it called."""
+    if len(signature(advance).parameters) == 1:
+        return advance
+    _warn("fit's advance(step, update)", "a function of the step that yields its loss")
+
+    def losses(step):
+        loss = []
+        measured = advance(step, lambda given: loss.append(given) or given.detach())
+        kept = {k: v for k, v in measured.items() if k not in ("loss", "gradient_norm")}
+        yield *loss, kept
+
+    return losses
 
 
 def _new(old: str) -> str:

@@ -1,16 +1,17 @@
 """What a run on sampled pairs is compared with: the loss without sampling, and RL.
 
-Each function here says what one step of `training.fit` does.
+Each `…_steps` here returns what `training.fit` minimises: a function that is called
+with a step's number and yields the losses of that step, each with what else to log.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from course_lib import validate
-from course_lib.batches import Batch, Texts, collate, response_logps
-from course_lib.preferences import reward_model_loss
+from course_lib.batches import Batch, Texts, collate, response_logps, sentence_texts
+from course_lib.preferences import reward_model_loss, share_preferred
 from course_lib.tabular import AllPairs
 from course_lib.transformer import sample
 from course_lib.worlds import SentenceWorld, World
@@ -23,14 +24,16 @@ __all__ = [
     "policy_gradient_steps",
     "reward_model_steps",
     "reward_table",
+    "sentence_rollouts",
 ]
 
-Advance = Callable[[int, Callable[[Tensor], Tensor]], dict[str, Tensor]]
+StepLosses = Callable[[int], Iterator[tuple[Tensor, dict[str, Tensor]]]]
+Rollouts = Callable[[int], tuple[Texts, Tensor]]  # of a step: responses, rewards
 
 
 def expected_dpo_steps(
     model: nn.Module, sentences: SentenceWorld, world: World, beta: float
-) -> Advance:
+) -> StepLosses:
     """DPO on every pair there is, weighted by its chance, with the exact label odds.
 
     model: what is trained; world: of `sentences.exact(ref)`; beta: > 0
@@ -40,17 +43,16 @@ def expected_dpo_steps(
     ref, rewards = world.ref.to(dtype), world.rewards.to(dtype)
     pairs = AllPairs(ref, rewards, sampler=ref)
 
-    def advance(step, update):
+    def losses(step):
         logits = sentences.log_policy(model)
-        loss = pairs.loss(logits, torch.tensor(beta, dtype=dtype)).mean()
-        return {"loss": loss.detach(), "gradient_norm": update(loss)}
+        yield pairs.loss(logits, torch.tensor(beta, dtype=dtype)).mean(), {}
 
-    return advance
+    return losses
 
 
 def imitation_steps(
     model: nn.Module, sentences: SentenceWorld, target: Tensor
-) -> Advance:
+) -> StepLosses:
     """Be the policy that is given, as far as the model can: no data, no preferences.
 
     minimise KL(target‖π), less the target's entropy
@@ -60,11 +62,10 @@ def imitation_steps(
     """
     target = target.to(next(model.parameters()).dtype)
 
-    def advance(step, update):
-        loss = -(target * sentences.log_policy(model)).sum(-1).mean()
-        return {"loss": loss.detach(), "gradient_norm": update(loss)}
+    def losses(step):
+        yield -(target * sentences.log_policy(model)).sum(-1).mean(), {}
 
-    return advance
+    return losses
 
 
 class RewardModel(nn.Module):
@@ -88,27 +89,22 @@ class RewardModel(nn.Module):
         return known @ self.value
 
 
-def reward_model_steps(model: RewardModel, texts: Texts, rows: Callable[[int], Tensor]):
+def reward_model_steps(
+    model: RewardModel, texts: Texts, rows: Callable[[int], Tensor]
+) -> StepLosses:
     """Fit Bradley–Terry rewards to pairs.
 
     texts: chosen and rejected responses; rows: which of them each step sees
     returns: for `training.fit`
     """
 
-    def advance(step, update):
+    def losses(step):
         batch = collate(texts.take(rows(step)), whole=True)
         chosen, rejected = model(batch).view(2, -1)
-        loss = reward_model_loss(chosen, rejected)
-        right = (
-            (chosen > rejected).double() + (chosen >= rejected).double()
-        ).mean() / 2
-        return {
-            "loss": loss.detach(),
-            "gradient_norm": update(loss),
-            "accuracy": right.detach(),
-        }
+        accuracy = share_preferred((chosen - rejected).detach())
+        yield reward_model_loss(chosen, rejected), {"accuracy": accuracy}
 
-    return advance
+    return losses
 
 
 @torch.no_grad()
@@ -118,7 +114,7 @@ def reward_table(model: RewardModel, sentences: SentenceWorld) -> Tensor:
     found = []
     for prompt in range(prompts):
         for part in torch.arange(responses).split(2048):
-            texts = sentences.texts(torch.full_like(part, prompt), part)
+            texts = sentence_texts(sentences, torch.full_like(part, prompt), part)
             found.append(model(collate(texts, whole=True)))
     return torch.cat(found).view(prompts, responses).double()
 
@@ -150,54 +146,72 @@ def clipped_policy_loss(
 def policy_gradient_steps(
     model: nn.Module,
     ref: nn.Module,
-    sentences: SentenceWorld,
-    rewards: Tensor,
+    rollouts: Rollouts,
     beta: float,
     *,
-    samples: int,
-    seed: int,
     updates: int = 4,
-    clip: float = 0.2,
-) -> Advance:
+    leave_one_out: bool = False,
+) -> StepLosses:
     """PPO on whole responses; with one update a step it is REINFORCE.
 
-    maximise E[ min( ρA, clip(ρ, 1 ± clip) A ) ],  ρ = π_θ(y|x)/π_old(y|x) and
+    maximise E[ min( ρA, clip(ρ, 1 ± 0.2) A ) ],  ρ = π_θ(y|x)/π_old(y|x) and
     A = r(x, y) − β log( π_old(y|x)/π_ref(y|x) ) less its mean over the prompt's samples
 
-    model: what is trained; ref: frozen
-    rewards: true or learned, (prompts, responses)
-    beta: KL strength in reward per nat; samples: responses a step, shared out over the
-        prompts; seed: of the sampling; updates: gradient steps on each set of samples
+    model: what is trained; ref: frozen; beta: KL strength in reward per nat
+    rollouts: called with a step's number; the responses that the model writes then, all
+        to one prompt in a row, and their rewards, (prompts, responses to each)
+    updates: gradient steps on each set of samples
+    leave_one_out: the mean is over the prompt's other samples
     returns: for `training.fit`
-    source: Schulman et al. (2017), Eq. 7; Ziegler et al. (2019) for the KL
+    source: Schulman et al. (2017), Eq. 7; Ziegler et al. (2019) for the KL; Kool et al.
+        (2019) for the mean over the others
     """
-    prompts = len(sentences.rewards)
-    each = samples // prompts
-    asked = torch.arange(prompts).repeat_interleave(each)
+
+    def losses(step):
+        texts, rewards = rollouts(step)
+        batch = collate(texts)
+        logps = response_logps(model, batch)  # the policy is still the one that wrote
+        with torch.no_grad():
+            old, theirs = logps.detach(), response_logps(ref, batch)
+            value = rewards - beta * (old - theirs).view_as(rewards)
+            advantages = value - value.mean(1, keepdim=True)
+            if leave_one_out:
+                each = rewards.shape[1]
+                advantages = advantages * each / (each - 1)
+            advantages = advantages.flatten().to(old)
+        measured = {"reward": rewards.mean(), "kl": (old - theirs).mean()}
+        yield clipped_policy_loss(logps, old, advantages), measured
+        for _ in range(updates - 1):
+            logps = response_logps(model, batch)
+            yield clipped_policy_loss(logps, old, advantages), measured
+
+    return losses
+
+
+def sentence_rollouts(
+    model: nn.Module,
+    sentences: SentenceWorld,
+    rewards: Tensor,
+    *,
+    each: int,
+    seed: int,
+) -> Rollouts:
+    """What a model writes in a world of sentences, for `policy_gradient_steps`.
+
+    rewards: true or learned, (prompts, responses); each: responses to each prompt
+    seed: of the sampling, which depends on it and on the step alone
+    """
+    asked = torch.arange(len(rewards)).repeat_interleave(each)
     ids = sentences.prompt_ids(asked)
 
-    def advance(step, update):
+    def rollouts(step):
         random = torch.Generator().manual_seed(1_000_003 * seed + step)
-        tokens, lengths = sample(
+        tokens, _ = sample(
             model, ids, longest=sentences.longest, end=sentences.end, generator=random
         )
-        texts = Texts(ids, torch.ones_like(asked), tokens[:, None], lengths[:, None])
-        batch = collate(texts)
-        with torch.no_grad():
-            old, theirs = response_logps(model, batch), response_logps(ref, batch)
-            reward = rewards[asked, sentences.number(tokens)]
-            value = (reward - beta * (old - theirs)).view(prompts, each)
-            advantage = (value - value.mean(1, keepdim=True)).flatten().to(old)
-        for _ in range(updates):
-            loss = clipped_policy_loss(
-                response_logps(model, batch), old, advantage, clip
-            )
-            norm = update(loss)
-        return {
-            "loss": loss.detach(),
-            "gradient_norm": norm,
-            "reward": reward.mean(),
-            "kl": (old - theirs).mean(),
-        }
+        said = sentences.number(tokens)
+        return sentence_texts(sentences, asked, said), rewards[asked, said].view(
+            -1, each
+        )
 
-    return advance
+    return rollouts

@@ -1,11 +1,12 @@
-"""Responses as rows of tokens: how they are laid out, and how a model scores them.
+"""Responses as rows of tokens: how they are laid out, and their log-probabilities.
 
-A response is scored only where it is predicted. Two layouts give the same numbers:
-`padded`, a row for each response, and `shared`, one row [prompt, chosen, rejected] in
-which either response stands at the same positions and cannot see the other.
+Logits are computed only where a response is predicted. Two layouts give the same
+numbers: `padded`, a row for each response, and `shared`, one row [prompt, chosen,
+rejected] in which either response has the same positions and cannot see the other.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,17 +17,22 @@ from torch.utils.checkpoint import checkpoint
 
 from course_lib import validate
 from course_lib._moved import renamed
+from course_lib.worlds import SentenceWorld
 
 __all__ = [
     "LAYOUTS",
     "Batch",
     "Texts",
+    "batch_order",
     "collate",
     "pairs",
     "part_mask",
     "response_logps",
     "schedule",
+    "sentence_texts",
     "sum_by_owner",
+    "texts_logps",
+    "with_mismatched",
 ]
 
 LAYOUTS = ("shared", "padded")
@@ -105,6 +111,33 @@ def pairs(
     )
 
 
+def sentence_texts(
+    sentences: SentenceWorld, prompts: Tensor, *responses: Tensor
+) -> Texts:
+    """Prompts and sentences of an exact world, by number, as token ids.
+
+    prompts: numbers, (examples,); responses: of one side or more, (examples,) each, as
+        from `worlds.sample_demonstrations` or `worlds.sample_preferences`
+    raises: ValueError if there is none, or if a pair has equal sides
+
+    >>> from course_lib.worlds import world_s
+    >>> one, two = torch.tensor([[0], [5]])               # the empty sentence, "good"
+    >>> sentence_texts(world_s(), one, two, one).lengths
+    tensor([[2, 1]])
+    """
+    if not len(prompts):
+        raise ValueError("prompts is empty: there is nothing to train on")
+    if len(responses) == 2 and (responses[0] == responses[1]).any():
+        raise ValueError("responses hold a pair of equal sides: it says nothing")
+    numbers = torch.stack(responses, 1)
+    return Texts(
+        sentences.prompt_ids(prompts),
+        torch.ones_like(prompts),
+        sentences.tokens[numbers],
+        sentences.lengths[numbers],
+    )
+
+
 def schedule(texts: Texts, size: int, seed: int, epoch: int) -> list[Tensor]:
     """The rows of each batch of an epoch: shuffled, then near in length.
 
@@ -126,6 +159,36 @@ def schedule(texts: Texts, size: int, seed: int, epoch: int) -> list[Tensor]:
     pools = [pool[total[pool].argsort(stable=True)] for pool in order.split(16 * size)]
     batches = [rows for pool in pools for rows in pool.split(size)]
     return [batches[i] for i in torch.randperm(len(batches), generator=random).tolist()]
+
+
+def batch_order(texts: Texts, size: int, seed: int) -> Callable[[int], Tensor]:
+    """Which texts a step sees, for any step, whatever was asked before.
+
+    texts, size, seed: as for `schedule`
+    returns: a function of the step's number, which gives `size` rows
+    raises: ValueError for too few texts
+    """
+    if not 0 < size <= len(texts):
+        raise ValueError(f"batch_size is {size} for {len(texts)} texts")
+    batches = functools.lru_cache(1)(functools.partial(schedule, texts, size, seed))
+
+    def rows(step: int) -> Tensor:
+        epoch, number = divmod(step, len(texts) // size)
+        return batches(epoch)[number]
+
+    return rows
+
+
+def with_mismatched(texts: Texts) -> Texts:
+    """A third side, for KTO: the next example's chosen response, to this prompt.
+
+    >>> with_mismatched(pairs([[3], [3]], [[0], [1, 1]], [[2], [2]])).lengths
+    tensor([[1, 1, 2],
+            [2, 1, 1]])
+    """
+    responses = torch.cat((texts.responses, texts.responses[:, :1].roll(-1, 0)), 1)
+    lengths = torch.cat((texts.lengths, texts.lengths[:, :1].roll(-1, 0)), 1)
+    return Texts(texts.prompts, texts.prompt_lengths, responses, lengths)
 
 
 def collate(texts: Texts, layout: str = "shared", *, whole: bool = False) -> Batch:
@@ -228,8 +291,8 @@ def response_logps(
 
     model: with `features` and `head`, as in `course_lib.transformer`; the head is
         called at the places that predict a response token, and nowhere else
-    chunk: score that many tokens at a time and compute their logits again for the
-        gradient, so that memory does not grow with tokens × vocabulary
+    chunk: take that many tokens at a time and compute their logits again for the
+        gradient: memory then does not grow with tokens × vocabulary
     returns: nats, (responses,); an average is this over `batch.lengths`
     """
     layout = {"positions": batch.positions, "attend": batch.attend}
@@ -242,6 +305,29 @@ def response_logps(
             [checkpoint(_realised, *p, model.head, use_reentrant=False) for p in pieces]
         )
     return sum_by_owner(logps, batch.owners, len(batch.lengths))
+
+
+@torch.no_grad()
+def texts_logps(
+    model: nn.Module,
+    texts: Texts,
+    at_once: int,
+    *,
+    layout: str = "shared",
+    chunk: int | None = None,
+) -> Tensor:
+    """Log-probability of every response of many texts, a batch at a time, no gradient.
+
+    model, chunk: as for `response_logps`; layout: of LAYOUTS
+    at_once: examples in a batch
+    returns: nats, (examples, sides), on the CPU
+    """
+    device, pieces = next(model.parameters()).device, []
+    for rows in torch.arange(len(texts)).split(at_once):
+        batch = collate(texts.take(rows), layout).to(device)
+        logps = response_logps(model, batch, chunk=chunk)
+        pieces.append(logps.view(-1, len(rows)).T.cpu())
+    return torch.cat(pieces)
 
 
 def _realised(features: Tensor, targets: Tensor, head) -> Tensor:

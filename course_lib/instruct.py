@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from course_lib import reviews
-from course_lib.batches import Texts, collate, pairs, response_logps
+from course_lib.batches import pairs, texts_logps
 from course_lib.metrics import kl_estimates
 from course_lib.training import Config, train
 from course_lib.transformer import Shape, Transformer, from_llama, sample
@@ -182,27 +182,12 @@ def continuations(model, tokenizer, end: int, known, *, each: int, seed: int):
     for beginning in BEGINNINGS:
         ids = tokenizer.encode(beginning).ids
         rows = torch.tensor([ids] * each, device=device)
-        drawn = sample(model, rows, longest=LONGEST, end=end, generator=random)
-        for row, length in zip(*(part.tolist() for part in drawn), strict=True):
+        said = sample(model, rows, longest=LONGEST, end=end, generator=random)
+        for row, length in zip(*(part.tolist() for part in said), strict=True):
             prompts.append(ids)
             responses.append(row[:length])
             texts.append(tokenizer.decode(row[:length]))
     return prompts, responses, texts, torch.tensor([tone(known, t) for t in texts])
-
-
-def best_and_worst(prompts, responses, rewards: Tensor, draws: int) -> Texts:
-    """Of every `draws` continuations in a row the best and the worst, if not equal."""
-    rows = torch.arange(len(rewards)).view(-1, draws)
-    ranked = rewards[rows]
-    best = rows.gather(1, ranked.argmax(1, keepdim=True)).flatten().tolist()
-    worst = rows.gather(1, ranked.argmin(1, keepdim=True)).flatten().tolist()
-    both = zip(best, worst, strict=True)
-    differ = [(b, w) for b, w in both if rewards[b] > rewards[w]]
-    return pairs(
-        [prompts[b] for b, _ in differ],
-        [responses[b] for b, _ in differ],
-        [responses[w] for _, w in differ],
-    )
 
 
 @torch.no_grad()
@@ -211,23 +196,11 @@ def measure(model, ref, tokenizer, end: int, known, *, each: int, seed: int) -> 
     prompts, responses, _, rewards = continuations(
         model, tokenizer, end, known, each=each, seed=seed
     )
-    device = next(model.parameters()).device
     texts = pairs(prompts, responses)
-    ours, theirs = (
-        torch.cat(
-            [
-                response_logps(m, collate(texts.take(rows)).to(device)).cpu()
-                for rows in torch.arange(len(texts)).split(64)
-            ]
-        )
-        for m in (model, ref)
-    )
+    ours, theirs = (texts_logps(m, texts, 64)[:, 0] for m in (model, ref))
     kl = kl_estimates(ours, theirs)["k1"]
-    error = len(kl) ** -0.5
-    return (
-        f"reward {rewards.mean():.2f} ± {rewards.std() * error:.2f}, "
-        f"KL {kl.mean():.2f} ± {kl.std() * error:.2f} nats"
-    )
+    (reward, reward_se), (kl, kl_se) = map(reviews.mean_and_error, (rewards, kl))
+    return f"reward {reward:.2f} ± {reward_se:.2f}, KL {kl:.2f} ± {kl_se:.2f} nats"
 
 
 def improve(ref, tokenizer, end: int, known, config: Config, *, each: int) -> str:
@@ -240,7 +213,7 @@ def improve(ref, tokenizer, end: int, known, config: Config, *, each: int) -> st
     prompts, responses, before, rewards = continuations(
         ref, *writing, each=each, seed=0
     )
-    texts = best_and_worst(prompts, responses, rewards, draws=4)
+    texts = reviews.best_and_worst(pairs(prompts, responses), rewards.view(-1, 4))
     train(model, texts, config, ref=ref)
     after = continuations(model, *writing, each=1, seed=2)[2]
     told = [

@@ -442,7 +442,7 @@ def implicit_reward_accuracy(
     u, v = _logratios(
         policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
     )
-    return share_preferred(u - v).mean()
+    return share_preferred(u - v)
 
 
 def dpo_metrics(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from course_lib import validate
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
-from course_lib.preferences import preference_probability
+from course_lib.preferences import preference_probability, share_preferred
 from course_lib.worlds import Preferences, World
 
 __all__ = [
@@ -36,9 +36,9 @@ def exact_metrics(world: World, policy: Tensor, beta: float) -> dict[str, float]
 
     >>> half = torch.tensor([[0.5, 0.5]])
     >>> world = World(("a", "b"), half, torch.tensor([[1.0, 0.0]]))
-    >>> scores = exact_metrics(world, half, beta=1.0)
-    >>> round(scores["reward"], 4), round(scores["kl"], 4), round(scores["distance"], 4)
-    (0.5, 0.0, 0.1201)
+    >>> found = exact_metrics(world, half, beta=1.0)
+    >>> [round(found[name], 4) for name in ("reward", "kl", "distance")]
+    [0.5, 0.0, 0.1201]
     """
     best = optimal_policy(world.ref, world.rewards, beta)
     policy = policy.to(world.ref)
@@ -116,7 +116,7 @@ def implicit_accuracy(world: World, policy: Tensor, preferences: Preferences) ->
     prompts, chosen, rejected = preferences
     logratios = policy.log() - world.ref.log()
     gap = logratios[prompts, chosen] - logratios[prompts, rejected]
-    return ((1 + gap.sign()) / 2).mean().item()
+    return share_preferred(gap).item()
 
 
 class Interval(NamedTuple):
@@ -140,7 +140,7 @@ def win_rate(ours: Tensor, theirs: Tensor) -> Interval:
     """
     validate.batch(ours=ours, theirs=theirs)
     n, z = len(ours), 1.959964
-    share = ((1 + (ours - theirs).sign()) / 2).double().mean().item()
+    share = share_preferred((ours - theirs).double()).item()
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     spread = math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return Interval(share, centre - z * spread, centre + z * spread)

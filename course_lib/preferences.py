@@ -39,22 +39,6 @@ def preference_probability(reward_w: Tensor, reward_l: Tensor) -> Tensor:
     return torch.sigmoid(reward_w - reward_l)
 
 
-def share_preferred(differences: Tensor) -> Tensor:
-    """Whether the first of two is ahead: 1 if it is, 0 if it is behind, ½ for a tie.
-
-    ½ (1 + sign Δ).  Its mean is every accuracy and every win rate in this course. Most
-    libraries count a tie as wrong, and so print 0 where the two never differ.
-
-    differences: of scores, rewards or log-ratios, any shape
-    returns: 0, ½ or 1, of that shape
-    source: a tie carries half a win, as in Agresti (2013), Categorical Data Analysis
-
-    >>> share_preferred(torch.tensor([0.3, -2.0, 0.0]))
-    tensor([1.0000, 0.0000, 0.5000])
-    """
-    return (1 + differences.sign()) / 2
-
-
 def reward_model_loss(
     chosen_rewards: Tensor,
     rejected_rewards: Tensor,
@@ -243,6 +227,23 @@ def accuracy_ceiling(probabilities: Tensor) -> Tensor:
     if ((probabilities < 0) | (probabilities > 1)).any():
         raise ValueError("probabilities must lie in [0, 1]")
     return torch.maximum(probabilities, 1 - probabilities).mean()
+
+
+def share_preferred(difference: Tensor) -> Tensor:
+    """Share of comparisons that the first side wins; a tie counts ½.
+
+    mean of 1[d > 0] + ½ 1[d = 0]: accuracy, if the sides are the chosen and the
+    rejected response; a win rate, if they are the responses of two models
+
+    difference: of rewards or log-ratios, the first side's minus the second's, any shape
+    returns: a scalar in [0, 1]; most libraries count a tie as lost, and so print an
+        accuracy of 0 where policy and reference agree
+    source: Agresti (2013), Categorical Data Analysis, where a tie is half a win
+
+    >>> share_preferred(torch.tensor([3.0, 0.0, -1.0, 0.5]))       # two wins and a tie
+    tensor(0.6250)
+    """
+    return ((1 + difference.sign()) / 2).mean()
 
 
 def _information(scores: Tensor, games: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import validate
-from course_lib.baselines import clipped_policy_loss
-from course_lib.batches import Texts, collate, response_logps
+from course_lib._moved import renamed
+from course_lib.baselines import policy_gradient_steps
+from course_lib.batches import Texts, texts_logps
 from course_lib.metrics import kl_estimates
 from course_lib.training import Config, Log, fit, train
 from course_lib.transformer import SHIPPED, Transformer, sample
@@ -25,16 +26,18 @@ __all__ = [
     "LONGEST",
     "OPENING",
     "RECIPE",
-    "Drawn",
     "Outcome",
     "Reviews",
+    "Samples",
     "align",
+    "best_and_worst",
     "best_of_each",
     "compare",
-    "drawn_logps",
     "evaluate",
     "load",
+    "mean_and_error",
     "policy_gradient",
+    "sample_logps",
     "shipped_outcomes",
     "side_by_side",
     "write",
@@ -52,6 +55,7 @@ RECIPE = Config(  # for about 12,000 comparisons of the best and worst of four
     clip=10.0,
 )
 AT_ONCE = 1024  # responses written together
+__getattr__ = renamed(__name__, Drawn="Samples", drawn_logps="sample_logps")
 
 
 class Reviews(NamedTuple):
@@ -126,13 +130,19 @@ def _capital(word: str) -> str:
     return word.capitalize() if word == "i" or word.startswith("i'") else word
 
 
-class Drawn(NamedTuple):
+class Samples(NamedTuple):
     """What a model wrote."""
 
     prompts: Tensor  # (batch, 4)
     tokens: Tensor  # (batch, LONGEST), the end after the end
     lengths: Tensor  # (batch,), tokens that count, the end included
     rewards: Tensor  # (batch,)
+
+    @property
+    def texts(self) -> Texts:
+        """Prompts with one response each, as the trainer reads them."""
+        sizes = torch.full_like(self.lengths, self.prompts.shape[1])
+        return Texts(self.prompts, sizes, self.tokens[:, None], self.lengths[:, None])
 
 
 def load() -> tuple[Transformer, Reviews]:
@@ -156,11 +166,11 @@ def load() -> tuple[Transformer, Reviews]:
     return load_model(SHIPPED / "reviews.pt"), reviews
 
 
-def write(model: nn.Module, reviews: Reviews, prompts: Tensor, *, seed: int) -> Drawn:
+def write(model: nn.Module, reviews: Reviews, prompts: Tensor, *, seed: int) -> Samples:
     """Let a model write on after each prompt, and judge what it writes.
 
     prompts: ids, (batch, 4); seed: the same responses again
-    returns: Drawn
+    returns: Samples
     """
     random = torch.Generator().manual_seed(seed)
     pieces = [
@@ -168,7 +178,7 @@ def write(model: nn.Module, reviews: Reviews, prompts: Tensor, *, seed: int) -> 
         for piece in prompts.split(AT_ONCE)
     ]
     tokens, lengths = (torch.cat(parts) for parts in zip(*pieces, strict=True))
-    return Drawn(prompts, tokens, lengths, reviews.reward(tokens))
+    return Samples(prompts, tokens, lengths, reviews.reward(tokens))
 
 
 def compare(
@@ -195,33 +205,41 @@ def compare(
     validate.fraction("temperature", temperature)
     if draws < 2:
         raise ValueError(f"draws must be at least 2, got {draws}")
-    prompts = reviews.prompts(count, seed=seed)
-    drawn = write(model, reviews, prompts.repeat_interleave(draws, 0), seed=seed)
+    prompts = reviews.prompts(count, seed=seed).repeat_interleave(draws, 0)
+    samples = write(model, reviews, prompts, seed=seed)
     random = torch.Generator().manual_seed(seed + 1)
     chance = torch.rand(count, draws, generator=random, dtype=torch.float64)
     noise = -(-chance.clamp(min=1e-300).log()).log()
-    judged = drawn.rewards.view(count, draws) + temperature * noise
-    ends = torch.stack((judged.argmax(1), judged.argmin(1)), 1)  # (count, 2)
-    rows = torch.arange(count)[:, None] * draws + ends
-    responses, lengths = drawn.tokens[rows], drawn.lengths[rows]
+    judged = samples.rewards.view(count, draws) + temperature * noise
+    return best_and_worst(samples.texts, judged)
+
+
+def best_and_worst(texts: Texts, judged: Tensor) -> Texts:
+    """Of the responses to each prompt the one judged best, and the one judged worst.
+
+    texts: of one response each, all to one prompt in a row
+    judged: what they are ranked by, (prompts, responses to each)
+    returns: chosen and rejected; a prompt whose two are equal is left out
+    raises: ValueError if no prompt is left
+    """
+    ends = torch.stack((judged.argmax(1), judged.argmin(1)), 1)  # (prompts, 2)
+    rows = torch.arange(len(judged))[:, None] * judged.shape[1] + ends
+    responses, lengths = texts.responses[rows, 0], texts.lengths[rows, 0]
+    prompts, sizes = texts.prompts[rows[:, 0]], texts.prompt_lengths[rows[:, 0]]
     differ = (responses[:, 0] != responses[:, 1]).any(1)
-    sizes = torch.full((count,), prompts.shape[1])
+    if not differ.any():
+        raise ValueError("texts hold no prompt with two different responses")
     return Texts(prompts, sizes, responses, lengths).take(differ.nonzero().squeeze(1))
 
 
-@torch.no_grad()
-def drawn_logps(model: nn.Module, drawn: Drawn) -> Tensor:
+def mean_and_error(values: Tensor) -> tuple[float, float]:
+    """The mean of a sample, and its standard error."""
+    return values.mean().item(), values.std().item() / len(values) ** 0.5
+
+
+def sample_logps(model: nn.Module, samples: Samples) -> Tensor:
     """Log-probability of what was written, nats, (batch,)."""
-    texts = _texts(drawn)
-    pieces = torch.arange(len(texts)).split(AT_ONCE)
-    return torch.cat(
-        [response_logps(model, collate(texts.take(rows))) for rows in pieces]
-    )
-
-
-def _texts(drawn: Drawn) -> Texts:
-    sizes = torch.full_like(drawn.lengths, drawn.prompts.shape[1])
-    return Texts(drawn.prompts, sizes, drawn.tokens[:, None], drawn.lengths[:, None])
+    return texts_logps(model, samples.texts, AT_ONCE)[:, 0]
 
 
 def evaluate(
@@ -236,15 +254,16 @@ def evaluate(
         different responses
     """
     prompts = reviews.prompts(count, seed=seed, held_out=True)
-    drawn = write(model, reviews, prompts, seed=seed)
-    kl = kl_estimates(drawn_logps(model, drawn), drawn_logps(ref, drawn))["k1"]
+    samples = write(model, reviews, prompts, seed=seed)
+    kl = kl_estimates(sample_logps(model, samples), sample_logps(ref, samples))["k1"]
+    (reward, reward_se), (kl, kl_se) = map(mean_and_error, (samples.rewards, kl))
     return {
-        "reward": drawn.rewards.mean().item(),
-        "reward_se": drawn.rewards.std().item() / count**0.5,
-        "kl": kl.mean().item(),
-        "kl_se": kl.std().item() / count**0.5,
-        "length": drawn.lengths.double().mean().item(),
-        "distinct": len(drawn.tokens.unique(dim=0)) / count,
+        "reward": reward,
+        "reward_se": reward_se,
+        "kl": kl,
+        "kl_se": kl_se,
+        "length": samples.lengths.double().mean().item(),
+        "distinct": len(samples.tokens.unique(dim=0)) / count,
     }
 
 
@@ -297,25 +316,16 @@ def policy_gradient(
         raise ValueError(f"each must be ≥ 2 and divide {config.samples}, got {each}")
     model = copy.deepcopy(ref)
 
-    def advance(step, update):
+    def rollouts(step):
         seed = 1_000_003 * config.seed + step
         prompts = reviews.prompts(config.samples // each, seed=seed)
-        drawn = write(model, reviews, prompts.repeat_interleave(each, 0), seed=seed)
-        batch = collate(_texts(drawn))
-        logps = response_logps(model, batch)
-        with torch.no_grad():
-            logratios = logps - response_logps(ref, batch)
-            value = (drawn.rewards - config.beta * logratios).view(-1, each)
-            advantage = (value - value.mean(1, keepdim=True)) * each / (each - 1)
-        loss = clipped_policy_loss(logps, logps.detach(), advantage.flatten())
-        return {
-            "loss": loss.detach(),
-            "gradient_norm": update(loss),
-            "reward": drawn.rewards.mean(),
-            "kl": logratios.mean(),
-        }
+        samples = write(model, reviews, prompts.repeat_interleave(each, 0), seed=seed)
+        return samples.texts, samples.rewards.view(-1, each)
 
-    return fit(model, advance, config)
+    losses = policy_gradient_steps(
+        model, ref, rollouts, config.beta, updates=1, leave_one_out=True
+    )
+    return fit(model, losses, config)
 
 
 class Outcome(NamedTuple):
@@ -344,19 +354,19 @@ def shipped_outcomes() -> list[Outcome]:
     return [Outcome(**{name: kinds[name](row[name]) for name in kinds}) for row in rows]
 
 
-def best_of_each(drawn: Drawn, n: int) -> Tensor:
+def best_of_each(samples: Samples, n: int) -> Tensor:
     """The reward of the best of every n responses in a row, to one prompt each.
 
-    drawn: with each prompt n times in a row; n: ≥ 1
+    samples: with each prompt n times in a row; n: ≥ 1
     returns: (batch / n,)
     raises: ValueError if n does not divide the batch, or a prompt changes within n
     """
-    if n < 1 or len(drawn.rewards) % n:
-        raise ValueError(f"n must divide the {len(drawn.rewards)} responses, got {n}")
-    prompts = drawn.prompts.view(-1, n, drawn.prompts.shape[1])
+    if n < 1 or len(samples.rewards) % n:
+        raise ValueError(f"n must divide the {len(samples.rewards)} responses, got {n}")
+    prompts = samples.prompts.view(-1, n, samples.prompts.shape[1])
     if (prompts != prompts[:, :1]).any():
-        raise ValueError("drawn must hold each prompt n times in a row")
-    return drawn.rewards.view(-1, n).amax(1)
+        raise ValueError("samples must hold each prompt n times in a row")
+    return samples.rewards.view(-1, n).amax(1)
 
 
 def side_by_side(
@@ -372,7 +382,7 @@ def side_by_side(
     lines = []
     for row, prompt in enumerate(prompts):
         lines.append(reviews.text(prompt) + " …")
-        for name, drawn in zip(("before", "after"), both, strict=True):
-            words = reviews.text(torch.cat((prompt, drawn.tokens[row])))
-            lines.append(f"  {name:<6} {drawn.rewards[row].item():+5.1f}  {words}")
+        for name, samples in zip(("before", "after"), both, strict=True):
+            words = reviews.text(torch.cat((prompt, samples.tokens[row])))
+            lines.append(f"  {name:<6} {samples.rewards[row].item():+5.1f}  {words}")
     return "\n".join(lines)

@@ -146,7 +146,10 @@ class AllPairs:
             self.weights = drawn / drawn.sum(-1, keepdim=True)
 
     def _differences(self, values: Tensor) -> Tensor:
-        return values[..., self.first] - values[..., self.second]
+        # gather: its gradient is a third faster than that of values[..., self.first]
+        shape = (*values.shape[:-1], -1)
+        first, second = self.first.expand(shape), self.second.expand(shape)
+        return values.gather(-1, first) - values.gather(-1, second)
 
     def gaps(self, logits: Tensor) -> Tensor:
         """h of every pair: log Z of the softmax cancels, as it does in DPO."""

@@ -1,10 +1,12 @@
-"""The trainer: one loop for all that is trained here, from a notebook or by torchrun.
+"""The trainer: one loop for all that is trained here, in a notebook or under torchrun.
 
     run(Config(method="dpo", beta=0.5))                        # in a notebook
     torchrun --nproc-per-node 2 -m course_lib.training --method dpo --beta 0.5
 
-A step's batch depends on the seed and the step's number alone, and a batch is split
-among processes: a run that was interrupted, or spread over processes, is the same run.
+`preference_steps` goes from a batch of texts to a loss, `fit` from losses to a trained
+model. A step's batch depends on the seed and the step's number alone, and a batch is
+split among processes: a run that was interrupted, or spread over processes, is the same
+run.
 """
 
 import argparse
@@ -18,20 +20,19 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_lib import validate
-from course_lib.baselines import (
-    RewardModel,
-    expected_dpo_steps,
-    imitation_steps,
-    policy_gradient_steps,
-    reward_model_steps,
-    reward_table,
+from course_lib import _moved, baselines, validate
+from course_lib.batches import (
+    Texts,
+    batch_order,
+    collate,
+    response_logps,
+    sentence_texts,
+    texts_logps,
+    with_mismatched,
 )
-from course_lib.batches import Texts, collate, response_logps, schedule
+from course_lib.checkpoint import Checkpoint, fingerprint
 from course_lib.distributed import (
-    Checkpoint,
     average_gradients,
-    fingerprint,
     mean_of_all,
     one_of_many,
     place,
@@ -51,12 +52,10 @@ from course_lib.variants import (
     measures,
     preference_losses,
 )
-from course_lib.worlds import sample_preferences, world_l, world_s
+from course_lib.worlds import SentenceWorld, World, sample_preferences, world_l, world_s
 
 __all__ = ["Config", "Log", "fit", "main", "reference_logps", "run", "train"]
 
-Update = Callable[[Tensor], Tensor]  # a loss in; a step; the gradient's norm out
-Advance = Callable[[int, Update], dict[str, Tensor]]  # what one step does and measures
 Watch = Callable[[nn.Module], dict[str, float]]
 
 
@@ -64,7 +63,7 @@ Watch = Callable[[nn.Module], dict[str, float]]
 class Config:
     """Everything that a run depends on besides its model and its data."""
 
-    method: str = "dpo"  # a name of objectives.METHODS; in `run` also of RUNS
+    method: str = "dpo"  # a name of METHODS; in `run` also of RUNS
     beta: float = 0.5  # KL strength in reward per nat; IPO's τ, ORPO's weight
     gamma: float = 0.5  # SimPO's target margin
     label_smoothing: float = 0.0  # cDPO and robust DPO
@@ -78,10 +77,10 @@ class Config:
     seed: int = 0  # of the pairs and of their order
     world: str = "S"  # what `run` trains in: "S" or "L"
     pairs: int = 10_000  # how many comparisons it asks for
-    label_noise: float = 0.0  # the share of their labels that is turned round
+    label_noise: float = 0.0  # the share of their labels that is flipped
     samples: int = 256  # responses that PPO and REINFORCE write a step
     layout: str = "shared"  # of batches.LAYOUTS
-    chunk: int = 0  # response tokens scored at a time; 0: all at once
+    chunk: int = 0  # response tokens whose logits are held at a time; 0: all
     compile: bool = False  # the blocks, before the first step: a minute, then faster
     every: int = 50  # steps between checkpoints
     checkpoint: str = ""  # a file to continue from and to write; "": none
@@ -126,60 +125,106 @@ def train(
     """
     for each in filter(None, (model, ref)):
         each.to(place(model))
-    advance = preference_steps(model, texts, config, ref)
-    return fit(model, advance, config, data=texts, watch=watch, watch_at=watch_at)
+    losses = preference_steps(model, texts, config, ref)
+    return fit(model, losses, config, data=texts, watch=watch, watch_at=watch_at)
+
+
+def preference_steps(
+    model: nn.Module, texts: Texts, config: Config, ref: nn.Module | None
+) -> baselines.StepLosses:
+    """For `fit`: from a batch to its loss, for SFT and for every preference method."""
+    validate.choice("method", config.method, tuple(METHODS))
+    sides = texts.lengths.shape[1]
+    single = config.method == "sft" and sides == 1
+    if not single and sides < 2:
+        raise ValueError(
+            f"texts hold no rejected responses: {config.method} needs them"
+        )
+    rows_of = batch_order(texts, config.batch_size, config.seed)
+    if config.batch_size % processes():
+        raise ValueError(
+            f"batch_size {config.batch_size} is not shared by {processes()} processes"
+        )
+    if config.method == "kto":
+        texts = with_mismatched(texts)
+    ref_logps = torch.zeros(texts.lengths.shape)
+    if config.method not in REFERENCE_FREE:
+        if ref is None:
+            raise ValueError(
+                f"ref is missing: {config.method} compares with a reference"
+            )
+        asked = {"layout": config.layout, "chunk": config.chunk}
+        ref_logps = reference_logps(ref, texts, model=model, **asked)
+    device = next(model.parameters()).device
+
+    def losses(step):
+        # The same batch whatever ran before, and of it this process's share
+        rows = rows_of(step)[rank() :: processes()]
+        batch = collate(texts.take(rows), config.layout).to(device)
+
+        # log π(y|x) of whole responses: all chosen ones, all rejected ones
+        logps = response_logps(model, batch, chunk=config.chunk or None)
+        logps, lengths = logps.view(-1, len(rows)), batch.lengths.view(-1, len(rows))
+        if single:  # nats a response, not a token: the sum is what π(y|x) is
+            yield -logps[0].mean(), {}
+            return
+
+        # The reference is frozen, so its log-probs were computed once, for all steps.
+        ref_rows = ref_logps[rows].T.to(logps)
+        pairs = PairLogps(*logps[:2], *ref_rows[:2], *lengths[:2])
+        if config.method == "kto":  # its zero: responses to other prompts, no gradient
+            shift = mean_of_all((logps[2] - ref_rows[2]).detach().mean())
+            pairs = pairs._replace(reference_point=shift.clamp(min=0))
+        loss = preference_losses(config.method, pairs, config.loss_settings).mean()
+        yield loss, measures(pairs)
+
+    return losses
 
 
 def fit(
     model: nn.Module,
-    advance: Advance,
+    losses: baselines.StepLosses,
     config: Config,
     *,
     data: Texts | None = None,
     watch: Watch | None = None,
     watch_at: tuple[int, ...] = (),
 ) -> Log:
-    """The loop: schedule, optimiser, checkpoints, progress; what a step does is given.
+    """The training loop: from losses to a trained model.
 
-    advance: called with the number of a step and `update`, which takes a loss to the
-        optimiser and returns the gradient's norm; it returns what is to be logged
-    data: what `advance` reads, so that a checkpoint is not continued on other data
+    losses: called with a step's number; yields the losses of that step, each with a
+        dict of what else to log, and computes the next one after an update by the last
+    data: what `losses` reads, so that a checkpoint is not continued on other data
     model, config, watch, watch_at, returns, raises: as for `train`
     """
-    device = next(model.parameters()).device
     optimiser = torch.optim.AdamW(
         model.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
     )
-    if config.compile:
-        for block in filter(lambda part: isinstance(part, Block), model.modules()):
-            block.compile(dynamic=True)
     checkpoint = Checkpoint(config, model, optimiser, data)
     done, known = checkpoint.resume()
-    log = Log(model, *known) if known else Log(model, {}, [])
+    log = Log(model, *known)
+    losses = _moved.yielding(losses)
+    if config.compile:
+        compile_blocks(model)
 
-    def update(loss: Tensor) -> Tensor:
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(model)
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        if not norm.isfinite():  # of all processes at once
-            raise FloatingPointError(
-                f"step {step}: loss {loss.item():.4g}, gradient {norm.item():.4g}; "
-                "the model is as the step before left it"
-            )
-        optimiser.step()
-        return norm
-
-    hidden = config.quiet or rank() > 0
-    bar = tqdm(total=config.steps, initial=done, desc=config.method, disable=hidden)
-    with bar, threads(model), precision(device):
+    with _progress(config, done) as bar, threads(model), precision(model):
         for step in range(done, config.steps):
             _watched(log, watch, watch_at, step)
-            rising = (step + 1) / (config.warmup + 1)
-            falling = (config.steps - step) / config.steps
-            for group in optimiser.param_groups:
-                group["lr"] = config.lr * min(1.0, rising, falling)
-            for name, value in advance(step, update).items():
+            set_learning_rate(optimiser, config, step)
+
+            # DPO has one loss a step; PPO has four, each computed after an update.
+            for loss, measured in losses(step):
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                # Each process has seen only its share of the batch.
+                average_gradients(model)
+                # One steep batch must not undo what many others have done.
+                norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+                _require_finite(step, loss, norm)
+                optimiser.step()
+                logged = {"loss": loss.detach(), "gradient_norm": norm, **measured}
+
+            for name, value in logged.items():
                 log.history.setdefault(name, []).append(float(mean_of_all(value)))
             bar.update()
             if (step + 1) % config.every == 0:
@@ -188,86 +233,38 @@ def fit(
     return log
 
 
+def set_learning_rate(optimiser, config: Config, step: int):
+    """It rises for `warmup` steps, and falls in a line to zero."""
+    rising = (step + 1) / (config.warmup + 1)
+    falling = (config.steps - step) / config.steps
+    for group in optimiser.param_groups:
+        group["lr"] = config.lr * min(1.0, rising, falling)
+
+
+def _require_finite(step: int, loss: Tensor, norm: Tensor):
+    if not norm.isfinite():  # the mean over processes: all of them stop
+        raise FloatingPointError(
+            f"step {step}: loss {loss.item():.4g}, gradient {norm.item():.4g}; "
+            "the model is as the step before left it"
+        )
+
+
+def _progress(config: Config, done: int) -> tqdm:
+    hidden = config.quiet or rank() > 0
+    return tqdm(total=config.steps, initial=done, desc=config.method, disable=hidden)
+
+
+def compile_blocks(model: nn.Module):
+    for block in filter(lambda part: isinstance(part, Block), model.modules()):
+        block.compile(dynamic=True)
+
+
 def _watched(log: Log, watch: Watch | None, watch_at: tuple[int, ...], steps: int):
     if watch and steps in watch_at:
         with torch.no_grad():
             log.watched.append({"steps": steps, **watch(log.model)})
 
 
-def preference_steps(
-    model: nn.Module, texts: Texts, config: Config, ref: nn.Module | None
-) -> Advance:
-    """What a step of SFT or of a preference method does: batch, scores, loss."""
-    validate.choice("method", config.method, tuple(METHODS))
-    sides = texts.lengths.shape[1]
-    single = config.method == "sft" and sides == 1
-    if not single and sides < 2:
-        raise ValueError(
-            f"texts hold no rejected responses: {config.method} needs them"
-        )
-    order, known = Order(texts, config), None
-    if config.method == "kto":
-        texts = with_mismatched(texts)
-    if config.method not in REFERENCE_FREE:
-        if ref is None:
-            raise ValueError(
-                f"ref is missing: {config.method} compares with a reference"
-            )
-        asked = {"layout": config.layout, "chunk": config.chunk}
-        known = reference_logps(ref, texts, model=model, **asked)
-    device = next(model.parameters()).device
-
-    def advance(step: int, update: Update) -> dict[str, Tensor]:
-        rows = order.rows(step)[rank() :: processes()]
-        batch = collate(texts.take(rows), config.layout).to(device)
-        logps = response_logps(model, batch, chunk=config.chunk or None)
-        ours, lengths = logps.view(-1, len(rows)), batch.lengths.view(-1, len(rows))
-        if single:
-            loss = -ours[0].mean()  # nats a response, as its sum is what π(y|x) is
-            return {"loss": loss.detach(), "gradient_norm": update(loss)}
-        theirs = torch.zeros_like(ours) if known is None else known[rows].T.to(ours)
-        scores = PairLogps(*ours[:2], *theirs[:2], *lengths[:2])
-        if config.method == "kto":
-            shift = mean_of_all((ours[2] - theirs[2]).detach().mean())
-            scores = scores._replace(reference_point=shift.clamp(min=0))
-        loss = preference_losses(config.method, scores, config.loss_settings).mean()
-        measured = {"loss": loss.detach(), "gradient_norm": update(loss)}
-        return measured | measures(scores)
-
-    return advance
-
-
-class Order:
-    """Which texts a step sees, for any step, whatever was asked before."""
-
-    def __init__(self, texts: Texts, config: Config):
-        size = config.batch_size
-        if not 0 < size <= len(texts):
-            raise ValueError(f"batch_size is {size} for {len(texts)} texts")
-        if size % processes():
-            raise ValueError(
-                f"batch_size {size} is not shared by {processes()} processes"
-            )
-        self.texts, self.config = texts, config
-        self.epoch, self.batches = -1, []
-
-    def rows(self, step: int) -> Tensor:
-        size, seed = self.config.batch_size, self.config.seed
-        epoch, place = divmod(step, len(self.texts) // size)
-        if epoch != self.epoch:
-            self.batches = schedule(self.texts, size, seed, epoch)
-            self.epoch = epoch
-        return self.batches[place]
-
-
-def with_mismatched(texts: Texts) -> Texts:
-    """A third side: the chosen response of the next example, to another prompt."""
-    responses = torch.cat((texts.responses, texts.responses[:, :1].roll(-1, 0)), 1)
-    lengths = torch.cat((texts.lengths, texts.lengths[:, :1].roll(-1, 0)), 1)
-    return Texts(texts.prompts, texts.prompt_lengths, responses, lengths)
-
-
-@torch.no_grad()
 def reference_logps(
     ref: nn.Module,
     texts: Texts,
@@ -276,10 +273,10 @@ def reference_logps(
     layout: str = "padded",
     chunk: int = 0,
 ) -> Tensor:
-    """Log-probs of all responses under the frozen reference, worked out once.
+    """Log-probs of all responses under the frozen reference, computed once.
 
     They are remembered for this reference's weights and these texts; change either and
-    they are worked out again.
+    they are computed again.
 
     ref, texts: as for `train`; model: what will be trained, to refuse it as `ref`
     layout: of batches.LAYOUTS, by which the numbers differ in their last digits only
@@ -291,18 +288,15 @@ def reference_logps(
         raise ValueError("ref shares its parameters with the model: copy it first")
     key = fingerprint(ref, texts)
     if key not in _REFERENCE_CACHE:
-        device = next(ref.parameters()).device
         total = texts.prompt_lengths + texts.lengths.sum(1)
         order, few = total.argsort(), max(1, 8_192 // int(total.max()))
-        pieces = []
-        with precision(device):
-            for rows in order.split(few):  # what a CPU's cache can hold
-                batch = collate(texts.take(rows), layout).to(device)
-                logps = response_logps(ref, batch, chunk=chunk or None)
-                pieces.append(logps.view(-1, len(rows)).T.cpu())
+        with precision(ref):  # few: what a CPU's cache holds
+            logps = texts_logps(
+                ref, texts.take(order), few, layout=layout, chunk=chunk or None
+            )
         while len(_REFERENCE_CACHE) >= 8:
             _REFERENCE_CACHE.pop(next(iter(_REFERENCE_CACHE)))
-        _REFERENCE_CACHE[key] = torch.cat(pieces)[order.argsort()]
+        _REFERENCE_CACHE[key] = logps[order.argsort()]
     return _REFERENCE_CACHE[key]
 
 
@@ -314,13 +308,13 @@ WORLDS = {"S": world_s, "L": world_l}
 
 
 def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
-    """Train the reference of a world by any method, and score it exactly.
+    """Train the reference of a world by any method, and measure it exactly.
 
     config: its method is one of METHODS, on pairs that the reference wrote; "expected",
-        DPO's loss over all pairs without sampling; "imitate", π* itself as the
-        target; "ppo" or "reinforce" on the true
-        reward; "ppo_learned" on a reward model of the same pairs
-    watch_at: after how many steps to score; None for the start and the end
+        DPO's loss over all pairs without sampling; "imitate", π* itself as the target;
+        "ppo" or "reinforce" on the true reward; "ppo_learned" on a reward model of the
+        same pairs
+    watch_at: after how many steps to measure; None for the start and the end
     returns: a Log; `watched` has the `exact_metrics` against the π* of config.beta
     raises: ValueError for an unknown method or world, or as `train`
 
@@ -334,7 +328,7 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     ref = load(config.world).double()  # a run in float32 depends on the processor
     world, model = sentences.exact(ref), copy.deepcopy(ref)
     asked = {"seed": config.seed, "label_noise": config.label_noise}
-    texts = sentences.texts(*sample_preferences(world, config.pairs, **asked))
+    texts = sentence_texts(sentences, *sample_preferences(world, config.pairs, **asked))
 
     def watch(model: nn.Module) -> dict[str, float]:
         return exact_metrics(world, sentences.exact(model).ref, config.beta)
@@ -343,31 +337,39 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     looks = {"watch": watch, "watch_at": at}
     if config.method in METHODS:
         return train(model, texts, config, ref=ref, **looks)
+    losses = _baseline_steps(config, model, ref, sentences, world, texts)
+    return fit(model, losses, config, **looks)
+
+
+def _baseline_steps(
+    config: Config,
+    model: nn.Module,
+    ref: nn.Module,
+    sentences: SentenceWorld,
+    world: World,
+    texts: Texts,
+) -> baselines.StepLosses:
+    """What a method of RUNS that does not train on the pairs minimises."""
     if config.method == "expected":
-        advance = expected_dpo_steps(model, sentences, world, config.beta)
-        return fit(model, advance, config, **looks)
+        return baselines.expected_dpo_steps(model, sentences, world, config.beta)
     if config.method == "imitate":
         best = optimal_policy(world.ref, world.rewards, config.beta)
-        return fit(model, imitation_steps(model, sentences, best), config, **looks)
+        return baselines.imitation_steps(model, sentences, best)
     rewards = world.rewards
     if config.method == "ppo_learned":
-        judge, once = (
-            RewardModel(copy.deepcopy(ref)),
-            Config(seed=config.seed, quiet=True),
-        )
-        fit(judge, reward_model_steps(judge, texts, Order(texts, once).rows), once)
-        rewards = reward_table(judge, sentences)
-    advance = policy_gradient_steps(
-        model,
-        ref,
-        sentences,
-        rewards,
-        config.beta,
-        samples=config.samples,
-        seed=config.seed,
-        updates=1 if config.method == "reinforce" else 4,
+        judge = baselines.RewardModel(copy.deepcopy(ref))
+        once = Config(seed=config.seed, quiet=True)
+        rows_of = batch_order(texts, once.batch_size, once.seed)
+        fit(judge, baselines.reward_model_steps(judge, texts, rows_of), once)
+        rewards = baselines.reward_table(judge, sentences)
+    each = config.samples // len(rewards)
+    rollouts = baselines.sentence_rollouts(
+        model, sentences, rewards, each=each, seed=config.seed
     )
-    return fit(model, advance, config, **looks)
+    updates = 1 if config.method == "reinforce" else 4
+    return baselines.policy_gradient_steps(
+        model, ref, rollouts, config.beta, updates=updates
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -384,9 +386,8 @@ def main(argv: list[str] | None = None) -> int:
         with one_of_many():
             log = run(config)
             if rank() == 0:
-                for scores in log.watched:
-                    words = (f"{name} {value:.6g}" for name, value in scores.items())
-                    print(", ".join(words))
+                for look in log.watched:
+                    print(", ".join(f"{name} {look[name]:.6g}" for name in look))
     except ValueError as wrong:  # a setting out of its range, or a loss of NaN
         print(f"error: {wrong}", file=sys.stderr)
         return 2

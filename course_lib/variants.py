@@ -395,7 +395,7 @@ def measures(pairs: PairLogps) -> dict[str, Tensor]:
         "chosen_logratio": chosen.mean(),
         "rejected_logratio": rejected.mean(),
         "gap": (chosen - rejected).mean(),
-        "accuracy": share_preferred(chosen - rejected).mean(),
+        "accuracy": share_preferred(chosen - rejected),
     }
 
 

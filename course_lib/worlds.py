@@ -13,17 +13,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from course_lib import validate
-from course_lib.batches import Texts
+from course_lib import _moved, validate
 
 __all__ = [
+    "Demonstrations",
     "Preferences",
     "SentenceWorld",
     "World",
-    "corpus",
     "eight_words",
     "five_responses",
     "random_world",
+    "sample_demonstrations",
     "sample_preferences",
     "sample_rewards",
     "sample_thumbs",
@@ -107,9 +107,9 @@ def random_world(seed: int, responses: int = 5, worlds: int | None = None) -> Wo
         raise ValueError(f"responses must be at least 2, got {responses}")
     random = torch.Generator().manual_seed(seed)
     shape = (responses,) if worlds is None else (worlds, responses)
-    draw = torch.randn(2, *shape, generator=random, dtype=torch.float64)
+    normal = torch.randn(2, *shape, generator=random, dtype=torch.float64)
     names = tuple(f"y{number}" for number in range(1, responses + 1))
-    return World(names, torch.softmax(draw[0], -1), 1.5 * draw[1])
+    return World(names, torch.softmax(normal[0], -1), 1.5 * normal[1])
 
 
 def sentence_logps(levels: Sequence[Tensor]) -> Tensor:
@@ -153,11 +153,11 @@ def sample_preferences(
 ) -> Preferences:
     """Ask for comparisons: two different answers, judged by Bradley–Terry.
 
-    P(y₁ ≻ y₂) = σ( r(y₁) − r(y₂) ), and then a share of the labels is turned round
+    P(y₁ ≻ y₂) = σ( r(y₁) − r(y₂) ), and then a share of the labels is flipped
 
     world: of shape (prompts, responses); prompts take turns
     count: pairs, ≥ 1; seed: the same ones again
-    label_noise: share of the labels that is turned round, in [0, ½)
+    label_noise: share of the labels that is flipped, in [0, ½)
     bonus: what annotators like besides, added to the rewards, such as ½ a word:
         shape (responses,) or (prompts, responses)
     sampler: who wrote the answers, shape of `world.ref`; None for the reference
@@ -177,13 +177,13 @@ def sample_preferences(
     validate.probabilities(sampler=chances)
     random = torch.Generator().manual_seed(seed)
     prompts = torch.arange(count) % len(chances)
-    drawn = torch.multinomial(chances[prompts], 2, generator=random)  # never the same
+    answers = torch.multinomial(chances[prompts], 2, generator=random)  # never equal
     judged = world.rewards if bonus is None else world.rewards + bonus
-    first, second = judged[prompts[:, None], drawn].unbind(1)
+    first, second = judged[prompts[:, None], answers].unbind(1)
     first_wins = _coin(torch.sigmoid(first - second), random)
     first_wins ^= _coin(torch.full((count,), label_noise), random)
-    chosen, rejected = torch.where(first_wins[:, None], drawn, drawn.flip(1)).unbind(1)
-    return Preferences(prompts, chosen, rejected)
+    ordered = torch.where(first_wins[:, None], answers, answers.flip(1))
+    return Preferences(prompts, *ordered.unbind(1))
 
 
 def sample_thumbs(world: World, count: int, *, seed: int) -> Preferences:
@@ -265,23 +265,16 @@ class SentenceWorld(NamedTuple):
         model: ids (batch, time) in, logits (batch, time, words + 1) out
         returns: nats, (prompts, responses); each row's probabilities sum to 1
         """
-        words, prompts = len(WORDS), len(PROMPTS)
+        words, prompts = len(WORDS), self.prompt_ids(torch.arange(len(PROMPTS)))
         leaves = self.tokens[self.tokens[:, -1] < END][::words, :-1]
-        rows = torch.cat(
-            (
-                self.prompt_ids(torch.arange(prompts)).repeat_interleave(
-                    len(leaves), 0
-                ),
-                leaves.repeat(prompts, 1),
-            ),
-            1,
-        )
+        begun = prompts.repeat_interleave(len(leaves), 0)
+        rows = torch.cat((begun, leaves.repeat(len(prompts), 1)), 1)
         pieces = [model(piece).log_softmax(-1) for piece in rows.split(512)]
         steps = torch.cat(pieces)  # (prompts · leaves, longest, words + 1)
         levels = []
         for depth in range(self.longest):
             same = words ** (self.longest - 1 - depth)  # leaves that share this prefix
-            levels.append(steps[::same, depth].view(prompts, -1, words + 1))
+            levels.append(steps[::same, depth].view(len(prompts), -1, words + 1))
         return sentence_logps(levels)
 
     def exact(self, model: nn.Module) -> World:
@@ -304,19 +297,7 @@ class SentenceWorld(NamedTuple):
         shorter = (len(WORDS) ** said.sum(-1) - 1) // (len(WORDS) - 1)
         return shorter + place
 
-    def texts(self, prompts: Tensor, *responses: Tensor) -> Texts:
-        """Sentences by number as token ids, for `batches.collate` and the trainer."""
-        if not len(prompts):
-            raise ValueError("prompts is empty: there is nothing to train on")
-        if len(responses) == 2 and (responses[0] == responses[1]).any():
-            raise ValueError("responses hold a pair of equal sides: it says nothing")
-        numbers = torch.stack(responses, 1)
-        return Texts(
-            self.prompt_ids(prompts),
-            torch.ones_like(prompts),
-            self.tokens[numbers],
-            self.lengths[numbers],
-        )
+    texts = _moved.texts  # of the release before
 
 
 @functools.cache
@@ -337,11 +318,7 @@ def world_l() -> SentenceWorld:
 
 def _sentences(longest: int) -> SentenceWorld:
     ids = range(len(WORDS))
-    listed = [
-        s
-        for length in range(longest + 1)
-        for s in itertools.product(ids, repeat=length)
-    ]
+    listed = [s for n in range(longest + 1) for s in itertools.product(ids, repeat=n)]
     lengths = torch.tensor([min(len(s) + 1, longest) for s in listed])
     tokens = torch.tensor([s + (END,) * (longest - len(s)) for s in listed])
     parts = torch.tensor([_judged(s) for s in listed], dtype=torch.float64)
@@ -368,47 +345,49 @@ def _judged(sentence: Sequence[int]) -> tuple[float, float]:
     return praise * (1.2 if "!" in said else 1.0), float("thanks" in said)
 
 
-def corpus(world: SentenceWorld, count: int, *, seed: int) -> Texts:
+class Demonstrations(NamedTuple):
+    """What people said, by number: to which prompt, and which sentence."""
+
+    prompts: Tensor  # (examples,)
+    responses: Tensor  # (examples,)
+
+
+def sample_demonstrations(
+    sentences: SentenceWorld, count: int, *, seed: int
+) -> Demonstrations:
     """What people say in this language, for a model to imitate before it is aligned.
 
     A sentence is perhaps "it was", perhaps "not", perhaps "very", then "good" or "bad",
     perhaps "!" and perhaps "thanks"; one word in thirty is any word, so that nothing is
     impossible
 
-    world: whose longest sentence is kept to; count: sentences, ≥ 1; seed
-    returns: Texts of single responses
+    sentences: whose longest sentence is kept to; count: of sentences, ≥ 1
+    seed: the same ones again
+    returns: Demonstrations; prompts take turns
 
-    >>> corpus(world_s(), 3, seed=0).responses.shape
-    torch.Size([3, 1, 3])
+    >>> said = sample_demonstrations(world_s(), 3, seed=0).responses
+    >>> [world_s().text(number) for number in said]
+    ['very good', 'bad', 'it was bad']
     """
     random = torch.Generator().manual_seed(seed)
-    kinds = torch.arange(count) % len(PROMPTS)
-    polite = torch.tensor([0.2, 0.2, 0.2, 0.5])[kinds]
-    tokens = torch.full((count, world.longest), END)
+    prompts = torch.arange(count) % len(PROMPTS)
+    polite = torch.tensor([0.2, 0.2, 0.2, 0.5])[prompts]
+    tokens = torch.full((count, sentences.longest), END)
     todo = torch.arange(count)
-    while len(todo):  # whoever has said too much begins again
+    while len(todo):  # a sentence that became too long is begun again
         coins = torch.rand(len(todo), 6, generator=random)
-        opener, good = coins[:, 0] < 0.4, coins[:, 3] < 0.5
-        said = torch.arange(END).repeat(len(todo), 1)  # all words, in their order
-        keep = torch.stack(
-            (
-                opener,
-                opener,
-                coins[:, 1] < 0.25,
-                coins[:, 2] < 0.3,
-                good,
-                ~good,
-                coins[:, 4] < 0.2,
-                coins[:, 5] < polite[todo],
-            ),
-            1,
-        )
-        fits = keep.sum(1) <= world.longest
-        said = said.masked_fill(~keep, END)
-        kept = said.gather(1, (~keep).to(torch.uint8).argsort(dim=1, stable=True))
-        tokens[todo[fits]] = kept[fits, : world.longest]
+        opener, negated, very, good, mark = (
+            coins[:, :5] < torch.tensor([0.4, 0.25, 0.3, 0.5, 0.2])
+        ).unbind(1)
+        thanks = coins[:, 5] < polite[todo]
+        said = (opener, opener, negated, very, good, ~good, mark, thanks)
+        keep = torch.stack(said, 1)  # of WORDS, in their order
+        fits = keep.sum(1) <= sentences.longest
+        words = torch.arange(END).repeat(len(todo), 1).masked_fill(~keep, END)
+        kept = words.gather(1, (~keep).to(torch.uint8).argsort(dim=1, stable=True))
+        tokens[todo[fits]] = kept[fits, : sentences.longest]
         todo = todo[~fits]
     slip = torch.rand(tokens.shape, generator=random) < 1 / 30
     other = torch.randint(END, tokens.shape, generator=random)
     tokens = torch.where(slip & (tokens < END), other, tokens)
-    return world.texts(kinds, world.number(tokens))
+    return Demonstrations(prompts, sentences.number(tokens))

@@ -1,5 +1,7 @@
 """Layouts against each other and against a slow loop; the schedule; what is refused."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from course_lib.batches import (
     response_logps,
     schedule,
     sum_by_owner,
+    texts_logps,
 )
 from course_lib.logprobs import response_logprobs
 from course_lib.transformer import PrefixTable, Shape, Transformer
@@ -39,29 +42,35 @@ def model() -> Transformer:
 
 
 @torch.no_grad()
-def slow_score(network, prompt: list[int], response: list[int]) -> float:
-    """One response by itself, token by token."""
-    total, ids = 0.0, list(prompt)
-    for token in response:
-        logits = network(torch.tensor([ids]))[0, -1]
-        total += float(logits[token] - logits.logsumexp(-1))
-        ids.append(token)
-    return total
+def one_by_one(network, texts: Texts) -> torch.Tensor:
+    """Each response by itself, token by token: (sides, examples)."""
+    found = torch.zeros(texts.lengths.T.shape, dtype=torch.float64)
+    for side, row in itertools.product(*map(range, found.shape)):
+        ids = texts.prompts[row, : texts.prompt_lengths[row]].tolist()
+        for token in texts.responses[row, side, : texts.lengths[row, side]].tolist():
+            logits = network(torch.tensor([ids]))[0, -1]
+            found[side, row] += float(logits[token] - logits.logsumexp(-1))
+            ids.append(token)
+    return found
+
+
+@pytest.fixture(scope="module")
+def nine():
+    """Nine pairs, and their log-probs one by one."""
+    texts, _ = some_texts(9)
+    return texts, one_by_one(model(), texts)
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 5, 1000])
-@pytest.mark.parametrize("layout", ["shared", "padded"])
-def test_scores_are_those_of_each_response_by_itself(layout, chunk):
-    texts, rows = some_texts(9)
-    network = model()
-    with torch.no_grad():
-        got = response_logps(network, collate(texts, layout), chunk=chunk)
-        expected = [
-            slow_score(network, p, r)
-            for s in (1, 2)
-            for p, r in ((row[0], row[s]) for row in rows)
-        ]
-    assert torch.allclose(got, torch.tensor(expected, dtype=got.dtype), atol=1e-12)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_log_probs_are_those_of_each_response_by_itself(layout, chunk, nine):
+    texts, expected = nine
+    got = response_logps(model(), collate(texts, layout), chunk=chunk).view(2, -1)
+    assert torch.allclose(got, expected, atol=1e-12)
+    for at_once in (1, 4, 9):
+        all_of_them = texts_logps(model(), texts, at_once, layout=layout, chunk=chunk)
+        assert torch.allclose(all_of_them, expected.T, atol=1e-12)
+        assert not all_of_them.requires_grad
 
 
 @pytest.mark.parametrize("chunk", [None, 4])
@@ -82,7 +91,7 @@ def test_the_gradient_is_the_same_in_every_layout_and_chunk(chunk):
     assert torch.allclose(gradient("shared", chunk), plain, atol=1e-12)
 
 
-def test_scores_are_those_of_logprobs_on_full_logits():
+def test_log_probs_are_those_of_logprobs_on_full_logits():
     texts, rows = some_texts(5)
     network, batch = model(), collate(texts, "padded", whole=True)
     mask = torch.zeros_like(batch.ids)
@@ -102,12 +111,7 @@ def test_four_responses_share_a_prompt_too():
         torch.tensor([[3, 1, 2, 3], [1, 1, 3, 2]]),
     )
     got = response_logps(network, collate(texts, "shared")).view(4, 2)
-    for row in range(2):
-        prompt = texts.prompts[row, : texts.prompt_lengths[row]].tolist()
-        for side in range(4):
-            response = texts.responses[row, side, : texts.lengths[row, side]].tolist()
-            alone = slow_score(network, prompt, response)
-            assert got[side, row].item() == pytest.approx(alone, abs=1e-12)
+    assert torch.allclose(got, one_by_one(network, texts), atol=1e-12)
 
 
 def test_ends_are_the_last_tokens_and_lengths_come_side_by_side():
@@ -137,7 +141,7 @@ def test_a_shared_row_holds_the_prompt_once(whole):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_last_tokens_change_nothing_that_is_scored(layout):
+def test_last_tokens_change_no_log_prob(layout):
     texts, _ = some_texts(6)
     network = model()
     short, long = (
@@ -146,16 +150,12 @@ def test_last_tokens_change_nothing_that_is_scored(layout):
     assert torch.allclose(short, long, atol=1e-12, rtol=0)
 
 
-def test_a_table_scores_padded_rows():
+def test_a_table_reads_padded_rows():
     table = PrefixTable(prompts=4, words=8, longest=3)
     torch.nn.init.normal_(table.logits)
     texts = pairs([[9], [12]], [[1, 2, 3], [8]], [[4, 8], [7, 0, 0]])
-    got = response_logps(table, collate(texts, "padded"))
-    expected = [
-        slow_score(table, [p], r)
-        for p, r in ((9, [1, 2, 3]), (12, [8]), (9, [4, 8]), (12, [7, 0, 0]))
-    ]
-    assert torch.allclose(got, torch.tensor(expected), atol=1e-5)
+    got = response_logps(table, collate(texts, "padded")).view(2, 2)
+    assert torch.allclose(got.double(), one_by_one(table, texts), atol=1e-5)
 
 
 def test_the_mask_of_parts_by_a_loop():

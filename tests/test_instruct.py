@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from course_lib import instruct, reviews
+from course_lib.batches import pairs
 from course_lib.training import Config
 from course_lib.transformer import Shape, Transformer, rotate, rotation
 
@@ -56,13 +57,14 @@ def test_the_tone_of_a_text_counts_known_words_only(small):
 
 
 def test_pairs_are_the_best_and_the_worst_of_each_four():
-    prompts, responses = [[1]] * 4 + [[2]] * 4, [[i] for i in range(8)]
-    rewards = torch.tensor([1.0, 3.0, 0.0, 2.0, 5.0, 5.0, 5.0, 5.0])
-    texts = instruct.best_and_worst(prompts, responses, rewards, 4)
+    texts = pairs([[1]] * 4 + [[2]] * 4, [[i] for i in range(8)])
+    rewards = torch.tensor([[1.0, 3.0, 0.0, 2.0], [5.0, 5.0, 5.0, 5.0]])
+    texts = reviews.best_and_worst(texts, rewards)
     assert texts.prompts.tolist() == [[1]]  # four equal ones say nothing
     assert texts.responses.flatten().tolist() == [1, 2]
 
 
+@pytest.mark.slow
 def test_training_raises_what_the_judge_says_and_leaves_the_reference(small):
     model = small[0]
     before = [p.clone() for p in model.parameters()]

@@ -115,15 +115,22 @@ def test_logps_are_the_sum_over_tokens_one_at_a_time(small):
             total += logits[token] - math.log(sum(map(math.exp, logits)))
             row.append(token)
         expected.append(total)
-    assert reviews.drawn_logps(model, drawn).tolist() == pytest.approx(
+    assert reviews.sample_logps(model, drawn).tolist() == pytest.approx(
         expected, abs=1e-5
     )
+
+
+def test_names_of_the_release_before():
+    with pytest.warns(FutureWarning, match="reviews.sample_logps"):
+        assert reviews.drawn_logps is reviews.sample_logps
+    with pytest.warns(FutureWarning, match="reviews.Samples"):
+        assert reviews.Drawn is reviews.Samples
 
 
 def test_the_best_of_each_prompt():
     prompts = torch.tensor([[1], [1], [2], [2]])
     rewards = torch.tensor([0.0, 3.0, 5.0, -1.0])
-    drawn = reviews.Drawn(prompts, prompts, prompts[:, 0], rewards)
+    drawn = reviews.Samples(prompts, prompts, prompts[:, 0], rewards)
     assert reviews.best_of_each(drawn, 1).tolist() == [0, 3, 5, -1]
     assert reviews.best_of_each(drawn, 2).tolist() == [3, 5]
     with pytest.raises(ValueError, match="n must divide the 4 responses"):
@@ -188,6 +195,7 @@ def test_samples_stand_side_by_side(small):
     assert lines[1].replace("before", "after ") == lines[2]
 
 
+@pytest.mark.slow
 def test_dpo_in_rounds_raises_the_reward_and_leaves_the_reference(small):
     model, known = small
     before = copy.deepcopy(model.state_dict())
@@ -208,6 +216,7 @@ def test_dpo_in_rounds_raises_the_reward_and_leaves_the_reference(small):
         reviews.align(model, known, config, count=10, rounds=0)
 
 
+@pytest.mark.slow
 def test_reinforce_raises_the_reward_and_a_large_beta_holds_it(small):
     model, known = small
     config = Config(steps=40, lr=1e-2, beta=0.1, samples=64, quiet=True)

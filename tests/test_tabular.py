@@ -116,6 +116,7 @@ def test_a_record_tells_what_the_policy_is():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", ["SGD", "Adam"])
 def test_training_ends_at_the_closed_form(optimiser):
     rate = {"SGD": 10.0, "Adam": 0.1}[optimiser]
@@ -158,6 +159,7 @@ def test_adam_s_first_step_is_the_learning_rate_for_every_beta():
     assert torch.allclose(moved, 0.1 * signs.expand_as(moved), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_order_of_beta_turns_round_in_twenty_worlds():
     many = random_world(0, worlds=20)
     kl = train_tabular(many, SIX, lr=3.0, steps=[5, 20, 2000]).kl
@@ -169,6 +171,7 @@ def test_the_order_of_beta_turns_round_in_twenty_worlds():
     assert (kl[1].diff(dim=-1) < 0).all()
 
 
+@pytest.mark.slow
 def test_a_label_that_is_certain_has_no_rest():
     pair = World(("w", "l"), torch.tensor([0.5, 0.5]).double(), torch.tensor([60.0, 0]))
     pair = pair._replace(rewards=pair.rewards.double())

@@ -9,14 +9,15 @@ import sys
 import pytest
 import torch
 
-from course_lib import distributed, training
-from course_lib.batches import collate, pairs, response_logps, schedule
+from course_lib import checkpoint, distributed, training
+from course_lib.batches import collate, pairs, response_logps, schedule, sentence_texts
+from course_lib.datasets import run_values, shipped_runs
 from course_lib.losses import dpo_loss, kto_loss, kto_reference_point, orpo_loss
 from course_lib.training import Config, fit, reference_logps, run, train
 from course_lib.transformer import Block, PrefixTable, Shape, Transformer, load
 from course_lib.variants import METHODS, REFERENCE_FREE, LossSettings, PairLogps
 from course_lib.workspace import repository
-from course_lib.worlds import corpus, sample_preferences, world_s
+from course_lib.worlds import sample_demonstrations, sample_preferences, world_s
 
 QUICK = Config(steps=6, batch_size=16, quiet=True, every=2)
 
@@ -28,8 +29,8 @@ def ref():
 
 @pytest.fixture(scope="module")
 def texts(ref):
-    world = world_s().exact(ref)
-    return world_s().texts(*sample_preferences(world, 200, seed=0))
+    asked = sample_preferences(world_s().exact(ref), 200, seed=0)
+    return sentence_texts(world_s(), *asked)
 
 
 def weights(model) -> torch.Tensor:
@@ -59,11 +60,9 @@ def test_the_first_step_is_that_of_a_loop(ref, texts):
     log = trained(ref, texts, config)
     model = copy.deepcopy(ref)
     rows = schedule(texts, 16, seed=0, epoch=0)[0]
-    ours = response_logps(model, collate(texts.take(rows), "padded")).view(2, -1)
-    theirs = (
-        response_logps(ref, collate(texts.take(rows), "padded")).view(2, -1).detach()
-    )
-    loss = dpo_loss(*ours, *theirs, beta=0.3)
+    batch = collate(texts.take(rows), "padded")
+    ours, theirs = (response_logps(m, batch).view(2, -1) for m in (model, ref))
+    loss = dpo_loss(*ours, *theirs.detach(), beta=0.3)
     loss.backward()
     assert log.history["loss"][0] == pytest.approx(loss.item(), abs=1e-12)
     assert loss.item() == pytest.approx(0.6931471805599453, abs=1e-12)
@@ -75,34 +74,72 @@ def test_the_first_step_is_that_of_a_loop(ref, texts):
     assert torch.allclose(moved[clear], -1e-4 * slope[clear].sign(), rtol=0.02)
 
 
-def test_the_rate_rises_and_then_falls_to_zero(ref, texts):
-    rates, config = [], dataclasses.replace(QUICK, steps=10, warmup=3, lr=1.0)
+def line() -> torch.nn.Module:
+    """A model of one weight, at first 0."""
     model = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(model.weight)
+    return model
 
-    def advance(step, update):
+
+def test_the_rate_rises_and_then_falls_to_zero():
+    rates, config, model = [], dataclasses.replace(QUICK, warmup=3, lr=1.0), line()
+
+    def losses(step):
         before = model.weight.item()
-        norm = update(-1.0 * model.weight.sum())  # Adam then moves by the rate itself
+        yield -1.0 * model.weight.sum(), {}  # Adam then moves by the rate itself
         rates.append(model.weight.item() - before)
-        return {"gradient_norm": norm}
 
-    fit(model, advance, config)
+    fit(model, losses, dataclasses.replace(config, steps=10))
     expected = [min((s + 1) / 4, (10 - s) / 10, 1) for s in range(10)]
     assert rates == pytest.approx(expected, rel=1e-4)
 
 
 def test_gradients_are_clipped_and_their_norm_is_logged_before():
-    model, config = torch.nn.Linear(1, 1, bias=False), QUICK
-    seen = []
+    model, seen = line(), []
 
-    def advance(step, update):
-        norm = update(300 * model.weight.sum())
+    def losses(step):
+        yield 300 * model.weight.sum(), {}
         seen.append(model.weight.grad.item())
-        return {"gradient_norm": norm}
 
-    log = fit(model, advance, config)
+    log = fit(model, losses, QUICK)
     assert log.history["gradient_norm"] == pytest.approx([300] * 6)
     assert seen == pytest.approx([5.0] * 6)
+
+
+def test_a_step_may_have_several_losses_each_after_the_update_before():
+    model, seen = line(), []
+
+    def losses(step):
+        for number in range(3):
+            seen.append(model.weight.item())
+            yield -model.weight.sum(), {"number": torch.tensor(number)}
+
+    log = fit(model, losses, QUICK)
+    assert len(set(seen)) == 18
+    assert seen == sorted(seen)
+    assert list(log.history) == ["loss", "gradient_norm", "number"]
+    assert log.history["number"] == [2] * 6  # what the last loss of a step measured
+    assert log.history["loss"] == [-value for value in seen[2::3]]
+
+
+def test_the_callback_of_the_release_before_still_trains():
+    def advance(step, update):
+        loss = (old.weight - 1).square().sum()
+        return {
+            "loss": loss.detach(),
+            "gradient_norm": update(loss),
+            "twice": 2 * loss.detach(),
+        }
+
+    def losses(step):
+        loss = (new.weight - 1).square().sum()
+        yield loss, {"twice": 2 * loss.detach()}
+
+    old, new = line(), line()
+    with pytest.warns(FutureWarning, match="a function of the step that yields"):
+        before = fit(old, advance, QUICK)
+    assert before.history == fit(new, losses, QUICK).history
+    assert torch.equal(old.weight, new.weight)
 
 
 @pytest.mark.parametrize("method", ["dpo", "sft"])
@@ -132,17 +169,12 @@ def test_an_interrupted_run_is_the_uninterrupted_one_to_the_bit(
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_finished_run_is_not_trained_again(ref, texts, tmp_path):
-    config = dataclasses.replace(QUICK, checkpoint=str(tmp_path / "run.pt"))
-    first, second = trained(ref, texts, config), trained(ref, texts, config)
-    assert torch.equal(weights(first.model), weights(second.model))
-    assert second.history == first.history
-
-
 def test_a_checkpoint_of_another_run_is_refused_and_kept(ref, texts, tmp_path):
     file = tmp_path / "run.pt"
     config = dataclasses.replace(QUICK, checkpoint=str(file))
-    trained(ref, texts, config)
+    first, second = trained(ref, texts, config), trained(ref, texts, config)
+    assert torch.equal(weights(first.model), weights(second.model))  # it was finished
+    assert second.history == first.history
     before = file.read_bytes()
     with pytest.raises(ValueError, match=r"has beta = 0\.5, not 0\.1"):
         trained(ref, texts, dataclasses.replace(config, beta=0.1))
@@ -171,48 +203,41 @@ def test_a_half_written_checkpoint_never_takes_the_place_of_a_whole_one(
 
 
 def test_a_loss_that_is_no_number_stops_the_run_before_it_spoils_the_model():
-    model = torch.nn.Linear(2, 1)
-    before = weights(model).clone()
-
-    def advance(step, update):
-        return {"norm": update(model.weight.sum() * float("nan"))}
-
+    model = line()
     with pytest.raises(FloatingPointError, match="step 0: loss nan"):
-        fit(model, advance, QUICK)
-    assert torch.equal(weights(model), before)
+        fit(model, lambda step: [(model.weight.sum() * float("nan"), {})], QUICK)
+    assert model.weight.item() == 0
 
 
-def test_references_that_are_the_model_are_refused(ref, texts):
+def test_what_cannot_be_trained_on_is_refused(ref, texts, monkeypatch):
     for same in (ref, copy.copy(ref)):  # the second shares its parameters
         with pytest.raises(ValueError, match="ref shares its parameters"):
             train(ref, texts, QUICK, ref=same)
+    model = copy.deepcopy(ref)
     with pytest.raises(ValueError, match="ref is missing"):
-        train(copy.deepcopy(ref), texts, QUICK)
-
-
-def test_what_cannot_be_trained_on_is_refused(ref, texts):
-    single = corpus(world_s(), 50, seed=0)
+        train(model, texts, QUICK)
+    said = sample_demonstrations(world_s(), 50, seed=0)
     with pytest.raises(ValueError, match="no rejected responses"):
-        train(copy.deepcopy(ref), single, QUICK, ref=ref)
-    big = dataclasses.replace(QUICK, batch_size=300)
+        train(model, sentence_texts(world_s(), *said), QUICK, ref=ref)
     with pytest.raises(ValueError, match="batch_size is 300 for 200"):
-        train(copy.deepcopy(ref), texts, big, ref=ref)
+        train(model, texts, dataclasses.replace(QUICK, batch_size=300), ref=ref)
     with pytest.raises(ValueError, match="method"):
-        train(copy.deepcopy(ref), texts, dataclasses.replace(QUICK, method="grpo"))
-    with pytest.raises(ValueError, match="method"):
-        run(Config(method="grpo"))
-    with pytest.raises(ValueError, match="world"):
-        run(Config(world="M"))
+        train(model, texts, dataclasses.replace(QUICK, method="grpo"))
+    for wrong in ({"method": "grpo"}, {"world": "M"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            run(Config(**wrong))
+    monkeypatch.setattr(training, "processes", lambda: 3)
+    with pytest.raises(ValueError, match="batch_size 16 is not shared by 3"):
+        trained(ref, texts, QUICK)
 
 
-def test_reference_log_probs_are_worked_out_once_for_these_weights_and_texts(
+def test_reference_log_probs_are_computed_once_for_these_weights_and_texts(
     ref, texts, monkeypatch
 ):
     monkeypatch.setattr(training, "_REFERENCE_CACHE", {})
-    calls = []
-    scorer = training.response_logps
+    calls, logps_of = [], training.texts_logps
     monkeypatch.setattr(
-        training, "response_logps", lambda *a, **k: calls.append(1) or scorer(*a, **k)
+        training, "texts_logps", lambda *a, **k: calls.append(1) or logps_of(*a, **k)
     )
     first = reference_logps(ref, texts)
     assert torch.equal(reference_logps(copy.deepcopy(ref), texts), first)
@@ -238,40 +263,25 @@ def test_sft_reaches_the_entropy_of_a_language_of_two_sentences():
 
 def test_kto_reads_the_next_examples_response_and_balances_both_sides(ref, texts):
     config = dataclasses.replace(QUICK, method="kto", steps=3, beta=0.2)
-    log = trained(ref, texts, config)
-    # the third step's loss again, from the model that two steps leave
-    model = copy.deepcopy(ref)
-    advance = training.preference_steps(model, texts, config, ref)
-    fit(model, advance, dataclasses.replace(config, steps=3), watch=None)
-    assert torch.equal(weights(model), weights(log.model))
+    model = trained(ref, texts, config).model
+    with torch.enable_grad():
+        ((loss, _),) = training.preference_steps(model, texts, config, ref)(0)
     rows = schedule(texts, 16, seed=0, epoch=0)[0]
-    batch = texts.take(rows)
-    partner = texts.take((rows + 1) % len(texts))
+    batch, partner = texts.take(rows), texts.take((rows + 1) % len(texts))
     assert (batch.prompts != partner.prompts).all()
-    mixed = batch.responses.clone()
-    mixed[:, 0] = partner.responses[:, 0]
-    lengths = batch.lengths.clone()
-    lengths[:, 0] = partner.lengths[:, 0]
+    mixed, lengths = batch.responses.clone(), batch.lengths.clone()
+    mixed[:, 0], lengths[:, 0] = partner.responses[:, 0], partner.lengths[:, 0]
     mixed = type(batch)(batch.prompts, batch.prompt_lengths, mixed, lengths)
     with torch.no_grad():
         ours, theirs = (
             response_logps(m, collate(mixed)).view(2, -1)[0] for m in (model, ref)
         )
         z = kto_reference_point(ours, theirs)
-        logratios = response_logps(model, collate(batch))
-        logratios = logratios - response_logps(ref, collate(batch))
-        u, v = logratios.view(2, -1)
+        ours, theirs = (response_logps(m, collate(batch)) for m in (model, ref))
+        u, v = (ours - theirs).view(2, -1)
         good = torch.ones(16, dtype=torch.bool)
         by_hand = kto_loss(u, 0 * u, good, z, 0.2) + kto_loss(v, 0 * v, ~good, z, 0.2)
-        looked = {}
-
-        def update(loss):
-            looked["loss"] = loss
-            return torch.zeros(())
-
-        with torch.enable_grad():
-            advance(0, update)
-    assert looked["loss"].item() == pytest.approx(by_hand.item() / 2, abs=1e-12)
+    assert loss.item() == pytest.approx(by_hand.item() / 2, abs=1e-12)
 
 
 def test_objectives_hand_each_loss_what_it_names():
@@ -341,57 +351,72 @@ def test_fingerprints_differ_where_numbers_do():
     one, two = torch.zeros(4), torch.zeros(2, 2)
     other = one.clone()
     other[3] = 1e-30
-    keys = [distributed.fingerprint((x,)) for x in (one, two, other, one.double())]
+    keys = [checkpoint.fingerprint((x,)) for x in (one, two, other, one.double())]
     assert len(set(keys)) == 4
-    assert distributed.fingerprint((one.clone(),)) == keys[0]
-    assert distributed.fingerprint(None) != keys[0]
+    assert checkpoint.fingerprint((one.clone(),)) == keys[0]
+    assert checkpoint.fingerprint(None) != keys[0]
 
 
+def test_the_machinery_of_the_release_before_is_found_in_both_of_its_parts():
+    sys.modules.pop("course_lib.machinery", None)
+    with pytest.warns(FutureWarning, match="is now course_lib.distributed"):
+        from course_lib.machinery import Checkpoint, rank
+    assert Checkpoint is checkpoint.Checkpoint
+    assert rank is distributed.rank
+
+
+METHODS_SPREAD = ("dpo", "kto", "orpo", "sft")
 SPREAD = """
-import copy, sys, torch
-from course_lib.distributed import one_of_many, rank
-from course_lib.transformer import load
-from course_lib.training import Config, train
-from course_lib.worlds import sample_preferences, world_s
+import copy, runpy, sys, torch
 torch.set_num_threads(1)
-ref = load("S").double()
-texts = world_s().texts(*sample_preferences(world_s().exact(ref), 200, seed=0))
+where, *sys.argv[1:] = sys.argv[1:]
+try:
+    runpy.run_module("course_lib.training", run_name="__main__")
+except SystemExit as done:
+    assert not done.code
+from course_lib.distributed import one_of_many, rank
+sys.path.insert(0, "tests")
+from test_training import histories
 with one_of_many():
-    logs = {}
-    for method in sys.argv[2:]:
-        config = Config(method=method, steps=8, batch_size=16, quiet=True)
-        needed = None if method in ("sft", "orpo", "simpo", "cpo") else ref
-        log = train(copy.deepcopy(ref), texts, config, ref=needed)
-        logs[method] = log.history, log.model.state_dict()
+    found = histories()
     if rank() == 0:
-        torch.save(logs, sys.argv[1])
+        torch.save(found, where)
 """
 
 
+def histories():
+    """Of short runs, as many processes as there are: what each logs, what it leaves."""
+    ref, found = load("S").double(), {}
+    asked = sample_preferences(world_s().exact(ref), 200, seed=0)
+    for method in METHODS_SPREAD:
+        config = Config(method=method, steps=8, batch_size=16, quiet=True)
+        log = trained(ref, sentence_texts(world_s(), *asked), config)
+        found[method] = log.history | {"weights": weights(log.model)}
+    return found
+
+
 @pytest.mark.slow
-def test_two_processes_are_one(tmp_path):
-    script = tmp_path / "spread.py"
+def test_two_processes_are_one_and_the_module_runs_under_torchrun(tmp_path):
+    script, where = tmp_path / "spread.py", tmp_path / "two.pt"
     script.write_text(SPREAD)
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": repository()}
-    methods = ["dpo", "kto", "orpo", "sft"]
-    for number in (1, 2):
-        run_it = ["-m", "torch.distributed.run", "--nproc-per-node", str(number)]
-        where = str(tmp_path / f"{number}.pt")
-        done = subprocess.run(
-            [sys.executable, *run_it, script, where, *methods],
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (torch.load(tmp_path / f"{n}.pt") for n in (1, 2))
-    for method in methods:
-        for name, values in one[method][0].items():
-            assert two[method][0][name] == pytest.approx(values, abs=1e-12), name
-        for name, weight in one[method][1].items():
-            assert torch.allclose(two[method][1][name], weight, atol=1e-12, rtol=0)
+    words = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    asked = ["--method", "ipo", "--steps", "2", "--pairs", "300", "--quiet"]
+    done = subprocess.run(
+        [sys.executable, *words, script, where, *asked],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": repository()},
+        cwd=repository(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.strip().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["steps 0", "steps 2"]
+    assert "distance" in lines[1]
+    one, two = histories(), torch.load(where)
+    for method, name in [(m, n) for m in METHODS_SPREAD for n in one[m]]:
+        there, here = (torch.as_tensor(x[method][name]) for x in (two, one))
+        assert torch.allclose(there, here, atol=1e-12, rtol=0), (method, name)
 
 
 def test_a_wrong_setting_and_an_interruption_are_told_in_a_line(capsys, monkeypatch):
@@ -410,37 +435,18 @@ def test_a_wrong_setting_and_an_interruption_are_told_in_a_line(capsys, monkeypa
 
 
 @pytest.mark.slow
-def test_the_module_itself_runs_under_torchrun():
-    words = "-m torch.distributed.run --nproc-per-node 2 -m course_lib.training"
-    words += " --method ipo --beta 0.5 --steps 2 --pairs 300 --quiet"
-    done = subprocess.run(
-        [sys.executable, *words.split()],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=repository(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = done.stdout.strip().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["steps 0", "steps 2"]
-    assert "distance" in lines[1]
-
-
-def test_a_batch_that_cannot_be_shared_is_refused(ref, texts, monkeypatch):
-    monkeypatch.setattr(training, "processes", lambda: 3)
-    with pytest.raises(ValueError, match="batch_size 16 is not shared by 3"):
-        trained(ref, texts, QUICK)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("beta", "nearest"), [(0.5, 0.02), (1.0, 0.003), (2.0, 0.001)])
-def test_the_expected_loss_reaches_the_closed_form(beta, nearest):
-    log = run(Config(method="expected", beta=beta, steps=400, lr=4e-3, quiet=True))
+def test_the_expected_loss_reaches_the_closed_form():
+    """One run here, and with it the shipped runs, of which that is one."""
+    log = run(Config(method="expected", beta=0.5, steps=400, lr=4e-3, quiet=True))
     first, last = log.watched
-    assert last["distance"] < nearest < first["distance"] / 50
-    assert last["regret"] == pytest.approx(beta * last["distance"])
+    assert last["distance"] < first["distance"] / 50
+    assert last["regret"] == pytest.approx(0.5 * last["distance"])
+    runs = [row for row in shipped_runs("frontier") if row.experiment == "frontier"]
+    for beta, nearest in ((0.5, 0.02), (1.0, 0.003), (2.0, 0.001)):
+        (found,) = run_values(runs, "distance", method="expected", beta=beta)
+        assert found < nearest
+        if beta == 0.5:
+            assert found == pytest.approx(last["distance"], abs=2e-5)
 
 
 @pytest.mark.slow
@@ -449,22 +455,24 @@ def test_policy_gradients_climb_to_the_closed_form_on_the_true_reward():
         log = run(Config(method=method, beta=0.5, steps=steps, quiet=True))
         first, last = log.watched
         assert last["distance"] < 0.1 < first["distance"] / 10
-    learned = run(Config(method="ppo_learned", beta=0.5, steps=40, quiet=True))
-    assert 0.02 < learned.watched[-1]["distance"] < 0.4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["dpo", "ppo_learned"])
-def test_the_trainer_does_the_same_again_to_the_bit(method):
-    config = Config(method=method, steps=40 if method == "dpo" else 3, quiet=True)
-    first = run(config)
-    torch.rand(7)  # whatever chance has been up to meanwhile
-    second = run(config)
-    assert first.history == second.history
-    assert torch.equal(weights(first.model), weights(second.model))
-    if method == "dpo":
-        other = run(dataclasses.replace(config, seed=1))
-        assert other.history["loss"][1:] != first.history["loss"][1:]
+def test_the_trainer_does_the_same_again_to_the_bit():
+    learned, dpo = (
+        Config(method="ppo_learned", beta=0.5, steps=40, quiet=True),
+        Config(method="dpo", steps=40, quiet=True),
+    )
+    for config in (learned, dpo):
+        first = run(config)
+        torch.rand(7)  # whatever chance has been up to meanwhile
+        second = run(config)
+        assert first.history == second.history
+        assert torch.equal(weights(first.model), weights(second.model))
+        if config is learned:  # it climbs, and not as far as on the true reward
+            assert 0.02 < first.watched[-1]["distance"] < 0.4
+    other = run(dataclasses.replace(dpo, seed=1))
+    assert other.history["loss"][1:] != first.history["loss"][1:]
 
 
 def test_a_transformer_of_another_kind_trains_too():

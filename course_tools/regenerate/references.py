@@ -4,9 +4,17 @@ from pathlib import Path
 
 import torch
 
+from course_lib.batches import sentence_texts
 from course_lib.training import Config, train
 from course_lib.transformer import SHIPPED, Shape, Transformer, save
-from course_lib.worlds import END, PROMPTS, SentenceWorld, corpus, world_l, world_s
+from course_lib.worlds import (
+    END,
+    PROMPTS,
+    SentenceWorld,
+    sample_demonstrations,
+    world_l,
+    world_s,
+)
 
 __all__ = ["make", "reference"]
 
@@ -16,14 +24,15 @@ def reference(
 ) -> Transformer:
     """A small transformer that has read 20,000 sentences of a world's language.
 
-    returns: the model that `models.load` has under the world's name, for the defaults
+    returns: with the defaults, what `transformer.load` has under the world's name
     """
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = Transformer(Shape(vocab=END + 1 + len(PROMPTS), outputs=END + 1))
         model.double()  # so that another processor makes the same
     config = Config(method="sft", steps=steps, lr=4e-3, seed=seed, quiet=True)
-    return train(model, corpus(sentences, 20_000, seed=seed), config).model
+    said = sample_demonstrations(sentences, 20_000, seed=seed)
+    return train(model, sentence_texts(sentences, *said), config).model
 
 
 def make(folder: Path = SHIPPED) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from course_lib.batches import sentence_texts
 from course_lib.datasets import Run
 from course_lib.training import Config, train
 from course_lib.transformer import SHIPPED, Transformer
@@ -79,7 +80,7 @@ def _run(job: tuple) -> Run:
         model = _in_rounds(config, ROUNDS[arm])
     else:
         told = _uniform(ref) if arm == "wrong reference" else ref
-        texts = sentences.texts(*DATA[arm](sentences, world, seed))
+        texts = sentence_texts(sentences, *DATA[arm](sentences, world, seed))
         model = train(copy.deepcopy(ref), texts, config, ref=told).model
     seconds = round(time.process_time() - begun, 1)
     target = config.beta if experiment == "online" else BETA
@@ -99,7 +100,8 @@ def _in_rounds(config: Config, rounds: int) -> Transformer:
             sampler=sentences.exact(model).ref,
         )
         part = dataclasses.replace(config, steps=config.steps // rounds)
-        model = train(model, sentences.texts(*asked), part, ref=ref).model
+        texts = sentence_texts(sentences, *asked)
+        model = train(model, texts, part, ref=ref).model
     return model
 
 
