@@ -11,8 +11,8 @@ from torch import Tensor
 
 from course_lib.exercises.spec import (
     Check,
-    Draw,
     Exercise,
+    Inputs,
     Misconception,
     same,
     tolerance,
@@ -89,11 +89,11 @@ class Examination:
         self._seed = seed
         self._near = max(tolerance(dtype), exercise.within)
         self._misconceived: dict[tuple[str, int], Observation] = {}
-        draw = Draw(seed, dtype)
+        inputs = Inputs(seed, dtype)
         self._asked = [
             (number, call)
             for number, check in enumerate(exercise.checks)
-            for call in check.calls(draw)
+            for call in check.calls(inputs)
         ]
 
     @property
