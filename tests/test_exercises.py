@@ -11,7 +11,7 @@ from mutation import mutants
 
 from course_lib.checking.verdict import judge, show
 from course_lib.exercises import EXERCISES, find
-from course_lib.exercises.spec import Check, Draw, tolerance
+from course_lib.exercises.spec import Check, Inputs, tolerance
 from course_lib.submission import observing
 from course_lib.submission.observing import Call, observe, observe_all
 from course_lib.workspace import repository
@@ -165,10 +165,10 @@ def test_findings_are_short_and_never_show_the_solution(exercise):
 
 
 def test_draws_are_the_same_for_the_same_seed():
-    one, other = Draw(3, torch.float64), Draw(3, torch.float64)
+    one, other = Inputs(3, torch.float64), Inputs(3, torch.float64)
     assert torch.equal(one.normal(4), other.normal(4))
     assert torch.equal(one.permutations(2, 5), other.permutations(2, 5))
-    assert not torch.equal(one.normal(4), Draw(4, torch.float64).normal(4))
+    assert not torch.equal(one.normal(4), Inputs(4, torch.float64).normal(4))
 
 
 def test_tolerance_is_half_of_the_digits():
@@ -177,7 +177,7 @@ def test_tolerance_is_half_of_the_digits():
 
 
 def test_a_checks_holds_may_be_left_to_the_default():
-    check = Check("t", lambda draw: [], "m")
+    check = Check("t", (), "m")
     near = observe(lambda x: x + 1e-12, Call((torch.ones(1).double(),)))
     far = observe(lambda x: x + 1e-3, Call((torch.ones(1).double(),)))
     ours = observe(lambda x: x, Call((torch.ones(1).double(),)))
@@ -186,7 +186,7 @@ def test_a_checks_holds_may_be_left_to_the_default():
 
 
 def test_a_number_never_agrees_with_infinity():
-    check = Check("t", lambda draw: [], "m")
+    check = Check("t", (), "m")
     finite, infinite = (
         observe(lambda x, v=v: x * v, Call((torch.ones(1).double(),)))
         for v in (1e300, float("inf"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from course_lib import workspace
 from course_lib.checking.card import (
-    ACCENT,
+    Badge,
     Card,
     hint_card,
     progress_card,
@@ -137,7 +137,7 @@ def _remember(verdict: Verdict):
 
 def _show_badge(function: Callable, state: str, note: str):
     shell = _shell()
-    badge = _Badge(function.__name__, state, note)
+    badge = Badge(function.__name__, state, note)
     if shell is None:
         print(repr(badge))
         return
@@ -148,7 +148,7 @@ def _show_badge(function: Callable, state: str, note: str):
     def turn_stale(*_):
         if shell.user_ns.get(badge.name) is not function:
             again = "redefined since: run this cell again to draw with the new one"
-            handle.update(_Badge(badge.name, "stale", again))
+            handle.update(Badge(badge.name, "stale", again))
             shell.events.unregister("post_run_cell", turn_stale)
 
     shell.events.register("post_run_cell", turn_stale)
@@ -157,20 +157,3 @@ def _show_badge(function: Callable, state: str, note: str):
 def _shell():
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
-
-
-class _Badge:
-    def __init__(self, name: str, state: str, note: str):
-        self.name, self.state, self.note = name, state, note
-
-    def __repr__(self) -> str:
-        return f"{self.name} · {self.state} · {self.note}"
-
-    def _repr_html_(self) -> str:
-        accent = ACCENT.get(self.state, "#b5452c")
-        return (
-            f'<span role="status" style="border:1px solid {accent};'
-            f'border-left-width:6px;border-radius:4px;padding:.1em .6em">'
-            f"<code>{self.name}</code> · "
-            f"<strong>{self.state}</strong> · {self.note}</span>"
-        )

@@ -1,17 +1,42 @@
 """What a learner sees: the same card as HTML in a notebook and as text elsewhere."""
 
+import html
 import textwrap
 from dataclasses import dataclass
-from html import escape
+from functools import cache
 
 from course_lib.checking.verdict import NOT_ATTEMPTED, NOT_YET, PASSED, Verdict
 
-__all__ = ["Card", "hint_card", "progress_card", "verdict_card"]
+__all__ = ["Badge", "Card", "Row", "hint_card", "progress_card", "verdict_card"]
 
 WIDTH = 88
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+SAID = {"✓": "holds", "✗": "does not hold", "·": "open"}  # of a mark, to those who hear
 # Borders that show on light and on dark pages; text takes the page's own colour.
 ACCENT = {NOT_ATTEMPTED: "#7a7a7a", NOT_YET: "#c77700", PASSED: "#1a8f5a"}
-COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+CARD = (
+    '<section aria-label="{{ it.heading }}: {{ it.state or it.summary }}" '
+    'style="border:1px solid {{ accent }};border-left-width:6px;border-radius:4px;'
+    "padding:.5em .9em;max-width:46em;color:inherit;background:transparent;"
+    'line-height:1.45">'
+    '<div style="display:flex;justify-content:space-between;gap:2em">'
+    "<strong>{{ it.heading }}{% if it.state %} · {{ it.state }}{% endif %}</strong>"
+    "<span>{{ it.summary }}</span></div>"
+    '{% if it.rows %}<ul style="list-style:none;margin:.4em 0;padding:0">'
+    "{% for row in it.rows %}"
+    '<li><span role="img" aria-label="{{ said.get(row.mark, row.mark) }}">'
+    "{{ row.mark }}</span> {{ row.text | code }}"
+    "{% for label, text in row.details %}"
+    '<div style="display:grid;grid-template-columns:6em 1fr;margin-left:1.6em">'
+    "<span>{{ label }}</span><span>{{ text | code }}</span></div>"
+    "{% endfor %}</li>{% endfor %}</ul>{% endif %}"
+    "{% if it.closing %}<div>{{ it.closing | code }}</div>{% endif %}</section>"
+)
+BADGE = (
+    '<span role="status" style="border:1px solid {{ accent }};border-left-width:6px;'
+    'border-radius:4px;padding:.1em .6em"><code>{{ it.name }}</code> · '
+    "<strong>{{ it.state }}</strong> · {{ it.note }}</span>"
+)
 
 
 @dataclass(frozen=True)
@@ -46,21 +71,22 @@ class Card:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        accent = ACCENT.get(self.state, "#4a78b5")
-        rows = "".join(_html_row(row) for row in self.rows)
-        body = f'<ul style="list-style:none;margin:.4em 0;padding:0">{rows}</ul>'
-        closing = f"<div>{_code(self.closing)}</div>" if self.closing else ""
-        state = f" · {escape(self.state)}" if self.state else ""
-        label = escape(f"{self.heading}: {self.state or self.summary}", quote=True)
-        return (
-            f'<section aria-label="{label}" style="border:1px solid {accent};'
-            f"border-left-width:6px;border-radius:4px;padding:.5em .9em;max-width:46em;"
-            f'color:inherit;background:transparent;line-height:1.45">'
-            f'<div style="display:flex;justify-content:space-between;gap:2em">'
-            f"<strong>{escape(self.heading)}{state}</strong>"
-            f"<span>{escape(self.summary)}</span></div>"
-            f"{body if self.rows else ''}{closing}</section>"
-        )
+        return _html(CARD, it=self, said=SAID, accent=ACCENT.get(self.state, "#4a78b5"))
+
+
+@dataclass(frozen=True)
+class Badge:
+    """Which function a picture is drawn with."""
+
+    name: str
+    state: str
+    note: str
+
+    def __repr__(self) -> str:
+        return f"{self.name} · {self.state} · {self.note}"
+
+    def _repr_html_(self) -> str:
+        return _html(BADGE, it=self, accent=ACCENT.get(self.state, "#b5452c"))
 
 
 def verdict_card(verdict: Verdict) -> Card:
@@ -124,23 +150,26 @@ def _wrap(prefix: str, text: str) -> list[str]:
     )
 
 
-def _html_row(row: Row) -> str:
-    said = {"✓": "holds", "✗": "does not hold", "·": "open"}.get(row.mark, row.mark)
-    details = "".join(
-        f'<div style="display:grid;grid-template-columns:6em 1fr;margin-left:1.6em">'
-        f"<span>{escape(label)}</span><span>{_code(text)}</span></div>"
-        for label, text in row.details
-    )
-    mark = f'<span role="img" aria-label="{said}">{row.mark}</span>'
-    return f"<li>{mark} {_code(row.text)}{details}</li>"
+@cache
+def _template(source: str):
+    from jinja2 import Environment  # when a card is first shown, not when it is made
+
+    environment = Environment(autoescape=True)
+    environment.filters["code"] = _code
+    return environment.from_string(source)
 
 
-def _code(text: str) -> str:
+def _html(source: str, **values) -> str:
+    return _template(source).render(**values)
+
+
+def _code(text: str):
     """Escape for HTML; `backticks` become code."""
-    parts = escape(text).split("`")
-    return "".join(
-        f"<code>{part}</code>" if index % 2 else part
-        for index, part in enumerate(parts)
+    from markupsafe import Markup
+
+    parts = html.escape(text).split("`")
+    return Markup(
+        "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
     )
 
 

@@ -1,29 +1,22 @@
 """From observations to a verdict: what holds, what does not, and what it looks like."""
 
-import inspect
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
 
+from course_lib.checking.describe import describe_call, describe_result
 from course_lib.exercises.spec import (
     Check,
-    Draw,
     Exercise,
+    Inputs,
     Misconception,
     same,
     tolerance,
 )
-from course_lib.submission.observing import (
-    Call,
-    Observation,
-    TimeUp,
-    observe,
-    observe_all,
-)
+from course_lib.submission.observing import Call, Observation, observe, observe_all
 
 __all__ = ["Examination", "Finding", "Verdict", "judge"]
 
@@ -79,7 +72,7 @@ def judge(
 class Examination:
     """One exercise's inputs, and what the course's own functions do with them.
 
-    What is expected is worked out once, however many answers are judged by it.
+    What is expected is computed once, however many answers are judged by it.
     """
 
     def __init__(
@@ -89,11 +82,11 @@ class Examination:
         self._seed = seed
         self._near = max(tolerance(dtype), exercise.within)
         self._misconceived: dict[tuple[str, int], Observation] = {}
-        draw = Draw(seed, dtype)
+        inputs = Inputs(seed, dtype)
         self._asked = [
             (number, call)
             for number, check in enumerate(exercise.checks)
-            for call in check.calls(draw)
+            for call in check.calls(inputs)
         ]
 
     @property
@@ -129,8 +122,8 @@ class Examination:
         must, ours = exercise.checks[number].must, self._expected[place]
         name, says = self._diagnose(seen)
         finding = Finding(
-            input=_short(_describe_call(exercise, call)),
-            yours=_short(_describe_result(exercise, call, seen[place], ours)),
+            input=describe_call(exercise, call),
+            yours=describe_result(exercise, call, seen[place], ours),
             must=must if isinstance(must, str) else must(call, ours),
             misconception=name,
             looks_like=says,
@@ -139,12 +132,9 @@ class Examination:
 
     def first_wrong(self, seen: Sequence[Observation]) -> int | None:
         """The place of the first observation that a check does not accept."""
-        for place, (number, call) in enumerate(self._asked):
-            check, yours, ours = (
-                self.exercise.checks[number],
-                seen[place],
-                self._expected[place],
-            )
+        outcomes = zip(self._asked, seen, self._expected, strict=True)
+        for place, ((number, call), yours, ours) in enumerate(outcomes):
+            check = self.exercise.checks[number]
             if yours.error or not _holds(check, call, yours, ours, self._near):
                 return place
         return None
@@ -152,10 +142,8 @@ class Examination:
     def _diagnose(self, seen: Sequence[Observation]) -> tuple[str, str]:
         """The misconception that does the very same on every input, if there is one."""
         for wrong in self.exercise.misconceptions:
-            if all(
-                same(yours, self._does(wrong, place), self._near)
-                for place, yours in enumerate(seen)
-            ):
+            does = (self._does(wrong, place) for place in range(len(seen)))
+            if all(same(*both, self._near) for both in zip(seen, does, strict=True)):
                 return wrong.name, wrong.says
         return "", ""
 
@@ -173,65 +161,3 @@ def _holds(
         return bool(check.holds(call, yours, ours, near))
     except (IndexError, TypeError, ValueError):  # not even of the kind to be compared
         return False
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 400 else text[:399] + "…"
-
-
-def _describe_call(exercise: Exercise, call: Call) -> str:
-    names = list(inspect.signature(exercise.reference).parameters)
-    given = [*zip(names, call.args, strict=False), *call.kwargs.items()]
-    return ", ".join(f"{name} = {show(value)}" for name, value in given)
-
-
-def _describe_result(
-    exercise: Exercise, call: Call, yours: Observation, ours: Observation
-) -> str:
-    if yours.error:
-        kind, message, line = yours.error
-        told = message if kind == TimeUp.__name__ else f"{kind}: {message}"
-        return told + (f"  ({line})" if line else "")
-    if yours.changed:
-        names = list(inspect.signature(exercise.reference).parameters)
-        return f"changed its input {names[yours.changed[0]]} in place"
-    if yours.kind == "bool":
-        return repr(bool(yours.numbers[0]))
-    if yours.kind not in ("tensor", "number"):
-        return f"returned {yours.kind}" + " (no return?)" * (yours.kind == "NoneType")
-    if yours.kind == "tensor" and yours.shape != ours.shape and not yours.numbers:
-        return f"a tensor of shape {yours.shape}"
-    values = torch.tensor(yours.numbers, dtype=torch.float64)
-    text = show(values.reshape(yours.shape) if yours.kind == "tensor" else values[0])
-    if (yours.kind, yours.shape) != (ours.kind, ours.shape):
-        shape = f", shape {yours.shape}" if yours.kind == "tensor" else ""
-        return f"{text}  (a {yours.kind}{shape})"
-    if yours.dtype != ours.dtype:
-        return f"{text}  (dtype {yours.dtype})"
-    if ours.differentiable and not yours.differentiable:
-        return f"{text}  (no gradient flows back to the input)"
-    if call.gradient and ours.gradients:
-        return f"{text}  (gradients {'; '.join(_gradient(g) for g in yours.gradients)})"
-    return text
-
-
-def _gradient(numbers: tuple[float, ...] | None) -> str:
-    return "none" if numbers is None else show(torch.tensor(numbers).double())
-
-
-def show(value: object) -> str:
-    """A value as a person would write it down: few digits, few entries.
-
-    >>> show(torch.tensor([1.0, -2 / 3]))
-    '[1, −0.6667]'
-    """
-    if type(value) in (list, tuple) or (isinstance(value, Tensor) and value.ndim):
-        entries = [show(entry) for entry in value[:6]]
-        return "[" + ", ".join(entries + ["…"] * (len(value) > 6)) + "]"
-    if isinstance(value, Tensor):
-        value = value.item()
-    if callable(value):
-        return getattr(value, "__name__", repr(value))
-    if isinstance(value, float):
-        return f"{value:.4g}".replace("-", "−")
-    return repr(value)

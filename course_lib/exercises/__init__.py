@@ -1,50 +1,23 @@
-"""Every exercise of the course, by the name of the function that it asks for."""
+"""Every exercise of the course, by the name of the function that it asks for.
+
+`e04_3_implicit_reward_accuracy.py` is exercise 4.3; what several files need stands in
+`shared_….py`, and what an exercise is in `spec.py`.
+"""
 
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 
-from course_lib.exercises import (
-    beta,
-    bradley_terry,
-    clinic,
-    divergences,
-    dpo_loss,
-    ipo,
-    label_noise,
-    optimal_policy,
-    partition_function,
-    policy_gradient,
-    rankings,
-    response_logprobs,
-    sentence_tree,
-    shared_rows,
-    start_here,
-    unpaired,
-    without_reference,
-)
 from course_lib.exercises.spec import Exercise
 
-CHAPTERS = (
-    start_here,
-    bradley_terry,
-    optimal_policy,
-    partition_function,
-    dpo_loss,
-    response_logprobs,
-    clinic,
-    beta,
-    ipo,
-    without_reference,
-    unpaired,
-    label_noise,
-    rankings,
-    divergences,
-    sentence_tree,
-    shared_rows,
-    policy_gradient,
-)
-EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES
-}
+
+def _all() -> list[Exercise]:
+    names = [path.stem for path in Path(__file__).parent.glob("e[0-9]*.py")]
+    found = [import_module(f"{__name__}.{name}").EXERCISE for name in names]
+    return sorted(found, key=lambda it: tuple(map(int, it.number.split("."))))
+
+
+EXERCISES: dict[str, Exercise] = {exercise.name: exercise for exercise in _all()}
 
 
 def find(function: Callable) -> Exercise:

@@ -1,32 +1,19 @@
 """What an exercise is: checks that must hold, and named ways of getting it wrong.
 
-A chapter's module lists its exercises with these parts. Nothing here runs a learner's
-code; a check sees only what was observed.
+Each file of this folder writes down one exercise in these words. Nothing here runs a
+learner's code; a check sees only what was observed.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from course_lib.submission.observing import Call, Observation
-
-__all__ = [
-    "Check",
-    "Draw",
-    "Exercise",
-    "Holds",
-    "Misconception",
-    "agrees",
-    "kind_of",
-    "returns_like",
-    "same",
-    "tolerance",
-    "value_of",
-]
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -38,8 +25,11 @@ def tolerance(dtype: torch.dtype) -> float:
     return math.sqrt(torch.finfo(dtype).eps)
 
 
-class Draw:
-    """Random inputs of one dtype, the same again for the same seed."""
+# ── inputs ────────────────────────────────────────────────────────────────────────────
+
+
+class Inputs:
+    """Inputs of one dtype; the random ones are the same again for the same seed."""
 
     def __init__(self, seed: int, dtype: torch.dtype):
         self.dtype = dtype
@@ -65,68 +55,81 @@ class Draw:
         return torch.stack(orders)
 
 
+Build = Callable[[Inputs], Call | list[Call]]
+
+
+def builder(make: Callable[..., Call | list[Call] | tuple]) -> Callable[..., Build]:
+    """Let `make(inputs, …)` wait for its inputs: it gives calls, or one's arguments.
+
+    >>> pair = builder(lambda inputs, n: (inputs.normal(n), inputs.normal(n)))
+    >>> [len(arg) for arg in pair(3)(Inputs(0, torch.float64)).args]
+    [3, 3]
+    """
+
+    @wraps(make)
+    def waiting(*args, **kwargs) -> Build:
+        def build(inputs: Inputs) -> Call:
+            made = make(inputs, *args, **kwargs)
+            return Call(made) if isinstance(made, tuple) else made
+
+        return build
+
+    return waiting
+
+
+@builder
+def given(inputs: Inputs, *args: Any) -> tuple:
+    """A call whose lists become tensors of the inputs' dtype, its tuples of integers.
+
+    Of what `normal(…)`, `uniform(…)` and their like stand for, each call gets its own.
+
+    >>> given([1, 2], (1, 0), 0.5)(Inputs(0, torch.float64)).args
+    (tensor([1., 2.], dtype=torch.float64), tensor([1, 0]), 0.5)
+    """
+
+    def argument(value: Any) -> Any:
+        if isinstance(value, list):
+            return inputs.tensor(value)
+        if isinstance(value, tuple):
+            return torch.tensor(value)
+        return value(inputs) if callable(value) else value
+
+    return tuple(map(argument, args))
+
+
+def _random(kind: str) -> Callable[..., Callable[[Inputs], Tensor]]:
+    return lambda *shape, **how: lambda inputs: getattr(inputs, kind)(*shape, **how)
+
+
+normal, uniform, integers, permutations = map(
+    _random, ("normal", "uniform", "integers", "permutations")
+)
+
+
+# ── checks ────────────────────────────────────────────────────────────────────────────
+
 Holds = Callable[[Call, Observation, Observation, float], bool]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One property, shown to the learner by its title.
-
-    calls: the inputs, smallest first, given a `Draw`
-    must: the relation, after the word "must"; or a function of (call, expected)
-    holds: (call, observed, expected, tolerance) -> bool, `expected` being what the
-        course's own function did; by default the two agree
-    """
-
-    title: str
-    calls: Callable[[Draw], Sequence[Call]]
-    must: str | Callable[[Call, Observation], str]
-    holds: Holds = None  # type: ignore[assignment]
-
-    def __post_init__(self):
-        if self.holds is None:
-            object.__setattr__(self, "holds", agrees)
-
-
-@dataclass(frozen=True)
-class Misconception:
-    """A named way of getting it wrong: a function that does it, and what to say."""
-
-    name: str
-    function: Callable
-    says: str
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One function to write.
-
-    number, title: "1.2" is the second of chapter 01
-    reference: the course's own function, whose name the exercise has
-    checks: in order; the first that fails keeps the rest waiting
-    misconceptions: named wrong functions; hints: from a nudge to the line itself
-    within: a tolerance wider than the dtype's, where an answer is found by iteration
-    offers: what of the course a right answer may use, by module and name; a grader
-        gives it that and nothing else
-    """
-
-    number: str
-    title: str
-    reference: Callable
-    checks: tuple[Check, ...]
-    misconceptions: tuple[Misconception, ...]
-    hints: tuple[str, ...]
-    within: float = 0.0
-    offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.reference.__name__
+Must = str | Callable[[Call, Observation], str]
 
 
 def agrees(call: Call, yours: Observation, ours: Observation, near: float) -> bool:
     """Numbers, and gradients where asked for, agree to the tolerance."""
     return _alike(yours, ours, near)
+
+
+def agrees_where_learnt(count: int) -> Holds:
+    """As `agrees`, with the gradients of the first `count` arguments alone.
+
+    A reference that is cut off from the gradient is as good as one that is not.
+    """
+
+    def holds(call: Call, yours, ours, near: float) -> bool:
+        cut = (
+            replace(seen, gradients=seen.gradients[:count]) for seen in (yours, ours)
+        )
+        return _alike(*cut, near)
+
+    return holds
 
 
 def returns_like(
@@ -150,6 +153,109 @@ def value_of(call: Call, ours: Observation) -> str:
     """For fixed inputs whose answer may be told: the number itself."""
     listed = ", ".join(f"{number:.4f}" for number in ours.numbers)
     return f"be {listed}".replace("-", "−")
+
+
+def finite_value(call: Call, ours: Observation) -> str:
+    """For extreme inputs: the number, and that a gradient goes with it."""
+    return f"be {ours.numbers[0]:.4g}, with a gradient that is finite"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property, shown to the learner by its title.
+
+    builds: the inputs, smallest first, waiting for their `Inputs`
+    must: the relation, after the word "must"; or a function of (call, expected)
+    holds: (call, observed, expected, tolerance) -> bool, `expected` being what the
+        course's own function did
+    gradient: whether gradients are asked for
+    """
+
+    title: str
+    builds: tuple[Build, ...]
+    must: Must
+    holds: Holds = agrees
+    gradient: bool = False
+
+    def calls(self, inputs: Inputs) -> list[Call]:
+        made = [build(inputs) for build in self.builds]
+        flat = [one if isinstance(one, list) else [one] for one in made]
+        return [replace(call, gradient=self.gradient) for part in flat for call in part]
+
+
+def kind(title: str, *builds: Build) -> Check:
+    """The result is of the right type, shape and dtype."""
+    return Check(title, builds, kind_of, returns_like)
+
+
+def learns(title: str, *builds: Build) -> Check:
+    """As `kind`, and the result carries a gradient."""
+    return Check(title, builds, kind_of, returns_like, gradient=True)
+
+
+def value(title: str, *builds: Build, gradient: bool = False) -> Check:
+    """The result is right; on these inputs it may be told."""
+    return Check(title, builds, value_of, agrees, gradient)
+
+
+def rule(
+    title: str,
+    must: Must,
+    *builds: Build,
+    holds: Holds = agrees,
+    gradient: bool = False,
+    learnt: int = 0,
+) -> Check:
+    """A relation holds, given in words.
+
+    learnt: as `gradient`, where those of the first so many arguments alone count
+    """
+    if learnt:
+        holds, gradient = agrees_where_learnt(learnt), True
+    return Check(title, builds, must, holds, gradient)
+
+
+# ── exercises ─────────────────────────────────────────────────────────────────────────
+
+
+class Misconception(NamedTuple):
+    """A named way of getting it wrong: a function that does it, and what to say."""
+
+    name: str
+    function: Callable
+    says: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One function to write.
+
+    number, title: "1.2" is the second of chapter 01
+    reference: the course's own function, whose name the exercise has
+    checks: in order; the first that fails keeps the rest waiting
+    misconceptions: by name, a wrong function and what to say; kept as a tuple
+    hints: from a nudge to the line itself
+    within: a tolerance wider than the dtype's, where an answer is found by iteration
+    offers: what of the course a right answer may use, by module and name; a grader
+        gives it that and nothing else
+    """
+
+    number: str
+    title: str
+    reference: Callable
+    checks: tuple[Check, ...]
+    misconceptions: Mapping[str, tuple[Callable, str]] | tuple[Misconception, ...]
+    hints: tuple[str, ...]
+    within: float = 0.0
+    offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.reference.__name__
+
+    def __post_init__(self):
+        named = (Misconception(name, *it) for name, it in self.misconceptions.items())
+        object.__setattr__(self, "misconceptions", tuple(named))
 
 
 def same(one: Observation, other: Observation, near: float) -> bool:

@@ -16,7 +16,7 @@ import re
 import sys
 import tokenize
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -107,8 +107,8 @@ class Statement:
     cell: int
     where: str
     code: types.CodeType
-    binds: frozenset[str]
-    uses: frozenset[str]
+    binds: set[str]
+    uses: set[str]
     everything: bool  # a star import
     stub: bool
 
@@ -184,39 +184,34 @@ def _parsed(source: str, where: str) -> list[ast.stmt]:
 
 def _futures(nodes: list[ast.stmt]) -> int:
     """What `from __future__ import …` asks of the compiler, for the whole cell."""
-    names = [
+    asked = {
         alias.name
         for node in nodes
         if isinstance(node, ast.ImportFrom) and node.module == "__future__"
         for alias in node.names
-        if alias.name in __future__.all_feature_names
-    ]
-    return sum({getattr(__future__, name).compiler_flag for name in names})
+    }
+    known = asked.intersection(__future__.all_feature_names)
+    return sum({getattr(__future__, name).compiler_flag for name in known})
 
 
 def _statement(node: ast.stmt, number: int, where: str, features: int) -> Statement:
     code = compile(ast.Module([node], []), where, "exec", features, dont_inherit=True)
-    binds = {i.argval for i in dis.get_instructions(code) if _binds(i.opname)}
-    uses = {
-        i.argval
-        for part in _parts(code)
-        for i in dis.get_instructions(part)
-        if i.opname in ("LOAD_NAME", "LOAD_GLOBAL")
-    }
-    names = getattr(node, "names", [])
+    stars = isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
     return Statement(
         number,
         f"{where}, line {node.lineno}",
         code,
-        frozenset(binds | _worked_upon(node)),
-        frozenset(uses),
-        any(alias.name == "*" for alias in names if isinstance(alias, ast.alias)),
+        _named([code], "STORE_NAME", "STORE_GLOBAL") | _worked_upon(node),
+        _named(_parts(code), "LOAD_NAME", "LOAD_GLOBAL"),
+        stars,
         _is_stub(node),
     )
 
 
-def _binds(opname: str) -> bool:
-    return opname in ("STORE_NAME", "STORE_GLOBAL")
+def _named(parts: Iterable[types.CodeType], *opnames: str) -> set[str]:
+    """What instructions of these kinds are about."""
+    steps = (step for part in parts for step in dis.get_instructions(part))
+    return {step.argval for step in steps if step.opname in opnames}
 
 
 def _parts(code: types.CodeType) -> Iterator[types.CodeType]:

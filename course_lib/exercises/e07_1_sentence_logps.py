@@ -1,41 +1,36 @@
-"""Chapter 07: the probability of every sentence, from a tree of prefixes."""
+"""Exercise 7.1: Every sentence of a tree."""
+
+import math
 
 import torch
 
-from course_lib.exercises.spec import (
-    Check,
-    Draw,
-    Exercise,
-    Misconception,
-    kind_of,
-    returns_like,
-    value_of,
-)
-from course_lib.submission.observing import Call
+from course_lib.exercises.spec import Exercise, builder, learns, rule, value
 from course_lib.worlds import sentence_logps
 
 FIRST = [[0.5, 0.3, 0.2]]
 SECOND = [[0.6, 0.3, 0.1], [0.25, 0.35, 0.4]]
 
 
-def _tree(draw: Draw, *levels: list, **kwargs) -> Call:
-    return Call(([draw.tensor(level).log() for level in levels],), **kwargs)
+@builder
+def _tree(inputs, *levels: list):
+    return ([inputs.tensor(level).log() for level in levels],)
 
 
-def _drawn_tree(draw: Draw, words: int, depths: int, *prompts: int) -> Call:
-    shapes = [(*prompts, words**depth, words + 1) for depth in range(depths)]
-    levels = [draw.normal(*shape, scale=2).log_softmax(-1) for shape in shapes]
-    return Call((levels,), gradient=True)
-
-
-def _hopeless_tree(draw: Draw) -> Call:
+@builder
+def _hopeless(inputs):
     sure = [[0.0, -2000.0, -2000.0]]
-    return Call(([draw.tensor(sure), draw.tensor(sure * 2)],), gradient=True)
+    return ([inputs.tensor(sure), inputs.tensor(sure * 2)],)
 
 
-def _sums_to_one(call: Call, yours, ours, near: float) -> bool:
-    chances = torch.tensor(yours.numbers, dtype=torch.float64).exp()
-    return len(chances) == len(ours.numbers) and abs(chances.sum() - 1) <= near
+@builder
+def _fresh(inputs, words: int, depths: int, *prompts: int):
+    shapes = [(*prompts, words**depth, words + 1) for depth in range(depths)]
+    return ([inputs.normal(*shape, scale=2).log_softmax(-1) for shape in shapes],)
+
+
+def _sums_to_one(call, yours, ours, near: float) -> bool:
+    total = sum(map(math.exp, yours.numbers))
+    return len(yours.numbers) == len(ours.numbers) and abs(total - 1) <= near
 
 
 def _walk(join=torch.add, start=0.0, words=slice(-1), end=-1, turn=False, gather=None):
@@ -60,8 +55,8 @@ def _logs_of_products(levels):
 def _forced_end_paid(levels):
     logps, last = sentence_logps(levels), levels[-1]
     forced = last[..., -1].repeat_interleave(last.shape[-1] - 1, -1)
-    ended = logps[..., : -forced.shape[-1]]
-    return torch.cat([ended, logps[..., -forced.shape[-1] :] + forced], -1)
+    logps[..., -forced.shape[-1] :] += forced
+    return logps
 
 
 def _per_token(levels):
@@ -72,112 +67,94 @@ def _per_token(levels):
     return logps / logps.new_tensor([n for part in said for n in part])
 
 
-_SENTENCES = Exercise(
+EXERCISE = Exercise(
     number="7.1",
     title="Every sentence of a tree",
     reference=sentence_logps,
     checks=(
-        Check(
+        learns(
             "one number for each sentence, after each prompt, with a gradient",
-            lambda draw: [
-                _tree(draw, FIRST, gradient=True),
-                _tree(draw, FIRST, SECOND, gradient=True),
-                _tree(draw, [FIRST] * 2, [SECOND] * 2, gradient=True),
-            ],
-            kind_of,
-            returns_like,
+            _tree(FIRST),
+            _tree(FIRST, SECOND),
+            _tree([FIRST] * 2, [SECOND] * 2),
         ),
-        Check(
+        rule(
             "chances that sum to 1 over all sentences",
-            lambda draw: [_tree(draw, FIRST), _tree(draw, FIRST, SECOND)],
             "be log-probabilities whose probabilities sum to 1: every sentence ends, "
             "and pays once for each token that was chosen",
-            _sums_to_one,
+            _tree(FIRST),
+            _tree(FIRST, SECOND),
+            holds=_sums_to_one,
         ),
-        Check(
-            "the end at once, then each word alone",
-            lambda draw: [_tree(draw, FIRST)],
-            value_of,
-        ),
-        Check(
+        value("the end at once, then each word alone", _tree(FIRST)),
+        value(
             "sentences by length, then by their first word, then by their second",
-            lambda draw: [_tree(draw, FIRST, SECOND)],
-            value_of,
+            _tree(FIRST, SECOND),
         ),
-        Check(
+        rule(
             "finite for a sentence that is given no chance",
-            lambda draw: [_hopeless_tree(draw)],
             "be −2000 for each word of no chance and for each end of none",
+            _hopeless(),
+            gradient=True,
         ),
-        Check(
+        rule(
             "right on fresh random trees",
-            lambda draw: [
-                _drawn_tree(draw, 2, 3),
-                _drawn_tree(draw, 3, 2, 2),
-                _drawn_tree(draw, 1, 4, 3),
-            ],
             "equal the sum of the log-probabilities along each sentence's path",
+            _fresh(2, 3),
+            _fresh(3, 2, 2),
+            _fresh(1, 4, 3),
+            gradient=True,
         ),
     ),
-    misconceptions=(
-        Misconception(
-            "longest left out",
+    misconceptions={
+        "longest left out": (
             _walk(gather=lambda ended, so_far: ended),
             "only the sentences that chose to end: those of the last level are made to "
             "end, and count as well",
         ),
-        Misconception(
-            "forced end paid",
+        "forced end paid": (
             _forced_end_paid,
             "the longest sentences pay for their end: it is forced, so that its chance "
             "is 1 and its log-probability 0",
         ),
-        Misconception(
-            "last token alone",
+        "last token alone": (
             _walk(join=lambda so_far, step: 0 * so_far + step),
             "the log-probability of the last token alone: a sentence pays for every "
             "token on its path",
         ),
-        Misconception(
-            "products of logarithms",
+        "products of logarithms": (
             _walk(torch.mul, start=1.0),
             "log-probabilities multiplied: the logarithm of a product is a sum",
         ),
-        Misconception(
-            "probabilities",
+        "probabilities": (
             lambda levels: sentence_logps(levels).exp(),
             "probabilities in place of their logarithms: those of long texts round to "
             "0",
         ),
-        Misconception(
-            "average per token",
+        "average per token": (
             _per_token,
             "the mean over a sentence's tokens: such numbers are no log-probabilities, "
             "they do not sum to 1",
         ),
-        Misconception(
-            "end first",
+        "end first": (
             _walk(words=slice(1, None), end=0),
             "the first column read as the end: the end stands last, after the words",
         ),
-        Misconception(
-            "longest first",
+        "longest first": (
             _walk(gather=lambda ended, so_far: [so_far, *ended[::-1]]),
             "the longest sentences in front: the empty one comes first",
         ),
-        Misconception(
-            "last word first",
+        "last word first": (
             _walk(turn=True),
             "sentences sorted by their last word: all that begin alike stand together, "
             "as the prefixes of the next level do",
         ),
-        Misconception(
-            "logarithm of a product",
+        "logarithm of a product": (
             _logs_of_products,
             "probabilities multiplied and then their logarithm, which is −∞ once the "
             "product rounds to 0: add logarithms",
         ),
-    ),
+    },
     hints=(
         "Walk down level by level and carry one number a prefix: the log-probability "
         "of having come so far. Before the first level it is 0.",
@@ -187,5 +164,3 @@ _SENTENCES = Exercise(
         "are sentences too.",
     ),
 )
-
-EXERCISES = (_SENTENCES,)

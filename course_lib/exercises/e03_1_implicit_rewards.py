@@ -1,0 +1,127 @@
+"""Exercise 3.1: The reward that a policy implies."""
+
+import math
+
+import torch
+
+from course_lib.exercises.policies import EVEN, policy
+from course_lib.exercises.spec import Exercise, given, learns, rule, value
+from course_lib.policies import implicit_rewards
+
+# 1 / 1e-310 is not a number in float64, the logarithm of 1e-310 is
+RARE = torch.tensor([1.0, 1e-310], dtype=torch.float64)
+
+
+EXERCISE = Exercise(
+    number="3.1",
+    title="The reward that a policy implies",
+    reference=implicit_rewards,
+    checks=(
+        learns(
+            "one reward for each answer, of one prompt or of many, with a gradient",
+            given([0.75, 0.25], EVEN, 1.0),
+            given([[0.75, 0.25]] * 3, [EVEN] * 3, 1.0),
+        ),
+        rule(
+            "0 where the policy says what the reference says",
+            "be 0 for every answer: nothing has been preferred yet",
+            given(EVEN, EVEN, 1.0),
+            given([0.7, 0.2, 0.1], [0.7, 0.2, 0.1], 0.1),
+        ),
+        rule(
+            "above 0 for an answer that became more likely, below for one that lost",
+            "be above 0 for the first answer and below 0 for the second",
+            given([0.75, 0.25], EVEN, 1.0),
+            holds=lambda call, yours, ours, near: (
+                len(yours.numbers) == 2 and yours.numbers[0] > 0 > yours.numbers[1]
+            ),
+        ),
+        value(
+            "β for an answer that became e times as likely",
+            given([0.2 * math.e, 1 - 0.2 * math.e], [0.2, 0.8], 2.0),
+            given([0.2 * math.e, 1 - 0.2 * math.e], [0.2, 0.8], 0.1),
+        ),
+        rule(
+            "right on fresh random policies, values and gradients",
+            "equal β log( policy / ref ), answer by answer, and so must its gradient",
+            given(policy(3), policy(3), 0.5),
+            given(policy(2, 4), policy(2, 4), 0.1),
+            given(policy(6), policy(6), 3.0),
+            gradient=True,
+        ),
+        rule(
+            "finite for a probability as small as that of a hundred tokens",
+            lambda call, ours: (
+                f"be {ours.numbers[0]:.1f} and {ours.numbers[1]:.1f}, both finite"
+            ).replace("-", "−"),
+            given(RARE, RARE.flip(0), 0.5),
+            given(RARE.flip(0), RARE, 0.1),
+        ),
+    ),
+    misconceptions={
+        "upside down": (
+            lambda policy, ref, beta: beta * (ref.log() - policy.log()),
+            "reference over policy: what became more likely would have the lower "
+            "reward",
+        ),
+        "beta forgotten": (
+            lambda policy, ref, beta: policy.log() - ref.log(),
+            "the log-ratio in nats: times β it is in the unit of the reward",
+        ),
+        "divided by beta": (
+            lambda policy, ref, beta: (policy.log() - ref.log()) / beta,
+            "the log-ratio divided by β. π* holds r/β, so that r is β times what is "
+            "read",
+        ),
+        "no reference": (
+            lambda policy, ref, beta: beta * policy.log(),
+            "the policy's log-probability alone: an answer that was always likely has "
+            "not been rewarded for it",
+        ),
+        "ratio without its logarithm": (
+            lambda policy, ref, beta: beta * policy / ref,
+            "β times the ratio itself: the reward stands in an exponent, and a "
+            "logarithm brings it down",
+        ),
+        "difference of probabilities": (
+            lambda policy, ref, beta: beta * (policy - ref),
+            "a difference of probabilities: rewards multiply probabilities, so that "
+            "their logarithms differ",
+        ),
+        "a divergence": (
+            lambda policy, ref, beta: (
+                beta * (policy * (policy.log() - ref.log())).sum(-1)
+            ),
+            "β KL(π‖π_ref): an average over answers. Each answer has a reward of its "
+            "own",
+        ),
+        "weighted by the policy": (
+            lambda policy, ref, beta: beta * policy * (policy.log() - ref.log()),
+            "each answer's part of a KL: leave out the weight π(y)",
+        ),
+        "quotient before the logarithm": (
+            lambda policy, ref, beta: beta * torch.log(policy / ref),
+            "log(policy / ref), right as a formula: the quotient of 1 and a very small "
+            "probability is infinite. Subtract two logarithms",
+        ),
+        "centred": (
+            lambda policy, ref, beta: (
+                beta
+                * (policy / ref).log().sub((policy / ref).log().mean(-1, keepdim=True))
+            ),
+            "rewards that average 0: a member of the class, but not the canonical one",
+        ),
+        "detached": (
+            lambda policy, ref, beta: beta * (policy.log() - ref.log()).detach(),
+            "the right numbers cut off from the policy: nothing can learn from them",
+        ),
+    },
+    hints=(
+        "Take the logarithm of π*(y) = π_ref(y) e^{r(y)/β} / Z and solve for r(y). "
+        "Then leave out the term that is the same for every answer.",
+        "How much more readily does the policy say y than the reference? In nats that "
+        "is a difference of two logarithms; β turns nats into reward.",
+        "`beta *` the logarithm of `policy` minus the logarithm of `ref`, entry by "
+        "entry.",
+    ),
+)

@@ -1,0 +1,153 @@
+"""Exercise 4.6: Is this a DPO loss?"""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib.bugs import SOUND, dpo_loss_is_sound
+from course_lib.exercises.patients import (
+    ALWAYS,
+    BIT_BY_BIT,
+    NEVER,
+    OFFERS,
+    buggy,
+    diagnosis,
+    function,
+    is_bool,
+    slip,
+)
+from course_lib.exercises.spec import Exercise, rule
+from course_lib.losses import dpo_loss
+
+
+def _suite(gaps, others=(), ref=None, gradients=True, extremes=False):
+    """A suite that compares with the formula on these pairs, and on no others."""
+    gaps = torch.tensor(gaps + [5000.0, -5000.0] * extremes).double()
+    v = torch.zeros_like(gaps)
+    v[: len(others)] = gaps.new_tensor(others)
+    base = torch.arange(len(gaps)).double() - 9
+    ref_w, ref_l = (base, -(base**2)) if ref is None else (base * ref, base * ref)
+
+    def suite(loss, beta=0.3):
+        pairs = [(ref_w + v + gaps).requires_grad_(), (ref_l + v).requires_grad_()]
+        value = loss(*pairs, ref_w, ref_l, beta)
+        sound = torch.allclose(value, -F.logsigmoid(beta * gaps).mean())
+        if not gradients:
+            return sound
+        slopes = torch.autograd.grad(value, pairs, materialize_grads=True)
+        push = beta * torch.sigmoid(-beta * gaps) / len(gaps)
+        return sound and torch.allclose(torch.stack(slopes), torch.stack([-push, push]))
+
+    return suite
+
+
+def _bitwise(loss):
+    if not dpo_loss_is_sound(loss):
+        return False
+    a, b, c, d = torch.sin(torch.arange(400.0).double() ** 2).reshape(4, 100)
+    right = -F.logsigmoid(0.3 * ((a - c) - (b - d))).mean()
+    return torch.equal(loss(a, b, c, d, 0.3), right)
+
+
+def _asserting(loss):
+    if not dpo_loss_is_sound(loss):
+        raise AssertionError
+    return True
+
+
+def _falls_when_the_chosen_rises(loss):
+    four = torch.tensor([[-1.0, -5.0], [-3.0, -2.0], [-2.0, -4.0], [-2.5, -3.0]])
+    return bool(loss(four[0] + 1, *four[1:], 0.3) < loss(*four, 0.3))
+
+
+EXERCISE = Exercise(
+    number="4.6",
+    title="Is this a DPO loss?",
+    reference=dpo_loss_is_sound,
+    checks=(
+        rule(
+            "True for the course's own loss",
+            "be True, a bool",
+            function(dpo_loss),
+            holds=is_bool,
+        ),
+        rule(
+            "True for a healthy loss, however it is written",
+            "be True: this one is right, and differs from others in rounding only",
+            *map(function, SOUND["loss"][1:]),
+        ),
+        rule(
+            "False where the order of the pair or β is wrong",
+            diagnosis,
+            *buggy("swapped_pair", "beta_forgotten", "beta_twice"),
+        ),
+        rule(
+            "False where the reference is missing, or comes along",
+            diagnosis,
+            *buggy("reference_dropped", "reference_follows"),
+        ),
+        rule(
+            "False where it takes a batch to see it",
+            diagnosis,
+            *buggy("mean_before_log", "sum_over_pairs"),
+        ),
+        rule(
+            "False where it takes a gradient, or a pair that is far wrong, to see it",
+            diagnosis,
+            *buggy("rejected_detached", "log_of_sigmoid", "sigmoid_plus_epsilon"),
+        ),
+        rule(
+            "False for fresh random slips of the hand",
+            "be False: a factor that does not belong there",
+            slip("loss_times", lambda k: lambda *given: k * dpo_loss(*given)),
+            slip(
+                "beta_times",
+                lambda k: lambda *given: dpo_loss(*given[:4], k * given[4]),
+            ),
+        ),
+    ),
+    misconceptions={
+        "always sound": ALWAYS,
+        "never sound": NEVER,
+        "the start alone": (
+            _suite([0.0, 0.0], gradients=False),
+            "ln 2 at the start and no more: most patients know that number too",
+        ),
+        "a direction alone": (
+            _falls_when_the_chosen_rises,
+            "only that the loss falls when the chosen answer rises: no number is "
+            "compared",
+        ),
+        "one pair alone": (
+            _suite([4.0], others=[1.0]),
+            "a single pair: the mean of one is its sum, and one logarithm is every "
+            "logarithm",
+        ),
+        "a reference of zeros": (
+            _suite([4.0, -2.0, 0.5], others=[1.0, -1.0, 2.0], ref=0.0, extremes=True),
+            "a reference of zeros, or one that is the same for both answers: leaving "
+            "it out changes nothing there",
+        ),
+        "no extremes": (
+            _suite([4.0, -2.0, 0.5], others=[1.0, -1.0, 2.0]),
+            "gaps of a few nats only: add one that is wrong by thousands",
+        ),
+        "values alone": (
+            _suite([4.0, -2.0, 0.5], [1.0, -1.0, 2.0], gradients=False, extremes=True),
+            "the value and not its gradient: a loss may be right and push wrongly",
+        ),
+        "bit by bit": (_bitwise, BIT_BY_BIT),
+        "assert in place of an answer": (
+            _asserting,
+            "an AssertionError for a patient: the answer asked for is False",
+        ),
+    },
+    offers=OFFERS,
+    hints=(
+        "Compute what must come out by a formula you trust, for pairs you choose, and "
+        "compare with torch.allclose.",
+        "Choose pairs that give each patient away: a batch, a reference that differs "
+        "between the answers, a gap of −5,000, and the gradient of both answers.",
+        "Gradients: `torch.autograd.grad(value, (chosen, rejected), "
+        "materialize_grads=True)` gives zeros, not an error, where nothing flows.",
+    ),
+)

@@ -1,0 +1,141 @@
+"""Exercise 4.7: Are these log-probabilities of responses?"""
+
+import torch
+
+from course_lib.bugs import END, SOUND, response_logprobs_are_sound
+from course_lib.exercises.patients import (
+    ALWAYS,
+    BIT_BY_BIT,
+    NEVER,
+    OFFERS,
+    buggy,
+    diagnosis,
+    function,
+    is_bool,
+    slip,
+)
+from course_lib.exercises.spec import Exercise, rule
+from course_lib.exercises.tokens import masked
+from course_lib.logprobs import response_logprobs
+
+FULL = (
+    [[2, 3, 4, 5, END, 0, 0], [4, 3, 2, 3, 5, 2, END], [5, 2, END, 0, 0, 0, 0]],
+    [(2, 5), (1, 7), (2, 3)],
+)
+LONE = ([[5, 2, END, 0], [3, 2, END, 0]], [(2, 3), (2, 3)])
+WHOLE = ([[2, 3, 4, END], [4, 3, 2, END]], [(1, 4), (1, 4)])
+
+
+def _wave(count):
+    return 2 * torch.cos(count**2 / 3)  # logits that are far from even
+
+
+def _batch(rows, spans, wave=_wave):
+    labels, mask = masked(rows, spans)
+    logits = wave(torch.arange(labels.numel() * 6).double())
+    return logits.reshape(*labels.shape, 6), labels, mask
+
+
+def _close(found, right):
+    return found.shape == right.shape and torch.allclose(found, right)
+
+
+def _suite(rows, spans, wave=_wave, normalised=False, same=_close):
+    """A suite that compares with the right answer on this batch, and on no other."""
+    logits, labels, mask = _batch(rows, spans, wave)
+    if normalised:
+        logits = logits.log_softmax(-1)
+    right = response_logprobs(logits, labels, mask)
+    return lambda function: same(function(logits, labels, mask), right)
+
+
+EXERCISE = Exercise(
+    number="4.7",
+    title="Are these log-probabilities of responses?",
+    reference=response_logprobs_are_sound,
+    checks=(
+        rule(
+            "True for the course's own function",
+            "be True, a bool",
+            function(response_logprobs),
+            holds=is_bool,
+        ),
+        rule(
+            "True for a healthy function, however it is written",
+            "be True: this one is right, and differs from others in rounding only",
+            *map(function, SOUND["logprobs"][1:]),
+        ),
+        rule(
+            "False where tokens and logits are not aligned",
+            diagnosis,
+            *buggy("no_shift", "mask_off_by_one"),
+        ),
+        rule(
+            "False where the wrong tokens are counted",
+            diagnosis,
+            *buggy(
+                "mask_inverted", "prompt_counted", "padding_counted", "end_left_out"
+            ),
+        ),
+        rule(
+            "False for an average, and for one row's prompt taken for all",
+            diagnosis,
+            *buggy("averaged", "first_prompt_for_all"),
+        ),
+        rule(
+            "False where no probability of the token is taken",
+            diagnosis,
+            *buggy("vocabulary_summed", "softmax_over_time", "raw_logits"),
+        ),
+        rule(
+            "False for fresh random slips of the hand",
+            "be False: a factor that does not belong there",
+            slip("sum_times", lambda k: lambda *given: k * response_logprobs(*given)),
+            slip(
+                "at_temperature",
+                lambda k: lambda logits, *rest: response_logprobs(logits / k, *rest),
+            ),
+        ),
+    ),
+    misconceptions={
+        "always sound": ALWAYS,
+        "never sound": NEVER,
+        "even logits": (
+            _suite(*FULL, torch.zeros_like),
+            "logits that are all alike: then it does not matter where they are read, "
+            "nor for which word",
+        ),
+        "whole rows": (
+            _suite(*WHOLE),
+            "responses that fill their rows: neither a prompt nor padding can be "
+            "counted by mistake",
+        ),
+        "one token alone": (
+            _suite(*LONE),
+            "responses of one token: the average of one is its sum",
+        ),
+        "normalised logits": (
+            _suite(*FULL, normalised=True),
+            "logits that are log-probabilities already: a forgotten softmax cannot be "
+            "seen",
+        ),
+        "one row alone": (
+            _suite(FULL[0][:1], FULL[1][:1]),
+            "a batch of one row: what is done to the others cannot be seen",
+        ),
+        "the sign alone": (
+            lambda function: bool((function(*_batch(*FULL)) < 0).all()),
+            "only that the numbers are negative: no number is compared",
+        ),
+        "bit by bit": (_suite(*FULL, same=torch.equal), BIT_BY_BIT),
+    },
+    offers=OFFERS,
+    hints=(
+        "Write the slow loop first: for each row, for each position where the mask is "
+        "1, one log_softmax and one entry of it.",
+        "Choose rows that give each patient away: prompts of unequal length, padding, "
+        "END inside the response, more than one token, logits that differ everywhere.",
+        "right = the sums of `logits[row, t - 1].log_softmax(-1)[labels[row, t]]`; "
+        "return `torch.allclose(found, right)`.",
+    ),
+)

@@ -1,0 +1,48 @@
+"""Patients for the exercises that write a test, and how a diagnosis is judged."""
+
+from collections.abc import Callable
+
+from course_lib.bugs import BUGGY, END, PADDING, SOUND
+from course_lib.exercises.spec import Build, Call, Inputs, Observation, agrees, builder
+
+OFFERS = {"bugs": {"END": END, "PADDING": PADDING, "SOUND": SOUND, "BUGGY": BUGGY}}
+
+ALWAYS = (lambda function: True, "True whatever it is given: a test that cannot fail")
+NEVER = (
+    lambda function: False,
+    "False whatever it is given: it rejects the healthy as well",
+)
+BIT_BY_BIT = (
+    "equality to the last bit: another order of additions rounds differently. "
+    "torch.allclose compares what matters"
+)
+
+
+def function(one: Callable) -> Build:
+    """A call with a function."""
+    return lambda inputs: Call((one,))
+
+
+def buggy(*names: str) -> list[Build]:
+    """Calls with patients."""
+    return [function(BUGGY[name].function) for name in names]
+
+
+@builder
+def slip(inputs: Inputs, name: str, by: Callable[[float], Callable]) -> Call:
+    """A call with a function that is wrong by a random factor, which its name tells."""
+    factor = (1.1 + 0.4 * inputs.uniform(1)).item()
+    wrong = by(factor)
+    wrong.__name__ = f"{name}_{factor:.2f}"
+    return Call((wrong,))
+
+
+def diagnosis(call: Call, ours: Observation) -> str:
+    """True or False, and for a patient what is wrong with it."""
+    name = call.args[0].__name__
+    verdict = f"be {bool(ours.numbers[0])}"
+    return f"{verdict}. {BUGGY[name].does}" if name in BUGGY else verdict
+
+
+def is_bool(call: Call, yours: Observation, ours: Observation, near: float) -> bool:
+    return yours.kind == "bool" and agrees(call, yours, ours, near)
