@@ -4,15 +4,31 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import StatisticsError, correlation, mean, median
+from typing import NamedTuple
 
 from course_lib.exercises import EXERCISES
-from course_lib.exercises.spec import Exercise
 from course_tools.grading.marking import Mark, Marked
 
-__all__ = ["ExerciseFigures", "figures"]
+__all__ = ["ExerciseFigures", "Property", "WrongIdea", "figures"]
 
 UNTOUCHED = ("not_attempted", "missing", "load_error", "refused", "grader_error")
 FEWEST = 5  # learners, for a correlation to mean anything
+
+
+class Property(NamedTuple):
+    """One check of an exercise: how many came to it, and in how many it held."""
+
+    title: str
+    reached: int
+    held: int
+
+
+class WrongIdea(NamedTuple):
+    """One misconception, in words, and how many learners' answers equal it."""
+
+    name: str
+    says: str
+    learners: int
 
 
 @dataclass(frozen=True)
@@ -20,21 +36,22 @@ class ExerciseFigures:
     """One exercise in a class.
 
     asked, attempted, passed: numbers of learners
-    checks: for each property (its title, how many came to it, in how many it held)
-    misconceptions: (name, what it is, how many), the most frequent first
+    misconceptions: the most frequent first
     average: mean share of properties that hold, among those who attempted it
     discrimination: correlation of that share with the learner's share in all other
         exercises; None for fewer than five learners or where all are alike
     seconds: median time of a run
     """
 
-    exercise: Exercise
+    name: str
+    number: str
+    title: str
     asked: int
     attempted: int
     passed: int
     statuses: dict[str, int]
-    checks: tuple[tuple[str, int, int], ...]
-    misconceptions: tuple[tuple[str, str, int], ...]
+    checks: list[Property]
+    misconceptions: list[WrongIdea]
     average: float
     discrimination: float | None
     seconds: float
@@ -50,24 +67,24 @@ def _figures(name: str, marked: Sequence[Marked]) -> ExerciseFigures:
     exercise = EXERCISES[name]
     marks = [m for one in marked for m in one.marks if m.exercise == name]
     tried = [m for m in marks if m.status not in UNTOUCHED]
-    checks = tuple(
-        (
-            check.title,
-            sum(m.score >= place for m in tried),
-            sum(m.score > place for m in tried),
-        )
-        for place, check in enumerate(exercise.checks)
-    )
     said = {wrong.name: wrong.says for wrong in exercise.misconceptions}
     seen = Counter(m.misconception for m in tried if m.misconception in said)
+    scores = [m.score for m in tried]
     return ExerciseFigures(
-        exercise=exercise,
+        name,
+        exercise.number,
+        exercise.title,
         asked=len(marks),
         attempted=len(tried),
         passed=sum(m.status == "passed" for m in tried),
         statuses=dict(sorted(Counter(m.status for m in marks).items())),
-        checks=checks,
-        misconceptions=tuple((n, said[n], k) for n, k in seen.most_common()),
+        checks=[
+            Property(
+                check.title, sum(s >= n for s in scores), sum(s > n for s in scores)
+            )
+            for n, check in enumerate(exercise.checks)
+        ],
+        misconceptions=[WrongIdea(n, said[n], k) for n, k in seen.most_common()],
         average=mean(map(_share, tried)) if tried else 0.0,
         discrimination=_discrimination(name, marked),
         seconds=median(m.seconds for m in tried) if tried else 0.0,
