@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader
 from course_lib.checking.card import Card, Row, verdict_card
 from course_lib.exercises import EXERCISES
 from course_tools.grading.marking import STATUSES, Mark, Marked
-from course_tools.grading.statistics import ExerciseFigures, Property
+from course_tools.grading.statistics import ExerciseFigures
 
 __all__ = ["card", "class_report", "feedback"]
 
@@ -62,15 +62,16 @@ def class_report(
         made=made,
         slugs=slugs,
         stuck=stuck if stuck and _lost(stuck) else None,
-        frequent=max(wrong, key=lambda pair: pair[0].learners, default=None),
+        frequent=max(wrong, key=lambda pair: pair[0]["learners"], default=None),
         short=SHORT,
         seconds=seconds,
         times=_times(seconds),
     )
 
 
-def _lost(place: tuple[Property, ExerciseFigures]) -> int:
-    return place[0].reached - place[0].held
+def _lost(place: tuple[dict, ExerciseFigures]) -> int:
+    """How many of those who came to a property did not get past it."""
+    return place[0]["reached"] - place[0]["held"]
 
 
 def _times(seconds: Sequence[float]) -> list[tuple[str, int]]:

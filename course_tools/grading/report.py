@@ -109,8 +109,7 @@ def _made(terms: Terms, isolation: Isolation) -> dict:
 def _exercise(f: ExerciseFigures) -> dict:
     return {
         **vars(f),
-        "checks": [check._asdict() for check in f.checks],
-        "misconceptions": {wrong.name: wrong.learners for wrong in f.misconceptions},
+        "misconceptions": {m["name"]: m["learners"] for m in f.misconceptions},
         "average": round(f.average, 4),
         "discrimination": f.discrimination and round(f.discrimination, 4),
     }

@@ -4,31 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import StatisticsError, correlation, mean, median
-from typing import NamedTuple
 
 from course_lib.exercises import EXERCISES
 from course_tools.grading.marking import Mark, Marked
 
-__all__ = ["ExerciseFigures", "Property", "WrongIdea", "figures"]
+__all__ = ["ExerciseFigures", "figures"]
 
 UNTOUCHED = ("not_attempted", "missing", "load_error", "refused", "grader_error")
 FEWEST = 5  # learners, for a correlation to mean anything
-
-
-class Property(NamedTuple):
-    """One check of an exercise: how many came to it, and in how many it held."""
-
-    title: str
-    reached: int
-    held: int
-
-
-class WrongIdea(NamedTuple):
-    """One misconception, in words, and how many learners' answers equal it."""
-
-    name: str
-    says: str
-    learners: int
 
 
 @dataclass(frozen=True)
@@ -36,7 +19,9 @@ class ExerciseFigures:
     """One exercise in a class.
 
     asked, attempted, passed: numbers of learners
-    misconceptions: the most frequent first
+    checks: for each property its title, how many reached it, in how many it held
+    misconceptions: for each its name, what it says and how many learners have it, the
+        most frequent first
     average: mean share of properties that hold, among those who attempted it
     discrimination: correlation of that share with the learner's share in all other
         exercises; None for fewer than five learners or where all are alike
@@ -50,8 +35,8 @@ class ExerciseFigures:
     attempted: int
     passed: int
     statuses: dict[str, int]
-    checks: list[Property]
-    misconceptions: list[WrongIdea]
+    checks: list[dict]
+    misconceptions: list[dict]
     average: float
     discrimination: float | None
     seconds: float
@@ -69,7 +54,6 @@ def _figures(name: str, marked: Sequence[Marked]) -> ExerciseFigures:
     tried = [m for m in marks if m.status not in UNTOUCHED]
     said = {wrong.name: wrong.says for wrong in exercise.misconceptions}
     seen = Counter(m.misconception for m in tried if m.misconception in said)
-    scores = [m.score for m in tried]
     return ExerciseFigures(
         name,
         exercise.number,
@@ -79,12 +63,17 @@ def _figures(name: str, marked: Sequence[Marked]) -> ExerciseFigures:
         passed=sum(m.status == "passed" for m in tried),
         statuses=dict(sorted(Counter(m.status for m in marks).items())),
         checks=[
-            Property(
-                check.title, sum(s >= n for s in scores), sum(s > n for s in scores)
-            )
-            for n, check in enumerate(exercise.checks)
+            {
+                "title": check.title,
+                "reached": sum(m.score >= place for m in tried),
+                "held": sum(m.score > place for m in tried),
+            }
+            for place, check in enumerate(exercise.checks)
         ],
-        misconceptions=[WrongIdea(n, said[n], k) for n, k in seen.most_common()],
+        misconceptions=[
+            {"name": name, "says": said[name], "learners": count}
+            for name, count in seen.most_common()
+        ],
         average=mean(map(_share, tried)) if tried else 0.0,
         discrimination=_discrimination(name, marked),
         seconds=median(m.seconds for m in tried) if tried else 0.0,
