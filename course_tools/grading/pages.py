@@ -4,7 +4,7 @@ What they say is in `templates/`; text of a submission is escaped there.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -13,7 +13,6 @@ from jinja2 import Environment, PackageLoader
 from course_lib.checking.card import Card, Row, verdict_card
 from course_lib.exercises import EXERCISES
 from course_tools.grading.marking import STATUSES, Mark, Marked
-from course_tools.grading.statistics import ExerciseFigures
 
 __all__ = ["card", "class_report", "feedback"]
 
@@ -26,6 +25,7 @@ SHORT = {  # for a cell of the table, where there is no score to show
     "error": "error",
     "grader_error": "ours",
 }
+TIMES = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, float("inf"))
 
 
 def card(mark: Mark, submission: str) -> Card:
@@ -47,46 +47,38 @@ def feedback(one: Marked) -> str:
 
 def class_report(
     marked: Sequence[Marked],
-    found: Sequence[ExerciseFigures],
+    figures: Mapping[str, dict],
     made: Mapping,
     slugs: Mapping[str, str],
 ) -> str:
     """The class's page: what it has not understood, exercise by exercise, and who."""
-    stuck = max(((c, f) for f in found for c in f.checks), key=_lost, default=None)
-    wrong = [(m, f) for f in found for m in f.misconceptions]
+    stops = [(f, check) for f in figures.values() for check in f["checks"]]
     seconds = [m.seconds for one in marked for m in one.marks if m.seconds > 0]
     return _page(
         "report.html",
         marked=marked,
-        found=found,
+        figures=figures,
         made=made,
         slugs=slugs,
-        stuck=stuck if stuck and _lost(stuck) else None,
-        frequent=max(wrong, key=lambda pair: pair[0]["learners"], default=None),
         short=SHORT,
+        stop=max(stops, key=lambda s: s[1]["reached"] - s[1]["held"], default=None),
+        wrong=[
+            (f, name, count)
+            for f in figures.values()
+            for name, count in f["misconceptions"].items()
+        ],
+        says={
+            (exercise.number, wrong.name): wrong.says
+            for exercise in EXERCISES.values()
+            for wrong in exercise.misconceptions
+        },
         seconds=seconds,
-        times=_times(seconds),
+        times=Counter(next(t for t in TIMES if s <= t) for s in seconds),
+        edges=TIMES,
     )
 
 
-def _lost(place: tuple[dict, ExerciseFigures]) -> int:
-    """How many of those who came to a property did not get past it."""
-    return place[0]["reached"] - place[0]["held"]
-
-
-def _times(seconds: Sequence[float]) -> list[tuple[str, int]]:
-    """How many runs took how long."""
-    edges = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, float("inf"))
-    counts = Counter(next(edge for edge in edges if s <= edge) for s in seconds)
-    return [
-        (f"up to {edge:g} s" if edge < float("inf") else "more than 10 s", counts[edge])
-        for edge in edges
-        if edge <= max(counts, default=0)
-    ]
-
-
-def _count_of(things: Collection | int, what: str) -> str:
-    number = things if isinstance(things, int) else len(things)
+def _count_of(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
@@ -95,9 +87,6 @@ def _page(template: str, **data) -> str:
 
 
 _templates = Environment(
-    loader=PackageLoader(__package__),
-    autoescape=True,
-    trim_blocks=True,
-    keep_trailing_newline=True,
+    loader=PackageLoader(__package__), autoescape=True, trim_blocks=True
 )
 _templates.filters.update(count_of=_count_of, median=median)

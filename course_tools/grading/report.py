@@ -16,7 +16,7 @@ from course_tools.grading import pages
 from course_tools.grading.batch import Terms
 from course_tools.grading.marking import STATUSES, Mark, Marked
 from course_tools.grading.sandbox.isolation import Isolation
-from course_tools.grading.statistics import ExerciseFigures, figures
+from course_tools.grading.statistics import figures
 
 __all__ = ["write"]
 
@@ -42,7 +42,7 @@ def write(
     told = {
         "made": made,
         "statuses": STATUSES,
-        "exercises": {f.name: _exercise(f) for f in found},
+        "exercises": found,
         "submissions": [asdict(one) for one in marked],
     }
     _write(out / "report.json", _json(told))
@@ -103,15 +103,6 @@ def _made(terms: Terms, isolation: Isolation) -> dict:
         "memory": terms.memory,
         "seed": terms.seed,
         "seed_hash": hashlib.sha256(terms.seed.encode()).hexdigest()[:12],
-    }
-
-
-def _exercise(f: ExerciseFigures) -> dict:
-    return {
-        **vars(f),
-        "misconceptions": {m["name"]: m["learners"] for m in f.misconceptions},
-        "average": round(f.average, 4),
-        "discrimination": f.discrimination and round(f.discrimination, 4),
     }
 
 
