@@ -6,7 +6,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,9 +55,8 @@ class Journal:
             told = json.loads(lines[0])["terms"]
             terms = Terms(**{**told, "exercises": tuple(told["exercises"])})
         except FileNotFoundError:
-            raise CourseError(
-                f"There is nothing to resume: no {self.path}.", code=2
-            ) from None
+            sentence = f"There is nothing to resume: no {self.path}."
+            raise CourseError(sentence, code=2) from None
         except (OSError, ValueError, KeyError, TypeError):
             raise CourseError(f"{self.path} cannot be read.", code=2) from None
         whole, marked = [lines[0]], []
@@ -80,61 +80,57 @@ class Journal:
         os.replace(draft, self.path)
 
 
+def _from_json(told: dict) -> Marked:
+    marks = [
+        Mark(**{**one, "finding": tuple(map(tuple, one["finding"]))})
+        for one in told["marks"]
+    ]
+    return Marked(**{**told, "marks": tuple(marks)})
+
+
 def mark_all(
     work: Sequence[tuple[Submission, Mapping[str, Examination]]],
     first: Sandbox,
     jobs: int,
-    *,
-    another: Callable[[], Sandbox],
 ) -> Iterator[Marked]:
     """Mark submissions side by side; each comes as it is done, in whatever order.
 
     work: submissions with their examinations; first: a sandbox that is open already;
-    another: opens one more
+    jobs: how many there may be, if there is more to do than opening another takes
     """
-    todo: queue.SimpleQueue = queue.SimpleQueue()
-    done: queue.SimpleQueue = queue.SimpleQueue()
-    stop = threading.Event()
-    for item in work:
-        todo.put(item)
+    todo = deque(work)
+    done: queue.SimpleQueue[Marked] = queue.SimpleQueue()
+    boxes: list[Sandbox] = []
+    threads: list[threading.Thread] = []
 
-    def is_wanted(number: int) -> bool:
-        """Wait until more is left to do than opening another sandbox takes."""
-        began, left = time.monotonic(), len(work)
-        while number and left and not stop.wait(OPENING):
-            left = todo.qsize()
-            pace = (time.monotonic() - began) / max(len(work) - left, 1)
-            if left * pace > (number + 1) * OPENING:
-                return True
-        return number == 0
+    def worker(sandbox: Sandbox):
+        with sandbox, contextlib.suppress(IndexError):
+            while True:
+                done.put(_certainly(*todo.popleft(), sandbox))
 
-    def worker(sandbox: Sandbox, number: int):
-        with sandbox:
-            wanted = is_wanted(number)
-            while wanted and not stop.is_set():
-                try:
-                    submission, exams = todo.get_nowait()
-                except queue.Empty:
-                    return
-                done.put(_certainly(submission, exams, sandbox))
+    def hire(sandbox: Sandbox):
+        boxes.append(sandbox)
+        threads.append(threading.Thread(target=worker, args=(sandbox,), daemon=True))
+        threads[-1].start()
 
-    boxes = [first, *(another() for _ in range(min(jobs, len(work)) - 1))]
-    threads = [
-        threading.Thread(target=worker, args=(box, number), daemon=True)
-        for number, box in enumerate(boxes)
-    ]
-    for thread in threads:
-        thread.start()
+    began, left = time.monotonic(), len(work)
+    hire(first)
     try:
-        for _ in work:
-            yield done.get()
+        while left:
+            with contextlib.suppress(queue.Empty):
+                marked = done.get(timeout=OPENING)
+                left -= 1
+                yield marked
+            passed, more = time.monotonic() - began, len(boxes) + 1
+            rest = passed * len(todo) / max(len(work) - len(todo), 1)
+            if more <= jobs and passed > OPENING and rest > more * OPENING:
+                hire(first.another())
     except BaseException:
-        stop.set()
+        todo.clear()
         for box in boxes:
             box.close()
         raise
     finally:
-        stop.set()
         for thread in threads:
             thread.join(5.0)
 
@@ -152,11 +148,3 @@ def _certainly(
             for name, exam in exams.items()
         ]
         return Marked(submission.name, submission.learner, "", tuple(lost))
-
-
-def _from_json(told: dict) -> Marked:
-    marks = [
-        Mark(**{**mark, "finding": tuple(tuple(row) for row in mark["finding"])})
-        for mark in told["marks"]
-    ]
-    return Marked(told["submission"], told["learner"], told["digest"], tuple(marks))

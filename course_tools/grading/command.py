@@ -1,6 +1,5 @@
 """The command `python3 -m course_lib grade SUBMISSIONS`."""
 
-import argparse
 import contextlib
 import os
 import secrets
@@ -8,6 +7,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -17,13 +17,8 @@ from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError
 from course_tools.grading import report
 from course_tools.grading.batch import Journal, Terms, mark_all
-from course_tools.grading.marking import (
-    Marked,
-    examinations,
-    glance,
-    nothing_to_mark,
-)
-from course_tools.grading.options import exercises, parser
+from course_tools.grading.marking import Marked, examinations, glance, nothing_to_mark
+from course_tools.grading.options import parser
 from course_tools.grading.sandbox.isolation import choose
 from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.submissions import Submission, find
@@ -54,14 +49,15 @@ def main(argv: Sequence[str]) -> int:
         raise CourseError("grade needs the folder, zip or file to be graded.", code=2)
     path = Path(os.path.abspath(options.submissions))
     submissions = find(path)
-    out = _out_folder(options, path)
-    journal = Journal(out / JOURNAL)
-    terms, known = _terms(options, journal), []
+    out = _out_folder(options.out, path)
+    journal, known = Journal(out / JOURNAL), []
+    seed = options.seed or secrets.token_hex(16)
+    names = tuple(name for name in EXERCISES if name in options.exercise)
+    terms = Terms(seed, names, options.timeout, options.memory)
     if options.resume:
-        before, known = journal.read()
-        if options.seed_file and before.seed != terms.seed:
+        terms, known = journal.read()
+        if options.seed not in (None, terms.seed):
             raise CourseError("The run to be resumed had another seed.", code=2)
-        terms = before
     isolation, sandbox = choose(
         options.isolation, timeout=terms.timeout, memory=terms.memory
     )
@@ -77,9 +73,7 @@ def main(argv: Sequence[str]) -> int:
     finally:
         sandbox.close()
     report.write(out, marked, terms, isolation)
-    _print_summary(marked, out)
-    lost = any(m.status == "grader_error" for one in marked for m in one.marks)
-    return 1 if lost else 0
+    return _summary(marked, out)
 
 
 def _grade(
@@ -91,30 +85,27 @@ def _grade(
     jobs: int,
 ) -> list[Marked]:
     """Mark what has no mark yet; return all marks, in the order of the submissions."""
-    wanted, digests = _wanted(submissions, terms)
+    glances = {one.name: glance(one) for one in submissions}
+    wanted = _wanted({name: held for name, (held, _) in glances.items()}, terms)
     done = {
         one.submission: one
         for one in known
-        if digests.get(one.submission) == one.digest
+        if one.submission in glances
+        and one.digest == glances[one.submission][1]
         and [m.exercise for m in one.marks] == (wanted[one.submission] or [""])
         and all(m.status != "grader_error" for m in one.marks)
     }
-    names = [n for n in EXERCISES if any(n in names for names in wanted.values())]
-    exams = examinations(names, terms.seed)
+    if done:
+        print(f"{len(done)} of {len(submissions)} are marked already.", flush=True)
+    exams = examinations(set().union(*wanted.values()), terms.seed)
     work = []
     for submission in submissions:
-        asked = wanted[submission.name]
+        asked = {name: exams[name] for name in wanted[submission.name]}
         if submission.name not in done and asked:
-            work.append((submission, {name: exams[name] for name in asked}))
+            work.append((submission, asked))
         elif submission.name not in done:
             done[submission.name] = nothing_to_mark(submission)
             journal.add(done[submission.name])
-    if done and known:
-        print(f"{len(done)} of {len(submissions)} are marked already.", flush=True)
-
-    def another() -> Sandbox:
-        return Sandbox(first.plan, timeout=terms.timeout, memory=terms.memory)
-
     bar = tqdm(
         total=len(submissions),
         initial=len(done),
@@ -123,7 +114,7 @@ def _grade(
         mininterval=0.5 if sys.stderr.isatty() else 10.0,
         dynamic_ncols=True,
     )
-    with bar, contextlib.closing(mark_all(work, first, jobs, another=another)) as marks:
+    with bar, contextlib.closing(mark_all(work, first, jobs)) as marks:
         for marked in marks:
             journal.add(marked)
             done[marked.submission] = marked
@@ -132,62 +123,43 @@ def _grade(
     return [done[submission.name] for submission in submissions]
 
 
-def _wanted(
-    submissions: Sequence[Submission], terms: Terms
-) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """What each submission is to be marked in, and its digest.
+def _wanted(held: dict[str, set[str]], terms: Terms) -> dict[str, list[str]]:
+    """What each submission is to be marked in.
 
     Without names it is what at least half of the class hands in, and for each learner
     what else is there.
     """
-    held, digests = {}, {}
-    for submission in submissions:
-        held[submission.name], digests[submission.name] = glance(submission)
     if terms.exercises:
-        return {name: list(terms.exercises) for name in held}, digests
+        return {name: list(terms.exercises) for name in held}
     counts = Counter(name for names in held.values() for name in names)
-    holding = sum(1 for names in held.values() if names)
-    common = {name for name, count in counts.items() if 2 * count >= holding}
+    least = sum(map(bool, held.values())) / 2
+    common = {name for name, count in counts.items() if count >= least}
     print("marking", ", ".join(n for n in EXERCISES if n in common) or "what is found")
     return {
-        name: [n for n in EXERCISES if n in names | common]
-        for name, names in held.items()
-    }, digests
+        submission: [n for n in EXERCISES if n in names | common]
+        for submission, names in held.items()
+    }
 
 
 def _tell(marked: Marked, bar: tqdm):
     """One line for a submission that something is wrong with."""
-    told = {m.message: m for m in marked.marks if m.status in TROUBLES}
-    for mark in list(told.values())[:1]:
+    for mark in [m for m in marked.marks if m.status in TROUBLES][:1]:
         line = f"{marked.submission}: {mark.status}: {mark.message[:200]}"
         bar.write(f"\033[31m{line}\033[0m" if sys.stderr.isatty() else line, sys.stderr)
 
 
-def _print_summary(marked: Sequence[Marked], out: Path):
-    marks = [mark for one in marked for mark in one.marks]
-    counts = Counter(mark.status for mark in marks)
-    print(f"{len(marked)} submissions, {len(marks)} marks:", end=" ")
+def _summary(marked: Sequence[Marked], out: Path) -> int:
+    """Say how it went; return the exit code."""
+    counts = Counter(mark.status for one in marked for mark in one.marks)
+    print(f"{len(marked)} submissions, {counts.total()} marks:", end=" ")
     print(", ".join(f"{n} {status}" for status, n in counts.most_common()))
     print(f"The report is in {out}: open report.html; the marks are in grades.csv.")
+    return 1 if counts["grader_error"] else 0
 
 
-def _terms(options: argparse.Namespace, journal: Journal) -> Terms:
-    seed = secrets.token_hex(16)
-    if options.seed_file:
-        try:
-            seed = Path(options.seed_file).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise CourseError(f"--seed-file cannot be read: {error}", code=2) from None
-        if not seed:
-            raise CourseError(f"--seed-file {options.seed_file} is empty.", code=2)
-    names = tuple(exercises(options.exercise))
-    return Terms(seed, names, options.timeout, options.memory)
-
-
-def _out_folder(options: argparse.Namespace, path: Path) -> Path:
-    chosen = options.out or path.with_name(f"{path.stem}_report")
-    out = Path(os.path.abspath(chosen))
-    if path.is_dir() and (out == path or path in out.parents):
+def _out_folder(chosen: str | None, path: Path) -> Path:
+    out = Path(os.path.abspath(chosen or path.with_name(f"{path.stem}_report")))
+    if path.is_dir() and out.is_relative_to(path):
         raise CourseError(
             f"The report cannot lie among the submissions: {out}.",
             "Choose another folder with --out.",
@@ -205,10 +177,8 @@ def _make_room(out: Path):
                 "Choose another folder with --out.",
                 code=2,
             )
-        number = 1
-        while out.with_name(f"{out.name}.backup-{number}").exists():
-            number += 1
-        kept = out.with_name(f"{out.name}.backup-{number}")
+        names = (out.with_name(f"{out.name}.backup-{n}") for n in count(1))
+        kept = next(name for name in names if not name.exists())
         os.replace(out, kept)
         print(f"The earlier report is kept in {kept.name}.")
     out.mkdir(parents=True, exist_ok=True)

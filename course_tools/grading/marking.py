@@ -41,6 +41,7 @@ STATUSES = {
     "refused": "not a notebook or Python file: it was not looked into",
     "grader_error": "our fault: it could not be graded, and no point is lost",
 }
+ENDINGS = {TimeUp.__name__: "timeout", "MemoryError": "memory", "Stopped": "crashed"}
 MESSAGE = 1500  # bytes
 FOLDERS = re.compile(r"(?<![\w./:<)\]])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"():,;]+[/\\])+")
 
@@ -166,49 +167,39 @@ def _asked(page: Page, exam: Examination, sandbox: Sandbox) -> Outcome:
 
 def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mark:
     exercise, most = exam.exercise, len(exam.exercise.checks)
-
-    def made(status: str, score: int, message: str, **more) -> Mark:
-        return Mark(
-            exercise.name,
-            status,
-            score,
-            most,
-            _clean(message),
-            seconds=round(outcome.seconds, 3),
-            **more,
-        )
-
+    mark = Mark(exercise.name, "", 0, most, "", seconds=round(outcome.seconds, 3))
     if not outcome.seen:
         status = "missing" if outcome.missing else "load_error"
-        status = _status_of_ending(outcome.ended) or status
-        where = f"{page.name}: " if named else ""
-        return made(status, 0, where + outcome.trouble)
+        told = f"{page.name}: {outcome.trouble}" if named else outcome.trouble
+        return _with(mark, ENDINGS.get(outcome.ended, status), told)
     verdict = exam.verdict(outcome.seen)
     if verdict.state == NOT_ATTEMPTED:
-        return made("not_attempted", 0, STATUSES["not_attempted"])
+        return _with(mark, "not_attempted", STATUSES["not_attempted"])
     if verdict.finding is None:
-        return made("passed", most, f"{most} of {most} properties hold")
+        return _with(mark, "passed", f"{most} of {most} properties hold", score=most)
     wrong = outcome.seen[exam.first_wrong(outcome.seen) or 0]
-    status = _status_of_error(wrong, outcome.ended) if wrong.error else "failed"
-    rows = [(label, _clean(text)) for label, text in verdict.finding.lines()]
-    told = dict(rows)
-    also = _explained(wrong, outcome)
-    if also:
-        rows.append(("looks like", also))
-    parts = [
+    rows = {label: _clean(text) for label, text in verdict.finding.lines()}
+    if also := _explained(wrong, outcome):
+        rows.setdefault("looks like", also)
+    told = [
         f"does not hold: {verdict.titles[verdict.holding]}",
-        f"yours: {told['yours']}",
-        f"must {told['must']}",
+        f"yours: {rows['yours']}",
+        f"must {rows['must']}",
     ]
-    looks = verdict.finding.looks_like or also
-    parts += [f"looks like {looks}"] * bool(looks)
-    return made(
-        status,
-        verdict.holding,
-        "; ".join(parts),
+    if "looks like" in rows:
+        told.append(f"looks like {rows['looks like']}")
+    return _with(
+        mark,
+        _status_of(wrong, outcome.ended),
+        "; ".join(told),
+        score=verdict.holding,
         misconception=verdict.finding.misconception,
-        finding=tuple(rows),
+        finding=tuple(rows.items()),
     )
+
+
+def _with(mark: Mark, status: str, message: str, **more) -> Mark:
+    return replace(mark, status=status, message=_clean(message), **more)
 
 
 def _unreadable(pages: Sequence[Page], name: str, most: int) -> Mark:
@@ -221,22 +212,15 @@ def _troubles(pages: Sequence[Page]) -> list[str]:
     return [f"{page.name} {page.trouble}" for page in pages if page.trouble][:3]
 
 
-def _status_of_ending(ended: str) -> str:
-    if not ended:
-        return ""
-    if ended in ("signal 9", "exit 71"):
-        return "memory"
-    return "timeout" if ended == "timeout" else "crashed"
-
-
-def _status_of_error(wrong: Observation, ended: str) -> str:
-    assert wrong.error
+def _status_of(wrong: Observation, ended: str) -> str:
+    if not wrong.error:
+        return "failed"
     kind, message, _ = wrong.error
-    if kind == TimeUp.__name__:
-        return "timeout"
-    if kind == "MemoryError" or "allocate memory" in message:
+    if "allocate memory" in message:
         return "memory"
-    return "crashed" if kind == "Stopped" and ended else "error"
+    if kind == "Stopped" and not ended:  # an error of the learner's own
+        return "error"
+    return ENDINGS.get(kind, "error")
 
 
 def _explained(wrong: Observation, outcome: Outcome) -> str:

@@ -2,13 +2,13 @@
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError
 from course_tools.grading.sandbox.isolation import MODES
 
-__all__ = ["exercises", "parser"]
+__all__ = ["parser"]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--exercise",
-        action="append",
+        type=_exercises,
+        action="extend",
         default=[],
         metavar="NAME",
         help="mark this one: dpo_loss, 4.1, or a whole chapter: 04; may be repeated "
@@ -68,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     add("--probe", action="store_true", help="try the isolation here, say it, and end")
     add(
         "--seed-file",
+        dest="seed",
+        type=_secret,
         metavar="FILE",
         help="a secret that the inputs are drawn from; with the same one, the same "
         "submissions get the same marks, byte for byte (default: drawn, and noted in "
@@ -95,23 +98,31 @@ def _positive(word: str) -> float:
     return value
 
 
-def exercises(words: Sequence[str]) -> list[str]:
-    """Names, numbers such as 4.1, or chapters such as 04, as names in their order."""
-    found = set()
-    for word in words:
-        chapter = word.lstrip("0") or "0"
-        fitting = {
-            name
-            for name, exercise in EXERCISES.items()
-            if word in (name, exercise.number)
-            or (word.isdigit() and exercise.number.split(".")[0] == chapter)
-        }
-        if not fitting:
-            raise CourseError(
-                f'There is no exercise "{word}".',
-                "There are " + ", ".join(EXERCISES) + "; numbers such as 4.1 and "
-                "chapters such as 04 will do too.",
-                code=2,
-            )
-        found |= fitting
-    return [name for name in EXERCISES if name in found]
+def _exercises(word: str) -> list[str]:
+    """A name, a number such as 4.1, or a chapter such as 04, as names."""
+    chapter = word.lstrip("0") or "0"
+    found = [
+        name
+        for name, exercise in EXERCISES.items()
+        if word in (name, exercise.number)
+        or (word.isdigit() and exercise.number.split(".")[0] == chapter)
+    ]
+    if not found:
+        raise CourseError(
+            f'There is no exercise "{word}".',
+            "There are " + ", ".join(EXERCISES) + "; numbers such as 4.1 and chapters "
+            "such as 04 will do too.",
+            code=2,
+        )
+    return found
+
+
+def _secret(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            seed = file.read().strip()
+    except (OSError, ValueError) as error:
+        raise CourseError(f"--seed-file cannot be read: {error}", code=2) from None
+    if not seed:
+        raise CourseError(f"--seed-file {path} is empty.", code=2)
+    return seed

@@ -20,15 +20,8 @@ from course_tools.grading.statistics import figures
 
 __all__ = ["write"]
 
-COLUMNS = (
-    "submission",
-    "learner",
-    "exercise",
-    "status",
-    "score",
-    "max_score",
-    "message",
-)
+COLUMNS = ("submission", "learner", "exercise", "status")
+COLUMNS += ("score", "max_score", "message")
 
 
 def write(
@@ -44,26 +37,32 @@ def write(
     for one in marked:
         slug = slugs[one.submission]
         _write(out / "feedback" / f"{slug}.html", pages.feedback(one))
-        told = json.dumps(_gradescope(one), indent=1, ensure_ascii=False)
-        _write(out / "gradescope" / slug / "results.json", told + "\n")
+        _write(out / "gradescope" / slug / "results.json", _json(_gradescope(one)))
     _write(out / "report.html", pages.class_report(marked, found, made, slugs))
-    _write(out / "report.json", _json(marked, found, made))
+    told = {
+        "made": made,
+        "statuses": STATUSES,
+        "exercises": found,
+        "submissions": [asdict(one) for one in marked],
+    }
+    _write(out / "report.json", _json(told))
     _write(out / "grades.csv", _csv(marked))
 
 
 def _csv(marked: Sequence[Marked]) -> str:
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
+    book = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    book.writeheader()
     for one in marked:
-        for m in one.marks:
-            told = (m.exercise, m.status, m.score, m.max_score, _cell(m.message))
-            rows.writerow((_cell(one.submission), _cell(one.learner), *told))
+        for mark in one.marks:
+            row = {**vars(one), **vars(mark)}
+            book.writerow({column: _cell(row[column]) for column in COLUMNS})
     return text.getvalue()
 
 
-def _cell(text: str) -> str:
+def _cell(value: str | int) -> str:
     """A text that no spreadsheet takes for a formula."""
+    text = str(value)
     return "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
 
@@ -73,24 +72,22 @@ def _gradescope(one: Marked) -> dict:
         "score": sum(m.score for m in one.marks),
         "execution_time": round(sum(m.seconds for m in one.marks), 3),
         "stdout_visibility": "hidden",
-        "tests": [
-            {
-                "name": _title(m),
-                "number": EXERCISES[m.exercise].number if m.exercise else "",
-                "score": m.score,
-                "max_score": m.max_score,
-                "status": "passed" if m.status == "passed" else "failed",
-                "output": pages.card(m, one.submission).__repr__(),
-                "output_format": "text",
-                "visibility": "visible",
-            }
-            for m in one.marks
-        ],
+        "tests": [_test(mark, one.submission) for mark in one.marks],
     }
 
 
-def _title(mark: Mark) -> str:
-    return EXERCISES[mark.exercise].title if mark.exercise else "submission"
+def _test(mark: Mark, submission: str) -> dict:
+    exercise = EXERCISES.get(mark.exercise)
+    return {
+        "name": exercise.title if exercise else "submission",
+        "number": exercise.number if exercise else "",
+        "score": mark.score,
+        "max_score": mark.max_score,
+        "status": "passed" if mark.status == "passed" else "failed",
+        "output": repr(pages.card(mark, submission)),
+        "output_format": "text",
+        "visibility": "visible",
+    }
 
 
 def _made(terms: Terms, isolation: Isolation) -> dict:
@@ -109,32 +106,7 @@ def _made(terms: Terms, isolation: Isolation) -> dict:
     }
 
 
-def _json(marked: Sequence[Marked], found: Sequence, made: dict) -> str:
-    exercises = {
-        f.exercise.name: {
-            "number": f.exercise.number,
-            "title": f.exercise.title,
-            "asked": f.asked,
-            "attempted": f.attempted,
-            "passed": f.passed,
-            "statuses": f.statuses,
-            "checks": [
-                {"title": title, "reached": reached, "held": held}
-                for title, reached, held in f.checks
-            ],
-            "misconceptions": {name: count for name, _, count in f.misconceptions},
-            "average": round(f.average, 4),
-            "discrimination": f.discrimination and round(f.discrimination, 4),
-            "seconds": f.seconds,
-        }
-        for f in found
-    }
-    told = {
-        "made": made,
-        "statuses": STATUSES,
-        "exercises": exercises,
-        "submissions": [asdict(one) for one in marked],
-    }
+def _json(told: dict) -> str:
     return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -2,76 +2,58 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import StatisticsError, correlation, mean, median
 
 from course_lib.exercises import EXERCISES
-from course_lib.exercises.spec import Exercise
 from course_tools.grading.marking import Mark, Marked
 
-__all__ = ["ExerciseFigures", "figures"]
+__all__ = ["figures"]
 
 UNTOUCHED = ("not_attempted", "missing", "load_error", "refused", "grader_error")
 FEWEST = 5  # learners, for a correlation to mean anything
 
 
-@dataclass(frozen=True)
-class ExerciseFigures:
-    """One exercise in a class.
+def figures(marked: Sequence[Marked]) -> dict[str, dict]:
+    """The figures of each exercise that was marked, by name, in the course's order.
 
     asked, attempted, passed: numbers of learners
-    checks: for each property (its title, how many came to it, in how many it held)
-    misconceptions: (name, what it is, how many), the most frequent first
+    checks: for each property its title, how many reached it, in how many it held
+    misconceptions: by name, how many learners' answers equal it, most frequent first
     average: mean share of properties that hold, among those who attempted it
     discrimination: correlation of that share with the learner's share in all other
         exercises; None for fewer than five learners or where all are alike
     seconds: median time of a run
     """
-
-    exercise: Exercise
-    asked: int
-    attempted: int
-    passed: int
-    statuses: dict[str, int]
-    checks: tuple[tuple[str, int, int], ...]
-    misconceptions: tuple[tuple[str, str, int], ...]
-    average: float
-    discrimination: float | None
-    seconds: float
-
-
-def figures(marked: Sequence[Marked]) -> list[ExerciseFigures]:
-    """The figures of each exercise that was marked, in the course's order."""
     names = {m.exercise for one in marked for m in one.marks}
-    return [_figures(name, marked) for name in EXERCISES if name in names]
+    return {name: _figures(name, marked) for name in EXERCISES if name in names}
 
 
-def _figures(name: str, marked: Sequence[Marked]) -> ExerciseFigures:
+def _figures(name: str, marked: Sequence[Marked]) -> dict:
     exercise = EXERCISES[name]
     marks = [m for one in marked for m in one.marks if m.exercise == name]
     tried = [m for m in marks if m.status not in UNTOUCHED]
-    checks = tuple(
-        (
-            check.title,
-            sum(m.score >= place for m in tried),
-            sum(m.score > place for m in tried),
-        )
-        for place, check in enumerate(exercise.checks)
-    )
-    said = {wrong.name: wrong.says for wrong in exercise.misconceptions}
-    seen = Counter(m.misconception for m in tried if m.misconception in said)
-    return ExerciseFigures(
-        exercise=exercise,
-        asked=len(marks),
-        attempted=len(tried),
-        passed=sum(m.status == "passed" for m in tried),
-        statuses=dict(sorted(Counter(m.status for m in marks).items())),
-        checks=checks,
-        misconceptions=tuple((n, said[n], k) for n, k in seen.most_common()),
-        average=mean(map(_share, tried)) if tried else 0.0,
-        discrimination=_discrimination(name, marked),
-        seconds=median(m.seconds for m in tried) if tried else 0.0,
-    )
+    known = {wrong.name for wrong in exercise.misconceptions}
+    wrong = Counter(m.misconception for m in tried if m.misconception in known)
+    return {
+        "number": exercise.number,
+        "title": exercise.title,
+        "asked": len(marks),
+        "attempted": len(tried),
+        "passed": sum(m.status == "passed" for m in tried),
+        "statuses": dict(sorted(Counter(m.status for m in marks).items())),
+        "checks": [
+            {
+                "title": check.title,
+                "reached": sum(m.score >= place for m in tried),
+                "held": sum(m.score > place for m in tried),
+            }
+            for place, check in enumerate(exercise.checks)
+        ],
+        "misconceptions": dict(wrong.most_common()),
+        "average": round(mean(map(_share, tried)) if tried else 0.0, 4),
+        "discrimination": _discrimination(name, marked),
+        "seconds": median(m.seconds for m in tried) if tried else 0.0,
+    }
 
 
 def _share(mark: Mark) -> float:
@@ -88,6 +70,6 @@ def _discrimination(name: str, marked: Sequence[Marked]) -> float | None:
     if len(pairs) < FEWEST:
         return None
     try:
-        return correlation(*zip(*pairs, strict=True))
+        return round(correlation(*zip(*pairs, strict=True)), 4)
     except StatisticsError:
         return None

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ __all__ = ["Page", "Submission", "find"]
 
 ENDINGS = (".ipynb", ".py")
 LARGEST = 16 << 20  # bytes of one file: a notebook carries its pictures
+TOO_LARGE = f"is larger than {LARGEST >> 20} MiB"
+ONLY_FILES = "only the file itself can be graded"
 DEEPEST = 4  # folders and zips in one another
 MOST = 100  # files, or folders and zips, of one submission
 SKIPPED = re.compile(r"^[.]|^__MACOSX$|^__pycache__$|[.]backup-\d+[.]ipynb$")
@@ -53,7 +55,7 @@ class Submission:
     def pages(self) -> list[Page]:
         """Its notebooks and Python files: one, if only to say what is wrong."""
         found = []
-        for entry in self._where.walk(DEEPEST, iter(range(MOST))):
+        for entry in _walk(self._where, DEEPEST, iter(range(MOST))):
             if len(found) == MOST:
                 found.append(Page(entry.name, trouble="is one file too many"))
                 break
@@ -70,16 +72,16 @@ def find(path: Path) -> list[Submission]:
     raises: CourseError if there is nothing to be graded
     """
     try:
-        top = _top(path)
-        entries = top.entries() if top.holds_many else [top]
-        if len(entries) == 1 and entries[0].holds_many:  # the folder of an export
+        top = _on_disk(path)
+        entries = top.entries() if top.entries else [top]
+        if len(entries) == 1 and entries[0].entries:  # the folder of an export
             inner = entries[0].entries()
-            if any(e.holds_many and not SKIPPED.search(e.name) for e in inner):
+            if any(e.entries and not SKIPPED.search(e.name) for e in inner):
                 entries = inner
     except Exception as error:  # a zip can be broken in many ways
         raise CourseError(f"{path} cannot be read: {error}", code=2) from None
-    kept = [entry for entry in entries if not SKIPPED.search(entry.name)]
-    kept = [e for e in kept if e.holds_many or not e.name.lower().endswith(EXPORTS)]
+    kept = [e for e in entries if not SKIPPED.search(e.name)]
+    kept = [e for e in kept if e.entries or not e.name.lower().endswith(EXPORTS)]
     if not kept:
         raise CourseError(
             f"There is nothing to grade in {path}.",
@@ -95,155 +97,119 @@ def find(path: Path) -> list[Submission]:
     return list(found.values())
 
 
-# ── files, and files in zips, as one thing ────────────────────────────────────────────
+# ── files, folders and zips, on the disk or in a zip, as one thing ────────────────────
+# (`zipfile.Path` would be one, but some Pythons never come back from the names "//x")
 
 
+@dataclass(frozen=True)
 class Entry:
-    """A file, a folder or a zip, on the disk or in another zip."""
+    """A file that can be read, or a folder or zip that has entries, or neither."""
 
     name: str
-    holds_many = False
-    trouble = ""  # why it is refused
-
-    def entries(self) -> list["Entry"]:
-        raise NotImplementedError
-
-    def read(self) -> bytes:
-        raise NotImplementedError
-
-    def walk(self, depth: int, left: Iterator[int]) -> Iterator["Entry"]:
-        """The notebooks and Python files in it, and what has to be refused.
-
-        left: as many folders and zips may still be opened
-        """
-        if self.trouble or not self.holds_many:
-            yield self
-            return
-        if depth == 0 or next(left, None) is None:
-            yield Refused(self.name, "lies in too many folders or zips")
-            return
-        try:
-            inside = sorted(self.entries(), key=lambda entry: entry.name)
-        except Exception as error:  # a zip can be broken in many ways
-            yield Refused(self.name, f"cannot be opened: {error}")
-            return
-        for entry in inside:
-            if not SKIPPED.search(entry.name) and (
-                entry.holds_many or entry.name.lower().endswith(ENDINGS)
-            ):
-                yield from entry.walk(depth - 1, left)
+    trouble: str = ""  # why it is refused
+    read: Callable[[], bytes] | None = None
+    entries: Callable[[], list["Entry"]] | None = None
 
 
-class Refused(Entry):
-    def __init__(self, name: str, trouble: str):
-        self.name, self.trouble = name, trouble
+def _walk(entry: Entry, depth: int, left: Iterator[int]) -> Iterator[Entry]:
+    """The notebooks and Python files in it, and what has to be refused.
+
+    left: as many folders and zips may still be opened
+    """
+    if not entry.entries:
+        yield entry
+        return
+    if depth == 0 or next(left, None) is None:
+        yield Entry(entry.name, "lies in too many folders or zips")
+        return
+    try:
+        inside = sorted(entry.entries(), key=lambda one: one.name)
+    except Exception as error:  # a zip can be broken in many ways
+        yield Entry(entry.name, f"cannot be opened: {error}")
+        return
+    for one in inside:
+        if not SKIPPED.search(one.name) and (one.entries or _is_code(one.name)):
+            yield from _walk(one, depth - 1, left)
 
 
-class OnDisk(Entry):
-    def __init__(self, path: str):
-        self.path, self.name = path, os.path.basename(path.rstrip(os.sep))
-        mode = os.lstat(path).st_mode
-        python = self.name.lower().endswith(ENDINGS)
-        if stat.S_ISDIR(mode):
-            self.holds_many = not python
-            self.trouble = "is a folder, not a file" if python else ""
-        elif not stat.S_ISREG(mode):
-            kind = "a link" if stat.S_ISLNK(mode) else "no ordinary file"
-            self.trouble = f"is {kind}: only the file itself can be graded"
-        elif os.lstat(path).st_size > LARGEST and python:
-            self.trouble = f"is larger than {LARGEST >> 20} MiB"
+def _on_disk(path: Path) -> Entry:
+    found = path.lstat()
+    if stat.S_ISDIR(found.st_mode):
+        if _is_code(path.name):
+            return Entry(path.name, "is a folder, not a file")
+        return Entry(path.name, entries=lambda: [*map(_on_disk, path.iterdir())])
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a link" if stat.S_ISLNK(found.st_mode) else "no ordinary file"
+        return Entry(path.name, f"is {kind}: {ONLY_FILES}")
+    if _is_zip(path.name):
+        return Entry(path.name, entries=lambda: _unzipped(lambda: path))
+    large = found.st_size > LARGEST and _is_code(path.name)
+    return Entry(path.name, TOO_LARGE * large, lambda: _read(path))
 
-    def entries(self) -> list[Entry]:
-        return [_top(os.path.join(self.path, name)) for name in os.listdir(self.path)]
 
-    def read(self) -> bytes:
-        flags = (
-            os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        )
-        with open(os.open(self.path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
+def _read(path: Path) -> bytes:
+    careful = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")  # it may be another by now
+    flags = sum(getattr(os, name, 0) for name in careful)
+    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
+        return file.read(LARGEST + 1)
+
+
+def _unzipped(source: Callable[[], Path | io.BytesIO]) -> list[Entry]:
+    """What is in a zip, which `source` gives each time that it is opened."""
+    with zipfile.ZipFile(source()) as archive:
+        members = archive.infolist()
+    if len(members) > 100_000:
+        raise ValueError("it holds more than 100,000 files")
+    split = [([p for p in re.split(r"[/\\]", m.filename) if p], m) for m in members]
+    return _in_folder(source, [(p, m) for p, m in split if p and ".." not in p])
+
+
+def _in_folder(source: Callable, members: list) -> list[Entry]:
+    """A folder of a zip; members: what is below, with its path from here."""
+    below: dict[str, list] = {}
+    for (name, *rest), member in members:
+        below.setdefault(name, []).append((rest, member))
+    return [_in_zip(source, name, members) for name, members in below.items()]
+
+
+def _in_zip(source: Callable, name: str, members: list) -> Entry:
+    rest, member = members[0]
+    if rest or member.is_dir():
+        inner = [one for one in members if one[0]]
+        return Entry(name, entries=lambda: _in_folder(source, inner))
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return Entry(name, f"is a link: {ONLY_FILES}")
+    if member.file_size > LARGEST:
+        return Entry(name, f"unpacks to more than {LARGEST >> 20} MiB")
+
+    def read() -> bytes:
+        with zipfile.ZipFile(source()) as archive, archive.open(member) as file:
             return file.read(LARGEST + 1)
 
+    def entries() -> list[Entry]:
+        content = read()
+        return _unzipped(lambda: io.BytesIO(content))
 
-class InZip(Entry):
-    """A file in a zip, or a folder in it: then `_inside` has what is below."""
-
-    def __init__(self, archive: "Zip", name: str, member: zipfile.ZipInfo | None):
-        self._archive, self._member, self.name = archive, member, name
-        self._inside: dict[str, InZip] = {}
-        if member is not None and stat.S_ISLNK(member.external_attr >> 16):
-            self.trouble = "is a link: only the file itself can be graded"
-        elif member is not None and member.file_size > LARGEST:
-            self.trouble = f"unpacks to more than {LARGEST >> 20} MiB"
-
-    @property
-    def holds_many(self) -> bool:  # type: ignore[override]
-        return self._member is None
-
-    def below(self, name: str, member: zipfile.ZipInfo | None) -> "InZip":
-        if name not in self._inside:
-            self._inside[name] = InZip(self._archive, name, member)
-        return self._inside[name]
-
-    def entries(self) -> list[Entry]:
-        return [
-            Zip(entry.name, entry.read)
-            if entry.name.lower().endswith(".zip") and not entry.trouble
-            else entry
-            for entry in self._inside.values()
-        ]
-
-    def read(self) -> bytes:
-        assert self._member is not None
-        with self._archive.opened() as archive, archive.open(self._member) as file:
-            return file.read(LARGEST + 1)
+    return Entry(name, entries=entries) if _is_zip(name) else Entry(name, read=read)
 
 
-class Zip(Entry):
-    holds_many = True
-
-    def __init__(self, name: str, read):
-        self.name, self._read = name, read
-
-    def opened(self) -> zipfile.ZipFile:
-        source = self._read()
-        return zipfile.ZipFile(io.BytesIO(source) if type(source) is bytes else source)
-
-    def entries(self) -> list[Entry]:
-        root = InZip(self, self.name, None)
-        with self.opened() as archive:
-            members = archive.infolist()
-        if len(members) > 100_000:
-            raise ValueError("it holds more than 100,000 files")
-        for member in members:
-            parts = [part for part in re.split(r"[/\\]", member.filename) if part]
-            if not parts or ".." in parts:
-                continue
-            folder = root
-            for part in parts[:-1][:20]:
-                folder = folder.below(part, None)
-            folder.below(parts[-1], None if member.is_dir() else member)
-        return root.entries()
+def _is_zip(name: str) -> bool:
+    return name.lower().endswith(".zip")
 
 
-def _top(path: str | Path) -> Entry:
-    entry = OnDisk(str(path))
-    ordinary = not entry.trouble and not entry.holds_many
-    if ordinary and entry.name.lower().endswith(".zip"):
-        return Zip(entry.name, lambda: entry.path)
-    return entry
+def _is_code(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)
 
 
 def _page(entry: Entry) -> Page:
     name = _line(entry.name)
-    if entry.trouble:
-        return Page(name, trouble=entry.trouble, refused=True)
-    if not entry.name.lower().endswith(ENDINGS):
-        what = "is neither a notebook nor a Python file"
+    if entry.trouble or not entry.read or not _is_code(entry.name):
+        what = entry.trouble or "is neither a notebook nor a Python file"
         return Page(name, trouble=what, refused=True)
     try:
         content = entry.read()
         if len(content) > LARGEST:
-            raise ValueError(f"is larger than {LARGEST >> 20} MiB")
+            raise ValueError(TOO_LARGE)
         return Page(name, tuple(cells_of(entry.name, content)))
     except ValueError as error:
         return Page(name, trouble=str(error))

@@ -1,7 +1,7 @@
 """Inside the process that holds a learner's code: load it, call it, send numbers.
 
 It knows inputs and no answers: the course's own functions are not in this process, and
-`course_lib` is a row of empty shelves in which only what the page may use is there.
+`course_lib` is a row of empty shelves on which only what the page may use is found.
 """
 
 import importlib.abc
@@ -13,9 +13,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
+from course_lib._moved import NAMES
 from course_lib.submission import observing
 from course_lib.submission.loading import load
 from course_lib.submission.observing import Call, Observation, TimeUp, observe
@@ -37,10 +39,15 @@ def answer(channel: socket.socket):
     observed, told, write = observe, plain, send
     job = receive(channel, OURS)
     ask = _asking(channel)
-    calls = [_call(given, ask) for given in job["calls"]]
-    _fill_shelves(decode(job["offers"], ask))
+    calls = [decode(call, ask) for call in job["calls"]]
+    calls = [
+        Call(tuple(args), kwargs, gradient)
+        for (args, kwargs), gradient in zip(calls, job["gradients"], strict=True)
+    ]
+    _offered.update(decode(job["offers"], ask))
     observing.SECONDS = job["seconds"]
-    _same_every_time()
+    for seed in (random.seed, numpy.random.seed, torch.manual_seed):
+        seed(0)  # a function that draws at random draws the same in every run
     try:
         loaded = load(job["cells"], job["name"])
     except BaseException as error:
@@ -72,6 +79,14 @@ def _in_vain(seen: Observation) -> bool:
     return kind in (TimeUp.__name__, "MemoryError") or "allocate memory" in message
 
 
+# ── what is there of the course ───────────────────────────────────────────────────────
+
+_offered: dict[str, Any] = {
+    **dict.fromkeys(("check", "hint", "progress"), lambda *_, **__: None),
+    "yours": lambda function: function,
+}
+
+
 def clear_shelves():
     """Put empty shelves where `course_lib` was; no file of it is found any more."""
     for name in [n for n in sys.modules if n.split(".")[0] in COURSE]:
@@ -93,10 +108,15 @@ class _Shelves(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class _Shelf(types.ModuleType):
+    """What is offered is found on every shelf, whichever release named it."""
+
     def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return list(_offered)
         if name.startswith("__"):
             raise AttributeError(name)
-        return _Absent(f"{self.__name__}.{name}")
+        absent = _Absent(f"{self.__name__}.{name}")
+        return _offered.get(name, _offered.get(NAMES.get(name, name), absent))
 
 
 class _Absent:
@@ -113,33 +133,6 @@ class _Absent:
     __call__ = __getitem__ = __iter__ = __len__ = __float__ = __bool__ = _refuse
 
 
-def _fill_shelves(offers: dict[str, dict[str, Any]]):
-    import course_lib
-
-    nothing = {name: lambda *_, **__: None for name in ("check", "hint", "progress")}
-    for name, value in {**nothing, "yours": lambda function: function}.items():
-        setattr(course_lib, name, value)
-    for shelf, things in offers.items():
-        module = importlib.import_module(f"course_lib.{shelf}")
-        for name, thing in things.items():
-            setattr(module, name, thing)
-            setattr(course_lib, name, thing)
-
-
-def _same_every_time():
-    """A function that draws at random draws the same in every run of the grader."""
-    import numpy
-
-    random.seed(0)
-    numpy.random.seed(0)
-    torch.manual_seed(0)
-
-
-def _call(given: dict, ask: Callable) -> Call:
-    args, kwargs = decode(given["args"], ask), decode(given["kwargs"], ask)
-    return Call(tuple(args), kwargs, given["gradient"])
-
-
 # ── functions that stayed with the grader ─────────────────────────────────────────────
 
 
@@ -151,23 +144,17 @@ def _asking(channel: socket.socket) -> Callable[[int], Callable]:
         reply = receive(channel, OURS)
         if "error" in reply:
             kind, text = reply["error"]
-            raise {"TypeError": TypeError, "ValueError": ValueError}.get(
-                kind, RuntimeError
-            )(text)
+            known = {"TypeError": TypeError, "ValueError": ValueError}
+            raise known.get(kind, RuntimeError)(text)
         return reply
 
     def stand_in(number: int) -> Callable:
         def given(*args, **kwargs):
             values = [*args, *kwargs.values()]
             tensors = [value for value in values if isinstance(value, Tensor)]
-            reply = exchange(
-                {
-                    "ask": number,
-                    "args": encode(list(args), []),
-                    "kwargs": encode(kwargs, []),
-                    "wants": [tensor.requires_grad for tensor in tensors],
-                }
-            )
+            message = {"args": encode(list(args), []), "kwargs": encode(kwargs, [])}
+            message["wants"] = [tensor.requires_grad for tensor in tensors]
+            reply = exchange({"ask": number, **message})
             value = decode(reply["value"])
             if not reply["differentiable"]:
                 return value

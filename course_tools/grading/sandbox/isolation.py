@@ -52,37 +52,24 @@ LANDLOCK = (0, 1, 2, 4)  # of them: what Landlock alone has to hold
 TRIAL = """
 import os, signal, socket, torch
 
+def limit(victim):
+    import resource
+    resource.prlimit(victim, resource.RLIMIT_STACK, (1 << 16, 1 << 16))
+
 def trial(secret, outside, port, victim):
-    def read():
-        with open(secret) as file:
-            return file.read(1)
-
-    def write():
-        with open(outside, "w") as file:
-            file.write("here")
-
-    def send():
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.sendto(b"here", ("127.0.0.1", port))
-
-    def connect():
-        socket.create_connection(("127.0.0.1", port), 1).close()
-
-    def talk():
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(outside + ".talk")
-
-    def limit():
-        import resource
-        resource.prlimit(victim, resource.RLIMIT_STACK, (1 << 16, 1 << 16))
-
-    def kill():
-        os.kill(victim, signal.SIGKILL)
-
+    here = "127.0.0.1", port
     was_read = 0.0
-    for attempt in (read, write, connect, send, talk, limit, kill):
+    for attempt in (
+        lambda: open(secret).read(1),
+        lambda: open(outside, "w").close(),
+        lambda: socket.create_connection(here, 1).close(),
+        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"here", here),
+        lambda: socket.socket(socket.AF_UNIX).connect(outside + ".talk"),
+        lambda: limit(victim),
+        lambda: os.kill(victim, signal.SIGKILL),
+    ):
         try:
-            was_read += len(attempt() or "")
+            was_read += isinstance(attempt(), str)
         except BaseException:
             pass
     return torch.tensor([was_read])
@@ -146,36 +133,32 @@ def choose(mode: str, *, timeout: float, memory: int) -> tuple[Isolation, Sandbo
     mode: auto (the best), strict (only strong), landlock, or process
     raises: CourseError, code 3, if what `mode` asks for is not to be had
     """
-    best: tuple[Isolation, Sandbox] | None = None
+    found: list[tuple[Isolation, Sandbox]] = []
     why = ""
     for plan in _plans(mode):
-        sandbox = Sandbox(plan, timeout=timeout, memory=memory)
+        box = Sandbox(plan, timeout=timeout, memory=memory)
         try:
-            found = Isolation(plan, _tried_in(sandbox))
+            found.append((Isolation(plan, _tried_in(box)), box))
         except CourseError as error:
-            sandbox.close()
+            box.close()
             why = f" ({error})"
-            continue
-        if best is None or sum(found.holds) > sum(best[0].holds):
-            if best:
-                best[1].close()
-            best = found, sandbox
-        else:
-            sandbox.close()
-        if found.level == "strong":
+        if found and found[-1][0].level == "strong":
             break
-    wanted = {"strict": ("strong",), "landlock": ("strong", "landlock")}
-    if best is None or best[0].level not in wanted.get(mode, LEVELS):
-        level = best[0].level if best else "none"
-        if best:
-            best[1].close()
-        raise CourseError(
-            f"Isolation «{mode}» is not to be had here; the best is «{level}»{why}.",
-            "See what is there with --probe. On Linux, bubblewrap (apt install "
-            "bubblewrap) or user namespaces with landlockpy give the strong level.",
-            code=3,
-        )
-    return best
+    best = max(found, key=lambda one: sum(one[0].holds), default=None)
+    level = best[0].level if best else "none"
+    enough = {"strict": ("strong",), "landlock": ("strong", "landlock")}
+    fits = level in enough.get(mode, LEVELS)
+    for one in found:
+        if one is not best or not fits:
+            one[1].close()
+    if best and fits:
+        return best
+    raise CourseError(
+        f"Isolation «{mode}» is not to be had here; the best is «{level}»{why}.",
+        "See what is there with --probe. On Linux, bubblewrap (apt install "
+        "bubblewrap) or user namespaces with landlockpy give the strong level.",
+        code=3,
+    )
 
 
 def _plans(mode: str) -> list[Plan]:

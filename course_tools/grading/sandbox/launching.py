@@ -5,11 +5,12 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from course_lib.workspace import repository
 
-__all__ = ["Plan", "child_env", "command_alone", "command_of_keeper"]
+__all__ = ["OWN", "Plan", "bare_env", "command"]
 
 
 @dataclass(frozen=True)
@@ -24,43 +25,44 @@ class Plan:
     fork: bool = hasattr(os, "fork") and sys.platform != "darwin"
 
 
+# what of the course the process itself is made of: no exercise, and no answer
+OWN = (
+    "course_lib",
+    "course_lib._moved",
+    "course_lib.submission",
+    "course_lib.submission.loading",
+    "course_lib.submission.observing",
+    "course_tools",
+    "course_tools.grading",
+    "course_tools.grading.sandbox",
+    "course_tools.grading.sandbox.harness",
+    "course_tools.grading.sandbox.scratch",
+    "course_tools.grading.sandbox.wire",
+    "course_tools.grading.sandbox.zygote",
+)
+_BEGIN = (
+    "import json, sys; told = json.loads(sys.argv[1]); "
+    "sys.path[:] = told.pop('path'); "
+    "from course_tools.grading.sandbox.zygote import begin; begin(**told)"
+)
 _PAGES = "/sys/kernel/mm/transparent_hugepage"  # where malloc looks for large pages
 
-_BEGIN = (
-    "import json, socket, sys; told = json.loads(sys.argv[1]); "
-    "sys.path[:] = told.pop('path'); "
-    "from course_tools.grading.sandbox.zygote import serve; "
-    "serve(socket.socket(fileno=told.pop('control')), **told)"
-)
 
-_ALONE = (
-    "import json, socket, sys; told = json.loads(sys.argv[1]); "
-    "sys.path[:] = told.pop('path'); given = sys.stdin.buffer.read(); "
-    "fd = told.pop('control'); "
-    "channel = socket.fromshare(given) if given else socket.socket(fileno=fd); "
-    "from course_tools.grading.sandbox.zygote import answer_once; "
-    "answer_once(channel, **told)"
-)
+def command(plan: Plan, scratch: str, control: int, terms: dict | None) -> list[str]:
+    """The command of a process for one job, or of one that others are forked from.
 
-
-def command_of_keeper(plan: Plan, scratch: str, control: int) -> list[str]:
-    """The command of the process that learners' processes are forked from."""
+    control: its end of the channel; terms: of the one job
+    """
     told = {
         "path": _path(),
+        "repository": str(repository()),
         "control": control,
         "scratch": scratch,
         "readable": _readable(),
-        "repository": str(repository()),
+        "terms": terms,
     }
     python = [sys.executable, "-s", "-P", "-c", _BEGIN, json.dumps(told)]
     return [*_WRAPPERS[plan.wrapper](scratch), *python]
-
-
-def command_alone(control: int, terms: dict) -> list[str]:
-    """The command of a process for one job; `control` is its end of the channel."""
-    told = {"path": _path(), "control": control, "terms": terms}
-    told["repository"] = str(repository())
-    return [sys.executable, "-s", "-P", "-c", _ALONE, json.dumps(told)]
 
 
 def _unshare(_: str) -> list[str]:
@@ -119,18 +121,10 @@ def _readable() -> list[str]:
 
 
 def _own_files() -> list[str]:
-    """The few files of the course that the keeper itself is made of."""
-    library = ("__init__", "_moved", "submission/__init__", "submission/loading")
-    library += ("submission/observing",)
-    names = [f"course_lib/{name}.py" for name in library]
-    packages = ("course_tools", "course_tools/grading", "course_tools/grading/sandbox")
-    names += [f"{package}/__init__.py" for package in packages]
-    own = ("wire", "scratch", "harness", "zygote")
-    names += [f"course_tools/grading/sandbox/{name}.py" for name in own]
-    return [str(repository() / name) for name in names]
+    return [str(spec.origin) for spec in map(find_spec, OWN) if spec]
 
 
-def child_env(scratch: str) -> dict[str, str]:
+def bare_env(scratch: str) -> dict[str, str]:
     """The variables in there: none of ours."""
     kept = {"SYSTEMROOT": os.environ["SYSTEMROOT"]} if os.name == "nt" else {}
     return {

@@ -12,19 +12,14 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from course_lib.submission.observing import Call
 from course_lib.workspace import CourseError
-from course_tools.grading.sandbox.launching import (
-    Plan,
-    child_env,
-    command_alone,
-    command_of_keeper,
-)
+from course_tools.grading.sandbox.launching import Plan, bare_env, command
 from course_tools.grading.sandbox.scratch import wipe
-from course_tools.grading.sandbox.talking import Outcome, Talk, job
+from course_tools.grading.sandbox.talking import Outcome, Talk
 
 __all__ = ["Sandbox"]
 
@@ -45,6 +40,10 @@ class Sandbox:
         self._home = tempfile.mkdtemp(prefix="course-grading-")
         self._scratch = os.path.join(self._home, "scratch")
 
+    def another(self) -> "Sandbox":
+        """One more like this."""
+        return Sandbox(self.plan, timeout=self.timeout, memory=self.memory)
+
     def run(
         self,
         cells: Sequence[str],
@@ -58,24 +57,24 @@ class Sandbox:
         offers: what of the course the page may use, by module and name
         raises: CourseError if no sandbox can be started here
         """
-        functions: list[Callable] = []
-        told = job(cells, name, calls, offers or {}, functions, self.timeout)
+        talk = Talk(cells, name, calls, offers or {}, self.timeout)
+        alone, ended = None, "broken"
         channel, theirs = socket.socketpair()
-        with channel:
-            alone = None if self.plan.fork else self._alone(channel, theirs)
-            handed = alone is not None or self._hand_over(theirs)
+        with channel, theirs:
+            if self.plan.fork:
+                handed = self._hand_over(theirs)
+            else:
+                handed = alone = self._open(channel, theirs, self._terms)
             theirs.close()
             began = time.monotonic()
             until = began + self.timeout + GRACE * self.plan.fork
-            talk = Talk(channel, until, functions, calls)
             if handed:
-                talk.hold(told)
-        ended = "broken"
-        if alone is not None:
+                talk.hold(channel, until)
+        if alone:
             ended = _end_of(alone)
         elif handed:
             ended = self._ended(until)
-        return talk.outcome(ended, self.timeout, time.monotonic() - began)
+        return talk.outcome(ended, time.monotonic() - began)
 
     def close(self):
         """End the keeper and whatever is left of its children; remove the scratch."""
@@ -90,54 +89,43 @@ class Sandbox:
     def __exit__(self, *_):
         self.close()
 
-    def _start(self):
+    def _open(
+        self, ours: socket.socket, theirs: socket.socket, terms: dict | None = None
+    ) -> subprocess.Popen:
+        """A Python at the other end of a channel, as soon as it has imported torch.
+
+        terms: of its one job; without them it is a keeper, that others are forked from
+        raises: CourseError with its last words
+        """
         if self._closed:
             raise CourseError("This sandbox is closed.")
         os.makedirs(self._scratch, exist_ok=True)
-        self._control, theirs = socket.socketpair()
-        with tempfile.TemporaryFile() as words, theirs:
-            self._process = subprocess.Popen(
-                command_of_keeper(self.plan, self._scratch, theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                env=child_env(self._scratch),
+        windows = os.name == "nt"
+        with tempfile.TemporaryFile() as words:
+            process = subprocess.Popen(
+                command(self.plan, self._scratch, theirs.fileno(), terms),
+                pass_fds=() if windows else [theirs.fileno()],
+                env=bare_env(self._scratch),
                 cwd=self._scratch,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=words,
                 start_new_session=True,
             )
+            assert process.stdin
+            with process.stdin as given:
+                if windows:
+                    given.write(theirs.share(process.pid))
             theirs.close()
-            if not self._word(time.monotonic() + START).get("ready"):
-                self._kill()
-                words.seek(0)
-                said = words.read().decode(errors="replace").strip()[-500:]
-                raise CourseError(
-                    f"No process for submissions could be started: {said}"
-                )
-
-    def _alone(self, ours: socket.socket, theirs: socket.socket) -> subprocess.Popen:
-        """A process for this job only; it is ready when torch is there."""
-        os.makedirs(self._scratch, exist_ok=True)
-        windows = os.name == "nt"
-        process = subprocess.Popen(
-            command_alone(theirs.fileno(), self._terms),
-            pass_fds=() if windows else [theirs.fileno()],
-            env=child_env(self._scratch),
-            cwd=self._scratch,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdin
-        with process.stdin as socket_of_windows:
-            if windows:
-                socket_of_windows.write(theirs.share(process.pid))
-        theirs.close()
-        ours.settimeout(START)
-        if ours.recv(1) != b"\n":
-            raise CourseError("No process for submissions could be started.")
-        return process
+            with contextlib.suppress(OSError):
+                ours.settimeout(START)
+                if ours.recv(1):
+                    return process
+            _end(process)
+            ours.close()
+            words.seek(0)
+            said = words.read().decode(errors="replace").strip()[-500:]
+            raise CourseError(f"No process for submissions could be started: {said}")
 
     @property
     def _terms(self) -> dict:
@@ -150,7 +138,9 @@ class Sandbox:
     def _hand_over(self, theirs: socket.socket) -> bool:
         for _ in range(2):  # the first may have ended after its last job
             if self._process is None:
-                self._start()
+                self._control, other = socket.socketpair()
+                with other:
+                    self._process = self._open(self._control, other)
             with contextlib.suppress(OSError):
                 self._control.settimeout(GRACE)
                 message = json.dumps(self._terms).encode()
@@ -185,15 +175,11 @@ class Sandbox:
         return {}
 
     def _kill(self):
-        if self._process is None:
-            return
-        with contextlib.suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.wait()
-        self._control.close()
-        self._process = None
-        wipe(self._scratch)
+        if self._process is not None:
+            _end(self._process)
+            self._control.close()
+            self._process = None
+            wipe(self._scratch)
 
 
 def _by_code(code: int) -> str:
@@ -209,8 +195,13 @@ def _end_of(process: subprocess.Popen) -> str:
     except subprocess.TimeoutExpired:
         return "timeout"
     finally:
-        if os.name != "nt":
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
+        _end(process)
+
+
+def _end(process: subprocess.Popen):
+    """End it, and what has not left its group."""
+    if os.name != "nt":
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()

@@ -5,6 +5,7 @@ What comes back is believed as far as numbers go, and no further.
 
 import math
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from itertools import zip_longest
 from typing import Any
 
 import torch
+import torch.fx.experimental.symbolic_shapes  # autograd's; not on a learner's time
 
 from course_lib.submission import observing
 from course_lib.submission.observing import Call, Observation, TimeUp
@@ -25,7 +27,7 @@ from course_tools.grading.sandbox.wire import (
     send,
 )
 
-__all__ = ["Outcome", "Talk", "job"]
+__all__ = ["Outcome", "Talk"]
 
 INTEGERS = 10_000  # the largest that a learner's code may have us calculate with
 
@@ -35,7 +37,8 @@ class Outcome:
     """What came of one function: whether it was found, and what it did on each input.
 
     missing: there is none, and nothing that explains it; trouble: what went wrong
-    ended: why its process ended before it had answered everything, or ""
+    ended: if its process ended before it had answered everything, that as an error's
+        type: TimeUp, MemoryError or Stopped
     """
 
     missing: bool
@@ -45,61 +48,53 @@ class Outcome:
     seconds: float
 
 
-def job(
-    cells: Sequence[str],
-    name: str,
-    calls: Sequence[Call],
-    offers: Mapping[str, Mapping[str, Any]],
-    functions: list[Callable],
-    timeout: float,
-) -> dict:
-    """What the other side is told; functions among the inputs are put into a list."""
-    return {
-        "cells": list(cells),
-        "name": name,
-        "calls": [
-            {
-                "args": encode(list(call.args), functions),
-                "kwargs": encode(dict(call.kwargs), functions),
-                "gradient": call.gradient,
-            }
-            for call in calls
-        ],
-        "offers": encode({k: dict(v) for k, v in offers.items()}, functions),
-        "seconds": min(observing.SECONDS, 0.8 * timeout),
-    }
-
-
 class Talk:
-    """One job's conversation, from our side."""
+    """One job's conversation, from our side.
+
+    cells, name: where the function is; calls: its inputs; offers: what of the course
+    its page may use, by module and name
+    """
 
     def __init__(
         self,
-        channel,
-        until: float | None,
-        functions: list[Callable],
+        cells: Sequence[str],
+        name: str,
         calls: Sequence[Call],
+        offers: Mapping[str, Mapping[str, Any]],
+        timeout: float,
     ):
-        self._channel, self._until, self._functions = channel, until, functions
-        self._counts = [len(call.args) for call in calls]  # of their arguments
+        self._timeout = timeout
+        self._functions: list[Callable] = []  # that stay here, and are asked for
         self._results: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
-        self._head: dict | None = None
+        self._counts = [len(call.args) for call in calls]  # of their arguments
+        self._head: dict = {"found": False, "missing": False, "trouble": ""}
+        self._begun = False
         self._seen: list[Observation] = []
         self._nonsense = ""
+        things = {k: thing for shelf in offers.values() for k, thing in shelf.items()}
+        self._job = {
+            "cells": list(cells),
+            "name": name,
+            "calls": [self._encoded([list(c.args), c.kwargs]) for c in calls],
+            "gradients": [call.gradient for call in calls],
+            "offers": self._encoded(things),
+            "seconds": min(observing.SECONDS, 0.8 * timeout),
+        }
 
-    def hold(self, job: dict):
+    def hold(self, channel: socket.socket, until: float | None = None):
+        """Say what is asked, and listen until all is answered or the time is up."""
         try:
-            if self._until is not None:
-                self._channel.settimeout(max(self._until - time.monotonic(), 1e-3))
-            send(self._channel, job)
-            while not self._complete():
-                message = receive(self._channel, until=self._until)
+            if until is not None:
+                channel.settimeout(max(until - time.monotonic(), 1e-3))
+            send(channel, self._job)
+            while not self._complete:
+                message = receive(channel, until=until)
                 if type(message) is not dict:
                     raise Nonsense("an answer that is no answer")
                 if "ask" in message or "back" in message:
-                    send(self._channel, self._reply(message))
-                elif self._head is None:
-                    self._head = _head(message)
+                    send(channel, self._reply(message))
+                elif not self._begun:
+                    self._head, self._begun = _head(message), True
                 else:
                     count = self._counts[len(self._seen)]
                     self._seen.append(observation(message, count))
@@ -108,26 +103,26 @@ class Talk:
         except Nonsense as error:
             self._nonsense = str(error)
 
+    @property
     def _complete(self) -> bool:
-        if self._head is None:
-            return False
-        return not self._head["found"] or len(self._seen) == len(self._counts)
+        answered = not self._head["found"] or len(self._seen) == len(self._counts)
+        return self._begun and answered
 
-    def outcome(self, ended: str, timeout: float, seconds: float) -> Outcome:
-        if self._complete() and not self._nonsense:
-            ended = ""
-        else:
+    def outcome(self, ended: str, seconds: float) -> Outcome:
+        """What came of it; ended: the keeper's word on how its process ended."""
+        kind, trouble, seen = "", self._head["trouble"], self._seen
+        if self._nonsense or not self._complete:
             ended = "nonsense" if self._nonsense else ended or "exit 0"
-        head = self._head or {"found": False, "missing": False, "trouble": ""}
-        trouble, seen = head["trouble"], self._seen
-        if ended:
-            kind, says = _in_words(ended, timeout, self._nonsense)
-            if head["found"]:
+            kind, says = _in_words(ended, self._timeout, self._nonsense)
+            if self._head["found"]:
                 missing = Observation("error", error=(kind, says, ""))
                 seen = seen + [missing] * (len(self._counts) - len(seen))
             else:
                 trouble = f"while it was loaded, {says}"
-        return Outcome(head["missing"], trouble, tuple(seen), ended, seconds)
+        return Outcome(self._head["missing"], trouble, tuple(seen), kind, seconds)
+
+    def _encoded(self, value: Any) -> Any:
+        return encode(value, self._functions)
 
     def _reply(self, message: dict) -> dict:
         """Call a function for the other side, or give the gradient of such a call."""
@@ -141,11 +136,8 @@ class Talk:
     def _call(self, message: dict) -> dict:
         function = self._functions[message["ask"]]
         args, kwargs = decode(message["args"]), decode(message["kwargs"])
-        tensors = [
-            value
-            for value in (*args, *kwargs.values())
-            if isinstance(value, torch.Tensor)
-        ]
+        given = (*args, *kwargs.values())
+        tensors = [value for value in given if isinstance(value, torch.Tensor)]
         for tensor, wants in zip(tensors, message["wants"], strict=True):
             if tensor.is_floating_point():
                 tensor.requires_grad_(bool(wants))
@@ -166,12 +158,11 @@ class Talk:
         result, tensors = self._results[message["back"] - 1]
         wanted = [tensor for tensor in tensors if tensor.requires_grad]
         slope = decode(message["slope"])
-        found = iter(
-            torch.autograd.grad(
-                result, wanted, slope, retain_graph=True, allow_unused=True
-            )
+        found = torch.autograd.grad(
+            result, wanted, slope, retain_graph=True, allow_unused=True
         )
-        slopes = [next(found) if t.requires_grad else None for t in tensors]
+        each = iter(found)
+        slopes = [next(each) if t.requires_grad else None for t in tensors]
         return {"slopes": encode(slopes, [])}
 
 

@@ -79,6 +79,9 @@ def _exactly(channel: socket.socket, count: int, until: float | None) -> bytes:
     return bytes(parts)
 
 
+# ── inputs, and what functions that stayed with the grader give back ──────────────────
+
+
 def encode(value: Any, functions: list[Callable]) -> Any:
     """An input as JSON. A function stays here: its place in `functions` goes instead.
 
@@ -96,14 +99,13 @@ def encode(value: Any, functions: list[Callable]) -> Any:
     if callable(value):
         functions.append(value)
         return {"function": len(functions) - 1}
-    if isinstance(value, dict):
-        return {"dict": {key: encode(v, functions) for key, v in value.items()}}
-    if hasattr(value, "_asdict"):
-        named = {key: encode(v, functions) for key, v in value._asdict().items()}
-        return {"named": named}
-    if isinstance(value, list | tuple):
-        return {type(value).__name__: [encode(v, functions) for v in value]}
-    raise TypeError(f"no way to send a {type(value).__name__} to a learner's function")
+    kind = "named" if hasattr(value, "_asdict") else type(value).__name__
+    if kind in ("dict", "named"):
+        held = value._asdict() if kind == "named" else value
+        return {kind: {key: encode(v, functions) for key, v in held.items()}}
+    if kind in ("list", "tuple"):
+        return {kind: [encode(v, functions) for v in value]}
+    raise TypeError(f"no way to send a {kind} to a learner's function")
 
 
 def decode(value: Any, function: Callable[[int], Callable] | None = None) -> Any:
@@ -111,27 +113,24 @@ def decode(value: Any, function: Callable[[int], Callable] | None = None) -> Any
 
     raises: Nonsense for what `encode` does not write
     """
-    if not isinstance(value, dict):
-        if value is None or type(value) in (bool, int, float, str):
-            return value
-        raise Nonsense("a value that has no meaning here")
-    kind, held = next(iter(value.items()), (None, None))
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    kind, held = next(iter(value.items()), ("", 0)) if type(value) is dict else ("", 0)
     if kind == "tensor":
-        return _tensor(value)
+        return _tensor(held, value.get("dtype"), value.get("shape"))
     if kind == "function" and function and type(held) is int:
         return function(held)
-    if kind == "dict":
-        return {key: decode(v, function) for key, v in held.items()}
-    if kind == "named":
-        return SimpleNamespace(**{k: decode(v, function) for k, v in held.items()})
+    if kind in ("dict", "named"):
+        found = {key: decode(v, function) for key, v in held.items()}
+        return found if kind == "dict" else SimpleNamespace(**found)
     if kind in ("list", "tuple"):
-        return {"list": list, "tuple": tuple}[kind](decode(v, function) for v in held)
+        found = [decode(v, function) for v in held]
+        return found if kind == "list" else tuple(found)
     raise Nonsense("a value that has no meaning here")
 
 
-def _tensor(value: dict) -> Tensor:
-    numbers, shape = value["tensor"], value.get("shape")
-    _demand(value.get("dtype") in _DTYPES, "a dtype that does not exist")
+def _tensor(numbers: Any, dtype: Any, shape: Any) -> Tensor:
+    _demand(dtype in _DTYPES, "a dtype that does not exist")
     _demand(_is_shape(shape), "a shape that is none")
     _demand(
         type(numbers) is list
@@ -140,9 +139,12 @@ def _tensor(value: dict) -> Tensor:
         "a tensor whose numbers do not fill its shape",
     )
     try:
-        return torch.tensor(numbers, dtype=_DTYPES[value["dtype"]]).reshape(shape)
+        return torch.tensor(numbers, dtype=_DTYPES[dtype]).reshape(shape)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise Nonsense("numbers that do not fit their dtype") from None
+
+
+# ── what a learner's function did ─────────────────────────────────────────────────────
 
 
 def plain(seen: Observation) -> dict:
@@ -156,49 +158,38 @@ def observation(message: Any, arguments: int) -> Observation:
     arguments: how many the function was given
     raises: Nonsense unless each field is of its type and the numbers fill the shape
     """
-    fields = Observation.__dataclass_fields__
-    _demand(type(message) is dict and set(message) == set(fields), "unknown fields")
-    kind, shape, dtype = message["kind"], message["shape"], message["dtype"]
-    numbers, error = message["numbers"], message["error"]
-    gradients, changed = message["gradients"], message["changed"]
-    _demand(_is_text(kind, 80) and _is_text(dtype, 40), "names that are too long")
-    _demand(_is_shape(shape) and _is_numbers(numbers), "numbers that are none")
+    fields = Observation.__dataclass_fields__.keys()
+    _demand(type(message) is dict and message.keys() == fields, "unknown fields")
+    seen = Observation(**message)  # with lists, as JSON has them
+    kind, shape, error = seen.kind, seen.shape, seen.error
+    _demand(_is_text(kind, 80) and _is_text(seen.dtype, 40), "names that are too long")
+    _demand(_is_shape(shape) and _is_numbers(seen.numbers), "numbers that are none")
     size = {"tensor": math.prod(shape), "number": 1, "bool": 1}.get(kind, 0)
+    filled = len(seen.numbers) == (size if size <= MOST else 0)
+    _demand(filled, "numbers that do not fill a shape")
+    _demand(type(seen.differentiable) is bool, "a flag that is none")
     _demand(
-        len(numbers) == (size if size <= MOST else 0),
-        "numbers that do not fill a shape",
-    )
-    _demand(type(message["differentiable"]) is bool, "a flag that is none")
-    _demand(
-        type(gradients) is list
-        and len(gradients) <= arguments
-        and all(g is None or _is_numbers(g) for g in gradients),
+        _is_list(seen.gradients, arguments)
+        and all(g is None or _is_numbers(g) for g in seen.gradients),
         "gradients that are none",
     )
-    _demand(
-        _is_shape(changed) and all(place < arguments for place in changed),
-        "a strange place",
-    )
+    places = _is_shape(seen.changed) and all(at < arguments for at in seen.changed)
+    _demand(places, "a strange place")
     _demand(
         error is None
         or (
-            type(error) is list
+            _is_list(error, 3)
             and len(error) == 3
-            and all(_is_text(e, 400) for e in error)
+            and all(_is_text(part, 400) for part in error)
         ),
         "an error that is none",
     )
     _demand((kind == "error") == (error is not None), "an error that is none")
-    return Observation(
-        kind,
-        tuple(shape),
-        dtype,
-        tuple(numbers),
-        message["differentiable"],
-        tuple(None if g is None else tuple(g) for g in gradients),
-        tuple(changed),
-        None if error is None else tuple(error),
-    )
+    return Observation(**{name: _frozen(value) for name, value in message.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if type(value) is list else value
 
 
 def _demand(condition: bool, otherwise: str):
@@ -210,11 +201,13 @@ def _is_text(value: Any, most: int) -> bool:
     return type(value) is str and len(value) <= most
 
 
+def _is_list(value: Any, most: int) -> bool:
+    return type(value) is list and len(value) <= most
+
+
 def _is_shape(value: Any) -> bool:
-    return (
-        type(value) is list
-        and len(value) <= 20
-        and all(type(n) is int and 0 <= n < 1 << 40 for n in value)
+    return _is_list(value, 20) and all(
+        type(n) is int and 0 <= n < 1 << 40 for n in value
     )
 
 

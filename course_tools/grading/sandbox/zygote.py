@@ -16,9 +16,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-import numpy  # noqa: F401  (these three once, and not on a learner's time)
 import torch
-import torch._dynamo  # torch.optim brings it in
+import torch._dynamo  # torch.optim brings it in: once, and not on a learner's time
 
 from course_tools.grading.sandbox import harness
 from course_tools.grading.sandbox.scratch import too_much, wipe
@@ -26,27 +25,48 @@ from course_tools.grading.sandbox.scratch import too_much, wipe
 with contextlib.suppress(ImportError):
     import landlockpy  # noqa: F401  (for `_lock`, and once)
 
+READY = b"\n"
 PROCESSES, FILE_BYTES = 8, 1 << 22
 TICK, GLANCE = 0.002, 0.02  # seconds between two looks at the child, and around it
 
 
-def serve(control: socket.socket, scratch: str, readable: list[str], repository: str):
-    """Fork a child for each socket that comes; leave when the grader is gone.
+def begin(
+    control: int,
+    scratch: str,
+    readable: list[str],
+    repository: str,
+    terms: dict | None,
+):
+    """Where a process for submissions starts; it never returns.
 
-    scratch: an empty folder, where a child may write; readable: what it may read
+    control: the grader's channel; scratch: an empty folder, where a child may write;
+    readable: what it may read; terms: of the one job to be answered, where nothing can
+    be forked and each job has a process and a torch of its own
     """
+    shared = b"" if os.name != "nt" else sys.stdin.buffer.read()
+    channel = socket.fromshare(shared) if shared else socket.socket(fileno=control)
     torch.set_num_threads(1)  # before any fork: threads and forks do not mix
-
     harness.clear_shelves()
     sys.path[:] = [path for path in sys.path if path and path != repository]
+    if terms is None:
+        _serve(channel, scratch, readable)
+    else:
+        channel.sendall(READY)  # from now on it is the learner's time
+        _limit(terms)
+        harness.answer(channel)
+    os._exit(0)
+
+
+def _serve(control: socket.socket, scratch: str, readable: list[str]):
+    """Fork a child for each socket that comes; leave when the grader is gone."""
     _prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: who is left behind becomes ours
     _prctl(4, 0)  # PR_SET_DUMPABLE: no child may look into this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's
-    control.sendall(b'{"ready": true}\n')
+    control.sendall(READY)
     while True:
         message, handed, _, _ = socket.recv_fds(control, 4096, 1)
         if not message:
-            break
+            return
         terms, before = json.loads(message), _circumstances()
         child = os.fork()
         if child == 0:
@@ -60,19 +80,7 @@ def serve(control: socket.socket, scratch: str, readable: list[str], repository:
         with contextlib.suppress(OSError):
             control.sendall(json.dumps(told).encode() + b"\n")
         if last:
-            break  # in a PID namespace everything ends with us
-    os._exit(0)
-
-
-def answer_once(channel: socket.socket, terms: dict, repository: str):
-    """Where nothing can be forked: a process for each job, with its own torch."""
-    torch.set_num_threads(1)
-    harness.clear_shelves()
-    sys.path[:] = [path for path in sys.path if path and path != repository]
-    channel.sendall(b"\n")  # ready: from now on it is the learner's time
-    _limit(terms)
-    harness.answer(channel)
-    os._exit(0)
+            return  # in a PID namespace everything ends with us
 
 
 def _become_child(control, handed: int, terms: dict, scratch: str, readable: list[str]):
@@ -116,7 +124,7 @@ def _limit(terms: dict):
             with contextlib.suppress(OSError, ValueError):
                 resource.setrlimit(which, (value, value))
 
-    seconds = int(terms["timeout"]) + 1
+    seconds = int(time.process_time() + terms["timeout"]) + 1  # after torch's import
     at_most("RLIMIT_CPU", seconds)
     at_most("RLIMIT_FSIZE", FILE_BYTES)
     at_most("RLIMIT_NOFILE", 128)
