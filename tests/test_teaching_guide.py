@@ -15,7 +15,7 @@ from course_tools.grading.marking import STATUSES
 
 GUIDE = (repository() / "docs" / "teaching.md").read_text(encoding="utf-8")
 FILES = repository() / "docs" / "autograders"
-BLOCK = re.compile(r"<!-- (append|cell): (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"<!-- (file|append|cell): (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture
@@ -35,7 +35,9 @@ def run(*words, cwd, **variables):
 def test_the_new_exercise_works_as_the_guide_says(copy):
     for where, name, source in BLOCK.findall(GUIDE):
         path = copy / name
-        if where == "append":
+        if where == "file":
+            path.write_text(source)
+        elif where == "append":
             path.write_text(f"{path.read_text()}\n\n{source}")
         else:
             page = nbformat.read(path, as_version=4)

@@ -40,8 +40,15 @@ def _search(spent, turned=False):
     return search
 
 
+def _spent(ref, tilt):
+    return _kl(ref.log() + tilt, ref)
+
+
 def _reverse(ref, tilt):
     return (-ref * ((ref.log() + tilt).log_softmax(-1) - ref.log())).sum()
+
+
+_right = _search(_spent)
 
 
 def _small_budgets(ref, rewards, kl):
@@ -103,16 +110,16 @@ EXERCISE = Exercise(
             "a softmax of r/β alone: the optimal policy tilts the reference",
         ),
         "inverse": (
-            lambda ref, rewards, kl: 1 / beta_for_kl(ref, rewards, kl),
+            lambda ref, rewards, kl: 1 / _right(ref, rewards, kl),
             "1/β: the rewards are divided by β, not multiplied",
         ),
         "bisection turned round": (
-            _search(lambda ref, tilt: _kl(ref.log() + tilt, ref), turned=True),
+            _search(_spent, turned=True),
             "a search that runs to the end of its range: where too much is spent, β "
             "must *grow*",
         ),
         "bits": (
-            lambda ref, rewards, kl: beta_for_kl(ref, rewards, kl * math.log(2)),
+            lambda ref, rewards, kl: _right(ref, rewards, kl * math.log(2)),
             "a divergence in bits: the budget is in nats, natural logarithms",
         ),
         "without normalising": (
@@ -120,7 +127,7 @@ EXERCISE = Exercise(
             "tilted and not normalised: without log Z the sum is no divergence",
         ),
         "sought up to 10 only": (
-            lambda ref, rewards, kl: min(beta_for_kl(ref, rewards, kl), 10.0),
+            lambda ref, rewards, kl: min(_right(ref, rewards, kl), 10.0),
             "a search that ends at β = 10: rewards on another scale need another β, "
             "however large",
         ),

@@ -5,35 +5,35 @@ import torch
 import torch.nn.functional as F
 
 
-def slope_by_autograd(gap, beta):
+def dpo_slope__by_autograd(gap, beta):
     h = gap.detach().clone().requires_grad_()
     loss = -F.logsigmoid(beta * h).sum()
     (slope,) = torch.autograd.grad(loss, h)
     return slope.abs()
 
 
-def slope_by_tanh(gap, beta):
+def dpo_slope__by_tanh(gap, beta):
     return beta * (1 - torch.tanh(beta * gap / 2)) / 2
 
 
-def slope_by_softmax(gap, beta):
+def dpo_slope__by_softmax(gap, beta):
     return beta * torch.stack([0 * gap, beta * gap]).softmax(0)[0]
 
 
-def steepest_by_newton(gap):
+def steepest_beta__by_newton(gap):
     u = torch.ones_like(gap)
     for _ in range(20):
         u = u - (u - 1 - torch.exp(-u)) / (1 + torch.exp(-u))
     return u / gap
 
 
-def steepest_by_grid(gap):
+def steepest_beta__by_grid(gap):
     u = torch.linspace(1, 2, 100_001, dtype=torch.float64)
     best = u[(u * torch.sigmoid(-u)).argmax()]
     return (best / gap.double()).to(gap.dtype)
 
 
-def steepest_by_bisection(gap):
+def steepest_beta__by_bisection(gap):
     low, high = torch.zeros_like(gap), torch.full_like(gap, 5.0)
     for _ in range(60):
         middle = (low + high) / 2
@@ -42,7 +42,7 @@ def steepest_by_bisection(gap):
     return low / gap
 
 
-def budget_by_secant(ref, rewards, kl):
+def beta_for_kl__by_secant(ref, rewards, kl):
     def spent(log_beta):
         policy = ref * torch.softmax(rewards.double() / np.exp(log_beta), -1)
         policy = policy / policy.sum()
@@ -55,7 +55,7 @@ def budget_by_secant(ref, rewards, kl):
     return torch.tensor(np.exp(low))
 
 
-def budget_in_numpy(ref, rewards, kl):
+def beta_for_kl__in_numpy(ref, rewards, kl):
     p, r = ref.double().numpy(), rewards.double().numpy()
     p = p / p.sum()
 
@@ -72,17 +72,9 @@ def budget_in_numpy(ref, rewards, kl):
     return 1 / low
 
 
-def smoothed_by_logit(label_smoothing, beta):
+def smoothed_optimal_gap__by_logit(label_smoothing, beta):
     return -torch.logit(label_smoothing) / beta
 
 
-def smoothed_by_two_logs(eps, beta):
+def smoothed_optimal_gap__by_two_logs(eps, beta):
     return (torch.log1p(-eps) - torch.log(eps)) / beta
-
-
-ALTERNATIVES = {
-    "dpo_slope": [slope_by_autograd, slope_by_tanh, slope_by_softmax],
-    "steepest_beta": [steepest_by_newton, steepest_by_grid, steepest_by_bisection],
-    "beta_for_kl": [budget_by_secant, budget_in_numpy],
-    "smoothed_optimal_gap": [smoothed_by_logit, smoothed_by_two_logs],
-}

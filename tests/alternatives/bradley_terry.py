@@ -5,36 +5,36 @@ import torch
 import torch.nn.functional as F
 
 
-def probability_by_softmax(reward_w, reward_l):
+def preference_probability__by_softmax(reward_w, reward_l):
     return torch.stack([reward_w, reward_l]).softmax(0)[0]
 
 
-def probability_by_logaddexp(a, b):
+def preference_probability__by_logaddexp(a, b):
     return torch.exp(a - torch.logaddexp(a, b))
 
 
-def probability_by_stable_exponentials(a, b):
+def preference_probability__by_stable_exponentials(a, b):
     top = torch.maximum(a, b).detach()
     return (a - top).exp() / ((a - top).exp() + (b - top).exp())
 
 
-def loss_by_softplus(chosen, rejected):
+def reward_model_loss__by_softplus(chosen, rejected):
     return F.softplus(rejected - chosen).mean()
 
 
-def loss_by_cross_entropy(chosen, rejected):
+def reward_model_loss__by_cross_entropy(chosen, rejected):
     difference = chosen - rejected
     return F.binary_cross_entropy_with_logits(difference, torch.ones_like(difference))
 
 
-def loss_by_a_loop(chosen, rejected):
+def reward_model_loss__by_a_loop(chosen, rejected):
     total = 0
     for c, r in zip(chosen, rejected, strict=True):
         total = total + torch.logaddexp(c, r) - c
     return total / len(chosen)
 
 
-def fit_by_minorisation(wins):
+def fit_bradley_terry__by_minorisation(wins):
     wins = wins.double()
     games = wins + wins.T
     strength = torch.ones(len(wins), dtype=torch.float64)
@@ -44,7 +44,7 @@ def fit_by_minorisation(wins):
     return (strength / strength[0]).log()
 
 
-def fit_by_autograd(wins):
+def fit_bradley_terry__by_autograd(wins):
     wins = wins.double()
     scores = torch.zeros(len(wins), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([scores], max_iter=200, line_search_fn="strong_wolfe")
@@ -60,7 +60,7 @@ def fit_by_autograd(wins):
     return (scores - scores[0]).detach()
 
 
-def errors_in_numpy(scores, games):
+def bradley_terry_standard_errors__in_numpy(scores, games):
     p = 1 / (1 + np.exp(-(scores[:, None] - scores[None]).numpy()))
     weight = games.numpy() * p * (1 - p)
     information = np.diag(weight.sum(1)) - weight
@@ -68,7 +68,7 @@ def errors_in_numpy(scores, games):
     return torch.tensor([0.0, *errors], dtype=scores.dtype)
 
 
-def errors_by_hessian(scores, games):
+def bradley_terry_standard_errors__by_hessian(scores, games):
     def loss(free):
         s = torch.cat([free.new_zeros(1), free])
         return -(games / 2 * F.logsigmoid(s[:, None] - s)).sum()
@@ -79,7 +79,7 @@ def errors_by_hessian(scores, games):
     return torch.cat([errors.new_zeros(1), errors])
 
 
-def ranking_by_a_loop(scores, ranking):
+def plackett_luce_log_prob__by_a_loop(scores, ranking):
     ordered = torch.take_along_dim(scores, ranking, -1)
     stages = [
         ordered[..., i] - ordered[..., i:].logsumexp(-1)
@@ -88,7 +88,7 @@ def ranking_by_a_loop(scores, ranking):
     return sum(stages)
 
 
-def ranking_by_masked_softmax(scores, ranking):
+def plackett_luce_log_prob__by_masked_softmax(scores, ranking):
     left = torch.zeros_like(scores)
     total = torch.zeros_like(scores[..., 0])
     for stage in range(scores.shape[-1]):
@@ -99,23 +99,9 @@ def ranking_by_masked_softmax(scores, ranking):
     return total
 
 
-def ceiling_by_distance(p):
+def accuracy_ceiling__by_distance(p):
     return 0.5 + (p - 0.5).abs().mean()
 
 
-def ceiling_by_where(probabilities):
+def accuracy_ceiling__by_where(probabilities):
     return torch.where(probabilities < 0.5, 1 - probabilities, probabilities).mean()
-
-
-ALTERNATIVES = {
-    "preference_probability": [
-        probability_by_softmax,
-        probability_by_logaddexp,
-        probability_by_stable_exponentials,
-    ],
-    "reward_model_loss": [loss_by_softplus, loss_by_cross_entropy, loss_by_a_loop],
-    "fit_bradley_terry": [fit_by_minorisation, fit_by_autograd],
-    "bradley_terry_standard_errors": [errors_in_numpy, errors_by_hessian],
-    "plackett_luce_log_prob": [ranking_by_a_loop, ranking_by_masked_softmax],
-    "accuracy_ceiling": [ceiling_by_distance, ceiling_by_where],
-}

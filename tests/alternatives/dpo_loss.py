@@ -7,17 +7,17 @@ import torch.nn.functional as F
 from course_lib.bugs import SOUND
 
 
-def loss_of_rewards(a, b, c, d, beta):
+def dpo_loss__of_rewards(a, b, c, d, beta):
     chosen_rewards, rejected_rewards = beta * (a - c), beta * (b - d)
     return F.softplus(rejected_rewards - chosen_rewards).mean()
 
 
-def loss_with_a_frozen_reference(a, b, c, d, beta):
+def dpo_loss__with_a_frozen_reference(a, b, c, d, beta):
     margin = beta * ((a - b) - (c - d).detach())
     return F.binary_cross_entropy_with_logits(margin, torch.ones_like(margin))
 
 
-def loss_by_a_loop(a, b, c, d, beta):
+def dpo_loss__by_a_loop(a, b, c, d, beta):
     losses = []
     for i in range(len(a)):
         margin = beta * (a[i] - c[i] - b[i] + d[i])
@@ -25,14 +25,14 @@ def loss_by_a_loop(a, b, c, d, beta):
     return sum(losses) / len(losses)
 
 
-def gradients_by_autograd(a, b, c, d, beta):
+def dpo_gradients__by_autograd(a, b, c, d, beta):
     w = a.clone().requires_grad_()
     l = b.clone().requires_grad_()  # noqa: E741
     loss = -F.logsigmoid(beta * (w - c - l + d)).sum()
     return torch.stack(torch.autograd.grad(loss, (w, l)), -1)
 
 
-def gradients_in_numpy(a, b, c, d, beta):
+def dpo_gradients__in_numpy(a, b, c, d, beta):
     margin = beta * (a - c - b + d).numpy()
     small = np.exp(-np.abs(margin))
     weight = np.where(margin > 0, small / (1 + small), 1 / (1 + small))
@@ -40,44 +40,44 @@ def gradients_in_numpy(a, b, c, d, beta):
     return torch.from_numpy(pushes).to(a.dtype)
 
 
-def accuracy_by_comparison(a, b, c, d):
+def implicit_reward_accuracy__by_comparison(a, b, c, d):
     u, v = a - c, b - d
     return (u > v).to(a.dtype).mean() + (u == v).to(a.dtype).mean() / 2
 
 
-def accuracy_by_heaviside(a, b, c, d):
+def implicit_reward_accuracy__by_heaviside(a, b, c, d):
     return torch.heaviside((a - c) - (b - d), a.new_tensor(0.5)).mean()
 
 
-def tokens_by_cross_entropy(logits, labels, mask):
+def token_logprobs__by_cross_entropy(logits, labels, mask):
     surprise = F.cross_entropy(logits[:, :-1].mT, labels[:, 1:], reduction="none")
     return torch.where(mask[:, 1:] == 1, -surprise, 0)
 
 
-def tokens_by_normaliser(logits, labels, mask):
+def token_logprobs__by_normaliser(logits, labels, mask):
     before = logits[:, :-1]
     score = torch.take_along_dim(before, labels[:, 1:, None], -1)[..., 0]
     return (score - before.logsumexp(-1)) * mask[:, 1:]
 
 
-def tokens_by_a_loop(logits, labels, mask):
+def token_logprobs__by_a_loop(logits, labels, mask):
     out = [[logits.new_zeros(()) for _ in row[1:]] for row in labels]
     for row, t in mask.nonzero().tolist():
         out[row][t - 1] = logits[row, t - 1].log_softmax(-1)[labels[row, t]]
     return torch.stack([torch.stack(row) for row in out])
 
 
-def response_by_gather(logits, labels, mask):
+def response_logprobs__by_gather(logits, labels, mask):
     logprobs = logits[:, :-1].log_softmax(-1)
     return (logprobs.gather(-1, labels[:, 1:, None])[..., 0] * mask[:, 1:]).sum(1)
 
 
-def response_by_one_hot(logits, labels, mask):
+def response_logprobs__by_one_hot(logits, labels, mask):
     said = F.one_hot(labels[:, 1:], logits.shape[-1]) * mask[:, 1:, None]
     return (logits[:, :-1].log_softmax(-1) * said).sum((1, 2))
 
 
-def losses_by_small_tests(loss):
+def dpo_loss_is_sound__by_small_tests(loss):
     """One property after the other, gradients by finite differences."""
     four = torch.tensor(
         [[-2.0, -9.0, -4.0], [-5.0, -1.0, -4.0], [-3.0, -8.0, -4.0], [-4.0, -5.0, -1.0]]
@@ -102,7 +102,7 @@ def losses_by_small_tests(loss):
     return True
 
 
-def losses_against_a_healthy_one(loss):
+def dpo_loss_is_sound__against_a_healthy_one(loss):
     generator = torch.Generator().manual_seed(1)
     four = 300 * torch.randn(4, 60, generator=generator) - 900
 
@@ -117,7 +117,7 @@ def losses_against_a_healthy_one(loss):
     return bool(torch.allclose(outcome(loss), healthy, atol=1e-6))
 
 
-def responses_against_a_healthy_one(function):
+def response_logprobs_are_sound__against_a_healthy_one(function):
     generator = torch.Generator().manual_seed(2)
     labels = torch.randint(2, 9, (4, 8), generator=generator)
     mask = torch.zeros_like(labels)
@@ -129,7 +129,7 @@ def responses_against_a_healthy_one(function):
     return torch.allclose(function(logits, labels, mask), right)
 
 
-def responses_by_a_table(function):
+def response_logprobs_are_sound__by_a_table(function):
     """The same model for every position but one: chances that a person can add up."""
     chances = torch.tensor([0.1, 0.2, 0.3, 0.4]).double().repeat(2, 5, 1)
     chances[:, 2] = torch.tensor([0.4, 0.3, 0.2, 0.1]).double()
@@ -138,17 +138,3 @@ def responses_by_a_table(function):
     right = torch.tensor([0.3 * 0.1 * 0.2, 0.3 * 0.2]).log().double()
     found = function(chances.log() + 1.5, labels, mask)
     return bool((found - right).abs().max() < 1e-5)
-
-
-ALTERNATIVES = {
-    "dpo_loss": [loss_of_rewards, loss_with_a_frozen_reference, loss_by_a_loop],
-    "dpo_gradients": [gradients_by_autograd, gradients_in_numpy],
-    "implicit_reward_accuracy": [accuracy_by_comparison, accuracy_by_heaviside],
-    "token_logprobs": [tokens_by_cross_entropy, tokens_by_normaliser, tokens_by_a_loop],
-    "response_logprobs": [response_by_gather, response_by_one_hot],
-    "dpo_loss_is_sound": [losses_by_small_tests, losses_against_a_healthy_one],
-    "response_logprobs_are_sound": [
-        responses_against_a_healthy_one,
-        responses_by_a_table,
-    ],
-}

@@ -3,16 +3,16 @@
 import torch
 
 
-def kl_by_masking(p, q):
+def kl_divergence__by_masking(p, q):
     ratio = torch.where(p > 0, p / q, torch.ones_like(p))
     return (p * ratio.log()).sum(-1)
 
 
-def kl_by_cross_entropy(p, q):
+def kl_divergence__by_cross_entropy(p, q):
     return -torch.xlogy(p, q).sum(-1) - torch.special.entr(p).sum(-1)
 
 
-def kl_answer_by_answer(p, q):
+def kl_divergence__answer_by_answer(p, q):
     total = 0 * p[..., 0]
     for i in range(p.shape[-1]):
         ratio = torch.where(p[..., i] > 0, p[..., i] / q[..., i], 1)
@@ -20,36 +20,36 @@ def kl_answer_by_answer(p, q):
     return total
 
 
-def objective_answer_by_answer(policy, ref, rewards, beta):
+def rlhf_objective__answer_by_answer(policy, ref, rewards, beta):
     price = torch.xlogy(policy, policy) - torch.xlogy(policy, ref)
     return (policy * rewards - beta * price).sum(-1)
 
 
-def objective_by_entropy(policy, ref, rewards, beta):
+def rlhf_objective__by_entropy(policy, ref, rewards, beta):
     earned = (policy * rewards).sum(-1)
     return earned + beta * (
         torch.special.entr(policy).sum(-1) + torch.xlogy(policy, ref).sum(-1)
     )
 
 
-def policy_by_shifted_exponentials(ref, rewards, beta):
+def optimal_policy__by_shifted_exponentials(ref, rewards, beta):
     top = rewards.max(-1, keepdim=True).values
     weights = ref * torch.exp((rewards - top) / beta)
     return weights / weights.sum(-1, keepdim=True)
 
 
-def policy_by_log_z(ref, rewards, beta):
+def optimal_policy__by_log_z(ref, rewards, beta):
     logs = ref.log() + rewards / beta
     return (logs - logs.logsumexp(-1, keepdim=True)).exp()
 
 
-def log_z_by_the_largest(ref, rewards, beta):
+def log_partition__by_the_largest(ref, rewards, beta):
     top = rewards.max(-1, keepdim=True).values
     rest = (ref * torch.exp((rewards - top) / beta)).sum(-1)
     return top[..., 0] / beta + rest.log()
 
 
-def log_z_by_logaddexp(ref, rewards, beta):
+def log_partition__by_logaddexp(ref, rewards, beta):
     logs = ref.log() + rewards / beta
     total = logs[..., 0]
     for i in range(1, logs.shape[-1]):
@@ -57,7 +57,7 @@ def log_z_by_logaddexp(ref, rewards, beta):
     return total
 
 
-def best_by_a_loop(ref, rewards, n):
+def best_of_n__by_a_loop(ref, rewards, n):
     answer = torch.zeros_like(ref)
     for i in range(len(ref)):
         if ref[i] > 0:
@@ -67,7 +67,7 @@ def best_by_a_loop(ref, rewards, n):
     return answer
 
 
-def best_draw_by_draw(ref, rewards, n):
+def best_of_n__draw_by_draw(ref, rewards, n):
     best = ref.clone()
     for _ in range(n - 1):  # one more draw replaces the best only if it is better
         after = torch.zeros_like(ref)
@@ -77,12 +77,3 @@ def best_draw_by_draw(ref, rewards, n):
             after[i] = stays + comes
         best = after
     return best
-
-
-ALTERNATIVES = {
-    "kl_divergence": [kl_by_masking, kl_by_cross_entropy, kl_answer_by_answer],
-    "rlhf_objective": [objective_answer_by_answer, objective_by_entropy],
-    "optimal_policy": [policy_by_shifted_exponentials, policy_by_log_z],
-    "log_partition": [log_z_by_the_largest, log_z_by_logaddexp],
-    "best_of_n": [best_by_a_loop, best_draw_by_draw],
-}

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 
-def sentences_one_by_one(levels):
+def sentence_logps__one_by_one(levels):
     """Each sentence on its own, its path looked up in the tree."""
     words, longest = levels[0].shape[-1] - 1, len(levels)
     found = []
@@ -23,7 +23,7 @@ def sentences_one_by_one(levels):
     return torch.stack(found, -1)
 
 
-def sentences_from_behind(levels):
+def sentence_logps__from_behind(levels):
     """First the continuations of every prefix, then what leads there."""
     first, rest = levels[0], levels[1:]
     if not rest:
@@ -35,7 +35,7 @@ def sentences_from_behind(levels):
         for level in rest:
             size = level.shape[-2] // words
             share.append(level[..., word * size : (word + 1) * size, :])
-        after = sentences_from_behind(share)
+        after = sentence_logps__from_behind(share)
         below.append(after + first[..., 0, word, None])
     pieces, place = [first[..., 0, -1:]], 0
     for depth in range(len(levels)):
@@ -45,7 +45,7 @@ def sentences_from_behind(levels):
     return torch.cat(pieces, -1)
 
 
-def sentences_by_repeating(levels):
+def sentence_logps__by_repeating(levels):
     words = levels[0].shape[-1] - 1
     path = levels[0].new_zeros(levels[0].shape[:-1])
     out = path[..., :0]
@@ -56,7 +56,7 @@ def sentences_by_repeating(levels):
     return torch.cat([out, path], -1)
 
 
-def mask_cell_by_cell(parts):
+def part_mask__cell_by_cell(parts):
     rows, time = parts.shape
     mask = torch.zeros(rows, time, time, dtype=torch.bool)
     for row, query in itertools.product(range(rows), range(time)):
@@ -66,37 +66,37 @@ def mask_cell_by_cell(parts):
     return mask
 
 
-def mask_in_numpy(parts):
+def part_mask__in_numpy(parts):
     ids = parts.numpy()
     known = np.equal(ids[:, None, :], ids[:, :, None]) | (ids[:, None, :] == 0)
     return torch.from_numpy(np.tril(known))
 
 
-def mask_by_what_is_hidden(parts):
+def part_mask__by_what_is_hidden(parts):
     key, query = parts.unsqueeze(1), parts.unsqueeze(2)
     stranger = (key != query) & (key > 0)
     place = torch.arange(parts.shape[1])
     return ~(stranger | (place[None, :] > place[:, None]))
 
 
-def sums_by_scatter(values, owners, count):
+def sum_by_owner__by_scatter(values, owners, count):
     return torch.zeros(count, dtype=values.dtype).scatter_add(0, owners, values)
 
 
-def sums_by_one_hot(values, owners, count):
+def sum_by_owner__by_one_hot(values, owners, count):
     return values @ F.one_hot(owners, count).to(values.dtype)
 
 
-def sums_by_a_loop(values, owners, count):
+def sum_by_owner__by_a_loop(values, owners, count):
     return torch.stack([values[owners == owner].sum() for owner in range(count)])
 
 
-def sums_by_index_put(values, owners, count):
+def sum_by_owner__by_index_put(values, owners, count):
     zeros = torch.zeros(count, dtype=values.dtype)
     return zeros.index_put((owners,), values, accumulate=True)
 
 
-def clipped_by_cases(logps, old_logps, advantages, clip=0.2):
+def clipped_policy_loss__by_cases(logps, old_logps, advantages, clip=0.2):
     ratio = torch.exp(logps - old_logps.detach())
     too_far = (advantages > 0) & (ratio > 1 + clip)
     too_far |= (advantages < 0) & (ratio < 1 - clip)
@@ -104,7 +104,7 @@ def clipped_by_cases(logps, old_logps, advantages, clip=0.2):
     return -(torch.where(too_far, bound, ratio) * advantages).mean()
 
 
-def clipped_by_a_loop(logps, old_logps, advantages, clip=0.2):
+def clipped_policy_loss__by_a_loop(logps, old_logps, advantages, clip=0.2):
     losses = []
     for new, old, advantage in zip(logps, old_logps, advantages, strict=True):
         ratio = (new - old).exp()
@@ -113,25 +113,8 @@ def clipped_by_a_loop(logps, old_logps, advantages, clip=0.2):
     return torch.stack(losses).mean()
 
 
-def clipped_by_relu(logps, old_logps, advantages, clip=0.2):
+def clipped_policy_loss__by_relu(logps, old_logps, advantages, clip=0.2):
     """The gain, less what lies beyond the clip."""
     gain = (logps - old_logps).exp() * advantages
     most = advantages + clip * advantages.abs()
     return (F.relu(gain - most) - gain).sum() / len(gain)
-
-
-ALTERNATIVES = {
-    "sentence_logps": [
-        sentences_one_by_one,
-        sentences_from_behind,
-        sentences_by_repeating,
-    ],
-    "part_mask": [mask_cell_by_cell, mask_in_numpy, mask_by_what_is_hidden],
-    "sum_by_owner": [
-        sums_by_scatter,
-        sums_by_one_hot,
-        sums_by_a_loop,
-        sums_by_index_put,
-    ],
-    "clipped_policy_loss": [clipped_by_cases, clipped_by_a_loop, clipped_by_relu],
-}
