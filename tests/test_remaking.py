@@ -11,11 +11,11 @@ from course_lib.methods import METHODS
 from course_lib.policies import best_of_n, frontier
 from course_lib.training import run
 from course_lib.transformer import SHIPPED, load
-from course_lib.workspace import CourseError
 from course_lib.worlds import world_l, world_s
 from course_tools import regenerate
 from course_tools.regenerate import frontier as table
 from course_tools.regenerate import references, variants
+from course_tools.regenerate._runs import write_table
 
 RUNS, VARIANTS = map(shipped_runs, ("frontier", "variants"))
 
@@ -126,7 +126,7 @@ def test_runs_are_found_by_what_they_have():
 def test_a_table_is_written_whole_or_not_at_all(tmp_path):
     file = tmp_path / "runs.csv"
     row = Run("e", "", "dpo", 0.5, 0, *[0.25] * 9)
-    assert table.write([row], file) == "runs.csv: 1 runs"
+    assert write_table(Run._fields, [row], file) == "runs.csv: 1 rows"
     before = file.read_bytes()
     assert before.splitlines()[0].decode() == ",".join(Run._fields)
 
@@ -135,13 +135,17 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        table.write(broken(), file)
+        write_table(Run._fields, broken(), file)
     assert file.read_bytes() == before
 
 
 def test_the_verb_says_what_can_be_made(capsys):
-    assert regenerate.main(["--help"]) == 0
-    assert "references" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        regenerate.main(["--help"])
+    said = capsys.readouterr().out
+    for thing in (references, table, variants):
+        assert thing.__doc__.partition("\n")[0] in said
     for wrong in ([], ["nothing"], ["references", "more"]):
-        with pytest.raises(CourseError, match="there are"):
+        with pytest.raises(SystemExit, match="2"):
             regenerate.main(wrong)
+        assert "references" in capsys.readouterr().err

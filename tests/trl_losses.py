@@ -6,7 +6,6 @@ CPO and ORPO. Only the model is ours: one that gives out fixed numbers, token lo
 where TRL's fused head would, logits elsewhere, and gradients are those in them.
 """
 
-import json
 import warnings
 from collections import defaultdict
 from types import SimpleNamespace
@@ -353,8 +352,8 @@ def differences(trl, ours, inputs: Tensor) -> dict[str, float]:
     }
 
 
-def main():
-    """Print a line of JSON: by name of the loss, the largest differences."""
+def compare() -> dict:
+    """By name of the loss, the largest differences; and what else TRL is asked."""
     same, groups = {}, ((dpo_cases, TOKENS), (kto_cases, TOKENS), (free_cases, LOGITS))
     for cases, inputs in groups:
         for name, (trl, ours) in cases().items():
@@ -363,15 +362,10 @@ def main():
             except KeyError:  # TRL has no clamp for float64 there
                 same[f"{name}, float32"] = differences(trl, ours, inputs.float())
     u, v = ((four(TOKENS)[k] - four(TOKENS)[k + 2]).mean() for k in (0, 1))
-    told = {
+    return {
         "same": same,
         "apart": {name: differences(*three) for name, three in apart().items()},
         "logged": {kind: logged(TOKENS, kind) for kind in ("sigmoid", "ipo")},
         "margin": (BETA * (u - v)).item(),
         "certain": certain(),
     }
-    print("\n" + json.dumps(told))
-
-
-if __name__ == "__main__":
-    main()

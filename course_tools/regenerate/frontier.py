@@ -1,19 +1,14 @@
 """Runs in World S, scored exactly: every method at every β, and what limits DPO."""
 
-import csv
 import dataclasses
 import functools
 import itertools
 import math
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from course_lib.datasets import Run
 from course_lib.methods import REFERENCE_FREE
@@ -22,8 +17,9 @@ from course_lib.policies import best_of_n
 from course_lib.training import Config, run
 from course_lib.transformer import SHIPPED, Transformer, load
 from course_lib.worlds import SentenceWorld, World, sample_preferences, world_s
+from course_tools.regenerate._runs import in_parallel, write_table
 
-__all__ = ["exact_world", "in_parallel", "make", "scored", "write"]
+__all__ = ["exact_world", "make", "scored"]
 
 SEEDS = (0, 1, 2)
 BETAS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -56,15 +52,7 @@ def make(folder: Path = SHIPPED) -> str:
     """Train and score everything above; about ten minutes on two cores."""
     sentences, world, _ = exact_world()
     rows = [*_best_of_all(sentences, world), *in_parallel(_run, list(_configs()))]
-    return write(rows, folder / "frontier.csv")
-
-
-def in_parallel(run_one: Callable, jobs: Sequence) -> list:
-    """The runs of all jobs, in their order, on as many processes as there are cores."""
-    # spawn: a fork of a process in which torch has begun may hang
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(mp_context=context) as pool:
-        return list(tqdm(pool.map(run_one, jobs), "runs", total=len(jobs)))
+    return write_table(Run._fields, rows, folder / "frontier.csv")
 
 
 @functools.cache
@@ -75,7 +63,6 @@ def exact_world() -> tuple[SentenceWorld, World, Transformer]:
 
 
 def _run(job: tuple[str, str, Config]) -> Run:
-    torch.set_num_threads(1)
     experiment, arm, config = job
     sentences, world, _ = exact_world()
     begun = time.process_time()
@@ -125,14 +112,3 @@ def scored(
     sides = [side if math.isfinite(side) else math.nan for side in sides]
     numbers = [exact["reward"], exact["kl"], lost, distance, exact["entropy"], length]
     return [round(value, 6) for value in (*numbers, *sides)]
-
-
-def write(rows: list[Run], path: Path) -> str:
-    """The table as a CSV file; whole, or as it was before."""
-    beside = path.with_suffix(".part")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(Run._fields)
-        table.writerows(rows)
-    beside.replace(path)
-    return f"{path.name}: {len(rows)} runs"

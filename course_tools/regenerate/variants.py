@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,12 +13,11 @@ from course_lib.training import Config, train
 from course_lib.transformer import SHIPPED, Transformer
 from course_lib.worlds import (
     Preferences,
-    SentenceWorld,
-    World,
     sample_preferences,
     sample_thumbs,
 )
-from course_tools.regenerate.frontier import exact_world, in_parallel, scored, write
+from course_tools.regenerate._runs import in_parallel, write_table
+from course_tools.regenerate.frontier import exact_world, scored
 
 __all__ = ["make"]
 
@@ -42,19 +40,13 @@ VARIANTS = {  # its loss, and one setting of its knob
     "simpo": Config(method="simpo", beta=2.0, gamma=0.5),
     "cpo": Config(method="cpo", beta=BETA),
 }
-DATA: dict[str, Callable[[SentenceWorld, World, int], Preferences]] = {
-    "clean": lambda s, w, seed: sample_preferences(w, PAIRS, seed=seed),
-    "20 % noise": lambda s, w, seed: sample_preferences(
-        w, PAIRS, seed=seed, label_noise=0.2
-    ),
-    "30 % noise": lambda s, w, seed: sample_preferences(
-        w, PAIRS, seed=seed, label_noise=0.3
-    ),
-    "long is liked": lambda s, w, seed: sample_preferences(
-        w, PAIRS, seed=seed, bonus=0.5 * (s.tokens < s.end).sum(-1)
-    ),
-    "thumbs": lambda s, w, seed: sample_thumbs(w, PAIRS, seed=seed),
-    "wrong reference": lambda s, w, seed: sample_preferences(w, PAIRS, seed=seed),
+DATA = {  # how its comparisons are asked for, besides
+    "clean": {},
+    "20 % noise": {"label_noise": 0.2},
+    "30 % noise": {"label_noise": 0.3},
+    "long is liked": {"bonus": 0.5},  # reward for each word
+    "thumbs": {},  # which are no comparisons
+    "wrong reference": {},
 }
 ROUNDS = {"offline": 1, "5 rounds": 5}  # of asking, with the same number of labels
 
@@ -65,11 +57,10 @@ def make(folder: Path = SHIPPED) -> str:
         *itertools.product(["data"], DATA, VARIANTS, [None], SEEDS),
         *itertools.product(["online"], ROUNDS, ["dpo"], [0.1, BETA], SEEDS),
     ]
-    return write(in_parallel(_run, jobs), folder / "variants.csv")
+    return write_table(Run._fields, in_parallel(_run, jobs), folder / "variants.csv")
 
 
 def _run(job: tuple) -> Run:
-    torch.set_num_threads(1)
     experiment, arm, name, beta, seed = job
     sentences, world, ref = exact_world()
     begun = time.process_time()
@@ -79,12 +70,22 @@ def _run(job: tuple) -> Run:
         model = _in_rounds(config, ROUNDS[arm])
     else:
         told = _uniform(ref) if arm == "wrong reference" else ref
-        texts = sentences.texts(*DATA[arm](sentences, world, seed))
+        texts = sentences.texts(*_asked(arm, seed))
         model = train(copy.deepcopy(ref), texts, config, ref=told).model
     seconds = round(time.process_time() - begun, 1)
     target = config.beta if experiment == "online" else BETA
     numbers = scored(sentences, world, sentences.exact(model).ref, target)
     return Run(experiment, arm, name, config.beta, seed, *numbers, seconds)
+
+
+def _asked(arm: str, seed: int) -> Preferences:
+    sentences, world, _ = exact_world()
+    if arm == "thumbs":
+        return sample_thumbs(world, PAIRS, seed=seed)
+    told = dict(DATA[arm])
+    if "bonus" in told:
+        told["bonus"] *= (sentences.tokens < sentences.end).sum(-1)
+    return sample_preferences(world, PAIRS, seed=seed, **told)
 
 
 def _in_rounds(config: Config, rounds: int) -> Transformer:

@@ -8,14 +8,13 @@ from its pixels, whoever made it.
 from pathlib import Path
 from typing import NamedTuple
 
-import nbformat
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from course_lib.sliders import LogSlider
-from course_tools.build import KERNEL
+from course_tools.benchmarks._pages import page
 
 __all__ = ["ALTERNATIVES", "SLIDER", "SQUARE", "SQUARES", "draw", "move", "setup"]
 __all__ += ["write"]
@@ -42,14 +41,14 @@ class Alternative(NamedTuple):
 
 
 OURS = """\
-from course_tools.benchmarks.alternatives import SLIDER, draw, setup
+from course_tools.benchmarks.sliders.alternatives import SLIDER, draw, setup
 from course_lib.sliders import slider_plot
 
 slider_plot(draw, setup, beta=SLIDER"""
 PYPLOT = """
 import matplotlib.pyplot as plt
 from ipywidgets import SelectionSlider, VBox, interact
-from course_tools.benchmarks.alternatives import VALUES, draw, move, setup
+from course_tools.benchmarks.sliders.alternatives import VALUES, draw, move, setup
 
 slider = SelectionSlider(options=VALUES, layout={"width": "600px"})
 """
@@ -90,10 +89,7 @@ VBox([slider, figure.canvas])""",
 def write(folder: Path):
     """Write each alternative's notebook, NAME.ipynb."""
     for name, way in ALTERNATIVES.items():
-        cells = [nbformat.v4.new_code_cell(way.code)]
-        kernel = {"kernelspec": KERNEL}
-        notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-        nbformat.write(notebook, folder / f"{name}.ipynb")
+        (folder / f"{name}.ipynb").write_text(page([way.code]), encoding="utf-8")
 
 
 def setup(figure: Figure) -> list[Axes]:

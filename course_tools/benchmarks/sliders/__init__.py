@@ -12,10 +12,9 @@ that never was counts as dropped and has no time. A step is one press of an arro
 """
 
 import io
-import json
 import os
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,16 +25,17 @@ from matplotlib.image import imread
 from course_lib.sliders import slider_plot
 from course_lib.workspace import CourseError
 from course_tools import browser
-from course_tools.benchmarks import alternatives
-from course_tools.benchmarks.alternatives import ALTERNATIVES, SLIDER, SQUARE, SQUARES
+from course_tools.benchmarks import columns
+from course_tools.benchmarks.sliders import alternatives
+from course_tools.benchmarks.sliders.alternatives import ALTERNATIVES, SQUARE, SQUARES
 
-__all__ = ["main", "measure", "table"]
+__all__ = ["measure", "table"]
 
 ROUNDS, STEPS, MOVES = 4, 8, 60
 DRAGS = {"slider_plot": 5}  # in each round; one for whoever is not named
 LATE = 34  # ms: two frames of sixty in a second, and a little
-PATIENCE = 20_000  # ms; a picture that still shows another value then is wrong
-SCRIPT = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+PATIENCE = 20  # seconds; a picture that still shows another value then is wrong
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 STORED = """new Blob([JSON.stringify(
   courseLab.panel.content.widgets[0].model.outputs.toJSON()[0].data)]).size"""
 ROWS = {  # of the table: how they are called, and what the JSON calls them
@@ -52,18 +52,6 @@ ROWS = {  # of the table: how they are called, and what the JSON calls them
     "jumps of height": "jumps",
     "bytes per update": "bytes_per_update",
 }
-
-
-def main(argv: Sequence[str]) -> int:
-    """Measure and print a table; with --json, the numbers as one last line."""
-    missing = browser.trouble("ipympl")
-    if missing:
-        raise CourseError(missing)
-    results = measure()
-    print(table(results))
-    if "--json" in argv:
-        print(json.dumps(results))
-    return 0
 
 
 @dataclass
@@ -108,7 +96,12 @@ class Tally:
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Each alternative's numbers, by its name; takes two to three minutes."""
+    """Each alternative's numbers, by its name; takes two to three minutes.
+
+    raises: CourseError if there is no browser
+    """
+    if missing := browser.trouble("ipympl"):
+        raise CourseError(missing)
     tallies, made = {name: Tally() for name in ALTERNATIVES}, _made()
     with TemporaryDirectory(prefix="course-bench-") as folder:
         alternatives.write(Path(folder))
@@ -128,19 +121,18 @@ def measure() -> dict[str, dict[str, float]]:
 def table(results: dict[str, dict[str, float]]) -> str:
     """The numbers for people."""
     ours = results["slider_plot"]
-    lines = [" " * 20 + "".join(f"{name:>12}" for name in results)]
-    for row, key in ROWS.items():
-        numbers = "".join(f"{result[key]:12,.0f}" for result in results.values())
-        lines.append(f"{row:<20}{numbers}")
-    for row, key in (("step", "step_median_ms"), ("drag", "median_ms")):
-        times = "".join(f"{r[key] / ours[key]:12.1f}" for r in results.values())
-        lines.append(f"{row} / slider_plot's".ljust(20) + times)
+    rows = [("", *results)]
+    for name, key in ROWS.items():
+        rows.append((name, *(f"{result[key]:,.0f}" for result in results.values())))
+    for name, key in (("step", "step_median_ms"), ("drag", "median_ms")):
+        times = (f"{result[key] / ours[key]:.1f}" for result in results.values())
+        rows.append((f"{name} / slider_plot's", *times))
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    lines.append(
+    return (
+        f"{columns(rows)}\n"
         f"slider_plot takes {ours['made_cpu_s']:.2f} s of CPU to make and stores "
         f"{ours['stored_bytes']:,} bytes; load average {load:.1f}"
     )
-    return "\n".join(lines)
 
 
 def _opened(lab: browser.Lab, name: str):
@@ -200,13 +192,9 @@ def _drag(page):
 
 def _settle(page):
     """Wait until the picture shows the slider's value, and a little longer."""
-    from playwright.sync_api import TimeoutError as TooLate
-
-    try:
-        page.wait_for_function("bench.settled()", timeout=PATIENCE)
-    except TooLate:
-        return  # it is counted as dropped, and as a last value that is not right
-    page.wait_for_timeout(100)
+    with suppress(TimeoutError):  # dropped then, and a last value that is not right
+        browser.wait(page, "bench.settled()", "following the slider", PATIENCE)
+        page.wait_for_timeout(100)
 
 
 def _seen(page) -> int | None:
@@ -244,7 +232,7 @@ def _made() -> float:
     seconds = []
     for _ in range(3):
         began = time.process_time()
-        slider_plot(alternatives.draw, alternatives.setup, beta=SLIDER)
+        slider_plot(alternatives.draw, alternatives.setup, beta=alternatives.SLIDER)
         seconds.append(time.process_time() - began)
     return min(seconds)
 
