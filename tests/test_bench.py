@@ -6,6 +6,7 @@ import sys
 from datetime import date
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,22 +21,25 @@ from course_tools.benchmarks.sliders import alternatives
 OTHERS = list(graders.GRADERS)[1:]
 
 
+LOG = {"chosen": [[3, 0.0], [4, 10.0], [5, 20.0]], "blank": 1, "jumps": 2}
+LOG |= {"shown": [[3, 5.0], [5, 60.0]]}
+
+
 def result(median: float) -> dict[str, float]:
-    tally = sliders.Tally(steps=[median, None], drags=[median, 2 * median, None])
-    tally.last = [True, False]
-    return tally.result()
+    """A step and two drags, each shown after so long or not at all."""
+    log = {"chosen": [[3, 0.0], [4, 0.0]], "shown": [[3, median]]}
+    log |= {"blank": 0, "jumps": 0}
+    return sliders.figures(sliders.Watched([log], [log, log], [4, 3]), 70.0)
 
 
-def test_the_numbers_of_a_tally():
-    tally = sliders.Tally()
-    log = {"chosen": [[3, 0.0], [4, 10.0], [5, 20.0]], "blank": 1, "jumps": 2}
-    tally.add(log | {"shown": [[3, 5.0], [5, 60.0]]}, tally.drags)
-    tally.steps = [8.0]
-    numbers = tally.result()
-    assert tally.drags == [5.0, None, 40.0]
+def test_the_numbers_of_what_was_watched():
+    assert sliders.times([LOG]) == [5.0, None, 40.0]
+    numbers = sliders.figures(sliders.Watched([LOG], [LOG], [5]), 70.0)
     assert (numbers["values"], numbers["shown"], numbers["dropped"]) == (3, 2, 1)
-    assert (numbers["late"], numbers["blank"], numbers["jumps"]) == (1, 1, 2)
-    assert numbers["median_ms"] == 22.5
+    assert (numbers["late"], numbers["blank"], numbers["jumps"]) == (1, 2, 4)
+    assert (numbers["median_ms"], numbers["step_median_ms"]) == (22.5, 22.5)
+    assert (numbers["drags"], numbers["last_right"], numbers["steps"]) == (1, 1, 3)
+    assert result(8.0)["last_right"] == 1
 
 
 def test_the_table_has_the_ratios(capsys, monkeypatch):
@@ -58,12 +62,15 @@ def test_the_table_has_the_ratios(capsys, monkeypatch):
 
 def test_a_figure_that_never_followed_is_not_given_a_number():
     with pytest.raises(CourseError, match="never followed"):
-        sliders.Tally().result()
+        sliders.figures(sliders.Watched([], [], []), 70.0)
 
 
-def test_every_position_has_a_barcode_of_its_own():
-    codes = {tuple(alternatives._barcode(beta)) for beta in alternatives.VALUES}
-    assert len(codes) == len(alternatives.VALUES) == 61
+def test_every_position_has_a_colour_of_its_own():
+    colors = np.array([alternatives.color(beta) for beta in alternatives.VALUES])
+    said = [alternatives.position(np.round(255 * rgb) / 255) for rgb in colors]
+    assert said == list(range(61))
+    for other in ([1, 1, 1], [0, 0, 0], [0.5, 0.5, 0.5], [0, 0.45, 0.7]):
+        assert alternatives.position(np.array(other)) is None
 
 
 def test_both_ways_to_draw_the_figure_draw_the_same():

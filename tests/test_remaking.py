@@ -63,9 +63,9 @@ def test_a_run_comes_again(experiment, method, beta, seed):
         for e, _, c in table._configs()
         if (e, c.method, c.beta, c.seed) == (experiment, method, beta, seed)
     )
-    sentences, world, _ = table.exact_world()
+    sentences, _, _ = table.exact_world()
     policy = sentences.exact(run(config, watch_at=()).model).ref
-    again = table.scored(sentences, world, policy, beta if method != "simpo" else None)
+    again = table.scored(policy, beta if method != "simpo" else None)
     (shipped,) = (r for r in RUNS if r[:5] == (experiment, "", method, beta, seed))
     assert again == pytest.approx(list(shipped[5:-1]), abs=2e-5, nan_ok=True)
 

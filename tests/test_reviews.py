@@ -328,11 +328,11 @@ def test_reviews_are_read_from_the_package(monkeypatch, tmp_path):
 def test_every_way_is_measured_and_written(small, tmp_path, monkeypatch):
     model, known = small
     quick = Config(steps=3, batch_size=8, samples=8, quiet=True)
+    dpo = dataclasses.replace(quick, steps=8)
+    effort = remaking.Effort(asked=40, judged=20, dpo=dpo, gradient=quick)
     rows = remaking.best_of_n(model, known, count=50)
-    few = {"asked": 40, "count": 20}
-    base = dataclasses.replace(quick, steps=8)
-    rows += remaking.on_stored_pairs(model, known, 1, base=quick, **few)
-    rows += remaking.while_asking(model, known, 1, base=base, gradient=quick, **few)
+    rows += remaking.on_stored_pairs(model, known, 1, effort)
+    rows += remaking.while_asking(model, known, 1, effort)
     said = [row.method for row in rows]
     stored = [method for method, _ in remaking.RUNS]
     assert said == ["best_of_n"] * 5 + stored + ["rounds", "reinforce"]

@@ -5,7 +5,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -19,7 +19,7 @@ from course_lib.transformer import SHIPPED, Transformer, load
 from course_lib.worlds import SentenceWorld, World, sample_preferences, world_s
 from course_tools.regenerate._runs import in_parallel, write_table
 
-__all__ = ["exact_world", "make", "scored"]
+__all__ = ["exact_world", "make", "scored", "trained_and_scored"]
 
 SEEDS = (0, 1, 2)
 BETAS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -50,8 +50,7 @@ LIMITS_BETAS = (0.1, 0.5)
 
 def make(folder: Path = SHIPPED) -> str:
     """Train and score everything above; about ten minutes on two cores."""
-    sentences, world, _ = exact_world()
-    rows = [*_best_of_all(sentences, world), *in_parallel(_run, list(_configs()))]
+    rows = [*_best_of_all(), *in_parallel(_run, list(_configs()))]
     return write_table(Run._fields, rows, folder / "frontier.csv")
 
 
@@ -64,14 +63,9 @@ def exact_world() -> tuple[SentenceWorld, World, Transformer]:
 
 def _run(job: tuple[str, str, Config]) -> Run:
     experiment, arm, config = job
-    sentences, world, _ = exact_world()
-    begun = time.process_time()
-    model = run(config, watch_at=()).model
-    seconds = round(time.process_time() - begun, 1)
-    known = config.beta if config.method not in REFERENCE_FREE else None
-    numbers = scored(sentences, world, sentences.exact(model).ref, known)
     called = (experiment, arm, config.method, config.beta, config.seed)
-    return Run(*called, *numbers, seconds)
+    known = config.beta if config.method not in REFERENCE_FREE else None
+    return trained_and_scored(called, lambda: run(config, watch_at=()).model, known)
 
 
 def _configs() -> Iterator[tuple[str, str, Config]]:
@@ -87,20 +81,33 @@ def _configs() -> Iterator[tuple[str, str, Config]]:
                 yield "limits", arm, dataclasses.replace(config, **change)
 
 
-def _best_of_all(sentences: SentenceWorld, world: World) -> Iterator[Run]:
+def _best_of_all() -> Iterator[Run]:
+    _, world, _ = exact_world()
     for n in DRAWS:
-        policy = best_of_n(world.ref, world.rewards, n)
-        numbers = scored(sentences, world, policy, None)
+        numbers = scored(best_of_n(world.ref, world.rewards, n), None)
         yield Run("frontier", "", "best_of_n", float(n), 0, *numbers, 0.0)
 
 
-def scored(
-    sentences: SentenceWorld, world: World, policy: Tensor, beta: float | None
-) -> list[float]:
+def trained_and_scored(
+    called: Sequence, trained: Callable[[], Transformer], beta: float | None
+) -> Run:
+    """The `Run` of a model that is trained by a call, which is timed.
+
+    called: what stands in it before the reward; beta: as for `scored`
+    """
+    begun = time.process_time()
+    model = trained()
+    seconds = round(time.process_time() - begun, 1)
+    return Run(*called, *scored(exact_world()[0].exact(model).ref, beta), seconds)
+
+
+def scored(policy: Tensor, beta: float | None) -> list[float]:
     """What stands in a `Run` from its reward to its log-ratios, to six decimals.
 
-    beta: of the π* that it is measured against; None if its knob is none
+    policy: in World S; beta: of the π* that it is measured against, None if its knob
+        is none
     """
+    sentences, world, _ = exact_world()
     exact = exact_metrics(world, policy, beta or 1.0)
     lost = shortfall(world, policy)
     distance = exact["distance"] if beta else math.nan

@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import itertools
-import time
 from pathlib import Path
 
 import torch
@@ -11,13 +10,9 @@ import torch
 from course_lib.datasets import Run
 from course_lib.training import Config, train
 from course_lib.transformer import SHIPPED, Transformer
-from course_lib.worlds import (
-    Preferences,
-    sample_preferences,
-    sample_thumbs,
-)
+from course_lib.worlds import Preferences, sample_preferences, sample_thumbs
 from course_tools.regenerate._runs import in_parallel, write_table
-from course_tools.regenerate.frontier import exact_world, scored
+from course_tools.regenerate.frontier import exact_world, trained_and_scored
 
 __all__ = ["make"]
 
@@ -62,20 +57,22 @@ def make(folder: Path = SHIPPED) -> str:
 
 def _run(job: tuple) -> Run:
     experiment, arm, name, beta, seed = job
-    sentences, world, ref = exact_world()
-    begun = time.process_time()
     config = dataclasses.replace(VARIANTS[name], seed=seed, quiet=True)
-    if experiment == "online":
+    online = experiment == "online"
+    if online:
         config = dataclasses.replace(config, beta=beta)
-        model = _in_rounds(config, ROUNDS[arm])
-    else:
-        told = _uniform(ref) if arm == "wrong reference" else ref
-        texts = sentences.texts(*_asked(arm, seed))
-        model = train(copy.deepcopy(ref), texts, config, ref=told).model
-    seconds = round(time.process_time() - begun, 1)
-    target = config.beta if experiment == "online" else BETA
-    numbers = scored(sentences, world, sentences.exact(model).ref, target)
-    return Run(experiment, arm, name, config.beta, seed, *numbers, seconds)
+    called = (experiment, arm, name, config.beta, seed)
+    train_it = _in_rounds if online else _on_data
+    target = config.beta if online else BETA
+    return trained_and_scored(called, lambda: train_it(config, arm), target)
+
+
+def _on_data(config: Config, arm: str) -> Transformer:
+    """Any method on one kind of data."""
+    sentences, _, ref = exact_world()
+    told = _uniform(ref) if arm == "wrong reference" else ref
+    texts = sentences.texts(*_asked(arm, config.seed))
+    return train(copy.deepcopy(ref), texts, config, ref=told).model
 
 
 def _asked(arm: str, seed: int) -> Preferences:
@@ -88,18 +85,15 @@ def _asked(arm: str, seed: int) -> Preferences:
     return sample_preferences(world, PAIRS, seed=seed, **told)
 
 
-def _in_rounds(config: Config, rounds: int) -> Transformer:
+def _in_rounds(config: Config, arm: str) -> Transformer:
     """DPO with its labels asked for in rounds, each about the policy of that moment."""
     sentences, world, ref = exact_world()
-    model = copy.deepcopy(ref)
+    model, rounds = copy.deepcopy(ref), ROUNDS[arm]
+    part = dataclasses.replace(config, steps=config.steps // rounds)
     for turn in range(rounds):
-        asked = sample_preferences(
-            world,
-            PAIRS // rounds,
-            seed=100 * config.seed + turn,
-            sampler=sentences.exact(model).ref,
-        )
-        part = dataclasses.replace(config, steps=config.steps // rounds)
+        about = {"seed": 100 * config.seed + turn}
+        about["sampler"] = sentences.exact(model).ref
+        asked = sample_preferences(world, PAIRS // rounds, **about)
         model = train(model, sentences.texts(*asked), part, ref=ref).model
     return model
 

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -31,22 +32,28 @@ from course_tools.regenerate._runs import in_parallel, write_table
 from course_tools.regenerate.reviews.corpus import read_reviews
 from course_tools.regenerate.reviews.reading import learn
 
-__all__ = ["best_of_n", "make", "on_stored_pairs", "table", "while_asking"]
+__all__ = ["Effort", "best_of_n", "make", "on_stored_pairs", "table", "while_asking"]
 
 SEEDS = (0, 1, 2)
-PAIRS = 12_000  # prompts asked for comparisons, by each seed
-DRAWS, TEMPERATURE = 4, 0.3  # best and worst of four, by a judge who errs little
-JUDGED = 2_000  # responses that a policy is measured by
+ASKING = {"draws": 4, "temperature": 0.3}  # best and worst of four, by a judge who errs
 BASE = dataclasses.replace(RECIPE, quiet=True)
-GRADIENT = dataclasses.replace(BASE, lr=4e-4, steps=60, beta=0.4)
-RUNS = (  # a method's name, with its β
-    ("dpo", 0.5),
-    ("dpo_nll", 0.3),
-    ("dpo_nll", 0.5),
-    ("dpo_nll", 1.0),
-)
+# a method's name, with its β
+RUNS = (("dpo", 0.5), ("dpo_nll", 0.3), ("dpo_nll", 0.5), ("dpo_nll", 1.0))
 ROUNDS = 4  # of asking, with RECIPE's loss and as many comparisons in all
 NS = (1, 2, 4, 8, 16)
+
+
+class Effort(NamedTuple):
+    """How much is done: prompts asked for comparisons by each seed, responses that a
+    policy is measured by, and how DPO and REINFORCE train."""
+
+    asked: int = 12_000
+    judged: int = 2_000
+    dpo: Config = BASE
+    gradient: Config = dataclasses.replace(BASE, lr=4e-4, steps=60, beta=0.4)
+
+
+FULL = Effort()
 
 
 def make(folder: Path = SHIPPED) -> str:
@@ -69,7 +76,7 @@ def make(folder: Path = SHIPPED) -> str:
 
 
 def best_of_n(
-    model: Transformer, reviews: Reviews, *, count: int = JUDGED // 2
+    model: Transformer, reviews: Reviews, count: int = 1_000
 ) -> list[Outcome]:
     """What the best of n responses earns; n = 1 is the reference itself.
 
@@ -92,18 +99,11 @@ def best_of_n(
 
 
 def on_stored_pairs(
-    model: Transformer,
-    reviews: Reviews,
-    seed: int,
-    *,
-    asked: int = PAIRS,
-    base: Config = BASE,
-    count: int = JUDGED,
+    model: Transformer, reviews: Reviews, seed: int, effort: Effort = FULL
 ) -> list[Outcome]:
     """All of RUNS from the same comparisons of what the reference wrote."""
     begun = time.process_time()
-    about = {"seed": 1_000 * seed, "draws": DRAWS, "temperature": TEMPERATURE}
-    texts = compare(model, reviews, asked, **about)
+    texts = compare(model, reviews, effort.asked, seed=1_000 * seed, **ASKING)
     sampling = time.process_time() - begun
 
     def trained(config: Config) -> Transformer:
@@ -111,37 +111,32 @@ def on_stored_pairs(
 
     rows = []
     for method, beta in RUNS:
-        config = dataclasses.replace(base, method=method, beta=beta, seed=seed)
-        row = _outcome(method, config, trained, model, reviews, count)
+        config = dataclasses.replace(effort.dpo, method=method, beta=beta, seed=seed)
+        row = _outcome(method, config, trained, model, reviews, effort)
         rows.append(row._replace(seconds=sampling + row.seconds))
     return rows
 
 
 def while_asking(
-    model: Transformer,
-    reviews: Reviews,
-    seed: int,
-    *,
-    asked: int = PAIRS,
-    base: Config = BASE,
-    gradient: Config = GRADIENT,
-    count: int = JUDGED,
+    model: Transformer, reviews: Reviews, seed: int, effort: Effort = FULL
 ) -> list[Outcome]:
     """As many comparisons, but in ROUNDS of what the policy writes by then; and
     REINFORCE, which asks the judge for numbers."""
-    about = {"draws": DRAWS, "temperature": TEMPERATURE, "rounds": ROUNDS}
-    about["count"] = asked // ROUNDS
 
     def in_rounds(config: Config) -> Transformer:
-        return align(model, reviews, config, **about).model
+        about = {"count": effort.asked // ROUNDS, "rounds": ROUNDS}
+        return align(model, reviews, config, **about, **ASKING).model
 
     def reinforced(config: Config) -> Transformer:
         return policy_gradient(model, reviews, config).model
 
-    few = dataclasses.replace(base, seed=seed, steps=base.steps // ROUNDS)
-    rows = [_outcome("rounds", few, in_rounds, model, reviews, count)]
-    config = dataclasses.replace(gradient, seed=seed)
-    return [*rows, _outcome("reinforce", config, reinforced, model, reviews, count)]
+    steps = effort.dpo.steps // ROUNDS
+    few = dataclasses.replace(effort.dpo, seed=seed, steps=steps)
+    config = dataclasses.replace(effort.gradient, seed=seed)
+    return [
+        _outcome("rounds", few, in_rounds, model, reviews, effort),
+        _outcome("reinforce", config, reinforced, model, reviews, effort),
+    ]
 
 
 def _outcomes(job: tuple[int, Callable]) -> list[Outcome]:
@@ -155,13 +150,14 @@ def _outcome(
     trained: Callable[[Config], Transformer],
     ref: Transformer,
     reviews: Reviews,
-    count: int,
+    effort: Effort,
 ) -> Outcome:
-    """Train a policy and measure it on so many responses."""
+    """Train a policy and measure it."""
     begun = time.process_time()
     policy = trained(config)
     seconds = time.process_time() - begun
-    scores = evaluate(policy, ref, reviews, count=count, seed=10_000 + config.seed)
+    about = {"count": effort.judged, "seed": 10_000 + config.seed}
+    scores = evaluate(policy, ref, reviews, **about)
     known = {name: value for name, value in scores.items() if name in Outcome._fields}
     return Outcome(method, config.beta, config.seed, **known, seconds=seconds)
 

@@ -8,24 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from course_lib.batches import Texts, collate, pairs, response_logps
 from course_lib.reviews import OPENING
 from course_lib.training import Config, train
 from course_lib.transformer import Shape, Transformer, save
-from course_tools.regenerate.reviews.corpus import (
-    BLOCKED,
-    Review,
-    Sentence,
-    choose_words,
-    cut,
-    fit_tone,
-    held_out,
-    tell_names,
-    tone_accuracy,
-    usable,
-)
+from course_tools.regenerate.reviews import corpus
+from course_tools.regenerate.reviews.corpus import Review, Sentence
 
 __all__ = ["learn", "perplexity", "texts_of"]
 
@@ -51,19 +40,19 @@ def learn(
         a step
     returns: what was written and how good it is on reviews that were held out
     """
-    sentences = cut(reviews)
-    vocabulary = choose_words(sentences, words, tell_names(sentences) | BLOCKED)
+    sentences = corpus.cut(reviews)
+    without = corpus.tell_names(sentences) | corpus.BLOCKED
+    vocabulary = corpus.choose_words(sentences, words, without)
     known = {word: number for number, word in enumerate(vocabulary)}
-    whole = usable(sentences, known)
+    whole = corpus.usable(sentences, known)
     facts = {"words": vocabulary}
     facts |= _judge(sentences, [review.liked for review in reviews], known)
     facts |= _openings([*whole])
 
-    end = len(vocabulary)
-    unseen, texts = (
-        texts_of([ids for ids, review in whole.items() if held_out(review) is of], end)
-        for of in (True, False)
-    )
+    end, sides = len(vocabulary), ([], [])
+    for ids, review in whole.items():
+        sides[corpus.held_out(review)].append(ids)
+    texts, unseen = (texts_of(ids, end) for ids in sides)
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         sizes = shape or {"width": 96, "layers": 3, "hidden": 256}
@@ -110,17 +99,16 @@ def _judge(
 
     All sentences speak, those with unknown words too
     """
-    learnt: tuple[list[Tensor], list[bool]] = ([], [])
-    tested: tuple[list[Tensor], list[bool]] = ([], [])
+    sides = ([], [])
     for tokens, review, _ in sentences:
-        words, answers = tested if held_out(review) else learnt
         ids = [known[t] for t in map(str.lower, tokens) if t in known]
-        words.append(torch.tensor(ids, dtype=torch.long))
-        answers.append(liked[review])
-    weights, bias = fit_tone(
-        learnt[0], torch.tensor(learnt[1]), len(known), penalty=PENALTY
+        row = torch.tensor(ids, dtype=torch.long), liked[review]
+        sides[corpus.held_out(review)].append(row)
+    (words, answers), (unseen, truth) = (zip(*side, strict=True) for side in sides)
+    weights, bias = corpus.fit_tone(
+        words, torch.tensor(answers), len(known), penalty=PENALTY
     )
-    right = tone_accuracy(tested[0], torch.tensor(tested[1]), weights, bias)
+    right = corpus.tone_accuracy(unseen, torch.tensor(truth), weights, bias)
     return {
         "weights": [round(weight, 3) for weight in weights.tolist()],
         "bias": round(bias, 3),
