@@ -45,7 +45,7 @@ _NAMES = {  # module: what is public in it, its `__all__`
     ),
     "datasets": (
         "Convention Run Series baseball_1987 citations conventions_table run_values "
-        "shipped_conventions shipped_runs wins_table"
+        "shipped_conventions shipped_runs trainer_speed wins_table"
     ),
     "worlds": (
         "Demonstrations Preferences SentenceWorld World eight_words five_responses "

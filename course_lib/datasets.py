@@ -5,6 +5,7 @@ the oracles of notebook 01. Runs that `remake` makes again. What libraries mean 
 """
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ __all__ = [
     "run_values",
     "shipped_conventions",
     "shipped_runs",
+    "trainer_speed",
     "wins_table",
 ]
 
@@ -151,8 +153,11 @@ def shipped_runs(name: str) -> list[Run]:
     ]
 
 
+DATA = Path(__file__).with_name("data")
+
+
 def _rows(name: str) -> list[dict[str, str]]:
-    path = Path(__file__).with_name("data") / f"{name}.csv"
+    path = DATA / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -238,3 +243,60 @@ def conventions_table(asks: str) -> str:
     ]
     who, loss = (max(len(row[k]) for row in rows) for k in (0, 1))
     return "\n".join(f"{a:{who}}  {b:{loss}}  {c}" for a, b, c in rows)
+
+
+def trainer_speed(told: dict | None = None) -> str:
+    """How fast the trainer is beside TRL's DPOTrainer, and what its tricks bring.
+
+    told: what `python3 -m course_lib bench trainer --json` measured, from its last
+        line; None for what the course ships
+    returns: a table as text: milliseconds a step, real tokens a CPU second and the
+        ratio to TRL, by trainer; how far the losses are apart; the memory of scoring
+    source: the bench `trainer`, run once on the computer that its last line names
+
+    >>> print(*trainer_speed().splitlines()[:3], sep="\\n")
+                                 ms a step  tokens/s  x TRL
+    TRL                                330      3989   1.00
+    TRL, reference precomputed         241      5306   1.33
+    """
+    told = told or json.loads((DATA / "trainer.json").read_text(encoding="utf-8"))
+    first, *tricks = told["ladder"]
+    called = {first: "ours, no trick"}
+    called |= {name: f"  + {name}" for name in (*tricks, "compiled blocks")}
+    lines = [f"{'':28}{'ms a step':>10}{'tokens/s':>10}{'x TRL':>7}"]
+    for name, rate in told["tokens_per_second"].items():
+        spent, ratio = (
+            told["milliseconds"][name],
+            rate / told["tokens_per_second"]["TRL"],
+        )
+        lines.append(
+            f"{called.get(name, name):28}{spent:10.0f}{rate:10.0f}{ratio:7.2f}"
+        )
+    lines.append(f"{'the two of them alone':28}{told['ratio_to_trl']:27.2f}")
+    loss, weight = told["trajectory_max_diff"], told["weights_max_diff"]
+    lines.append(f"same batches: losses differ by {loss:.0e}, weights by {weight:.0e}")
+    lines.append(f"{'memory of scoring, MiB':28}{'whole':>10}{'chunked':>10}")
+    for vocab, both in told["memory_mib"].items():
+        label = f"  vocabulary of {int(vocab):,}"
+        lines.append(f"{label:28}{both['whole']:10.0f}{both['chunked']:10.0f}")
+    lines += _gpu_speed(told["gpu"])
+    return "\n".join(lines) + (
+        f"\n{told['date']}, {told['cores']} cores, load {told['load_average'][0]:.1f}, "
+        f"torch {told['versions']['torch']}, trl {told['versions']['trl']}"
+    )
+
+
+def _gpu_speed(told: dict | str) -> list[str]:
+    if isinstance(told, str):  # not measured
+        return [f"{'GPU':28}{told:>20}"]
+    heads = ("ms a step", "p10", "p90", "tokens/s", "MFU", "MiB")
+    lines = [told["device"], " " * 10 + "".join(f"{head:>12}" for head in heads)]
+    for layout, row in told.items():
+        if layout != "device":
+            names = ("milliseconds", "p10", "p90", "tokens_per_second")
+            numbers = "".join(f"{row[name]:12,.1f}" for name in names)
+            share, most = row["mfu"], row["peak_mib"]
+            numbers += f"{share:12.1%}" if isinstance(share, float) else f"{share:>16}"
+            numbers += f"{most:12,.0f}" if isinstance(most, float) else f"{most:>14}"
+            lines.append(f"{layout:10}{numbers}")
+    return lines

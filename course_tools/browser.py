@@ -22,7 +22,7 @@ from typing import Any
 
 from course_tools.environment import SETTINGS
 
-__all__ = ["Lab", "chromium", "trouble"]
+__all__ = ["Lab", "chromium", "trouble", "wait"]
 
 PATIENCE = 120  # seconds, for whatever is waited for
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -63,14 +63,14 @@ def trouble(*packages: str) -> str | None:
 class Lab:
     """A JupyterLab and a Chromium of one's own, from `with` to its end.
 
-    folder: where the notebooks lie; env: more variables for the server and its kernels
+    folder: where the notebooks lie
     said: what all pages wrote to their consoles as errors and warnings, errors that
         nothing caught, and what was asked of other places
     raises: RuntimeError if JupyterLab does not start, TimeoutError if something hangs
     """
 
-    def __init__(self, folder: str | Path, env: dict[str, str] | None = None):
-        self.folder, self.env, self.said = Path(folder), env or {}, []
+    def __init__(self, folder: str | Path):
+        self.folder, self.said = Path(folder), []
         self._numbers = itertools.count()
 
     def __enter__(self) -> "Lab":
@@ -79,8 +79,7 @@ class Lab:
         with ExitStack() as stack:
             home = TemporaryDirectory(prefix="course-lab-", ignore_cleanup_errors=True)
             self._home = Path(stack.enter_context(home))
-            server = _server(self.folder, self.env, self._home)
-            self._url = stack.enter_context(server)
+            self._url = stack.enter_context(_server(self.folder, self._home))
             driver = stack.enter_context(sync_playwright()).chromium
             self._browser = driver.launch(executable_path=chromium(), args=FLAGS)
             stack.callback(self._browser.close)
@@ -99,7 +98,7 @@ class Lab:
         # a workspace of its own, or it would open what another page has open
         place = f"lab/workspaces/page{next(self._numbers)}/tree/{notebook}"
         page.goto(f"{self._url}/{place}", wait_until="domcontentloaded")
-        _wait(page, SCRIPT, f"opening {notebook}")
+        wait(page, SCRIPT, f"opening {notebook}")
         return page
 
     def static(self, html_path: str | Path):
@@ -108,16 +107,14 @@ class Lab:
         page.goto(Path(html_path).resolve().as_uri())
         return page
 
-    def run_all(self, page, raising: bool = True) -> list[str]:
+    def run_all(self, page):
         """Restart the kernel, run every cell and wait for the end.
 
-        returns: the errors that cells ended with; an error ends the run
-        raises: RuntimeError for such an error, unless raising is False
+        raises: RuntimeError for the error that a cell ended with, and so the run
         """
-        errors = _wait(page, "() => courseLab.runAll()", "running all cells")["errors"]
-        if errors and raising:
+        errors = wait(page, "() => courseLab.runAll()", "running all cells")["errors"]
+        if errors:
             raise RuntimeError("; ".join(errors))
-        return errors
 
     def _page(self):
         context = self._browser.new_context(viewport={"width": 1300, "height": 1000})
@@ -137,25 +134,28 @@ class Lab:
             self.said.append(f"request: {request.url}")
 
 
-def _wait(page, script: str, what: str) -> Any:
-    """What an asynchronous function of the page returns, which must not be empty."""
+def wait(page, script: str, what: str, seconds: float = PATIENCE) -> Any:
+    """What a function of the page returns in the end, which must not be empty.
+
+    raises: TimeoutError, naming what was waited for
+    """
     from playwright.sync_api import TimeoutError as TooLate
 
     try:
-        return page.wait_for_function(script).json_value()
+        return page.wait_for_function(script, timeout=1000 * seconds).json_value()
     except TooLate:
-        raise TimeoutError(f"{what} took more than {PATIENCE} s") from None
+        raise TimeoutError(f"{what} took more than {seconds} s") from None
 
 
 @contextmanager
-def _server(folder: Path, env: dict[str, str], home: Path) -> Iterator[str]:
+def _server(folder: Path, home: Path) -> Iterator[str]:
     """The address of a JupyterLab that lives as long as the `with`."""
     _write(home / LABCONFIG / "default_setting_overrides.json", OVERRIDES)
     # without what would make its pages other than a learner's
     foreign = ("JUPYTER", "IPYTHON", "MPLBACKEND", "COURSE_PLAIN_FIGURES")
     variables = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     variables |= {name: str(home / name) for name in FOLDERS}
-    variables |= {"JUPYTER_PREFER_ENV_PATH": "1", **env}
+    variables["JUPYTER_PREFER_ENV_PATH"] = "1"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"]
     command += ["--ServerApp.port=0", "--IdentityProvider.token="]
     command += ["--expose-app-in-browser", f"--ServerApp.root_dir={folder.resolve()}"]

@@ -2,44 +2,44 @@
 
 import json
 import math
-import subprocess
 import sys
-import time
 from datetime import date
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 
 from course_lib.workspace import CourseError, repository
 from course_tools import benchmarks, browser
-from course_tools.benchmarks import (
-    alternatives,
-    classes,
-    grading,
-    metering,
-    rivals,
-    sliders,
-)
+from course_tools.benchmarks import _processes, grading, sliders
+from course_tools.benchmarks.grading import classes, graders
+from course_tools.benchmarks.sliders import alternatives
+
+OTHERS = list(graders.GRADERS)[1:]
+
+
+LOG = {"chosen": [[3, 0.0], [4, 10.0], [5, 20.0]], "blank": 1, "jumps": 2}
+LOG |= {"shown": [[3, 5.0], [5, 60.0]]}
 
 
 def result(median: float) -> dict[str, float]:
-    tally = sliders.Tally(steps=[median, None], drags=[median, 2 * median, None])
-    tally.last = [True, False]
-    return tally.result()
+    """A step and two drags, each shown after so long or not at all."""
+    log = {"chosen": [[3, 0.0], [4, 0.0]], "shown": [[3, median]]}
+    log |= {"blank": 0, "jumps": 0}
+    return sliders.figures(sliders.Watched([log], [log, log], [4, 3]), 70.0)
 
 
-def test_the_numbers_of_a_tally():
-    tally = sliders.Tally()
-    log = {"chosen": [[3, 0.0], [4, 10.0], [5, 20.0]], "blank": 1, "jumps": 2}
-    tally.add(log | {"shown": [[3, 5.0], [5, 60.0]]}, tally.drags)
-    tally.steps = [8.0]
-    numbers = tally.result()
-    assert tally.drags == [5.0, None, 40.0]
+def test_the_numbers_of_what_was_watched():
+    assert sliders.times([LOG]) == [5.0, None, 40.0]
+    numbers = sliders.figures(sliders.Watched([LOG], [LOG], [5]), 70.0)
     assert (numbers["values"], numbers["shown"], numbers["dropped"]) == (3, 2, 1)
-    assert (numbers["late"], numbers["blank"], numbers["jumps"]) == (1, 1, 2)
-    assert numbers["median_ms"] == 22.5
+    assert (numbers["late"], numbers["blank"], numbers["jumps"]) == (1, 2, 4)
+    assert (numbers["median_ms"], numbers["step_median_ms"]) == (22.5, 22.5)
+    assert (numbers["drags"], numbers["last_right"], numbers["steps"]) == (1, 1, 3)
+    assert result(8.0)["last_right"] == 1
 
 
 def test_the_table_has_the_ratios(capsys, monkeypatch):
@@ -62,32 +62,29 @@ def test_the_table_has_the_ratios(capsys, monkeypatch):
 
 def test_a_figure_that_never_followed_is_not_given_a_number():
     with pytest.raises(CourseError, match="never followed"):
-        sliders.Tally().result()
+        sliders.figures(sliders.Watched([], [], []), 70.0)
 
 
-def test_every_position_has_a_barcode_of_its_own():
-    codes = {tuple(alternatives._barcode(beta)) for beta in alternatives.VALUES}
-    assert len(codes) == len(alternatives.VALUES) == 61
+def test_every_position_has_a_colour_of_its_own():
+    colors = np.array([alternatives.color(beta) for beta in alternatives.VALUES])
+    said = [alternatives.position(np.round(255 * rgb) / 255) for rgb in colors]
+    assert said == list(range(61))
+    for other in ([1, 1, 1], [0, 0, 0], [0.5, 0.5, 0.5], [0, 0.45, 0.7]):
+        assert alternatives.position(np.array(other)) is None
 
 
 def test_both_ways_to_draw_the_figure_draw_the_same():
-    from matplotlib.figure import Figure
-
-    figure = Figure()
-    axes = alternatives.setup(figure)
+    """By `draw` alone, and by `move` from the figure of another value."""
+    axes, fresh = (alternatives.setup(Figure()) for _ in range(2))
     alternatives.draw(axes, alternatives.VALUES[3])
     alternatives.move(axes, alternatives.VALUES[40])
-    again = Figure()
-    fresh = alternatives.setup(again)
     alternatives.draw(fresh, alternatives.VALUES[40])
     for one, other in zip(axes, fresh, strict=True):
         for a, b in zip(one.lines, other.lines, strict=True):
             assert list(a.get_ydata()) == list(b.get_ydata())
         for a, b in zip(one.patches, other.patches, strict=True):
-            assert (a.get_height(), a.get_facecolor()) == (
-                b.get_height(),
-                b.get_facecolor(),
-            )
+            assert a.get_height() == b.get_height()
+            assert a.get_facecolor() == b.get_facecolor()
 
 
 def test_without_a_browser_it_says_what_is_missing(monkeypatch):
@@ -96,27 +93,41 @@ def test_without_a_browser_it_says_what_is_missing(monkeypatch):
         benchmarks.main(["sliders"])
 
 
-def test_a_bench_that_is_none_is_answered_with_those_that_are():
-    with pytest.raises(CourseError, match="sliders"):
-        benchmarks.main(["trainers"])
-    with pytest.raises(CourseError, match="Name a bench"):
-        benchmarks.main([])
+@pytest.mark.parametrize("argv", [["trainers"], []])
+def test_a_bench_that_is_none_is_answered_with_those_that_are(argv, capsys):
+    with pytest.raises(SystemExit) as refused:
+        benchmarks.main(argv)
+    assert refused.value.code == 2
+    assert "{grading,sliders,trainer}" in capsys.readouterr().err
+
+
+def test_help_lists_the_benches_by_what_they_say_of_themselves(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        benchmarks.main(["--help"])
+    said = capsys.readouterr().out
+    for bench in (grading, sliders):
+        assert bench.__doc__.partition("\n")[0] in said
+    with pytest.raises(SystemExit, match="0"):
+        benchmarks.main(["grading", "--help"])
+    said = capsys.readouterr().out
+    assert all(flag in said for flag in ("--json", *grading.OPTIONS))
 
 
 # ── grading ───────────────────────────────────────────────────────────────────────────
 
 
-def rows(*names: str) -> dict[str, grading.Row]:
+def rows(*names: str) -> dict[str, tuple[int, _processes.Cost, float]]:
     """Figures of these graders: the k-th takes k seconds a submission."""
     costs = {
-        name: metering.Cost(10.0 * k, 20.0 * k, 300.0, [("python", 300.0)], 0, "")
+        name: _processes.Cost(10.0 * k, 20.0 * k, 300.0, [("python", 300.0)], 0, "")
         for k, name in enumerate(names, 1)
     }
-    return {name: grading.Row(10, cost, cost.cpu / 20) for name, cost in costs.items()}
+    return {name: (10, cost, cost.cpu / 20) for name, cost in costs.items()}
 
 
 def test_the_table_of_graders_has_the_ratios(capsys, monkeypatch):
-    monkeypatch.setattr(grading, "measure", lambda count: rows("ours", *rivals.RIVALS))
+    told = grading.result(rows(*graders.GRADERS))
+    monkeypatch.setattr(grading, "measure", lambda submissions, learners: told)
     assert benchmarks.main(["grading", "--json"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]][:2] == ["ours", "otter"]
@@ -129,20 +140,20 @@ def test_the_table_of_graders_has_the_ratios(capsys, monkeypatch):
     assert told["peak_mib"]["otter run"] == 300.0
 
 
-def test_without_rivals_it_says_how_to_get_them():
-    text = grading.table(rows("ours"))
-    assert text.count("not measured") == len(rivals.RIVALS) + 1
+def test_without_the_others_it_says_how_to_get_them():
+    text = grading.table(grading.result(rows("ours")))
+    assert text.count("not measured") == len(OTHERS) + 1
     assert "requirements/rivals.txt" in text.splitlines()[-1]
     assert grading.result(rows("ours"))["cpu_ratio_otter"] is None
 
 
 def test_rivals_are_where_the_variable_says(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_RIVALS", str(tmp_path))
-    assert rivals.home() is None
+    assert graders.home() is None
     (tmp_path / "bin").mkdir()
     for name in ("otter", "nbgrader"):
         (tmp_path / "bin" / name).touch()
-    assert rivals.home() == tmp_path
+    assert graders.home() == tmp_path
 
 
 def test_rivals_get_the_course_s_own_versions_of_what_both_need():
@@ -165,7 +176,7 @@ def test_the_rivals_checks_know_right_from_wrong():
         world = {"torch": torch, "F": F}
         exec(code, world)
         holds = []
-        for check in rivals.CHECKS.values():
+        for check in graders.CHECKS.values():
             try:
                 exec(check, dict(world))
             except (AssertionError, RuntimeError):
@@ -176,7 +187,7 @@ def test_the_rivals_checks_know_right_from_wrong():
 def test_what_is_handed_in_is_a_notebook(tmp_path):
     known = classes.write_losses(tmp_path / "class", 10)
     assert list(known.values()).count(True) == 7
-    rivals.RIVALS["nbgrader"].prepare(tmp_path, 1)
+    graders.GRADERS["nbgrader"].prepare(tmp_path, 1)
     found = [*tmp_path.rglob("*.ipynb")]
     assert len(found) == 12
     for path in found:
@@ -184,9 +195,9 @@ def test_what_is_handed_in_is_a_notebook(tmp_path):
 
 
 def test_otter_s_tests_can_be_read():
-    for name, code in rivals.CHECKS.items():
+    for name, code in graders.CHECKS.items():
         world = {}
-        exec(rivals._otter_test(name, code), world)
+        exec(graders._otter_test(name, code), world)
         (case,) = world["test"]["suites"][0]["cases"]
         assert case["code"].count(">>>") == len(code.strip().splitlines())
 
@@ -206,75 +217,51 @@ def test_no_two_pages_of_a_class_are_alike(tmp_path):
                 compile("".join(cell["source"]), "cell", "exec")
 
 
-ORPHAN = r"""
-import subprocess, sys
-burn = "import time\nwhile time.process_time() < 0.5: pass"
-subprocess.Popen([sys.executable, "-S", "-c", burn])
-print("gone", flush=True)
-"""
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans away")
-def test_the_time_of_processes_that_nobody_waited_for_is_counted(tmp_path):
-    command = [sys.executable, "-c", ORPHAN]
-    cost = metering.metered(command, cwd=tmp_path, env={})
-    assert 0.5 <= cost.cpu < 5
-    assert cost.code == 0
-    assert cost.said.strip() == "gone"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_the_memory_is_that_of_all_processes(tmp_path):
+def test_all_processes_are_metered(tmp_path):
+    """Two children of the command hold memory; one that it leaves behind takes time."""
+    burn = "import time; time.sleep(1.5)\nwhile time.process_time() < 0.5: pass"
     hold = "import time; data = b'x' * 50_000_000; time.sleep(1)"
     code = f"""
 import subprocess, sys
-children = [subprocess.Popen([sys.executable, "-S", "-c", "{hold}"]) for _ in "ab"]
+start = lambda code: subprocess.Popen([sys.executable, "-S", "-c", code])
+start({burn!r})
+children = [start({hold!r}) for _ in "ab"]
+print("gone", flush=True)
 sys.exit(sum(child.wait() for child in children) + 3)
 """
-    cost = metering.metered([sys.executable, "-c", code], cwd=tmp_path, env={})
+    told = {"cwd": tmp_path, "env": {}}
+    cost = _processes.metered([sys.executable, "-c", code], **told)
+    assert 0.5 <= cost.cpu < 5
     assert 100 < cost.peak < 200
     assert math.isclose(sum(mib for _, mib in cost.parts), cost.peak)
     assert cost.wall >= 1
-    assert cost.code == 3
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
-def test_children_of_children_are_found():
-    code = "import subprocess; subprocess.run(['sleep', '20'])"
-    with subprocess.Popen([sys.executable, "-S", "-c", code]) as process:
-        end = time.monotonic() + 10
-        while len(metering.processes_of(process.pid)) < 2 and time.monotonic() < end:
-            time.sleep(0.01)
-        found = metering.processes_of(process.pid)
-        subprocess.run(["kill", *map(str, found)], check=True)
-    assert found[0] == process.pid
-    assert len(found) == 2
+    assert (cost.code, cost.said.strip()) == (3, "gone")
 
 
 def test_graders_that_disagree_get_no_figures():
-    (cost,) = (row.cost for row in rows("ours").values())
-    grading._demand("ours", {"a": True, "b": False}, {"a": True, "b": False}, cost)
+    cost = rows("ours")["ours"][1]
+    grading.demand("ours", {"a": True, "b": False}, {"a": True, "b": False}, cost)
     found = {"a": True, "b": True}
     with pytest.raises(CourseError, match=r"otter .* of b, c \(2 of 3\)"):
-        grading._demand("otter", found, {"a": True, "b": False, "c": True}, cost)
+        grading.demand("otter", found, {"a": True, "b": False, "c": True}, cost)
 
 
 def test_what_has_to_be_run_besides_must_succeed(tmp_path):
-    command = [sys.executable, "-c", "import sys; sys.exit('alas')"]
+    command = [sys.executable, "-S", "-c", "import sys; sys.exit('alas')"]
     with pytest.raises(CourseError, match="alas"):
-        grading._aside(command, tmp_path, {})
+        _processes.aside(command, cwd=tmp_path)
 
 
 @pytest.mark.slow
 def test_our_own_grader_is_measured_and_right(tmp_path):
-    cost = grading._ours(tmp_path / "few", 10)
+    cost = grading.graded(tmp_path / "few", "ours", 10)
     assert cost.cpu > 1
     assert cost.peak > 100 or sys.platform != "linux"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(rivals.home() is None, reason="no environment with the rivals")
-@pytest.mark.parametrize("name", rivals.RIVALS)
-def test_rivals_say_the_same_of_a_right_and_a_wrong_one(tmp_path, name):
-    cost = grading._rival(tmp_path / name, name, 2, rivals.home())
-    assert cost.cpu > 1
+@pytest.mark.skipif(graders.home() is None, reason="no environment with the others")
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_others_say_the_same_of_a_right_and_a_wrong_one(tmp_path, name):
+    assert grading.graded(tmp_path / name, name, 2).cpu > 1

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from course_lib.batches import LAYOUTS, collate, pairs, response_logps
+from course_lib.datasets import trainer_speed
 from course_lib.transformer import SHIPPED, PrefixTable, Shape, Transformer, from_llama
 from course_lib.workspace import CourseError, repository
 from course_tools import benchmarks
-from course_tools.benchmarks import trainer, trainer_gpu, trainer_memory, trainer_steps
+from course_tools.benchmarks import trainer
+from course_tools.benchmarks.trainer import gpu, memory, steps, trl
 
-TINY = trainer_steps.Sizes(
-    steps=6, pairs=4, vocab=64, width=32, layers=2, heads=4, hidden=48
-)
+TINY = steps.Sizes(steps=6, pairs=4, vocab=64, width=32, layers=2, heads=4, hidden=48)
 NO_TRL = "no environment with TRL: see requirements/trl.txt"
 
 
@@ -25,82 +25,67 @@ NO_TRL = "no environment with TRL: see requirements/trl.txt"
 def llama_weights(shape: Shape) -> dict[str, torch.Tensor]:
     """Random weights by the names that transformers gives them, float64."""
     random = torch.Generator().manual_seed(5)
-
-    def matrix(*size: int) -> torch.Tensor:
-        return torch.randn(*size, generator=random, dtype=torch.float64) / 3
-
-    each = shape.width // shape.heads
-    weights = {
-        "model.embed_tokens.weight": matrix(shape.vocab, shape.width),
-        "model.norm.weight": 1 + matrix(shape.width),
-    }
-    for i in range(shape.layers):
-        sizes = {
-            "input_layernorm": (shape.width,),
-            "self_attn.q_proj": (shape.heads * each, shape.width),
-            "self_attn.k_proj": (shape.kv_heads * each, shape.width),
-            "self_attn.v_proj": (shape.kv_heads * each, shape.width),
-            "self_attn.o_proj": (shape.width, shape.width),
-            "post_attention_layernorm": (shape.width,),
-            "mlp.gate_proj": (shape.hidden, shape.width),
-            "mlp.up_proj": (shape.hidden, shape.width),
-            "mlp.down_proj": (shape.width, shape.hidden),
+    wide, kv = shape.width, shape.width // shape.heads * shape.kv_heads
+    sizes = {"model.embed_tokens": (shape.vocab, wide), "model.norm": (wide,)}
+    for layer in range(shape.layers):
+        inside = {
+            "input_layernorm": (wide,),
+            "self_attn.q_proj": (wide, wide),
+            "self_attn.k_proj": (kv, wide),
+            "self_attn.v_proj": (kv, wide),
+            "self_attn.o_proj": (wide, wide),
+            "post_attention_layernorm": (wide,),
+            "mlp.gate_proj": (shape.hidden, wide),
+            "mlp.up_proj": (shape.hidden, wide),
+            "mlp.down_proj": (wide, shape.hidden),
         }
-        for name, size in sizes.items():
-            weights[f"model.layers.{i}.{name}.weight"] = matrix(*size)
-    weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
-    return weights
+        sizes |= {f"model.layers.{layer}.{name}": size for name, size in inside.items()}
+    weights = {}
+    for name, size in sizes.items():
+        matrix = torch.randn(*size, generator=random, dtype=torch.float64) / 3
+        weights[f"{name}.weight"] = matrix + (name == "model.norm")
+    return weights | {"lm_head.weight": weights["model.embed_tokens.weight"]}
 
 
 def llama(weights: dict[str, torch.Tensor], shape: Shape, ids: list[int]):
     """Logits of one row, a token and a head at a time, with nothing but products."""
     each, group = shape.width // shape.heads, shape.heads // shape.kv_heads
-    half = each // 2
+    rates = shape.rope_base ** -torch.arange(0, 1, 2 / each, dtype=torch.float64)
 
     def norm(vector, scale):
         mean = sum(x * x for x in vector.tolist()) / len(vector)
         return vector / math.sqrt(mean + shape.norm_eps) * scale
 
     def turned(vector, place):
-        out = vector.clone()
-        for j in range(half):
-            angle = place / shape.rope_base ** (2 * j / each)
-            a, b = vector[j].item(), vector[j + half].item()
-            out[j] = a * math.cos(angle) - b * math.sin(angle)
-            out[j + half] = b * math.cos(angle) + a * math.sin(angle)
-        return out
+        plane = torch.complex(*vector.view(2, -1)) * torch.exp(1j * place * rates)
+        return torch.cat((plane.real, plane.imag))
+
+    def attended(w, seen, t, h):
+        """What head h reads at place t."""
+        at = h // group * each
+        query = turned(w["self_attn.q_proj"][h * each : h * each + each] @ seen[t], t)
+        key, value = (w[f"self_attn.{n}_proj"][at : at + each] for n in "kv")
+        raw = [
+            math.exp((query @ turned(key @ x, s)).item() / math.sqrt(each))
+            for s, x in enumerate(seen[: t + 1])
+        ]
+        return sum(r / sum(raw) * (value @ x) for r, x in zip(raw, seen, strict=False))
 
     xs = [weights["model.embed_tokens.weight"][i] for i in ids]
     for layer in range(shape.layers):
+        front = f"model.layers.{layer}."
         w = {
-            name.split(".", 3)[3].removesuffix(".weight"): value
+            name.removeprefix(front).removesuffix(".weight"): value
             for name, value in weights.items()
-            if name.startswith(f"model.layers.{layer}.")
+            if name.startswith(front)
         }
         seen = [norm(x, w["input_layernorm"]) for x in xs]
-        rows = []
-        for t, x in enumerate(seen):
-            heads = []
-            for h in range(shape.heads):
-                mine = slice(h * each, (h + 1) * each)
-                theirs = slice(h // group * each, (h // group + 1) * each)
-                q = turned(w["self_attn.q_proj"][mine] @ x, t)
-                k = [
-                    turned(w["self_attn.k_proj"][theirs] @ seen[s], s)
-                    for s in range(t + 1)
-                ]
-                v = [w["self_attn.v_proj"][theirs] @ seen[s] for s in range(t + 1)]
-                raw = [math.exp((q @ key).item() / math.sqrt(each)) for key in k]
-                heads.append(
-                    sum(r / sum(raw) * value for r, value in zip(raw, v, strict=True))
-                )
-            rows.append(xs[t] + w["self_attn.o_proj"] @ torch.cat(heads))
-        xs = []
-        for x in rows:
+        for t, x in enumerate(xs):
+            heads = [attended(w, seen, t, h) for h in range(shape.heads)]
+            x = x + w["self_attn.o_proj"] @ torch.cat(heads)
             ready = norm(x, w["post_attention_layernorm"])
             gate, up = w["mlp.gate_proj"] @ ready, w["mlp.up_proj"] @ ready
-            swish = gate / (1 + (-gate).exp())
-            xs.append(x + w["mlp.down_proj"] @ (swish * up))
+            xs[t] = x + w["mlp.down_proj"] @ (gate / (1 + (-gate).exp()) * up)
     final = [norm(x, weights["model.norm.weight"]) for x in xs]
     return torch.stack([weights["lm_head.weight"] @ x for x in final])
 
@@ -153,44 +138,40 @@ def test_features_at_some_places_are_those_of_all(kind):
 # ── taking turns ──────────────────────────────────────────────────────────────────────
 
 
-def start() -> Transformer:
+def trained(tricks: steps.Tricks | None, pause=lambda: None) -> tuple:
+    """Losses and weights after TINY's steps, in float64; no tricks: by our trainer."""
     torch.manual_seed(1)
-    shape = Shape(TINY.vocab, TINY.vocab, TINY.width, TINY.layers, hidden=TINY.hidden)
-    return Transformer(shape)
-
-
-def exactly(losses: list[float]) -> torch.Tensor:
-    return torch.tensor(losses, dtype=torch.float64)
+    model, texts = Transformer(TINY.shape).double(), steps.texts_of(TINY)
+    if tricks is None:
+        losses = steps.ours(model, texts, TINY, pause)
+    else:
+        losses = steps.tricked(model, texts, TINY, tricks, pause)
+    return torch.tensor(losses, dtype=torch.float64), model.state_dict()
 
 
 def test_the_data_are_as_long_as_the_sizes_say():
-    texts = trainer_steps.texts_of(TINY)
+    texts = steps.texts_of(TINY)
     assert len(texts) == 24
     for lengths in (texts.prompt_lengths, texts.lengths):
         assert lengths.min() >= 8
         assert lengths.max() <= 32
     for row, length in zip(texts.responses[:, 0], texts.lengths[:, 0], strict=True):
-        assert (row[:length] == trainer_steps.END).nonzero().tolist() == [[length - 1]]
+        assert (row[:length] == steps.END).nonzero().tolist() == [[length - 1]]
     small = pairs([[5] * 3], [[4] * 7], [[2] * 11])
-    assert trainer_steps.tokens_of(small) == (3 + 7) + (3 + 11)
+    assert steps.tokens_of(small) == (3 + 7) + (3 + 11)
 
 
 def test_every_trick_leaves_the_training_as_it_is():
     """In float64, whatever is done to be faster gives the same losses and weights."""
-    texts, found = trainer_steps.texts_of(TINY), {}
-    none = trainer_steps.Tricks()
+    none = steps.Tricks()
+    losses, weights = trained(none)
+    assert losses[-1] < losses[0] - 1e-5
     for tricks in (
-        none,
         none._replace(answers=True),
         none._replace(cached=True),
         none._replace(shared=True, answers=True),
     ):
-        model = start().double()
-        losses = trainer_steps.tricked(model, texts, TINY, tricks, lambda: None)
-        found[tricks] = exactly(losses), model.state_dict()
-    losses, weights = found.pop(none)
-    assert losses[-1] < losses[0] - 1e-5
-    for other, final in found.values():
+        other, final = trained(tricks)
         assert torch.allclose(other, losses, atol=1e-12, rtol=0)
         for name in weights:
             assert torch.allclose(final[name], weights[name], atol=1e-9, rtol=0)
@@ -198,14 +179,11 @@ def test_every_trick_leaves_the_training_as_it_is():
 
 def test_the_last_rung_is_the_trainer_itself():
     """Our own `train` on float64 weights goes the way of all the tricks together."""
-    texts = trainer_steps.texts_of(TINY)
-    top = trainer_steps.LADDER["shared prompt"]
-    must = trainer_steps.tricked(start().double(), texts, TINY, top, lambda: None)
+    must, _ = trained(steps.LADDER["shared prompt"])
     pauses = []
-    model = start().double()
-    losses = trainer_steps.ours(model, texts, TINY, False, lambda: pauses.append(None))
+    losses, _ = trained(None, lambda: pauses.append(None))
     assert len(pauses) == TINY.steps
-    assert torch.allclose(exactly(losses), exactly(must), atol=1e-12, rtol=0)
+    assert torch.allclose(losses, must, atol=1e-12, rtol=0)
 
 
 def test_loops_take_turns_and_each_follows_each():
@@ -220,9 +198,7 @@ def test_loops_take_turns_and_each_follows_each():
 
         return steps
 
-    seconds, before, results = trainer_steps.interleave(
-        {name: loop(name) for name in "abc"}, 3
-    )
+    seconds, before, results = steps.interleave({name: loop(name) for name in "abc"}, 3)
     assert "".join(name for name, _ in said) == "abcbcacab"
     assert [step for _, step in said] == [0] * 3 + [1] * 3 + [2] * 3
     assert {len(spent) for spent in seconds.values()} == {3}
@@ -235,7 +211,7 @@ def test_what_goes_wrong_in_a_loop_is_heard():
         pause()
         raise RuntimeError("alas")
 
-    paused = trainer_steps.Paused(loop)
+    paused = steps.Paused(loop)
     with pytest.raises(RuntimeError, match="alas"):
         paused.step()
 
@@ -245,9 +221,8 @@ def test_what_goes_wrong_in_a_loop_is_heard():
 
 def beside() -> dict:
     """As from `compare`: the k-th has k thousand tokens a second."""
-    names = [trainer.PLAIN, trainer.ASKED, *trainer_steps.LADDER]
-    names += [trainer.COMPILED, trainer.SAME]
-    two = {trainer.PLAIN: 2.0, trainer.TOP: 7.0}
+    names = [trl.PLAIN, trl.ASKED, *steps.LADDER, trl.COMPILED, trl.SAME]
+    two = {trl.PLAIN: 2.0, trl.TOP: 7.0}
     alone = {name: two for name in ("tokens_per_second", "before", "total")}
     return {
         "alone": [alone] * 3,
@@ -266,9 +241,10 @@ def beside() -> dict:
 
 
 def test_the_tables_have_the_ratios_and_no_gpu_has_no_number(capsys, monkeypatch):
-    monkeypatch.setattr(trainer, "home", lambda: repository())
-    monkeypatch.setattr(trainer, "beside_trl", lambda python, sizes: beside())
-    monkeypatch.setattr(trainer_memory, "measure", lambda vocab, chunk: 70.0)
+    grown = {"8192": {"whole": 70.0, "chunked": 70.0}}
+    monkeypatch.setattr(trainer, "home", repository)
+    monkeypatch.setattr(trainer, "beside_trl", lambda function, sizes: beside())
+    monkeypatch.setattr(memory, "measure", lambda: grown)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert benchmarks.main(["trainer", "--json"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
@@ -280,22 +256,22 @@ def test_the_tables_have_the_ratios_and_no_gpu_has_no_number(capsys, monkeypatch
     assert told["ratio_in_one_epoch"] == 2 / (7 + 7)
     assert list(told["ladder"].values()) == [3.0, 4.0, 5.0, 6.0, 7.0]
     assert told["trajectory_max_diff"] == 3e-7
-    assert told["memory_mib"]["8192"] == {"whole": 70.0, "chunked": 70.0}
+    assert told["memory_mib"] == grown
     assert told["gpu"] == "not measured"
     assert any("+ shared prompt" in line and "7.00" in line for line in lines)
-    assert [line.split() for line in lines if line.startswith("GPU")] == [
-        ["GPU", "not", "measured"]
-    ]
+    gpus = [line.split() for line in lines if line.startswith("GPU")]
+    assert gpus == [["GPU", "not", "measured"]]
 
 
 def test_what_chapter_07_shows_is_a_line_of_this_bench():
     told = json.loads((SHIPPED / "trainer.json").read_text(encoding="utf-8"))
     alone = [one["tokens_per_second"] for one in told["alone"]]
-    ratios = sorted(one[trainer.TOP] / one[trainer.PLAIN] for one in alone)
+    ratios = sorted(one[trl.TOP] / one[trl.PLAIN] for one in alone)
     assert told["ratio_to_trl"] == ratios[1] >= 2.9
     assert told["trajectory_max_diff"] <= 1e-6
     assert set(told) == set(trainer.result(beside(), {}, "not measured"))
-    assert f"{told['ratio_to_trl']:27.2f}" in trainer.table(told)
+    assert f"{told['ratio_to_trl']:27.2f}" in trainer_speed() == trainer_speed(told)
+    assert list(told["tokens_per_second"]) == list(beside()["tokens_per_second"])
 
 
 def test_without_trl_it_says_how_to_get_it(tmp_path, monkeypatch):
@@ -325,7 +301,7 @@ def test_work_is_what_the_rows_of_a_layout_hold():
     texts = pairs([[1, 2], [3]], [[4, 5, 6], [7]], [[8], [9, 1, 2, 3]])
     for layout in LAYOUTS:
         batch = collate(texts, layout)
-        found = trainer_gpu.work(texts, layout)
+        found = gpu.work(texts, layout)
         assert found.predict == len(batch.targets) == 9
         if layout == "padded":
             rows = [2 + 2, 1 + 0, 2 + 0, 1 + 3]
@@ -351,13 +327,13 @@ def test_flops_are_those_that_torch_counts(layout):
     with counter, sdpa_kernel(SDPBackend.MATH):
         response_logps(Transformer(shape), batch).sum().backward()
     rows, time = batch.ids.shape
-    work = trainer_gpu.work(texts, layout)._replace(sees=rows * time * time)
-    assert counter.get_total_flops() == trainer_gpu.flops(shape, work)
+    work = gpu.work(texts, layout)._replace(sees=rows * time * time)
+    assert counter.get_total_flops() == gpu.flops(shape, work)
 
 
 def test_a_device_is_measured_in_both_layouts():
-    load = trainer_gpu.Load(Shape(32, 32, 16, 2, 2, 2, 24), 4, 3, 9, 1, 4)
-    told = trainer_gpu.measure(load, "cpu")
+    few = steps.Sizes(4, 4, 32, 16, 2, 2, 24, shortest=3, longest=9)
+    told = gpu.measure(few, warm=1, device="cpu")
     assert told.pop("device") == "CPU"
     assert set(told) == set(LAYOUTS)
     for row in told.values():
@@ -366,31 +342,30 @@ def test_a_device_is_measured_in_both_layouts():
         assert row["mfu"] == "unknown device"
         assert row["peak_mib"] == "not measured"
     assert told["padded"]["tokens_a_step"] == told["shared"]["tokens_a_step"]
-    lines = trainer._gpu({"device": "CPU", **told})
-    assert [line.split()[0] for line in lines[2:]] == list(told)
+    shown = {**beside(), **trainer.result(beside(), {}, {"device": "CPU", **told})}
+    lines = [line.split() for line in trainer_speed(shown).splitlines()]
+    at = lines.index(["CPU"])
+    assert [line[0] for line in lines[at + 2 : -1]] == list(told)
     known = {**told["padded"], "mfu": 0.25, "peak_mib": 1000.0}
-    assert trainer._gpu({"device": "X", "padded": known})[2].split()[-2:] == [
-        "25.0%",
-        "1,000",
-    ]
+    shown["gpu"] = {"device": "X", "padded": known}
+    assert trainer_speed(shown).splitlines()[-2].split()[-2:] == ["25.0%", "1,000"]
 
 
 def test_the_peak_is_that_of_the_device_or_of_none():
-    assert trainer_gpu._peak("NVIDIA H200") == 989e12
-    assert trainer_gpu._peak("NVIDIA H100 PCIe") == 756e12
-    assert trainer_gpu._peak("NVIDIA A100-SXM4-80GB") == 312e12
-    assert trainer_gpu._peak("NVIDIA GeForce RTX 4090") == 165e12
-    assert trainer_gpu._peak("some other card") is None
+    assert gpu.peak_of("NVIDIA H200") == 989e12
+    assert gpu.peak_of("NVIDIA H100 PCIe") == 756e12
+    assert gpu.peak_of("NVIDIA A100-SXM4-80GB") == 312e12
+    assert gpu.peak_of("NVIDIA GeForce RTX 4090") == 165e12
+    assert gpu.peak_of("some other card") is None
 
 
 def test_the_gpu_s_load_is_what_it_is_meant_to_be():
-    load = trainer_gpu.LOAD
-    model = Transformer(load.shape)
+    with torch.device("meta"):
+        model = Transformer(gpu.LOAD.shape)
     inside = sum(p.numel() for p in model.parameters()) - model.embedding.weight.numel()
     assert 28e6 < inside < 34e6
-    texts = trainer_gpu._texts(load._replace(warm=0, steps=4))
-    assert trainer_steps.tokens_of(texts) / 4 >= 32_000
-    assert (load.warm, load.steps) == (20, 50)
+    assert steps.tokens_of(steps.texts_of(gpu.LOAD._replace(steps=1))) >= 32_000
+    assert (gpu.WARM, gpu.LOAD.steps) == (20, 50)
 
 
 # ── slow: memory, and TRL itself ──────────────────────────────────────────────────────
@@ -403,11 +378,8 @@ def test_the_gpu_s_load_is_what_it_is_meant_to_be():
 )
 def test_with_chunks_memory_hardly_grows_with_the_vocabulary():
     """From 4,096 words to 16,384 whole logits need 280 MiB more, chunks 13 MiB."""
-    grown = {}
-    for chunk in (None, trainer_memory.CHUNK):
-        small, large = (trainer_memory.measure(v, chunk) for v in (4_096, 16_384))
-        grown[chunk] = large - small
-    whole, chunked = grown.values()
+    small, large = memory.measure((4_096, 16_384)).values()
+    whole, chunked = (large[way] - small[way] for way in ("whole", "chunked"))
     assert whole > 2_048 * (16_384 - 4_096) * 4 / 2**20  # the logits alone, once
     assert chunked < whole / 6
 
@@ -415,7 +387,7 @@ def test_with_chunks_memory_hardly_grows_with_the_vocabulary():
 @pytest.mark.slow
 @pytest.mark.skipif(trainer.home() is None, reason=NO_TRL)
 def test_trl_goes_the_same_way():
-    told = trainer.beside_trl(trainer.home(), TINY)
+    told = trainer.beside_trl(trainer.COMPARE, TINY._asdict())
     assert told["trajectory_max_diff"] <= 1e-6
     assert told["weights_max_diff"] <= 1e-4  # one step of AdamW, where a slope is noise
     assert told["losses"][0] == pytest.approx(math.log(2), abs=1e-6)
@@ -423,4 +395,4 @@ def test_trl_goes_the_same_way():
     assert told["torch_threads"] == 1
     assert set(told["tokens_per_second"]) == set(beside()["tokens_per_second"])
     for alone in told["alone"]:
-        assert set(alone["tokens_per_second"]) == {trainer.PLAIN, trainer.TOP}
+        assert set(alone["tokens_per_second"]) == {trl.PLAIN, trl.TOP}

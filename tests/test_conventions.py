@@ -10,7 +10,6 @@ from test_bench_trainer import NO_TRL
 
 from course_lib import losses, variants
 from course_lib.datasets import conventions_table, shipped_conventions
-from course_lib.workspace import repository
 from course_tools.benchmarks import trainer
 
 ROWS = shipped_conventions()
@@ -192,7 +191,7 @@ def beside_trl() -> dict:
     """What trl_losses.py finds, in TRL's own environment, alone and offline."""
     if trainer.home() is None:
         pytest.skip(NO_TRL)
-    return trainer.told_by_trl(trainer.home(), repository() / "tests" / "trl_losses.py")
+    return trainer.beside_trl("tests.trl_losses.compare")
 
 
 @pytest.mark.slow

@@ -11,11 +11,11 @@ from course_lib.policies import best_of_n, frontier
 from course_lib.training import run
 from course_lib.transformer import SHIPPED, load
 from course_lib.variants import METHODS
-from course_lib.workspace import CourseError
 from course_lib.worlds import world_l, world_s
 from course_tools import regenerate
 from course_tools.regenerate import frontier as table
 from course_tools.regenerate import references, variants
+from course_tools.regenerate._runs import write_table
 
 RUNS, VARIANTS = map(shipped_runs, ("frontier", "variants"))
 
@@ -63,9 +63,9 @@ def test_a_run_comes_again(experiment, method, beta, seed):
         for e, _, c in table._configs()
         if (e, c.method, c.beta, c.seed) == (experiment, method, beta, seed)
     )
-    sentences, world, _ = table.exact_world()
+    sentences, _, _ = table.exact_world()
     policy = sentences.exact(run(config, watch_at=()).model).ref
-    again = table.scored(sentences, world, policy, beta if method != "simpo" else None)
+    again = table.scored(policy, beta if method != "simpo" else None)
     (shipped,) = (r for r in RUNS if r[:5] == (experiment, "", method, beta, seed))
     assert again == pytest.approx(list(shipped[5:-1]), abs=2e-5, nan_ok=True)
 
@@ -126,7 +126,7 @@ def test_runs_are_found_by_what_they_have():
 def test_a_table_is_written_whole_or_not_at_all(tmp_path):
     file = tmp_path / "runs.csv"
     row = Run("e", "", "dpo", 0.5, 0, *[0.25] * 9)
-    assert table.write([row], file) == "runs.csv: 1 runs"
+    assert write_table(Run._fields, [row], file) == "runs.csv: 1 rows"
     before = file.read_bytes()
     assert before.splitlines()[0].decode() == ",".join(Run._fields)
 
@@ -135,13 +135,17 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        table.write(broken(), file)
+        write_table(Run._fields, broken(), file)
     assert file.read_bytes() == before
 
 
 def test_the_verb_says_what_can_be_made(capsys):
-    assert regenerate.main(["--help"]) == 0
-    assert "references" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        regenerate.main(["--help"])
+    said = capsys.readouterr().out
+    for thing in (references, table, variants):
+        assert thing.__doc__.partition("\n")[0] in said
     for wrong in ([], ["nothing"], ["references", "more"]):
-        with pytest.raises(CourseError, match="there are"):
+        with pytest.raises(SystemExit, match="2"):
             regenerate.main(wrong)
+        assert "references" in capsys.readouterr().err

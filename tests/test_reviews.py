@@ -13,9 +13,9 @@ from course_lib import reviews, transformer
 from course_lib.training import Config
 from course_lib.transformer import SHIPPED, Shape, Transformer
 from course_lib.workspace import CourseError
-from course_tools.regenerate import corpus
 from course_tools.regenerate import reviews as remaking
-from course_tools.regenerate.corpus import Review, Sentence
+from course_tools.regenerate.reviews import corpus, reading
+from course_tools.regenerate.reviews.corpus import Review, Sentence
 
 
 @pytest.fixture(scope="module")
@@ -286,8 +286,8 @@ def test_perplexity_of_a_model_that_knows_nothing_is_its_vocabulary():
     model = Transformer(Shape(vocab=7, outputs=6, width=8, heads=2, kv_heads=2))
     with torch.no_grad():
         model.embedding.weight.zero_()
-    texts = remaking._texts([(0, 1), (2, 3, 4)], 5)
-    assert remaking.perplexity(model, texts) == pytest.approx(6)
+    texts = reading.texts_of([(0, 1), (2, 3, 4)], 5)
+    assert reading.perplexity(model, texts) == pytest.approx(6)
 
 
 def test_reading_begins_to_end_on_a_corpus_of_our_own(tmp_path):
@@ -298,7 +298,7 @@ def test_reading_begins_to_end_on_a_corpus_of_our_own(tmp_path):
         for _ in range(20)
     ]
     sizes = {"width": 8, "heads": 2, "kv_heads": 2, "hidden": 8}
-    told = remaking.learn(said, tmp_path, shape=sizes, epochs=40, batch=4)
+    told = reading.learn(said, tmp_path, shape=sizes, epochs=40, batch=4)
     assert "perplexity" in told
     known = json.loads((tmp_path / "reviews.json").read_text(encoding="utf-8"))
     weight = dict(zip(known["words"], known["weights"], strict=True))
@@ -337,18 +337,18 @@ def test_reviews_are_read_from_the_package(monkeypatch, tmp_path):
 def test_every_way_is_measured_and_written(small, tmp_path, monkeypatch):
     model, known = small
     quick = Config(steps=3, batch_size=8, samples=8, quiet=True)
+    dpo = dataclasses.replace(quick, steps=8)
+    effort = remaking.Effort(asked=40, judged=20, dpo=dpo, gradient=quick)
     rows = remaking.best_of_n(model, known, count=50)
-    few = {"asked": 40, "count": 20}
-    base = dataclasses.replace(quick, steps=8)
-    rows += remaking.on_stored_pairs(model, known, 1, base=quick, **few)
-    rows += remaking.while_asking(model, known, 1, base=base, gradient=quick, **few)
+    rows += remaking.on_stored_pairs(model, known, 1, effort)
+    rows += remaking.while_asking(model, known, 1, effort)
     said = [row.method for row in rows]
     stored = [method for method, _ in remaking.RUNS]
     assert said == ["best_of_n"] * 5 + stored + ["rounds", "reinforce"]
     best = [row.reward for row in rows[:5]]
     assert best == sorted(best)
     assert rows[1].kl == pytest.approx(math.log(2) - 0.5)
-    assert "11 outcomes" in remaking.table(rows, tmp_path / "reviews.csv")
+    assert "11 rows" in remaking.table(rows, tmp_path / "reviews.csv")
     monkeypatch.setattr(reviews, "SHIPPED", tmp_path)
     assert reviews.shipped_outcomes() == [
         row._replace(

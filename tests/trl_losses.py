@@ -6,9 +6,9 @@ CPO and ORPO. Only the model is ours: one that gives out fixed numbers, token lo
 where TRL's fused head would, logits elsewhere, and gradients are those in them.
 """
 
-import json
 import warnings
 from collections import defaultdict
+from functools import partial
 from types import SimpleNamespace
 from unittest import mock
 
@@ -173,118 +173,98 @@ def nll(logits: Tensor, mask: Tensor) -> Tensor:
     return -tokens.sum() / mask.sum()
 
 
-def dpo_cases() -> dict:
-    def both(kinds, ours, weights=(1.0,), **told):
-        return lambda x: trl_dpo(x, kinds.split(), list(weights), told), ours
-
-    lengths = {"chosen_lengths": CHOSEN, "rejected_lengths": REJECTED}
-    smooth = {"label_smoothing": EPSILON}
-
-    def plain(kind, loss):
-        return both(kind, lambda x: loss(*four(x), BETA))
-
-    def divergence(name, ours, **told):
-        def f_dpo(x):
-            return losses.f_dpo_loss(*four(x), BETA, **ours)
-
-        return both("sigmoid", f_dpo, f_divergence_type=name, **told)
-
-    return {
-        "sigmoid": plain("sigmoid", losses.dpo_loss),
-        "sigmoid, label_smoothing": both(
-            "sigmoid", lambda x: losses.dpo_loss(*four(x), BETA), **smooth
-        ),
-        "robust": both(
-            "robust",
-            lambda x: losses.robust_dpo_loss(*four(x), BETA, **smooth),
-            **smooth,
-        ),
-        "ipo": both("ipo", lambda x: losses.ipo_loss(*four(x), BETA, **lengths)),
-        "hinge": plain("hinge", losses.hinge_loss),
-        "sigmoid_norm": both(
-            "sigmoid_norm",
-            lambda x: losses.length_normalized_dpo_loss(
-                *four(x), CHOSEN, REJECTED, BETA
-            ),
-        ),
-        "exo_pair": both(
-            "exo_pair", lambda x: losses.exo_loss(*four(x), BETA, **smooth), **smooth
-        ),
-        "nca_pair": plain("nca_pair", losses.nca_loss),
-        "bco_pair": plain("bco_pair", losses.bco_loss),
-        "apo_zero": plain("apo_zero", losses.apo_zero_loss),
-        "apo_down": plain("apo_down", losses.apo_down_loss),
-        "sppo_hard": plain("sppo_hard", losses.sppo_loss),
-        "sigmoid + sft": both(
-            "sigmoid sft",
-            lambda x: losses.dpo_nll_loss(*four(x), chosen_nll(x), BETA, weight=WEIGHT),
-            (1.0, WEIGHT),
-        ),
-        "forward_kl": divergence("forward_kl", {"divergence": "forward_kl"}),
-        "js_divergence": divergence("js_divergence", {"divergence": "js"}),
-        "alpha_divergence": divergence(
-            "alpha_divergence",
-            {"divergence": "alpha", "alpha": 0.25},
-            f_alpha_divergence_coef=0.75,
-        ),
-    }
+def normalized(*given) -> Tensor:
+    """The length-normalised loss; given: the four log-probs and β."""
+    *logps, beta = given
+    return losses.length_normalized_dpo_loss(*logps, CHOSEN, REJECTED, beta)
 
 
-def kto_cases() -> dict:
-    return {
-        name: (lambda x, w=w: trl_kto(x, w), lambda x, w=w: our_kto(x, w))
-        for name, w in {"kto": (1.0, 1.0), "kto, weighted": (1.5, 0.5)}.items()
-    }
+def f(name: str, **more) -> tuple:
+    return losses.f_dpo_loss, {"divergence": name, **more}
 
 
-def free_cases() -> dict:
-    def both(kind, ours, **told):
-        return lambda x: trl_free(kind, x, told), ours
+LENGTHS_OF = {"chosen_lengths": CHOSEN, "rejected_lengths": REJECTED}
+SMOOTH = {"label_smoothing": EPSILON}
+SIMPO = {"loss_type": "simpo", "cpo_alpha": 0.0}
+DPO = {  # TRL's names of the losses, what else it is told; ours, what else it is told
+    "sigmoid": ("sigmoid", {}, losses.dpo_loss, {}),
+    "sigmoid, label_smoothing": ("sigmoid", SMOOTH, losses.dpo_loss, {}),
+    "robust": ("robust", SMOOTH, losses.robust_dpo_loss, SMOOTH),
+    "ipo": ("ipo", {}, losses.ipo_loss, LENGTHS_OF),
+    "hinge": ("hinge", {}, losses.hinge_loss, {}),
+    "sigmoid_norm": ("sigmoid_norm", {}, normalized, {}),
+    "exo_pair": ("exo_pair", SMOOTH, losses.exo_loss, SMOOTH),
+    "nca_pair": ("nca_pair", {}, losses.nca_loss, {}),
+    "bco_pair": ("bco_pair", {}, losses.bco_loss, {}),
+    "apo_zero": ("apo_zero", {}, losses.apo_zero_loss, {}),
+    "apo_down": ("apo_down", {}, losses.apo_down_loss, {}),
+    "sppo_hard": ("sppo_hard", {}, losses.sppo_loss, {}),
+    "forward_kl": ("sigmoid", {"f_divergence_type": "forward_kl"}, *f("forward_kl")),
+    "js_divergence": ("sigmoid", {"f_divergence_type": "js_divergence"}, *f("js")),
+    "alpha_divergence": (
+        "sigmoid",
+        {"f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 0.75},
+        *f("alpha", alpha=0.25),
+    ),
+}
+FREE = {  # TRL's trainer, what it is told; ours, of the logits
+    "cpo": (
+        CPOTrainer,
+        {"loss_type": "sigmoid", "cpo_alpha": WEIGHT},
+        lambda x: losses.cpo_loss(*sums(x), nll(x, MASK), BETA, weight=WEIGHT),
+    ),
+    "simpo": (
+        CPOTrainer,
+        SIMPO,
+        lambda x: losses.simpo_loss(*averages(x), BETA, GAMMA),
+    ),
+    "simpo, cpo_alpha 1": (
+        CPOTrainer,
+        SIMPO | {"cpo_alpha": 1.0},
+        lambda x: losses.simpo_loss(*averages(x), BETA, GAMMA) + nll(x, MASK),
+    ),
+    "alphapo": (
+        CPOTrainer,
+        SIMPO | {"alpha": 0.25},
+        lambda x: losses.simpo_loss(*averages(x), BETA, GAMMA, alpha=0.25),
+    ),
+    "cpo, label_smoothing": (
+        CPOTrainer,
+        {"loss_type": "sigmoid", "cpo_alpha": 0.0, **SMOOTH},
+        lambda x: losses.dpo_loss(*sums(x), *torch.zeros(2, PAIRS), BETA, **SMOOTH),
+    ),
+    "orpo": (
+        ORPOTrainer,
+        {},
+        lambda x: losses.orpo_loss(*averages(x), nll(x, WHOLE), weight=BETA),
+    ),
+}
 
-    simpo = {"loss_type": "simpo", "cpo_alpha": 0.0}
-    return {
-        "cpo": both(
-            CPOTrainer,
-            lambda x: losses.cpo_loss(*sums(x), nll(x, MASK), BETA, weight=WEIGHT),
-            loss_type="sigmoid",
-            cpo_alpha=WEIGHT,
-        ),
-        "simpo": both(
-            CPOTrainer, lambda x: losses.simpo_loss(*averages(x), BETA, GAMMA), **simpo
-        ),
-        "simpo, cpo_alpha 1": both(
-            CPOTrainer,
-            lambda x: losses.simpo_loss(*averages(x), BETA, GAMMA) + nll(x, MASK),
-            **simpo | {"cpo_alpha": 1.0},
-        ),
-        "alphapo": both(
-            CPOTrainer,
-            lambda x: losses.simpo_loss(*averages(x), BETA, GAMMA, alpha=0.25),
-            **simpo,
-            alpha=0.25,
-        ),
-        "cpo, label_smoothing": both(
-            CPOTrainer,
-            lambda x: losses.dpo_loss(
-                *sums(x), *torch.zeros(2, PAIRS), BETA, label_smoothing=EPSILON
-            ),
-            loss_type="sigmoid",
-            cpo_alpha=0.0,
-            label_smoothing=EPSILON,
-        ),
-        "orpo": both(
-            ORPOTrainer,
-            lambda x: losses.orpo_loss(*averages(x), nll(x, WHOLE), weight=BETA),
-        ),
-    }
+
+def same_losses() -> dict:
+    """By name: TRL's loss, ours, and what both are of."""
+    cases = {}
+    for name, (kind, told, loss, more) in DPO.items():
+        cases[name] = (
+            lambda x, kind=kind, told=told: trl_dpo(x, [kind], [1.0], told),
+            lambda x, loss=loss, more=more: loss(*four(x), BETA, **more),
+            TOKENS,
+        )
+    cases["sigmoid + sft"] = (
+        lambda x: trl_dpo(x, ["sigmoid", "sft"], [1.0, WEIGHT], {}),
+        lambda x: losses.dpo_nll_loss(*four(x), chosen_nll(x), BETA, weight=WEIGHT),
+        TOKENS,
+    )
+    for name, weights in {"kto": (1.0, 1.0), "kto, weighted": (1.5, 0.5)}.items():
+        both = (partial(loss, weights=weights) for loss in (trl_kto, our_kto))
+        cases[name] = *both, TOKENS
+    for name, (kind, told, loss) in FREE.items():
+        cases[name] = partial(trl_free, kind, told=told), loss, LOGITS
+    return cases
 
 
-def apart() -> dict:
+def other_losses() -> dict:
     """TRL's losses beside ours by another convention: how much is at stake."""
-
-    def loss(kind, told):
-        return lambda x: trl_free(kind, x, {"loss_type": "simpo"} | told)
-
     return {
         "ipo, sums": (
             lambda x: trl_dpo(x, ["ipo"], [1.0], {}),
@@ -292,18 +272,18 @@ def apart() -> dict:
             TOKENS,
         ),
         "simpo, ratio": (
-            loss(CPOTrainer, {"cpo_alpha": 0.0}),
+            partial(trl_free, CPOTrainer, told=SIMPO),
             lambda x: losses.simpo_loss(*averages(x), BETA, GAMMA, gamma_is_ratio=True),
             LOGITS,
         ),
         "orpo, answer": (
-            loss(ORPOTrainer, {}),
+            partial(trl_free, ORPOTrainer, told={}),
             lambda x: losses.orpo_loss(*averages(x), nll(x, MASK), weight=BETA),
             LOGITS,
         ),
         "label_smoothing, cDPO": (
-            lambda x: trl_dpo(x, ["sigmoid"], [1.0], {"label_smoothing": EPSILON}),
-            lambda x: losses.dpo_loss(*four(x), BETA, label_smoothing=EPSILON),
+            lambda x: trl_dpo(x, ["sigmoid"], [1.0], SMOOTH),
+            lambda x: losses.dpo_loss(*four(x), BETA, **SMOOTH),
             TOKENS,
         ),
     }
@@ -353,25 +333,19 @@ def differences(trl, ours, inputs: Tensor) -> dict[str, float]:
     }
 
 
-def main():
-    """Print a line of JSON: by name of the loss, the largest differences."""
-    same, groups = {}, ((dpo_cases, TOKENS), (kto_cases, TOKENS), (free_cases, LOGITS))
-    for cases, inputs in groups:
-        for name, (trl, ours) in cases().items():
-            try:
-                same[name] = differences(trl, ours, inputs)
-            except KeyError:  # TRL has no clamp for float64 there
-                same[f"{name}, float32"] = differences(trl, ours, inputs.float())
+def compare() -> dict:
+    """By name of the loss, the largest differences; and what else TRL is asked."""
+    same = {}
+    for name, (trl, ours, inputs) in same_losses().items():
+        try:
+            same[name] = differences(trl, ours, inputs)
+        except KeyError:  # TRL has no clamp for float64 there
+            same[f"{name}, float32"] = differences(trl, ours, inputs.float())
     u, v = ((four(TOKENS)[k] - four(TOKENS)[k + 2]).mean() for k in (0, 1))
-    told = {
+    return {
         "same": same,
-        "apart": {name: differences(*three) for name, three in apart().items()},
+        "apart": {name: differences(*three) for name, three in other_losses().items()},
         "logged": {kind: logged(TOKENS, kind) for kind in ("sigmoid", "ipo")},
         "margin": (BETA * (u - v)).item(),
         "certain": certain(),
     }
-    print("\n" + json.dumps(told))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,31 +1,52 @@
-"""`bench`: what the course claims about speed, measured on the computer at hand."""
+"""`bench`: what the course claims about speed, measured on the computer at hand.
 
-import importlib
+Every public module here is a bench. It has `measure`, which returns the figures for
+programs, and `table`, which makes text of them; OPTIONS, if it has any, are arguments
+of `measure` as argparse wants them.
+"""
+
+import json
 from collections.abc import Sequence
 
-from course_lib.workspace import CourseError
+from course_tools import plugins
 
-__all__ = ["main"]
-
-BENCHES = {  # name, which is its module's: what for
-    "grading": "what it costs to grade a submission, beside other graders",
-    "sliders": "how soon a figure follows its slider, beside other ways to draw it",
-    "trainer": "how fast the trainer is, beside TRL's, and what its tricks bring",
-}
+__all__ = ["columns", "main"]
 
 
 def main(argv: Sequence[str]) -> int:
     """`bench NAME [--json ...]`: measure; with --json the last line is for programs.
 
-    raises: CourseError for a name that is none, or if something needed is missing
+    raises: CourseError if something needed is missing, or if what measures fails
     """
-    name, *words = argv or [""]
-    listed = "\n".join(f"  {known:<10} {what}" for known, what in BENCHES.items())
-    if name in ("-h", "--help"):
-        print(f"usage: bench NAME [--json]\n\n{listed}")
-        return 0
-    plain = name != "grading"  # which has more options, and reads them itself
-    if name not in BENCHES or (plain and set(words) - {"--json"}):
-        called = f'There is no bench "{" ".join(argv)}"' if argv else "Name a bench"
-        raise CourseError(f"{called}; there are:\n{listed}", code=2)
-    return importlib.import_module(f"course_tools.benchmarks.{name}").main(words)
+    bench, parser = plugins.choose("bench", __name__, argv)
+    parser.add_argument(
+        "--json", action="store_true", help="the figures as a last line"
+    )
+    for flag, told in getattr(bench, "OPTIONS", {}).items():
+        parser.add_argument(flag, **told)
+    options = vars(parser.parse_args(argv[1:]))
+    as_json = options.pop("json")
+    figures = bench.measure(**options)
+    print(bench.table(figures))
+    if as_json:
+        print(json.dumps(figures))
+    return 0
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """A table as text: names on the left, numbers to the right; rows may be short.
+
+    >>> print(columns([("", "ms", "ratio"), ("ours", "8", "1.0"), ("theirs", "360")]))
+              ms  ratio
+    ours       8    1.0
+    theirs   360
+    """
+    widths = [
+        max(len(row[at]) for row in rows if at < len(row)) + 2
+        for at in range(max(map(len, rows)))
+    ]
+    return "\n".join(
+        f"{row[0]:<{widths[0]}}"
+        + "".join(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=False))
+        for row in rows
+    )

@@ -1,19 +1,14 @@
 """Runs in World S, scored exactly: every method at every β, and what limits DPO."""
 
-import csv
 import dataclasses
 import functools
 import itertools
 import math
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from course_lib.datasets import Run
 from course_lib.metrics import exact_metrics, shortfall
@@ -22,8 +17,9 @@ from course_lib.training import Config, run
 from course_lib.transformer import SHIPPED, Transformer, load
 from course_lib.variants import REFERENCE_FREE
 from course_lib.worlds import SentenceWorld, World, sample_preferences, world_s
+from course_tools.regenerate._runs import in_parallel, write_table
 
-__all__ = ["exact_world", "in_parallel", "make", "scored", "write"]
+__all__ = ["exact_world", "make", "scored", "trained_and_scored"]
 
 SEEDS = (0, 1, 2)
 BETAS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -54,17 +50,8 @@ LIMITS_BETAS = (0.1, 0.5)
 
 def make(folder: Path = SHIPPED) -> str:
     """Train and score everything above; about ten minutes on two cores."""
-    sentences, world, _ = exact_world()
-    rows = [*_best_of_all(sentences, world), *in_parallel(_run, list(_configs()))]
-    return write(rows, folder / "frontier.csv")
-
-
-def in_parallel(run_one: Callable, jobs: Sequence) -> list:
-    """The runs of all jobs, in their order, on as many processes as there are cores."""
-    # spawn: a fork of a process in which torch has begun may hang
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(mp_context=context) as pool:
-        return list(tqdm(pool.map(run_one, jobs), "runs", total=len(jobs)))
+    rows = [*_best_of_all(), *in_parallel(_run, list(_configs()))]
+    return write_table(Run._fields, rows, folder / "frontier.csv")
 
 
 @functools.cache
@@ -75,16 +62,10 @@ def exact_world() -> tuple[SentenceWorld, World, Transformer]:
 
 
 def _run(job: tuple[str, str, Config]) -> Run:
-    torch.set_num_threads(1)
     experiment, arm, config = job
-    sentences, world, _ = exact_world()
-    begun = time.process_time()
-    model = run(config, watch_at=()).model
-    seconds = round(time.process_time() - begun, 1)
-    known = config.beta if config.method not in REFERENCE_FREE else None
-    numbers = scored(sentences, world, sentences.exact(model).ref, known)
     called = (experiment, arm, config.method, config.beta, config.seed)
-    return Run(*called, *numbers, seconds)
+    known = config.beta if config.method not in REFERENCE_FREE else None
+    return trained_and_scored(called, lambda: run(config, watch_at=()).model, known)
 
 
 def _configs() -> Iterator[tuple[str, str, Config]]:
@@ -100,20 +81,33 @@ def _configs() -> Iterator[tuple[str, str, Config]]:
                 yield "limits", arm, dataclasses.replace(config, **change)
 
 
-def _best_of_all(sentences: SentenceWorld, world: World) -> Iterator[Run]:
+def _best_of_all() -> Iterator[Run]:
+    _, world, _ = exact_world()
     for n in DRAWS:
-        policy = best_of_n(world.ref, world.rewards, n)
-        numbers = scored(sentences, world, policy, None)
+        numbers = scored(best_of_n(world.ref, world.rewards, n), None)
         yield Run("frontier", "", "best_of_n", float(n), 0, *numbers, 0.0)
 
 
-def scored(
-    sentences: SentenceWorld, world: World, policy: Tensor, beta: float | None
-) -> list[float]:
+def trained_and_scored(
+    called: Sequence, trained: Callable[[], Transformer], beta: float | None
+) -> Run:
+    """The `Run` of a model that is trained by a call, which is timed.
+
+    called: what stands in it before the reward; beta: as for `scored`
+    """
+    begun = time.process_time()
+    model = trained()
+    seconds = round(time.process_time() - begun, 1)
+    return Run(*called, *scored(exact_world()[0].exact(model).ref, beta), seconds)
+
+
+def scored(policy: Tensor, beta: float | None) -> list[float]:
     """What stands in a `Run` from its reward to its log-ratios, to six decimals.
 
-    beta: of the π* that it is measured against; None if its knob is none
+    policy: in World S; beta: of the π* that it is measured against, None if its knob
+        is none
     """
+    sentences, world, _ = exact_world()
     exact = exact_metrics(world, policy, beta or 1.0)
     lost = shortfall(world, policy)
     distance = exact["distance"] if beta else math.nan
@@ -125,14 +119,3 @@ def scored(
     sides = [side if math.isfinite(side) else math.nan for side in sides]
     numbers = [exact["reward"], exact["kl"], lost, distance, exact["entropy"], length]
     return [round(value, 6) for value in (*numbers, *sides)]
-
-
-def write(rows: list[Run], path: Path) -> str:
-    """The table as a CSV file; whole, or as it was before."""
-    beside = path.with_suffix(".part")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(Run._fields)
-        table.writerows(rows)
-    beside.replace(path)
-    return f"{path.name}: {len(rows)} runs"

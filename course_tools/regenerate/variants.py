@@ -3,8 +3,6 @@
 import copy
 import dataclasses
 import itertools
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,14 +11,9 @@ from course_lib.batches import sentence_texts
 from course_lib.datasets import Run
 from course_lib.training import Config, train
 from course_lib.transformer import SHIPPED, Transformer
-from course_lib.worlds import (
-    Preferences,
-    SentenceWorld,
-    World,
-    sample_preferences,
-    sample_thumbs,
-)
-from course_tools.regenerate.frontier import exact_world, in_parallel, scored, write
+from course_lib.worlds import Preferences, sample_preferences, sample_thumbs
+from course_tools.regenerate._runs import in_parallel, write_table
+from course_tools.regenerate.frontier import exact_world, trained_and_scored
 
 __all__ = ["make"]
 
@@ -43,19 +36,13 @@ VARIANTS = {  # its loss, and one setting of its knob
     "simpo": Config(method="simpo", beta=2.0, gamma=0.5),
     "cpo": Config(method="cpo", beta=BETA),
 }
-DATA: dict[str, Callable[[SentenceWorld, World, int], Preferences]] = {
-    "clean": lambda s, w, seed: sample_preferences(w, PAIRS, seed=seed),
-    "20 % noise": lambda s, w, seed: sample_preferences(
-        w, PAIRS, seed=seed, label_noise=0.2
-    ),
-    "30 % noise": lambda s, w, seed: sample_preferences(
-        w, PAIRS, seed=seed, label_noise=0.3
-    ),
-    "long is liked": lambda s, w, seed: sample_preferences(
-        w, PAIRS, seed=seed, bonus=0.5 * (s.tokens < s.end).sum(-1)
-    ),
-    "thumbs": lambda s, w, seed: sample_thumbs(w, PAIRS, seed=seed),
-    "wrong reference": lambda s, w, seed: sample_preferences(w, PAIRS, seed=seed),
+DATA = {  # how its comparisons are asked for, besides
+    "clean": {},
+    "20 % noise": {"label_noise": 0.2},
+    "30 % noise": {"label_noise": 0.3},
+    "long is liked": {"bonus": 0.5},  # reward for each word
+    "thumbs": {},  # which are no comparisons
+    "wrong reference": {},
 }
 ROUNDS = {"offline": 1, "5 rounds": 5}  # of asking, with the same number of labels
 
@@ -66,42 +53,49 @@ def make(folder: Path = SHIPPED) -> str:
         *itertools.product(["data"], DATA, VARIANTS, [None], SEEDS),
         *itertools.product(["online"], ROUNDS, ["dpo"], [0.1, BETA], SEEDS),
     ]
-    return write(in_parallel(_run, jobs), folder / "variants.csv")
+    return write_table(Run._fields, in_parallel(_run, jobs), folder / "variants.csv")
 
 
 def _run(job: tuple) -> Run:
-    torch.set_num_threads(1)
     experiment, arm, name, beta, seed = job
-    sentences, world, ref = exact_world()
-    begun = time.process_time()
     config = dataclasses.replace(VARIANTS[name], seed=seed, quiet=True)
-    if experiment == "online":
+    online = experiment == "online"
+    if online:
         config = dataclasses.replace(config, beta=beta)
-        model = _in_rounds(config, ROUNDS[arm])
-    else:
-        told = _uniform(ref) if arm == "wrong reference" else ref
-        texts = sentence_texts(sentences, *DATA[arm](sentences, world, seed))
-        model = train(copy.deepcopy(ref), texts, config, ref=told).model
-    seconds = round(time.process_time() - begun, 1)
-    target = config.beta if experiment == "online" else BETA
-    numbers = scored(sentences, world, sentences.exact(model).ref, target)
-    return Run(experiment, arm, name, config.beta, seed, *numbers, seconds)
+    called = (experiment, arm, name, config.beta, seed)
+    train_it = _in_rounds if online else _on_data
+    target = config.beta if online else BETA
+    return trained_and_scored(called, lambda: train_it(config, arm), target)
 
 
-def _in_rounds(config: Config, rounds: int) -> Transformer:
+def _on_data(config: Config, arm: str) -> Transformer:
+    """Any method on one kind of data."""
+    sentences, _, ref = exact_world()
+    told = _uniform(ref) if arm == "wrong reference" else ref
+    texts = sentence_texts(sentences, *_asked(arm, config.seed))
+    return train(copy.deepcopy(ref), texts, config, ref=told).model
+
+
+def _asked(arm: str, seed: int) -> Preferences:
+    sentences, world, _ = exact_world()
+    if arm == "thumbs":
+        return sample_thumbs(world, PAIRS, seed=seed)
+    told = dict(DATA[arm])
+    if "bonus" in told:
+        told["bonus"] *= (sentences.tokens < sentences.end).sum(-1)
+    return sample_preferences(world, PAIRS, seed=seed, **told)
+
+
+def _in_rounds(config: Config, arm: str) -> Transformer:
     """DPO with its labels asked for in rounds, each about the policy of that moment."""
     sentences, world, ref = exact_world()
-    model = copy.deepcopy(ref)
+    model, rounds = copy.deepcopy(ref), ROUNDS[arm]
+    part = dataclasses.replace(config, steps=config.steps // rounds)
     for turn in range(rounds):
-        asked = sample_preferences(
-            world,
-            PAIRS // rounds,
-            seed=100 * config.seed + turn,
-            sampler=sentences.exact(model).ref,
-        )
-        part = dataclasses.replace(config, steps=config.steps // rounds)
-        texts = sentence_texts(sentences, *asked)
-        model = train(model, texts, part, ref=ref).model
+        about = {"seed": 100 * config.seed + turn}
+        about["sampler"] = sentences.exact(model).ref
+        asked = sample_preferences(world, PAIRS // rounds, **about)
+        model = train(model, sentence_texts(sentences, *asked), part, ref=ref).model
     return model
 
 

@@ -3,18 +3,17 @@
 import inspect
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from course_lib.bugs import BUGGY, SOUND
 from course_lib.workspace import find
+from course_tools.benchmarks._pages import page
 from course_tools.build import BEGIN, END, STUB
 
-__all__ = ["IMPORTS", "losses", "page", "write_chapter", "write_losses"]
+__all__ = ["IMPORTS", "losses", "write_chapter", "write_losses"]
 
 IMPORTS = "import torch\nimport torch.nn.functional as F"
 WRONG = (1, 4, 8)  # of each ten
-KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 REGION = re.compile(f" *{BEGIN}\n(.*?) *{END}", re.DOTALL)
 
 
@@ -33,29 +32,6 @@ def losses(count: int) -> dict[str, tuple[str, bool]]:
         code = re.sub(r"^def \w+", "def dpo_loss", code)
         found[f"learner{number:04}"] = (f"{code}# page {number}", not ill)
     return found
-
-
-def page(cells: Sequence[str], metadata: Sequence[dict] = ()) -> str:
-    """A notebook's file, from the code of its cells and perhaps their metadata."""
-    metadata = metadata or [{}] * len(cells)
-    return json.dumps(
-        {
-            "cells": [
-                {
-                    "cell_type": "code",
-                    "id": f"cell-{number}",
-                    "metadata": more,
-                    "execution_count": None,
-                    "outputs": [],
-                    "source": code,
-                }
-                for number, (code, more) in enumerate(zip(cells, metadata, strict=True))
-            ],
-            "metadata": {"kernelspec": KERNEL},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-    )
 
 
 def write_losses(folder: Path, count: int) -> dict[str, bool]:

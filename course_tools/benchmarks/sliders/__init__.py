@@ -3,22 +3,21 @@
 The same figure in four notebooks, measured in turns: `slider_plot`, `interact` with
 pyplot as most courses have it, ipympl with a figure that is kept, and `slider_plot`
 with `live=True`. A time runs from the event of the mouse or the key to the end of the
-first frame in which the picture itself shows that value: its barcode is read in every
-frame, from the pixels of an image or canvas, from the painted squares of an SVG. After
-each drag a screenshot says whether the last value is what a person sees.
+first frame in which the picture itself shows that value: the colour of its mark is
+read in every frame, from the pixels of an image or canvas, from what is painted in an
+SVG. After each drag a screenshot says whether the last value is what a person sees.
 
 `median_ms` and `p95_ms` are over those values of all drags that were shown; a value
 that never was counts as dropped and has no time. A step is one press of an arrow key.
 """
 
 import io
-import json
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.image import imread
@@ -26,16 +25,17 @@ from matplotlib.image import imread
 from course_lib.sliders import slider_plot
 from course_lib.workspace import CourseError
 from course_tools import browser
-from course_tools.benchmarks import alternatives
-from course_tools.benchmarks.alternatives import ALTERNATIVES, SLIDER, SQUARE, SQUARES
+from course_tools.benchmarks import columns
+from course_tools.benchmarks.sliders import alternatives
+from course_tools.benchmarks.sliders.alternatives import ALTERNATIVES, MARK
 
-__all__ = ["main", "measure", "table"]
+__all__ = ["Watched", "figures", "measure", "table", "times"]
 
 ROUNDS, STEPS, MOVES = 4, 8, 60
 DRAGS = {"slider_plot": 5}  # in each round; one for whoever is not named
 LATE = 34  # ms: two frames of sixty in a second, and a little
-PATIENCE = 20_000  # ms; a picture that still shows another value then is wrong
-SCRIPT = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+PATIENCE = 20  # seconds; a picture that still shows another value then is wrong
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 STORED = """new Blob([JSON.stringify(
   courseLab.panel.content.widgets[0].model.outputs.toJSON()[0].data)]).size"""
 ROWS = {  # of the table: how they are called, and what the JSON calls them
@@ -54,93 +54,90 @@ ROWS = {  # of the table: how they are called, and what the JSON calls them
 }
 
 
-def main(argv: Sequence[str]) -> int:
-    """Measure and print a table; with --json, the numbers as one last line."""
-    missing = browser.trouble("ipympl")
-    if missing:
-        raise CourseError(missing)
-    results = measure()
-    print(table(results))
-    if "--json" in argv:
-        print(json.dumps(results))
-    return 0
+class Watched(NamedTuple):
+    """What was seen of one alternative: a log of the page for all steps of a round and
+    for each drag; and the position on the screenshot after each drag."""
 
-
-@dataclass
-class Tally:
-    """What was seen of one alternative. Times are in ms, None for what never came."""
-
-    steps: list[float | None] = field(default_factory=list)
-    drags: list[float | None] = field(default_factory=list)
-    last: list[bool] = field(default_factory=list)  # of each drag: is it what is seen?
-    blank: int = 0
-    jumps: int = 0
-    received: float = 0
-
-    def add(self, log: dict, times: list):
-        """Take in what the page has written down, its times into one of the lists."""
-        for value, chosen in log["chosen"]:
-            after = (t - chosen for v, t in log["shown"] if v == value and t > chosen)
-            times.append(next(after, None))
-        self.blank += log["blank"]
-        self.jumps += log["jumps"]
-
-    def result(self) -> dict[str, float]:
-        """The numbers, under the names of the JSON."""
-        shown = [ms for ms in self.drags if ms is not None]
-        step, drag = _middle_and_most(self.steps), _middle_and_most(self.drags)
-        return {
-            "median_ms": drag[0],
-            "p95_ms": drag[1],
-            "step_median_ms": step[0],
-            "step_p95_ms": step[1],
-            "steps": len(self.steps),
-            "drags": len(self.last),
-            "values": len(self.drags),
-            "shown": len(shown),
-            "dropped": len(self.drags) - len(shown),
-            "late": sum(ms > LATE for ms in shown),
-            "last_right": sum(self.last),
-            "blank": self.blank,
-            "jumps": self.jumps,
-            "bytes_per_update": self.received,
-        }
+    steps: list[dict]
+    drags: list[dict]
+    last: list[int | None]
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Each alternative's numbers, by its name; takes two to three minutes."""
-    tallies, made = {name: Tally() for name in ALTERNATIVES}, _made()
+    """Each alternative's numbers, by its name; takes two to three minutes.
+
+    raises: CourseError if there is no browser
+    """
+    if missing := browser.trouble("ipympl"):
+        raise CourseError(missing)
+    made, watched = _made(), {name: Watched([], [], []) for name in ALTERNATIVES}
     with TemporaryDirectory(prefix="course-bench-") as folder:
         alternatives.write(Path(folder))
         with browser.Lab(folder) as lab:
             pages = {name: _opened(lab, name) for name in ALTERNATIVES}
             for turn in range(ROUNDS):
                 for name in [*list(pages)[turn:], *list(pages)[:turn]]:
-                    _round(pages[name], tallies[name], DRAGS.get(name, 1))
-            for name, page in pages.items():
-                tallies[name].received = _received(page)
+                    _round(pages[name], watched[name], DRAGS.get(name, 1))
+            received = {name: _received(page) for name, page in pages.items()}
             stored = pages["slider_plot"].evaluate(STORED)
-    results = {name: tally.result() for name, tally in tallies.items()}
+    results = {name: figures(watched[name], received[name]) for name in watched}
     results["slider_plot"] |= {"made_cpu_s": made, "stored_bytes": stored}
     return results
+
+
+def figures(watched: Watched, received: float) -> dict[str, float]:
+    """The numbers, under the names of the JSON; received: bytes a step.
+
+    raises: CourseError if no value was ever shown
+    """
+    steps, drags = times(watched.steps), times(watched.drags)
+    shown = [ms for ms in drags if ms is not None]
+    numbers = {}
+    for name, known in (("", shown), ("step_", [ms for ms in steps if ms is not None])):
+        if not known:
+            raise CourseError("One of the figures never followed its slider.")
+        median, most = np.percentile(known, [50, 95]).round(2).tolist()
+        numbers |= {f"{name}median_ms": median, f"{name}p95_ms": most}
+    logs = watched.steps + watched.drags
+    right = zip(watched.last, watched.drags, strict=True)
+    return numbers | {
+        "steps": len(steps),
+        "drags": len(watched.drags),
+        "values": len(drags),
+        "shown": len(shown),
+        "dropped": len(drags) - len(shown),
+        "late": sum(ms > LATE for ms in shown),
+        "last_right": sum(seen == log["chosen"][-1][0] for seen, log in right),
+        "blank": sum(log["blank"] for log in logs),
+        "jumps": sum(log["jumps"] for log in logs),
+        "bytes_per_update": received,
+    }
+
+
+def times(logs: list[dict]) -> list[float | None]:
+    """From each choice of a value to its picture, in ms; None for what never came."""
+    return [
+        next((t - then for v, t in log["shown"] if v == value and t > then), None)
+        for log in logs
+        for value, then in log["chosen"]
+    ]
 
 
 def table(results: dict[str, dict[str, float]]) -> str:
     """The numbers for people."""
     ours = results["slider_plot"]
-    lines = [" " * 20 + "".join(f"{name:>12}" for name in results)]
-    for row, key in ROWS.items():
-        numbers = "".join(f"{result[key]:12,.0f}" for result in results.values())
-        lines.append(f"{row:<20}{numbers}")
-    for row, key in (("step", "step_median_ms"), ("drag", "median_ms")):
-        times = "".join(f"{r[key] / ours[key]:12.1f}" for r in results.values())
-        lines.append(f"{row} / slider_plot's".ljust(20) + times)
+    rows = [("", *results)]
+    for name, key in ROWS.items():
+        rows.append((name, *(f"{result[key]:,.0f}" for result in results.values())))
+    for name, key in (("step", "step_median_ms"), ("drag", "median_ms")):
+        times = (f"{result[key] / ours[key]:.1f}" for result in results.values())
+        rows.append((f"{name} / slider_plot's", *times))
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    lines.append(
+    return (
+        f"{columns(rows)}\n"
         f"slider_plot takes {ours['made_cpu_s']:.2f} s of CPU to make and stores "
         f"{ours['stored_bytes']:,} bytes; load average {load:.1f}"
     )
-    return "\n".join(lines)
 
 
 def _opened(lab: browser.Lab, name: str):
@@ -149,26 +146,25 @@ def _opened(lab: browser.Lab, name: str):
     lab.run_all(page)
     for selector in (way.slider, way.picture):
         page.locator(".jp-Cell-outputArea").locator(selector).first.wait_for()
-    page.evaluate(SCRIPT, [way.slider, way.picture, way.margin, SQUARE, SQUARES])
+    page.evaluate(SCRIPT, [way.slider, way.picture, way.margin, MARK])
     page.evaluate("bench.handle.scrollIntoView({ block: 'center' })")
     return page
 
 
-def _round(page, tally: Tally, drags: int):
+def _round(page, watched: Watched, drags: int):
     """Some steps with the arrow keys, then some drags over the whole slider."""
     _turn_to(page)
     page.evaluate("bench.start()")
     _steps(page)
-    tally.add(page.evaluate("bench.stop()"), tally.steps)
+    watched.steps.append(page.evaluate("bench.stop()"))
     for _ in range(drags):
         page.keyboard.press("Home" if page.evaluate("bench.position()") < 30 else "End")
         _settle(page)
         page.evaluate("bench.start()")
         _drag(page)
         _settle(page)
-        log = page.evaluate("bench.stop()")
-        tally.add(log, tally.drags)
-        tally.last.append(_seen(page) == log["chosen"][-1][0])
+        watched.drags.append(page.evaluate("bench.stop()"))
+        watched.last.append(_seen(page))
 
 
 def _turn_to(page):
@@ -200,25 +196,17 @@ def _drag(page):
 
 def _settle(page):
     """Wait until the picture shows the slider's value, and a little longer."""
-    from playwright.sync_api import TimeoutError as TooLate
-
-    try:
-        page.wait_for_function("bench.settled()", timeout=PATIENCE)
-    except TooLate:
-        return  # it is counted as dropped, and as a last value that is not right
-    page.wait_for_timeout(100)
+    with suppress(TimeoutError):  # dropped then, and a last value that is not right
+        browser.wait(page, "bench.settled()", "following the slider", PATIENCE)
+        page.wait_for_timeout(100)
 
 
 def _seen(page) -> int | None:
-    """The position whose barcode is on a screenshot; None if there is none."""
-    shot = page.screenshot(clip=page.evaluate("bench.barcode()"))
-    pixels = imread(io.BytesIO(shot))[..., :3].mean(axis=2)
-    height, width = pixels.shape
-    middles = ((np.arange(SQUARES) + 0.5) * width / SQUARES).astype(int)
-    bits = "".join(
-        "1" if level < 0.5 else "0" for level in pixels[height // 2, middles]
+    """The position whose mark is on a screenshot; None if there is none."""
+    shot = page.screenshot(
+        clip=page.evaluate("bench.mark()") | {"width": 1, "height": 1}
     )
-    return int(bits[1:-1], 2) if bits[0] == bits[-1] == "1" else None
+    return alternatives.position(imread(io.BytesIO(shot))[0, 0, :3])
 
 
 def _received(page) -> float:
@@ -244,13 +232,6 @@ def _made() -> float:
     seconds = []
     for _ in range(3):
         began = time.process_time()
-        slider_plot(alternatives.draw, alternatives.setup, beta=SLIDER)
+        slider_plot(alternatives.draw, alternatives.setup, beta=alternatives.SLIDER)
         seconds.append(time.process_time() - began)
     return min(seconds)
-
-
-def _middle_and_most(times: list[float | None]) -> list[float]:
-    known = [ms for ms in times if ms is not None]
-    if not known:
-        raise CourseError("One of the figures never followed its slider.")
-    return [round(float(ms), 2) for ms in np.percentile(known, [50, 95])]

@@ -5,32 +5,26 @@ own copy of the same weights, and all but those with buckets see the same batche
 """
 
 import copy
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Semaphore, Thread
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from course_lib.batches import (
-    LAYOUTS,
-    Batch,
-    Texts,
-    collate,
-    pairs,
-    response_logps,
-    schedule,
-    sum_by_owner,
-)
+from course_lib import batches, training
+from course_lib.batches import Batch, Texts, collate, response_logps
 from course_lib.losses import dpo_loss
-from course_lib.training import _REFERENCE_CACHE, Config, train
+from course_lib.transformer import Shape
 
 __all__ = ["LADDER", "Paused", "Sizes", "Tricks", "batches_of", "interleave", "ours"]
 __all__ += ["texts_of", "tokens_of", "tricked"]
 
 BETA, RATE = 0.1, 1e-4
 END = 1  # the id that ends a response; 0 is padding, words begin at 2
+Pause = Callable[[], None]
 
 
 class Sizes(NamedTuple):
@@ -46,21 +40,24 @@ class Sizes(NamedTuple):
     shortest: int = 8  # tokens in a prompt, and in a response with its end
     longest: int = 32
 
+    @property
+    def shape(self) -> Shape:
+        _, _, vocab, width, layers, heads, hidden, *_ = self
+        return Shape(vocab, vocab, width, layers, heads, heads, hidden)
+
 
 def texts_of(sizes: Sizes) -> Texts:
     """Random pairs: what a step costs does not depend on what the tokens say."""
     random = torch.Generator().manual_seed(0)
     count = sizes.steps * sizes.pairs
 
-    def some(end: list[int]) -> list[list[int]]:
+    def some(*end: int) -> list[list[int]]:
         among = (sizes.shortest - len(end), sizes.longest + 1 - len(end))
         lengths = torch.randint(*among, (count,), generator=random).tolist()
-        return [
-            torch.randint(2, sizes.vocab, (length,), generator=random).tolist() + end
-            for length in lengths
-        ]
+        words = (torch.randint(2, sizes.vocab, (n,), generator=random) for n in lengths)
+        return [[*row.tolist(), *end] for row in words]
 
-    return pairs(some([]), some([END]), some([END]))
+    return batches.pairs(some(), some(END), some(END))
 
 
 def tokens_of(texts: Texts) -> int:
@@ -87,40 +84,32 @@ LADDER = {  # the last rung is the course's trainer itself
 
 
 def tricked(
-    model: nn.Module,
-    texts: Texts,
-    sizes: Sizes,
-    tricks: Tricks,
-    pause: Callable[[], None],
+    model: nn.Module, texts: Texts, sizes: Sizes, tricks: Tricks, pause: Pause
 ) -> list[float]:
     """Train with DPO, by those tricks and no others; returns each step's loss."""
-    ref, losses = copy.deepcopy(model), []
+    ref = copy.deepcopy(model)
     log_probs = response_logps if tricks.answers else score_everywhere
     known = reference(ref, texts, sizes.pairs) if tricks.cached else None
-    order, layout = batches_of(texts, sizes, tricks), LAYOUTS[not tricks.shared]
-    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0, fused=True)
-    for step, rows in enumerate(order):
-        pause()
+    order, layout = batches_of(texts, sizes, tricks), batches.LAYOUTS[not tricks.shared]
+
+    def advance(step: int, update: Callable) -> dict[str, Tensor]:
+        rows = order[step]
         batch = collate(texts.take(rows), layout)
-        if known is None:
-            with torch.no_grad():
-                theirs = log_probs(ref, batch).view(2, -1)
-        else:
-            theirs = known[rows].T
+        with torch.no_grad():
+            asked = known is None
+            theirs = log_probs(ref, batch).view(2, -1) if asked else known[rows].T
         loss = dpo_loss(*log_probs(model, batch).view(2, -1), *theirs, BETA)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * (len(order) - step) / len(order)
-        optimiser.step()
-        losses.append(loss.item())
-    return losses
+        update(loss)
+        return {"loss": loss.detach()}
+
+    config, looks = settings(sizes), pausing(sizes, pause)
+    return training.fit(model, advance, config, **looks).history["loss"]
 
 
 def batches_of(texts: Texts, sizes: Sizes, tricks: Tricks) -> list[Tensor]:
     """The rows of each step: as they stand, or in buckets as our trainer has them."""
     if tricks.buckets:
-        return schedule(texts, sizes.pairs, seed=0, epoch=0)
+        return batches.schedule(texts, sizes.pairs, seed=0, epoch=0)
     return list(torch.arange(len(texts)).split(sizes.pairs))
 
 
@@ -128,7 +117,7 @@ def score_everywhere(model: nn.Module, batch: Batch) -> Tensor:
     """What `response_logps` gives, with logits at every place of every row."""
     logps = model(batch.ids).log_softmax(-1).flatten(0, 1)
     realised = logps[batch.predictors, batch.targets]
-    return sum_by_owner(realised, batch.owners, len(batch.lengths))
+    return batches.sum_by_owner(realised, batch.owners, len(batch.lengths))
 
 
 @torch.no_grad()
@@ -140,62 +129,39 @@ def reference(ref: nn.Module, texts: Texts, size: int) -> Tensor:
 
 
 def ours(
-    model: nn.Module,
-    texts: Texts,
-    sizes: Sizes,
-    compiled: bool,
-    pause: Callable[[], None],
+    model: nn.Module, texts: Texts, sizes: Sizes, pause: Pause, **more
 ) -> list[float]:
     """The course's own trainer on the same data, with a pause before each step.
 
-    The reference is asked anew, before the first one
+    The reference is asked anew, before the first one. more: of the `Config`
     """
-    _REFERENCE_CACHE.clear()
-    config = Config(
-        method="dpo",
-        beta=BETA,
-        lr=RATE,
-        steps=sizes.steps,
-        batch_size=sizes.pairs,
-        clip=float("inf"),
-        compile=compiled,
-        quiet=True,
-    )
-
-    def watch(_: nn.Module) -> dict[str, float]:
-        pause()
-        return {}
-
-    at = tuple(range(sizes.steps))
-    looks = {"watch": watch, "watch_at": at}
-    log = train(model, texts, config, ref=copy.deepcopy(model), **looks)
+    training._REFERENCE_CACHE.clear()
+    config, looks = settings(sizes, **more), pausing(sizes, pause)
+    log = training.train(model, texts, config, ref=copy.deepcopy(model), **looks)
     return log.history["loss"]
 
 
+def settings(sizes: Sizes, **more) -> training.Config:
+    """How all of ours train: as TRL does by default, without clipping."""
+    told = {"beta": BETA, "lr": RATE, "steps": sizes.steps, "batch_size": sizes.pairs}
+    return training.Config(**told, clip=float("inf"), quiet=True, **more)
+
+
+def pausing(sizes: Sizes, pause: Pause) -> dict:
+    """What makes the trainer pause before every step."""
+    return {"watch": lambda _: pause() or {}, "watch_at": range(sizes.steps)}
+
+
 class Paused:
-    """A loop that belongs to somebody else, gone through one step at a time.
+    """A loop that is another's, gone through one step at a time.
 
     loop: called in a thread of its own with `pause`, which it has to call before its
         first step and between two steps; what comes before the first is not a step
     """
 
-    def __init__(self, loop: Callable[[Callable[[], None]], Any]):
-        self.go, self.stopped = threading.Semaphore(0), threading.Semaphore(0)
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-        def pause():
-            self.stopped.release()
-            self.go.acquire()
-
-        def run():
-            try:
-                self.result = loop(pause)
-            except BaseException as error:
-                self.error = error
-            self.stopped.release()
-
-        self.thread = threading.Thread(target=run, daemon=True)
+    def __init__(self, loop: Callable[[Pause], Any]):
+        self.go, self.stopped, self.end = Semaphore(0), Semaphore(0), Future()
+        self.thread = Thread(target=self._run, args=(loop,), daemon=True)
         self.thread.start()
         self._wait()
 
@@ -204,10 +170,21 @@ class Paused:
         self.go.release()
         self._wait()
 
+    def _run(self, loop: Callable[[Pause], Any]):
+        try:
+            self.end.set_result(loop(self._pause))
+        except BaseException as error:
+            self.end.set_exception(error)
+        self.stopped.release()
+
+    def _pause(self):
+        self.stopped.release()
+        self.go.acquire()
+
     def _wait(self):
         self.stopped.acquire()
-        if self.error:
-            raise self.error
+        if self.end.done():
+            self.end.result()
 
 
 def interleave(
@@ -232,6 +209,4 @@ def interleave(
             paused[name].step()
             seconds[name].append(time.process_time() - begun)
         names.append(names.pop(0))
-    for one in paused.values():
-        one.thread.join()
-    return seconds, before, {name: one.result for name, one in paused.items()}
+    return seconds, before, {name: one.end.result() for name, one in paused.items()}

@@ -1,11 +1,12 @@
-// Instruments of a page whose one cell shows a slider and a picture with a barcode.
-([slider, picture, margin, square, squares]) => {
+// Instruments of a page whose one cell shows a slider and a picture with a mark, whose
+// colour says which position of the slider the picture was drawn for.
+([slider, picture, margin, size]) => {
   const area = document.querySelector(".jp-Cell-outputArea");
   const handle = area.querySelector(slider);
   const base = handle.closest(".noUi-base");
-  const ink = Object.assign(document.createElement("canvas"), { width: squares, height: 1 });
+  const ink = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const pen = ink.getContext("2d", { willReadFrequently: true });
-  pen.imageSmoothingEnabled = false; // one pixel from the middle of each square
+  pen.imageSmoothingEnabled = false;
 
   const position = () =>
     Math.round(base ? handle.getAttribute("aria-valuenow") : handle.value);
@@ -19,43 +20,34 @@
     return [[box.left + inset, y], [box.right - inset, y]];
   }
 
-  function barcode() {
+  // where on the page the middle of the mark is, in the picture's lower left corner
+  function mark() {
     const shown = area.querySelector(picture);
     const box = shown.getBoundingClientRect();
     const scale = shown.naturalWidth ? box.width / shown.naturalWidth : 1;
-    const height = square * scale;
-    const [x, y] = [box.left + margin * scale, box.bottom - margin * scale - height];
-    return { x, y, width: squares * height, height };
+    const inset = (margin + size / 2) * scale;
+    return { x: box.left + inset, y: box.bottom - inset };
   }
 
-  // true for black, false for white, null for whatever is neither or not there
-  function colors(shown) {
+  // red, green and blue of the mark, as they are painted
+  function color(shown) {
     if (shown instanceof SVGElement) {
-      const { x, y, height } = barcode();
-      const known = { "rgb(0, 0, 0)": true, "rgb(255, 255, 255)": false };
-      return Array.from({ length: squares }, (_, k) => {
-        const hit = document.elementFromPoint(x + (k + 0.5) * height, y + height / 2);
-        return shown.contains(hit) ? known[getComputedStyle(hit).fill] ?? null : null;
-      });
+      const { x, y } = mark();
+      const hit = document.elementFromPoint(x, y);
+      return shown.contains(hit) ? getComputedStyle(hit).fill.match(/\d+/g) ?? [] : [];
     }
-    const from = shown.naturalHeight ?? shown.height;
-    pen.clearRect(0, 0, squares, 1);
-    pen.drawImage(shown, margin, from - margin - square, squares * square, square,
-      0, 0, squares, 1);
-    const { data } = pen.getImageData(0, 0, squares, 1);
-    return Array.from({ length: squares }, (_, k) => {
-      const [level, opaque] = [data[4 * k], data[4 * k + 3]];
-      return opaque < 250 || (level > 80 && level < 175) ? null : level <= 80;
-    });
+    const from = (shown.naturalHeight ?? shown.height) - margin - size / 2;
+    pen.clearRect(0, 0, 1, 1);
+    pen.drawImage(shown, margin + size / 2, from, 1, 1, 0, 0, 1, 1);
+    return pen.getImageData(0, 0, 1, 1).data;
   }
 
   // the position that the picture shows, or null
   function read() {
     const shown = area.querySelector(picture);
-    if (!shown) return null;
-    const bits = colors(shown);
-    if (bits.includes(null) || !bits[0] || !bits.at(-1)) return null;
-    return bits.slice(1, -1).reduce((value, bit) => 2 * value + bit, 0);
+    const [red, green, blue] = shown ? color(shown) : [];
+    const marked = Math.abs(+red + +green - 255) < 3 && blue < 3;
+    return marked ? Math.round(red / 4) : null;
   }
 
   let log = null, stamp = 0, chosen = null, seen = null, height = 0;
@@ -98,5 +90,5 @@
   }
 
   const settled = () => read() === position();
-  window.bench = { barcode, ends, handle, position, settled, start, stop };
+  window.bench = { ends, handle, mark, position, settled, start, stop };
 }

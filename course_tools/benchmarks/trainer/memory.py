@@ -10,38 +10,38 @@ fit, so that its peak tells more of its habits than of the program's needs. Here
 told to return large pieces at once; by default, chunks save less.
 """
 
-import json
-import os
-import re
-import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from multiprocessing import get_context
 
 import torch
 
 from course_lib.batches import collate, pairs, response_logps
 from course_lib.transformer import Shape, Transformer
-from course_lib.workspace import CourseError
+from course_tools.benchmarks._processes import call
 
-__all__ = ["CHUNK", "VOCABULARIES", "growth", "main", "measure"]
+__all__ = ["CHUNK", "VOCABULARIES", "growth", "measure"]
 
 VOCABULARIES = (512, 8_192, 32_768)
 TOKENS, CHUNK = 2_048, 128  # response tokens, in all and at a time
 
 
-def measure(vocab: int, chunk: int | None) -> float:
-    """MiB by which the peak grows; a fresh process measures.
+def measure(vocabularies: Sequence[int] = VOCABULARIES) -> dict[str, dict[str, float]]:
+    """MiB by which the peak grows, by vocabulary, whole and in chunks.
 
-    raises: CourseError if that process fails
+    raises: CourseError if a process that measures fails
     """
-    command = [sys.executable, "-m", __spec__.name, json.dumps([vocab, chunk])]
-    told = {"MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **told}
-    )
-    if run.returncode:
-        raise CourseError(f"Memory could not be measured:\n{run.stderr[-2000:]}")
-    return json.loads(run.stdout)
+    ways = {"whole": None, "chunked": CHUNK}
+    cases = [(vocab, chunk) for vocab in vocabularies for chunk in ways.values()]
+    env = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    found = iter(call(sys.executable, f"{__name__}.each", cases, env=env))
+    return {str(vocab): {way: next(found) for way in ways} for vocab in vocabularies}
+
+
+def each(cases: Sequence[tuple[int, int | None]]) -> list[float]:
+    """The growth of a process for every case: forks of this one, which has torch."""
+    with get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        return pool.starmap(growth, cases, chunksize=1)
 
 
 def growth(vocab: int, chunk: int | None) -> float:
@@ -54,28 +54,16 @@ def growth(vocab: int, chunk: int | None) -> float:
     words = torch.randint(vocab, (TOKENS // 32, 33)).tolist()
     batch = collate(pairs([row[:1] for row in words], [row[1:] for row in words]))
     small = collate(pairs([[0]], [[1]]))
-    response_logps(
-        model, small, chunk=chunk
-    ).sum().backward()  # what is loaded at first use
+    # what is loaded at first use
+    response_logps(model, small, chunk=chunk).sum().backward()
     before = _peak()
     response_logps(model, batch, chunk=chunk).sum().backward()
     return _peak() - before
 
 
 def _peak() -> float:
-    """MiB, of this program alone: Linux's maxrss would count who started it, too."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())
-        return int(line) / 1024
+    """MiB of this process, which as a fork counts from what it began with."""
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def main(argv: list[str]):
-    print(json.dumps(growth(*json.loads(argv[0]))))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -6,9 +6,7 @@ real `train()` is what is timed, batches and bookkeeping included.
 """
 
 import copy
-import json
 import statistics
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -17,25 +15,16 @@ from importlib.metadata import version
 
 import torch
 from torch import nn
+from torch.nn.utils import parameters_to_vector
 
 from course_lib.batches import Texts
-from course_lib.transformer import Shape, from_llama
-from course_tools.benchmarks.trainer_steps import (
-    BETA,
-    LADDER,
-    RATE,
-    Sizes,
-    Tricks,
-    batches_of,
-    interleave,
-    ours,
-    texts_of,
-    tokens_of,
-    tricked,
-)
+from course_lib.transformer import from_llama
+from course_tools.benchmarks.trainer import steps
+from course_tools.benchmarks.trainer.steps import LADDER, Pause, Sizes, Tricks
 
-__all__ = ["compare", "main"]
+__all__ = ["ASKED", "COMPILED", "PLAIN", "SAME", "TOP", "compare"]
 
+PACKAGES = ("torch", "transformers", "trl", "datasets")
 WARM = 2  # rounds that are not counted
 PLAIN, ASKED = "TRL", "TRL, reference precomputed"
 SAME, TOP = "ours on TRL's batches", list(LADDER)[-1]
@@ -47,27 +36,30 @@ OURS = {
 }
 
 
-def compare(sizes: Sizes) -> dict:
-    """Train side by side: first TRL and the course's trainer alone, then everybody.
+def compare(told: dict) -> dict:
+    """Train side by side: first TRL and the course's trainer alone, then all of them.
 
+    told: Sizes, as a dict
     returns: `tokens_per_second`, the median over steps of real tokens a CPU second, and
         `milliseconds` of a step, by name; `before` and `total`, CPU seconds before the
         first step and in all steps; `alone`, three times those four of TRL and ours,
-        when nobody else empties the caches between their steps;
+        when no other empties the caches between their steps;
         `trajectory_max_diff`, the largest difference of a loss from TRL's among those
         who see TRL's batches; `weights_max_diff`, of a weight in the end; `losses`,
         TRL's
     """
-    texts, llama = texts_of(sizes), _llama(sizes)
+    warnings.simplefilter("ignore")
+    sizes = Sizes(**told)
+    texts, llama = steps.texts_of(sizes), _llama(sizes)
     alone = []
     for _ in range(3):
         _, loops = _trainers(texts, llama, sizes)
         two = {name: loops[name] for name in (PLAIN, TOP)}
-        alone.append(_costs(texts, sizes, *interleave(two, sizes.steps)[:2]))
+        alone.append(_costs(texts, sizes, *steps.interleave(two, sizes.steps)[:2]))
     models, loops = _trainers(texts, llama, sizes)
-    seconds, before, losses = interleave(loops, sizes.steps)
-    follow = [name for name in OURS if not OURS[name].buckets]
-    final = _ours(models[PLAIN], sizes).state_dict()
+    seconds, before, losses = steps.interleave(loops, sizes.steps)
+    follow = [name for name, tricks in OURS.items() if not tricks.buckets]
+    final = parameters_to_vector(_ours(models[PLAIN], sizes).parameters())
     return {
         **_costs(texts, sizes, seconds, before),
         "alone": alone,
@@ -77,22 +69,19 @@ def compare(sizes: Sizes) -> dict:
             for a, b in zip(losses[PLAIN], losses[name], strict=True)
         ),
         "weights_max_diff": max(
-            (weight - final[key]).abs().max().item()
+            (parameters_to_vector(models[name].parameters()) - final).abs().max().item()
             for name in follow
-            for key, weight in models[name].state_dict().items()
         ),
         "losses": losses[PLAIN],
-        "tokens_a_step": tokens_of(texts) / sizes.steps,
+        "tokens_a_step": steps.tokens_of(texts) / sizes.steps,
         "sizes": sizes._asdict(),
         "torch_threads": torch.get_num_threads(),
-        "versions": {
-            name: version(name) for name in ("torch", "transformers", "trl", "datasets")
-        },
+        "versions": {name: version(name) for name in PACKAGES},
     }
 
 
 def _trainers(texts: Texts, llama: nn.Module, sizes: Sizes) -> tuple[dict, dict]:
-    """A model of the same weights for everybody, and the loops that train them."""
+    """A model of the same weights for each, and the loops that train them."""
     models = {name: copy.deepcopy(llama) for name in (PLAIN, ASKED)}
     loops: dict[str, Callable] = {
         PLAIN: partial(_trl, models[PLAIN], texts, sizes, False),
@@ -100,9 +89,9 @@ def _trainers(texts: Texts, llama: nn.Module, sizes: Sizes) -> tuple[dict, dict]
     }
     for name, tricks in OURS.items():
         models[name] = _ours(llama, sizes)
-        loops[name] = partial(tricked, models[name], texts, sizes, tricks)
-    for name in (TOP, COMPILED):
-        loops[name] = partial(ours, models[name], texts, sizes, name == COMPILED)
+        loops[name] = partial(steps.tricked, models[name], texts, sizes, tricks)
+    for name, compiled in ((TOP, False), (COMPILED, True)):
+        loops[name] = partial(steps.ours, models[name], texts, sizes, compile=compiled)
     return models, loops
 
 
@@ -110,9 +99,9 @@ def _costs(texts: Texts, sizes: Sizes, seconds: dict, before: dict) -> dict:
     """Rates, and CPU seconds of a step, before the first one, and in all, by name."""
     rates = {}
     for name, spent in seconds.items():
-        order = batches_of(texts, sizes, OURS.get(name, Tricks()))
+        order = steps.batches_of(texts, sizes, OURS.get(name, Tricks()))
         rates[name] = statistics.median(
-            tokens_of(texts.take(rows)) / taken
+            steps.tokens_of(texts.take(rows)) / taken
             for rows, taken in list(zip(order, spent, strict=True))[WARM:]
         )
     return {
@@ -147,23 +136,16 @@ def _llama(sizes: Sizes) -> nn.Module:
 
 
 def _ours(llama: nn.Module, sizes: Sizes) -> nn.Module:
-    few = sizes._asdict()
-    like = {name: few[name] for name in ("width", "layers", "heads", "hidden")}
-    shape = Shape(sizes.vocab, sizes.vocab, kv_heads=sizes.heads, **like)
-    return from_llama(llama.state_dict(), shape)
+    return from_llama(llama.state_dict(), sizes.shape)
 
 
 def _trl(
-    model: nn.Module,
-    texts: Texts,
-    sizes: Sizes,
-    precompute: bool,
-    pause: Callable[[], None],
+    model: nn.Module, texts: Texts, sizes: Sizes, precompute: bool, pause: Pause
 ) -> list[float]:
     """TRL's trainer as it is, one epoch in the order of the texts; each step's loss."""
     from datasets import Dataset
     from transformers import TrainerCallback
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOTrainer
 
     losses = []
 
@@ -182,28 +164,10 @@ def _trl(
                 pause()
 
     with tempfile.TemporaryDirectory() as folder:
-        config = DPOConfig(
-            output_dir=folder,
-            per_device_train_batch_size=sizes.pairs,
-            num_train_epochs=1,
-            train_sampling_strategy="sequential",
-            learning_rate=RATE,
-            lr_scheduler_type="linear",
-            beta=BETA,
-            max_grad_norm=0,
-            bf16=False,
-            activation_checkpointing=False,
-            use_cpu=True,
-            precompute_ref_log_probs=precompute,
-            logging_strategy="no",
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-        )
         trainer = Remembering(
             model=model,
             ref_model=None if precompute else copy.deepcopy(model),
-            args=config,
+            args=_config(sizes, precompute, folder),
             train_dataset=Dataset.from_dict(_words(texts)),
             processing_class=_tokenizer(sizes.vocab),
             callbacks=[Pausing()],
@@ -215,21 +179,40 @@ def _trl(
     return losses
 
 
+def _config(sizes: Sizes, precompute: bool, folder: str):
+    from trl import DPOConfig
+
+    return DPOConfig(
+        output_dir=folder,
+        per_device_train_batch_size=sizes.pairs,
+        num_train_epochs=1,
+        train_sampling_strategy="sequential",
+        learning_rate=steps.RATE,
+        lr_scheduler_type="linear",
+        beta=steps.BETA,
+        max_grad_norm=0,
+        bf16=False,
+        activation_checkpointing=False,
+        use_cpu=True,
+        precompute_ref_log_probs=precompute,
+        logging_strategy="no",
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
 def _words(texts: Texts) -> dict[str, list[str]]:
     """The texts in words, w2 w3 …; TRL puts the end behind an answer by itself."""
-
-    def spelled(ids: torch.Tensor, lengths: torch.Tensor) -> list[str]:
-        return [
-            "".join(f" w{i}" for i in row[:length].tolist())
-            for row, length in zip(ids, lengths, strict=True)
-        ]
-
-    chosen, rejected = texts.responses.unbind(1)
-    words = texts.lengths - 1
+    sides = {"prompt": (texts.prompts, texts.prompt_lengths)}
+    for k, side in enumerate(("chosen", "rejected")):
+        sides[side] = texts.responses[:, k], texts.lengths[:, k] - 1
     return {
-        "prompt": spelled(texts.prompts, texts.prompt_lengths),
-        "chosen": spelled(chosen, words[:, 0]),
-        "rejected": spelled(rejected, words[:, 1]),
+        side: [
+            "".join(f" w{i}" for i in row[:length].tolist())
+            for row, length in zip(*of, strict=True)
+        ]
+        for side, of in sides.items()
     }
 
 
@@ -244,13 +227,3 @@ def _tokenizer(vocab: int):
     return PreTrainedTokenizerFast(
         tokenizer_object=known, pad_token="<pad>", eos_token="</s>"
     )
-
-
-def main(argv: list[str]):
-    """Compare at the sizes that are given as JSON, and print as one last line."""
-    warnings.simplefilter("ignore")
-    print("\n" + json.dumps(compare(Sizes(**json.loads(argv[0])))))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

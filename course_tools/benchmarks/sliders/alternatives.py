@@ -1,29 +1,27 @@
 """Four ways to let one figure follow one slider, each in a notebook of its own.
 
-The figure carries a barcode: which position of the slider it was drawn for, in seven
-squares, black or white, between two black ones. So what a picture shows can be read
-from its pixels, whoever made it.
+The figure carries a mark whose colour says which position of the slider it was drawn
+for. So what a picture shows can be read from its pixels, whoever made it.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-import nbformat
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from course_lib.sliders import LogSlider
-from course_tools.build import KERNEL
+from course_tools.benchmarks._pages import page
 
-__all__ = ["ALTERNATIVES", "SLIDER", "SQUARE", "SQUARES", "draw", "move", "setup"]
+__all__ = ["ALTERNATIVES", "MARK", "SLIDER", "draw", "move", "position", "setup"]
 __all__ += ["write"]
 
 SLIDER = LogSlider(0.01, 10, 61)
 VALUES = SLIDER.values
 WIDTH, HEIGHT = 900, 300  # pixels of the figure
-SQUARE, SQUARES = 12, 9  # pixels of a square; the first and the last are always black
+MARK = 12  # pixels of a side of the mark, in the lower left corner
 GAPS = np.linspace(-6, 6, 241)
 REWARDS = np.array([0, 0.3, 0.5, 0.9, 1.4, 2])
 
@@ -42,14 +40,14 @@ class Alternative(NamedTuple):
 
 
 OURS = """\
-from course_tools.benchmarks.alternatives import SLIDER, draw, setup
+from course_tools.benchmarks.sliders.alternatives import SLIDER, draw, setup
 from course_lib.sliders import slider_plot
 
 slider_plot(draw, setup, beta=SLIDER"""
 PYPLOT = """
 import matplotlib.pyplot as plt
 from ipywidgets import SelectionSlider, VBox, interact
-from course_tools.benchmarks.alternatives import VALUES, draw, move, setup
+from course_tools.benchmarks.sliders.alternatives import VALUES, draw, move, setup
 
 slider = SelectionSlider(options=VALUES, layout={"width": "600px"})
 """
@@ -90,10 +88,7 @@ VBox([slider, figure.canvas])""",
 def write(folder: Path):
     """Write each alternative's notebook, NAME.ipynb."""
     for name, way in ALTERNATIVES.items():
-        cells = [nbformat.v4.new_code_cell(way.code)]
-        kernel = {"kernelspec": KERNEL}
-        notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-        nbformat.write(notebook, folder / f"{name}.ipynb")
+        (folder / f"{name}.ipynb").write_text(page([way.code]), encoding="utf-8")
 
 
 def setup(figure: Figure) -> list[Axes]:
@@ -116,11 +111,9 @@ def draw(axes: list[Axes], beta: float) -> str:
     axes[0].plot(GAPS, loss, color="#0072B2")
     axes[1].plot(GAPS, weight, color="#D55E00")
     axes[2].bar(range(6), policy, color="#0072B2")
+    size, like = (MARK / WIDTH, MARK / HEIGHT), {"color": color(beta), "lw": 0}
     in_figure = {"transform": axes[0].figure.transFigure, "clip_on": False}
-    size = SQUARE / WIDTH, SQUARE / HEIGHT
-    for at, color in enumerate(_barcode(beta)):
-        square = Rectangle((at * size[0], 0), *size, color=color, lw=0, **in_figure)
-        axes[0].add_patch(square)
+    axes[0].add_patch(Rectangle((0, 0), *size, **like, **in_figure))
     return f"With β = {beta} the best answer has probability {policy[-1]:.3f}."
 
 
@@ -131,8 +124,7 @@ def move(axes: list[Axes], beta: float):
     axes[1].lines[0].set_ydata(weight)
     for bar, height in zip(axes[2].patches, policy, strict=True):
         bar.set_height(height)
-    for square, color in zip(axes[0].patches, _barcode(beta), strict=True):
-        square.set_color(color)
+    axes[0].patches[0].set_color(color(beta))
 
 
 def _curves(beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -141,6 +133,13 @@ def _curves(beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return loss, weight, policy / policy.sum()
 
 
-def _barcode(beta: float) -> list[str]:
-    bits = f"1{VALUES.index(beta):07b}1"
-    return ["black" if bit == "1" else "white" for bit in bits]
+def color(beta: float) -> tuple[float, float, float]:
+    """The mark's: four levels of red for each position, green for the rest."""
+    red = 4 * VALUES.index(beta)
+    return red / 255, (255 - red) / 255, 0.0
+
+
+def position(rgb: np.ndarray) -> int | None:
+    """Which position a mark of this colour says; None if it is none."""
+    red, green, blue = np.round(255 * rgb).astype(int).tolist()
+    return round(red / 4) if abs(red + green - 255) < 3 and blue < 3 else None

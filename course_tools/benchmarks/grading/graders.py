@@ -1,22 +1,26 @@
-"""otter-grader and nbgrader at the exercise `dpo_loss`, with plain torch as tests.
+"""Graders of the exercise `dpo_loss`: ours, and two with plain torch as tests.
 
-They live in an environment of their own: what they need conflicts with the course's.
-Each grader here writes the files that it needs, and says afterwards who was right.
+The others live in an environment of their own: what they need conflicts with the
+course's. Each grader here writes the files that it needs, and says afterwards who was
+right.
 """
 
 import csv
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from course_lib.workspace import repository
-from course_tools.benchmarks.classes import IMPORTS, losses, page
+from course_tools.benchmarks._pages import page
+from course_tools.benchmarks._processes import side_environment
+from course_tools.benchmarks.grading.classes import IMPORTS, losses
 from course_tools.build import BEGIN, END
 
-__all__ = ["CHECKS", "RIVALS", "Rival", "child_env", "home"]
+__all__ = ["CHECKS", "GRADERS", "Grader", "child_env", "grade", "home"]
 
 CHECKS = {  # six properties of the exercise, in words that every grader understands
     "at_the_start": """
@@ -76,30 +80,31 @@ c.ExecutePreprocessor.timeout = 300
 
 
 def home() -> Path | None:
-    """The rivals' environment: what COURSE_RIVALS names, or `.rivals`; None without."""
-    folder = Path(os.environ.get("COURSE_RIVALS") or repository() / ".rivals")
-    there = all((folder / "bin" / name).exists() for name in ("otter", "nbgrader"))
-    return folder.absolute() if there else None
+    """The others' environment: COURSE_RIVALS or `.rivals`; None if it lacks one."""
+    programs = ("bin/otter", "bin/nbgrader")
+    return side_environment("COURSE_RIVALS", ".rivals", *programs)
 
 
-def child_env(folder: Path, rivals: Path) -> dict[str, str]:
-    """Variables for their commands: their programs first, settings of nobody."""
+def child_env(folder: Path, name: str) -> dict[str, str]:
+    """Variables for a grader's commands; for the others, also settings of nobody."""
+    if name == "ours":
+        return {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository())}
     own = ("HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
     own += ("JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")
-    for name in own:
-        (folder / "settings" / name).mkdir(parents=True, exist_ok=True)
+    for setting in own:
+        (folder / "settings" / setting).mkdir(parents=True, exist_ok=True)
     return {
-        **{name: str(folder / "settings" / name) for name in own},
-        "PATH": f"{rivals / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        **{setting: str(folder / "settings" / setting) for setting in own},
+        "PATH": f"{home() / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": "",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 
 
-class Rival(NamedTuple):
-    """prepare: write what it needs into a folder, for so many submissions, and give the
-    command to be measured there; right: who was right, after that command
+class Grader(NamedTuple):
+    """prepare: write what it needs beside `class/`, where the notebooks of so many are,
+    and give the command to be measured there; right: who was right, after that command
 
     before, after: other commands that have to be run, and are not measured
     """
@@ -110,14 +115,29 @@ class Rival(NamedTuple):
     after: tuple[str, ...] = ()
 
 
+# ── ours ──────────────────────────────────────────────────────────────────────────────
+
+
+def grade(folder: Path, *exercises: str) -> list[str]:
+    """The command that grades the class in a folder, in all exercises or in some."""
+    command = [sys.executable, "-m", "course_lib", "grade", str(folder / "class")]
+    chosen = [word for name in exercises for word in ("--exercise", name)]
+    return [*command, "--out", str(folder / "out"), *chosen]
+
+
+def _ours_right(folder: Path) -> dict[str, bool]:
+    with open(folder / "out" / "grades.csv", encoding="utf-8") as file:
+        return {
+            Path(row["submission"]).stem: row["status"] == "passed"
+            for row in csv.DictReader(file)
+        }
+
+
 # ── otter-grader ──────────────────────────────────────────────────────────────────────
 
 
-def _otter(folder: Path, count: int):
-    """A class, and the autograder that `otter run` wants."""
-    (folder / "class").mkdir()
-    for name, (code, _) in losses(count).items():
-        (folder / "class" / f"{name}.ipynb").write_text(page([IMPORTS, code]))
+def _otter(folder: Path):
+    """The autograder that `otter run` wants."""
     settings = {"print_summary": False, "print_score": False}
     with zipfile.ZipFile(folder / "autograder.zip", "w") as archive:
         archive.writestr("otter_config.json", json.dumps(settings))
@@ -134,12 +154,12 @@ def _otter_test(name: str, code: str) -> str:
 
 
 def _otter_at_once(folder: Path, count: int) -> list[str]:
-    _otter(folder, count)
+    _otter(folder)
     return ["python", "-c", OTTER]
 
 
 def _otter_each(folder: Path, count: int) -> list[str]:
-    _otter(folder, count)
+    _otter(folder)
     loop = "for f in class/*.ipynb; do n=$(basename $f .ipynb); mkdir -p out/$n; "
     loop += "otter run --no-logo -a autograder.zip -o out/$n $f || exit 1; done"
     return ["sh", "-c", loop]
@@ -189,10 +209,11 @@ def _nbgrader_right(folder: Path) -> dict[str, bool]:
         }
 
 
-RIVALS = {
-    "otter": Rival(_otter_at_once, _otter_right),
-    "otter run": Rival(_otter_each, _otter_right),
-    "nbgrader": Rival(
+GRADERS = {
+    "ours": Grader(lambda folder, _: grade(folder, "dpo_loss"), _ours_right),
+    "otter": Grader(_otter_at_once, _otter_right),
+    "otter run": Grader(_otter_each, _otter_right),
+    "nbgrader": Grader(
         _nbgrader,
         _nbgrader_right,
         ("nbgrader", "generate_assignment", "one", "--create", "--log-level=ERROR"),

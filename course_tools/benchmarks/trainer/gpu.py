@@ -1,7 +1,7 @@
 """How fast the trainer is on a GPU, beside what the GPU could do.
 
-The course's own `train` runs, batches and bookkeeping included; between two steps an
-event is put on the GPU's own clock. Real tokens are the same in both layouts: those of
+The course's own `train` runs, batches and bookkeeping included; the clock is read when
+the GPU has done a step. Real tokens are the same in both layouts: those of
 both rows of a pair, its prompt counting twice, padding never. The FLOPs that a step
 needs, a backward pass counting as two forward passes, are
 
@@ -14,21 +14,18 @@ not count. MFU is those FLOPs, divided by the time and by the maker's peak for d
 bfloat16.
 """
 
-import copy
 import statistics
 import time
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
 
-from course_lib.batches import LAYOUTS, Texts, collate, pairs, schedule
-from course_lib.training import Config, train
+from course_lib.batches import LAYOUTS, Texts, collate, schedule
 from course_lib.transformer import Shape, Transformer
-from course_tools.benchmarks.trainer_steps import tokens_of
+from course_tools.benchmarks.trainer.steps import Sizes, ours, texts_of, tokens_of
 
-__all__ = ["PEAKS", "Load", "Work", "flops", "measure", "timed", "work"]
+__all__ = ["LOAD", "PEAKS", "Work", "flops", "measure", "peak_of", "work"]
 
 PEAKS = {  # by a part of the name: FLOP/s in dense bfloat16, from the data sheets
     "H200": 989e12,
@@ -38,78 +35,76 @@ PEAKS = {  # by a part of the name: FLOP/s in dense bfloat16, from the data shee
     "RTX 4090": 165e12,
     "RTX 3090": 71e12,
 }
+LOAD = Sizes(50, 64, 8192, 512, 10, 8, 1408, shortest=96, longest=256)
+WARM = 20  # steps before the first that counts
 
 
-class Load(NamedTuple):
-    """What is trained, on what, and for how long. The default has 30 million weights
-    besides the embedding."""
-
-    shape: Shape = Shape(8192, 8192, 512, 10, 8, 8, 1408)
-    pairs: int = 64  # a step
-    shortest: int = 96  # tokens in a prompt and in an answer
-    longest: int = 256
-    warm: int = 20  # steps before the first that counts
-    steps: int = 50
-
-
-LOAD = Load()
-
-
-def measure(load: Load = LOAD, device: str = "cuda") -> dict:
+def measure(sizes: Sizes = LOAD, warm: int = WARM, device: str = "cuda") -> dict:
     """Speed and memory in both layouts; on a CPU too, with that clock's times.
 
+    sizes: the default has 30 million weights besides the embedding
     returns: the device's name, and for each layout milliseconds a step (median, p10,
         p90), real tokens a step and a second, the share of places that hold a real
         token, `mfu` ("unknown device" for one that is not in PEAKS), and the most
         memory that was allocated, MiB ("not measured" on a CPU)
     """
-    gpu = torch.device(device).type == "cuda"
-    name = torch.cuda.get_device_name(device) if gpu else "CPU"
-    texts = _texts(load)
-    return {"device": name} | {
-        layout: timed(load, texts, layout, device, _peak(name)) for layout in LAYOUTS
-    }
+    name = torch.cuda.get_device_name(device) if device != "cpu" else "CPU"
+    whole = sizes._replace(steps=warm + sizes.steps)
+    texts = texts_of(whole)
+    rows = schedule(texts, sizes.pairs, seed=0, epoch=0)[warm:]
+    seen, told = [texts.take(some) for some in rows], {"device": name}
+    for layout in LAYOUTS:
+        seconds, most = _timed(whole, texts, layout, warm, device)
+        told[layout] = _figures(sizes, seen, layout, seconds[warm:], peak_of(name))
+        told[layout]["peak_mib"] = most
+    return told
 
 
-def timed(
-    load: Load, texts: Texts, layout: str, device: str, peak: float | None
+def _timed(
+    sizes: Sizes, texts: Texts, layout: str, warm: int, device: str
+) -> tuple[list[float], float | str]:
+    """Seconds of each step, and the most memory after those that are to warm up."""
+    torch.manual_seed(0)
+    model, ticks = Transformer(sizes.shape).to(device), []
+
+    def tick():
+        if device == "cpu":
+            ticks.append(time.process_time())
+            return
+        torch.cuda.synchronize()  # which the trainer does at every step as well
+        ticks.append(time.perf_counter())
+        if len(ticks) == warm + 1:
+            torch.cuda.reset_peak_memory_stats(device)
+
+    ours(model, texts, sizes, tick, layout=layout)
+    tick()
+    most = "not measured"
+    if device != "cpu":
+        most = torch.cuda.max_memory_allocated(device) / 2**20
+    return [b - a for a, b in pairwise(ticks)], most
+
+
+def _figures(
+    sizes: Sizes,
+    seen: list[Texts],
+    layout: str,
+    seconds: list[float],
+    peak: float | None,
 ) -> dict:
     """One layout's numbers; `peak`: the device's FLOP/s, None if not known."""
-    torch.manual_seed(0)
-    model = Transformer(load.shape).to(device)
-    ref = copy.deepcopy(model)
-    gpu, steps = torch.device(device).type == "cuda", load.warm + load.steps
-    ticks: list = []
-
-    def watch(_: nn.Module) -> dict[str, float]:
-        if gpu and len(ticks) == load.warm:
-            torch.cuda.reset_peak_memory_stats(device)
-        ticks.append(_now(gpu))
-        return {}
-
-    config = Config(
-        method="dpo", layout=layout, steps=steps, batch_size=load.pairs, quiet=True
-    )
-    at = tuple(range(steps + 1))
-    train(model, texts, config, ref=ref, watch=watch, watch_at=at)
-    seconds = _between(ticks, gpu)[load.warm :]
-    order = schedule(texts, load.pairs, config.seed, epoch=0)[load.warm :]
-    seen = [texts.take(rows) for rows in order]
     places = [collate(batch, layout).ids.numel() for batch in seen]
-    held = [work(batch, layout).tokens for batch in seen]
+    works = [work(batch, layout) for batch in seen]
     real = [tokens_of(batch) for batch in seen]
-    needed = [flops(load.shape, work(batch, layout)) for batch in seen]
+    needed = [flops(sizes.shape, each) for each in works]
     cuts = statistics.quantiles(seconds, n=10)
-    most = torch.cuda.max_memory_allocated(device) / 2**20 if gpu else "not measured"
     return {
         "milliseconds": 1e3 * statistics.median(seconds),
         "p10": 1e3 * cuts[0],
         "p90": 1e3 * cuts[-1],
         "tokens_a_step": statistics.mean(real),
         "tokens_per_second": _median_ratio(real, seconds),
-        "real_share": sum(held) / sum(places),
+        "real_share": sum(each.tokens for each in works) / sum(places),
         "mfu": _median_ratio(needed, seconds) / peak if peak else "unknown device",
-        "peak_mib": most,
     }
 
 
@@ -146,37 +141,9 @@ def flops(shape: Shape, work: Work) -> float:
     return 6 * products + 12 * shape.layers * shape.width * work.sees
 
 
-def _texts(load: Load) -> Texts:
-    random = torch.Generator().manual_seed(0)
-    count = load.pairs * (load.warm + load.steps)
-
-    def some() -> list[Tensor]:
-        among = (load.shortest, load.longest + 1, (count,))
-        lengths = torch.randint(*among, generator=random).tolist()
-        ids = (load.shape.outputs, (sum(lengths),))
-        return list(torch.randint(*ids, generator=random).split(lengths))
-
-    return pairs(*([row.tolist() for row in some()] for _ in range(3)))
-
-
-def _peak(name: str) -> float | None:
+def peak_of(name: str) -> float | None:
+    """FLOP/s of a device by its name; None if it is not in PEAKS."""
     return next((peak for known, peak in PEAKS.items() if known in name), None)
-
-
-def _now(gpu: bool) -> Any:
-    if not gpu:
-        return time.process_time()
-    event = torch.cuda.Event(enable_timing=True)
-    event.record()
-    return event
-
-
-def _between(ticks: list, gpu: bool) -> list[float]:
-    """Seconds from each tick to the next."""
-    if gpu:
-        torch.cuda.synchronize()
-        return [a.elapsed_time(b) / 1e3 for a, b in pairwise(ticks)]
-    return [b - a for a, b in pairwise(ticks)]
 
 
 def _median_ratio(amounts: list[float], seconds: list[float]) -> float:

@@ -8,7 +8,7 @@ import collections
 import csv
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,19 +19,8 @@ from torch import Tensor
 from course_lib.batches import sum_by_owner
 from course_lib.workspace import CourseError
 
-__all__ = [
-    "BLOCKED",
-    "Review",
-    "Sentence",
-    "choose_words",
-    "cut",
-    "fit_tone",
-    "held_out",
-    "read_reviews",
-    "tell_names",
-    "tone_accuracy",
-    "usable",
-]
+__all__ = ["BLOCKED", "Review", "Sentence", "choose_words", "cut", "fit_tone"]
+__all__ += ["held_out", "read_reviews", "tell_names", "tone_accuracy", "usable"]
 
 # Crude words, and subjects about which a machine that judges tone had better be silent:
 # no sentence with one of them is read. Only words that these reviews hold are listed.
@@ -179,7 +168,12 @@ def held_out(review: int) -> bool:
 
 
 def fit_tone(
-    words: list[Tensor], liked: Tensor, count: int, *, penalty: float, steps: int = 60
+    words: Sequence[Tensor],
+    liked: Tensor,
+    count: int,
+    *,
+    penalty: float,
+    steps: int = 60,
 ) -> tuple[Tensor, float]:
     """Logistic regression on the words of sentences, each as often as it stands there.
 
@@ -208,14 +202,14 @@ def fit_tone(
 
 
 def tone_accuracy(
-    words: list[Tensor], liked: Tensor, weights: Tensor, bias: float
+    words: Sequence[Tensor], liked: Tensor, weights: Tensor, bias: float
 ) -> float:
     """Share of sentences whose log-odds have the right sign."""
     odds = _log_odds(words)(weights, bias)
     return ((odds > 0) == liked.bool()).double().mean().item()
 
 
-def _log_odds(words: list[Tensor]):
+def _log_odds(words: Sequence[Tensor]):
     ids = torch.cat(words)
     owners = torch.arange(len(words)).repeat_interleave(
         torch.tensor([*map(len, words)])
