@@ -29,7 +29,7 @@ def losses(count: int) -> dict[str, tuple[str, bool]]:
         ill = number % 10 in WRONG
         of = wrong if ill else right
         code = inspect.getsource(of[(number // 10 * 3 + number) % len(of)])
-        code = re.sub(r"^def \w+", "def dpo_loss", code)
+        code = re.sub(r"\A.*?^def \w+", "def dpo_loss", code, flags=re.S | re.M)
         found[f"learner{number:04}"] = (f"{code}# page {number}", not ill)
     return found
 
