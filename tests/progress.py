@@ -34,9 +34,8 @@ class Progress:
         minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         reporter.ensure_newline()
-        reporter.write_line(
-            f"{minutes:3d}:{seconds:02d} {share:3d}%  {line}", flush=True
-        )
+        when = f"{minutes:3d}:{seconds:02d} {share:3d}%"
+        reporter.write_line(f"{when}  {line}", flush=True)
 
     def pytest_sessionstart(self):
         number = self.config.option.numprocesses
