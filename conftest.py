@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,15 @@ os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 sys.path[:0] = [str(TESTS / "offline"), str(TESTS)]
 import sitecustomize  # noqa: E402, F401  (the same wall for this process)
 
+from course_tools.browser import trouble  # noqa: E402
+
 pytest_plugins = ["pages", "progress"]
 collect_ignore = ["tests/trl_losses.py"]  # a program for another environment
 
 # Where the minutes go, the longest first: no core shall end up with one of these when
-# the others have nothing left to do. What is not named here takes under half a minute.
-LONG = ["test_browser.py", "07_training.ipynb", "test_exercises.py"]
+# the others have nothing left to do. The rest takes under half a minute a file.
+BROWSER = "tests/test_browser.py"
+LONG = ["test_browser", "07_training.ipynb", "notebooks/", "test_exercises"]
 WORKERS = 8  # at most: a file is not divided, and the longest is an eighth of the whole
 
 
@@ -55,10 +59,31 @@ def pytest_xdist_auto_num_workers(config) -> int | None:
     return min(cores, WORKERS)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Divide by files; the lessons go with the browser that runs them."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        @cached_property
+        def browsing(self):
+            asked = any(test.startswith(BROWSER) for test in self.collection)
+            return asked and trouble() is None
+
+        def _split_scope(self, test):
+            file = super()._split_scope(test)
+            return BROWSER if file.startswith("notebooks/") and self.browsing else file
+
+    return Scheduler(config, log) if config.option.dist == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items):
     """Pages, run by nbval, are slow by nature; what takes longest is begun first."""
-    rank = {name: number for number, name in enumerate(LONG)}
-    items.sort(key=lambda item: rank.get(item.path.name, len(LONG)))
+
+    def rank(item):
+        return next((n for n, name in enumerate(LONG) if name in item.nodeid), 99)
+
+    items.sort(key=rank)
     for item in items:
         if item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.slow)

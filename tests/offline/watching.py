@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 made = []  # figures, in the order in which the page made them
+ROOM = Path()
 
 
 def begin(folder: str):
-    """Before the first cell: work in this folder, and note what is made."""
-    os.environ["COURSE_WORK"] = str(Path(folder, "work"))
-    os.chdir(Path(folder, "page"))
+    """Before the first cell: work in this empty folder, and note what is made."""
+    global ROOM
+    ROOM = Path(folder)
+    (ROOM / "page").mkdir()
+    os.chdir(ROOM / "page")
+    os.environ["COURSE_WORK"] = str(ROOM / "work")
     from course_lib.sliders import LivePlot, SliderPlot
 
     for kind in (SliderPlot, LivePlot):
@@ -20,6 +24,12 @@ def begin(folder: str):
             made.append(self)
 
         kind.__init__ = noted
+
+
+def left() -> list[str]:
+    """The files and folders that the page has left behind."""
+    found = (path.relative_to(ROOM).as_posix() for path in ROOM.rglob("*"))
+    return sorted(set(found) - {"page"})
 
 
 def kinds() -> list[str]:
