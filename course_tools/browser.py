@@ -8,6 +8,7 @@ this computer.
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from course_tools.environment import SETTINGS
 
 __all__ = ["Lab", "chromium", "trouble", "wait"]
 
-PATIENCE = 120  # seconds, for whatever is waited for
+PATIENCE = 120  # seconds, for whatever is waited for; a busy computer needs more
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
@@ -35,9 +36,10 @@ FOLDERS += ["JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR"
 LABCONFIG = "JUPYTER_CONFIG_DIR/labconfig"
 THEMES = "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/apputils-extension"
 OVERRIDES = {**SETTINGS, "@jupyterlab/docmanager-extension:plugin": {"autosave": False}}
-RESTARTING = (  # what JupyterLab says whenever a kernel is restarted, and all is well
-    "Connection lost, reconnecting in 0 seconds.",
-    "Could not restore the debugger state: Canceled future",
+HARMLESS = (  # what JupyterLab says when a kernel is restarted, or the computer is busy
+    r"Connection lost, reconnecting in 0 seconds\.|"
+    r"Could not restore the debugger state: Canceled future|"
+    r"Plugin \S+ .*(too long|ms) to activate\.$"
 )
 SCRIPT = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 
@@ -101,20 +103,32 @@ class Lab:
         wait(page, SCRIPT, f"opening {notebook}")
         return page
 
+    def show(self, page, notebook: str):
+        """Open another notebook in a page, in place of the one that is there."""
+        wait(page, f"() => courseLab.show({notebook!r})", f"opening {notebook}")
+
     def static(self, html_path: str | Path):
         """A new page with an HTML file, behind which is no server."""
         page = self._page()
         page.goto(Path(html_path).resolve().as_uri())
         return page
 
-    def run_all(self, page):
+    def run_all(self, page, raising=True, restart=True) -> list[str]:
         """Restart the kernel, run every cell and wait for the end.
 
-        raises: RuntimeError for the error that a cell ended with, and so the run
+        Each cell may take as long as anything else; a page may take longer.
+
+        returns: the errors that cells ended with; an error ends the run
+        raises: RuntimeError for such an error, unless raising is False
         """
-        errors = wait(page, "() => courseLab.runAll()", "running all cells")["errors"]
-        if errors:
-            raise RuntimeError("; ".join(errors))
+        page.evaluate("restart => courseLab.start(restart)", restart)
+        news = {"finished": -1}
+        while "errors" not in news:
+            script = f"() => courseLab.news({news['finished']})"
+            news = wait(page, script, f"what follows after {news['finished']} cells")
+        if news["errors"] and raising:
+            raise RuntimeError("; ".join(news["errors"]))
+        return news["errors"]
 
     def _page(self):
         context = self._browser.new_context(viewport={"width": 1300, "height": 1000})
@@ -125,8 +139,8 @@ class Lab:
         return context.new_page()
 
     def _heard(self, message):
-        expected = message.text.startswith(RESTARTING)
-        if message.type in ("error", "warning") and not expected:
+        harmless = re.match(HARMLESS, message.text)
+        if message.type in ("error", "warning") and not harmless:
             self.said.append(f"{message.type}: {message.text}")
 
     def _asked(self, request):

@@ -15,12 +15,15 @@ from math import log10
 
 import nbformat
 import numpy as np
+import pages
 import pytest
+import warm_kernels
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_lib.sliders import LogSlider, slider_plot
 from course_lib.workspace import notebooks, repository
+from course_tools import browser
 from course_tools.browser import Lab, trouble
 from course_tools.build import KERNEL
 
@@ -59,24 +62,27 @@ calls = []
 
 def slow(axes, beta):
     calls.append(beta)
-    time.sleep(0.15)
+    time.sleep(0.15 * patience)
     return draw(axes, beta)
 
 plot = slider_plot(slow, setup, live=True, beta=LogSlider(0.01, 10))
 plot""",
-    "busy": "time.sleep(0 if 'first' not in globals() else 6)\nfirst = True",
+    "busy": "time.sleep(0 if 'first' not in globals() else 6 * patience)\nfirst = True",
 }
 AT = {name: number for number, name in enumerate(CELLS)}
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(tmp_path_factory, patience):
     folder = tmp_path_factory.mktemp("pages")
     cells = [new_code_cell(source.strip()) for source in CELLS.values()]
+    cells[0].source += f"\npatience = {patience}"
     demo = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
     nbformat.write(demo, folder / "demo.ipynb")
     shutil.copytree(repository() / "notebooks", folder / "notebooks")
-    with Lab(folder) as lab:
+    warm = {"JUPYTER_DEFAULT_PROVISIONER_NAME": warm_kernels.PROVISIONER}
+    with pytest.MonkeyPatch.context() as patch, Lab(folder, warm) as lab:
+        patch.setattr(browser, "PATIENCE", browser.PATIENCE * patience)
         yield lab
 
 
@@ -124,6 +130,18 @@ def parts(page, name="strip"):
         figure.locator(".course-picture"),
         figure.locator(".course-words"),
     )
+
+
+def asked_of_kernel(page, question):
+    """What the page's kernel answers to a question of `pages`."""
+    reply = page.evaluate(
+        """async user_expressions => {
+          const kernel = courseLab.panel.sessionContext.session.kernel;
+          const asked = { code: "", silent: true, user_expressions };
+          return (await kernel.requestExecute(asked).done).content; }""",
+        question,
+    )
+    return pages.answer(reply)
 
 
 def drag(page, slider, path):
@@ -258,15 +276,8 @@ def test_a_live_slider_shows_the_newest_value_and_skips_what_it_missed(page, sti
     page.wait_for_timeout(1000)
     assert words.inner_text() == last
     assert seen(output.locator(".course-picture.jupyter-widgets"), stills) == 27
-    calls = page.evaluate(
-        """async () => {
-          const kernel = courseLab.panel.sessionContext.session.kernel;
-          const asked = kernel.requestExecute({
-            code: "", user_expressions: { calls: "len(calls)" } });
-          const reply = await asked.done;
-          return reply.content.user_expressions.calls.data["text/plain"]; }"""
-    )
-    assert int(calls) < 1 + 2 + 12  # the first, the limits' two, and not one each
+    calls = asked_of_kernel(page, {"answer": "len(calls)"})
+    assert calls < 1 + 2 + 12  # the first, the limits' two, and not one each
 
 
 def test_axe_finds_nothing_serious(page):
@@ -399,10 +410,18 @@ def test_a_finger_moves_it(lab, export, stills):
     page.close()
 
 
+@pytest.fixture(scope="module")
+def shelf(lab):
+    """A page in which one chapter after the other is opened."""
+    return lab.open("notebooks/00_start_here.ipynb")
+
+
 @pytest.mark.parametrize("path", notebooks("notebooks"), ids=lambda path: path.stem)
-def test_every_chapter_runs_and_its_sliders_move(lab, path):
-    page = lab.open(f"notebooks/{path.name}")
-    lab.run_all(page)
+def test_every_chapter_runs_and_its_sliders_move(lab, shelf, path, tmp_path):
+    page = shelf
+    lab.show(page, f"notebooks/{path.name}")
+    asked_of_kernel(page, pages.asked(f"begin({str(tmp_path)!r})"))
+    lab.run_all(page, restart=False)
     figures = page.locator(".course-slider")
     for number in range(figures.count()):
         figure = figures.nth(number)
@@ -418,7 +437,12 @@ def test_every_chapter_runs_and_its_sliders_move(lab, path):
         assert figure.locator(".course-words").inner_text() != words
         assert figure.locator(".course-error").count() == 0
     assert figures.count()
-    page.close()
+    outputs = page.evaluate(
+        """courseLab.panel.content.widgets.filter(cell => cell.model.type === "code")
+          .map(cell => cell.model.outputs.toJSON())"""
+    )
+    answers = {q: asked_of_kernel(page, pages.asked(q)) for q in pages.QUESTIONS}
+    pages.RUNS[path] = pages.Run(outputs, answers)  # nbval need not run it again
 
 
 # what ipywidgets says of widgets whose kernel is gone, which the tests made it say

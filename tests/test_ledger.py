@@ -20,7 +20,7 @@ import math
 import re
 import statistics
 import tomllib
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 
 import nbformat
@@ -53,6 +53,7 @@ WORLDS = 20
 RUNS, VARIANTS = map(datasets.shipped_runs, ("frontier", "variants"))
 
 
+@cache
 def names() -> dict:
     """What an expression may use."""
     known = {"torch": torch, "math": math, "course_lib": course_lib}
@@ -98,6 +99,7 @@ def variants() -> dict:
     }
 
 
+@cache
 def random_names(seed: int) -> dict:
     """The same, with a random world."""
     world = worlds.random_world(seed, responses=6)
@@ -116,14 +118,16 @@ def random_names(seed: int) -> dict:
 
 
 def value(expression: str, known: dict):
-    return eval(expression.strip(), known)
+    return eval(expression.strip(), dict(known))
 
 
+@cache
 def page(number: str):
     (path,) = (p for p in notebooks("notebooks") if p.name.startswith(number))
     return nbformat.read(path, as_version=4)
 
 
+@cache
 def prose(number: str) -> str:
     cells = [c.source for c in page(number).cells if c.cell_type == "markdown"]
     return "\n\n".join(cells)

@@ -5,6 +5,11 @@ by name or by address, before a packet leaves.
 """
 
 import socket
+import sys
+
+# An optional part of jsonschema, for addresses with accents. No notebook has one, and
+# each process that reads a notebook would spend a second or two on its grammar.
+sys.modules["rfc3987_syntax"] = None
 
 LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
 _connect, _lookup = socket.socket.connect, socket.getaddrinfo

@@ -1,0 +1,104 @@
+"""The surroundings of every test: no network, one thread, a work folder of its own."""
+
+import os
+import sys
+import tempfile
+import time
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent / "tests"
+_work = tempfile.TemporaryDirectory(prefix="course-work-")
+
+# Kernels and commands that a test starts inherit these.
+os.environ["COURSE_WORK"] = _work.name
+os.environ["COURSE_PLAIN_FIGURES"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["PYTHONPATH"] = str(TESTS / "offline")
+os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+sys.path[:0] = [str(TESTS / "offline"), str(TESTS)]
+import sitecustomize  # noqa: E402, F401  (the same wall for this process)
+
+from course_tools.browser import trouble  # noqa: E402
+
+pytest_plugins = ["pages", "progress"]
+collect_ignore = ["tests/trl_losses.py"]  # a program for another environment
+
+# Where the minutes go, the longest first: no core shall end up with one of these when
+# the others have nothing left to do. The rest takes under half a minute a file.
+BROWSER = "tests/test_browser.py"
+LONG = ["test_browser", "07_training.ipynb", "notebooks/", "test_exercises"]
+WORKERS = 8  # at most: a file is not divided, and the longest is an eighth of the whole
+
+
+def slowness() -> float:
+    """How much slower than on an idle computer a fixed sum is just now; at least 1."""
+    began = time.monotonic()
+    sum(number * number for number in range(3_000_000))
+    return max(1.0, (time.monotonic() - began) / 0.25)
+
+
+def pytest_configure(config):
+    config.option.patience = slowness()
+    config.option.nbval_cell_timeout *= config.option.patience
+    config.add_cleanup(_work.cleanup)
+
+
+def pytest_xdist_auto_num_workers(config) -> int | None:
+    """As many processes as there are files to run and cores; none for a single file."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    if config.option.capture == "no" or config.option.trace:
+        return 0  # what is printed, and a debugger, need the process that was started
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    asked = {Path(arg.partition("::")[0]) for arg in config.args}
+    if all(path.is_file() for path in asked):
+        cores = min(cores, len(asked)) if len(asked) > 1 else 0
+    return min(cores, WORKERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Divide by files; the lessons go with the browser that runs them."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        @cached_property
+        def browsing(self):
+            asked = any(test.startswith(BROWSER) for test in self.collection)
+            return asked and trouble() is None
+
+        def _split_scope(self, test):
+            file = super()._split_scope(test)
+            return BROWSER if file.startswith("notebooks/") and self.browsing else file
+
+    return Scheduler(config, log) if config.option.dist == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items):
+    """Pages, run by nbval, are slow by nature; what takes longest is begun first."""
+
+    def rank(item):
+        return next((n for n, name in enumerate(LONG) if name in item.nodeid), 99)
+
+    items.sort(key=rank)
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def patience(pytestconfig) -> float:
+    """By what a limit of seconds is multiplied on this computer."""
+    return pytestconfig.option.patience
+
+
+@pytest.fixture
+def work_folder(tmp_path, monkeypatch) -> Path:
+    """An empty `my_work/` for one test."""
+    folder = tmp_path / "my_work"
+    folder.mkdir()
+    monkeypatch.setenv("COURSE_WORK", str(folder))
+    return folder
