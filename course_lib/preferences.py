@@ -238,7 +238,7 @@ def share_preferred(difference: Tensor) -> Tensor:
     difference: of rewards or log-ratios, the first side's minus the second's, any shape
     returns: a scalar in [0, 1]; most libraries count a tie as lost, and so print an
         accuracy of 0 where policy and reference agree
-    source: Agresti (2013), Categorical Data Analysis, where a tie is half a win
+    source: Dixon and Mood (1946), the statistic of the sign test, ties divided
 
     >>> share_preferred(torch.tensor([3.0, 0.0, -1.0, 0.5]))       # two wins and a tie
     tensor(0.6250)

@@ -431,6 +431,7 @@ def test_signatures_are_the_contract_and_sources_are_named():
         "preference_probability": "reward_w, reward_l",
         "reward_model_loss": "chosen_rewards, rejected_rewards, *, magnitude=None, "
         "kind='bt', centering=0.0, reduction='mean'",
+        "share_preferred": "difference",
     }
     assert oracles.undocumented(preferences) == []
 
