@@ -1,7 +1,7 @@
 """Each page is run once, in one kernel, and all that is promised of it is asked there.
 
 nbval runs the cells and compares each stored output with the fresh one. Then, in the
-kernel that has run them, come the checks of `LESSONS` or `STARTERS`. Where there is a
+kernel that has run them, come `QUESTIONS`. Where there is a
 browser, its tests run the lessons; what they have noted in `RUNS` is not run again.
 """
 
@@ -9,6 +9,7 @@ import ast
 import copy
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,27 @@ from nbval.plugin import IPyNbCell, IPyNbFile, coalesce_streams
 
 from course_tools.build import clean
 
-QUESTIONS = ["faults()", "kinds()", "left()"]  # to `watching`, when all cells have run
+# What is asked of `watching` when all cells have run, by the name of the test. Each
+# answer is a list of faults. A lesson has figures with sliders of both kinds.
+LESSON = {
+    "every slider draws at every corner": "faults(kinds=2)",
+    "no file is left": "left()",
+}
+SOLUTION = {**LESSON, "every slider draws at every corner": "faults(kinds=1)"}
+STARTER = {
+    "every check answers not attempted": None,
+    "no file is left": "left()",
+}
+QUESTIONS = {"notebooks": LESSON, "solutions": SOLUTION, "exercises": STARTER}
 
 
-def asked(question: str) -> dict[str, str]:
-    """A question to `watching`, as the kernel's `user_expressions`."""
-    return {"answer": f"__import__('watching').{question}"}
+def asked(what: str) -> dict[str, str]:
+    """A call of a function of `watching`, as the kernel's `user_expressions`."""
+    return {"answer": f"[*(__import__('watching').{what} or [])]"}
 
 
 def answer(reply: dict[str, Any]) -> Any:
-    """What the kernel replies to it."""
+    """What the kernel replies."""
     found = reply["user_expressions"]["answer"]
     if found["status"] != "ok":
         raise Broken("\n".join(found["traceback"]))
@@ -45,7 +57,7 @@ class Run:
     """
 
     outputs: list[list[dict[str, Any]]]
-    answers: dict[str, Any]
+    answers: dict[str, list[str]]
 
     def outputs_for(self, notebook: NotebookNode) -> list[list[NotebookNode]]:
         """The outputs, without what a browser gets beside what is stored."""
@@ -90,12 +102,10 @@ class Page(IPyNbFile):
             cell.output_timeout *= self.config.option.patience
             self.cells.append(cell)
             yield cell
-        starter = self.path.parent.name == "exercises"
-        for check in STARTERS if starter else LESSONS:
-            name = check.__name__.replace("_", " ")
-            yield Afterwards.from_parent(self, name=name, check=check)
+        for name, question in QUESTIONS.get(self.path.parent.name, {}).items():
+            yield Afterwards.from_parent(self, name=name, question=question)
 
-    def ask(self, question: str) -> Any:
+    def ask(self, question: str) -> list[str]:
         """What a function of `watching` answers in the page's kernel."""
         if self.run:
             return self.run.answers[question]
@@ -126,14 +136,17 @@ class Broken(Exception):
 
 
 class Afterwards(pytest.Item):
-    """One check of a page that has been run."""
+    """One question to a page that has been run; it must find no fault."""
 
-    def __init__(self, name, parent, check):
+    def __init__(self, name, parent, question):
         super().__init__(name, parent)
-        self.check = check
+        self.question = question
 
     def runtest(self):
-        self.check(self.parent)
+        page = self.parent
+        faults = page.ask(self.question) if self.question else unlike_a_starter(page)
+        if faults := list(faults):
+            raise Broken("\n".join(faults))
 
     def repr_failure(self, excinfo):
         if isinstance(excinfo.value, Broken):
@@ -144,36 +157,16 @@ class Afterwards(pytest.Item):
         return self.path, 0, f"{self.parent.name}: {self.name}"
 
 
-def every_slider_draws_at_every_corner(page: Page):
-    faults, kinds = page.ask("faults()"), page.ask("kinds()")
-    if faults:
-        raise Broken("\n".join(faults))
-    if not kinds:
-        raise Broken("no figure has a slider")
-    if page.path.parent.name == "notebooks" and len(kinds) < 2:
-        raise Broken(f"a lesson has a figure of either kind, this one only {kinds[0]}")
-
-
-def every_check_answers_not_attempted(page: Page):
-    said = {cell.cell_num: str(cell.test_outputs) for cell in page.cells}
-    checks = [c.cell_num for c in page.cells if c.cell.source.startswith("check(")]
+def unlike_a_starter(page: Page) -> Iterator[str]:
+    """What a starter's cells have not shown: each check's answer, and the last cell."""
+    checks = [c for c in page.cells if c.cell.source.startswith("check(")]
     if not checks:
-        raise Broken("no cell calls check")
-    wrong = [n for n in checks if "not attempted" not in said[n]]
-    if wrong:
-        raise Broken(f"cells {wrong} do not answer «not attempted»")
+        yield "no cell calls check"
+    for cell in checks:
+        if "not attempted" not in str(cell.test_outputs):
+            yield f"cell {cell.cell_num} does not answer «not attempted»"
     if not page.cells[-1].test_outputs:
-        raise Broken("the last cell shows nothing: Run All has not reached it")
-
-
-def no_file_is_left(page: Page):
-    left = page.ask("left()")
-    if left:
-        raise Broken(f"running it leaves {left}")
-
-
-LESSONS = [every_slider_draws_at_every_corner, no_file_is_left]
-STARTERS = [every_check_answers_not_attempted, no_file_is_left]
+        yield "the last cell shows nothing: Run All has not reached it"
 
 
 @pytest.hookimpl(wrapper=True)

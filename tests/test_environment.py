@@ -4,12 +4,17 @@ The pretended pip does what the variable FAKE_PIP says and notes that it was cal
 """
 
 import ast
+import atexit
+import functools
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import threading
 from pathlib import Path
 
@@ -20,11 +25,9 @@ from course_lib.workspace import CourseError
 from course_tools import environment
 
 ROOT = Path(workspace.__file__).parent.parent
-FIRST_FILES = ("__init__", "__main__", "_moved", "workspace")
-FIRST_FILES = [f"course_lib/{name}.py" for name in FIRST_FILES]
-FIRST_FILES += [
-    f"course_tools/{name}.py" for name in ("__init__", "cli", "doctor", "environment")
-]
+FIRST_FILES = ["course_lib/__init__", "course_lib/__main__", "course_lib/_moved"]
+FIRST_FILES += ["course_lib/workspace", "course_tools/__init__", "course_tools/cli"]
+FIRST_FILES += ["course_tools/doctor", "course_tools/environment"]
 
 FAKE_PIP = """
 import os, pathlib, signal, sys, sysconfig, time
@@ -36,7 +39,9 @@ with open(pathlib.Path(sys.prefix).parent / "calls.txt", "a") as calls:
     calls.write("install\\n")
 if what == "kill":
     os.kill(os.getppid(), signal.SIGKILL)
-    time.sleep(1)
+    until, end = pathlib.Path(sys.prefix).parent / "go-on", time.time() + 60
+    while not until.exists() and time.time() < end:
+        time.sleep(0.05)
 if what.startswith("say "):
     sys.exit(what[4:])
 for old in packages.glob("tiny-*/METADATA"):
@@ -48,16 +53,25 @@ for line in open(sys.argv[-1]):
 """
 
 
-def quick_ask(*command, ask=environment.ask, **options):
-    """Make a `.venv` without ensurepip's seconds, with the pretended pip instead."""
-    if command[1:3] != ("-m", "venv"):
-        return ask(*command, **options)
-    failed, said = ask(sys.executable, "-m", "venv", "--without-pip", command[3])
-    pip = environment.probe()[1] / "pip"
+@functools.cache
+def blank() -> Path:
+    """A new `.venv` with the pretended pip, to be copied."""
+    folder = Path(tempfile.mkdtemp(prefix="course-venv-"))
+    atexit.register(shutil.rmtree, folder)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    pip = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}), "pip")
     pip.mkdir()
     (pip / "__init__.py").touch()
     (pip / "__main__.py").write_text(FAKE_PIP)
-    return failed, said
+    return folder
+
+
+def quick_ask(*command, ask=environment.ask, **options):
+    """Make a `.venv` without ensurepip's seconds."""
+    if command[1:3] != ("-m", "venv"):
+        return ask(*command, **options)
+    shutil.copytree(blank(), command[3], symlinks=True, dirs_exist_ok=True)
+    return False, ""
 
 
 def use(root, patch):
@@ -88,7 +102,7 @@ def calls(course):
 
 @pytest.mark.parametrize("name", FIRST_FILES)
 def test_an_old_python_can_read_what_answers_it(name):
-    source = (ROOT / name).read_text(encoding="utf-8")
+    source = (ROOT / f"{name}.py").read_text(encoding="utf-8")
     tree = ast.parse(source, feature_version=(3, 6))
     asked = set()
     for node in tree.body:
@@ -123,10 +137,15 @@ def test_a_suitable_python_on_the_path_is_named_if_it_runs(course, monkeypatch):
     assert told.value.mend == "Run: python3.13 -m course_lib lab"
 
 
-def test_a_finished_environment_may_be_started_by_any_python(course, monkeypatch):
+def test_a_finished_environment_may_be_started_and_updated_by_any_python(
+    course, monkeypatch
+):
     python = environment.ready()
     monkeypatch.setattr(sys, "version_info", (3, 9, 18, "final", 0))
     assert environment.ready() == python
+    (course / "requirements.txt").write_text("tiny==1.1\n")
+    environment.ready()
+    assert environment.trouble() == ""
 
 
 @pytest.mark.parametrize("module", ["venv", "ensurepip"])
@@ -186,87 +205,61 @@ def test_the_settings_are_names_that_jupyterlab_knows():
             assert value in allowed or known[key]["type"] == "boolean"
 
 
-def test_changed_requirements_are_installed_in_place(course):
+def test_a_comment_is_no_change_and_what_is_not_pinned_is(course):
     environment.ready()
-    (course / ".venv" / "mine").touch()
-    (course / "requirements.txt").write_text("tiny==1.1\n")
-    assert "tiny" in environment.trouble()
+    (course / "requirements.txt").write_text("# only a comment\ntiny==1.0  # more\n")
     environment.ready()
-    assert environment.compare([environment.probe()[1]]) == [("tiny", "1.1", "1.1")]
-    assert calls(course) == 2
-    assert (course / ".venv" / "mine").exists()
-    (course / "requirements.txt").write_text("# only a comment\ntiny==1.1  # more\n")
-    environment.ready()
-    assert calls(course) == 2
-    (course / "requirements.txt").write_text("tiny==1.1\nunpinned\n")
+    assert calls(course) == 1
+    (course / "requirements.txt").write_text("tiny==1.0\nunpinned\n")
     assert environment.trouble() == "requirements.txt has changed"
 
 
-def test_an_old_python_may_update_an_environment(course, monkeypatch):
-    environment.ready()
-    (course / "requirements.txt").write_text("tiny==1.1\n")
-    monkeypatch.setattr(sys, "version_info", (3, 9, 18, "final", 0))
-    environment.ready()
-    assert environment.trouble() == ""
+def packages() -> Path:
+    return environment.probe()[1]
 
 
-def test_a_removed_package_comes_back(course):
-    environment.ready()
-    (environment.probe()[1] / "tiny-1.0.dist-info" / "METADATA").unlink()
-    assert environment.trouble() == "missing or of another version: tiny"
-    environment.ready()
-    assert environment.trouble() == ""
-
-
-def test_an_environment_made_by_hand_is_finished_not_thrown_away(course):
-    environment.ready()
-    (course / ".venv" / "course.json").unlink()
-    (course / ".venv" / "mine").touch()
-    assert environment.trouble() == "not made by this course"
-    environment.ready()
-    assert environment.trouble() == ""
-    assert (course / ".venv" / "mine").exists()
-
-
-def spoil_python(venv):
-    environment.venv_python().unlink()
-
-
-def spoil_stamp(venv):
-    (venv / "course.json").write_bytes(b"\xff{")
-
-
-def spoil_nearly_all(venv):
-    environment.shutil.rmtree(environment.probe()[1])
-    (venv / "course.json").unlink()
-
-
-@pytest.mark.parametrize("spoil", [spoil_python, spoil_stamp, spoil_nearly_all])
-def test_what_cannot_be_mended_is_made_anew(course, spoil):
-    environment.ready()
-    (course / ".venv" / "left-over").touch()
-    (course / ".venv" / "folder").mkdir()
-    spoil(course / ".venv")
-    assert environment.trouble()
-    environment.ready()
-    assert environment.trouble() == ""
-    assert not (course / ".venv" / "left-over").exists()
-    assert not (course / ".venv" / "folder").exists()
-
-
-def test_ctrl_c_leaves_a_set_up_that_the_next_run_makes_anew(course, monkeypatch):
+def interrupt(venv):
     def interrupted():
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    environment.venv_python().unlink()
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environment, "install", interrupted)
         with pytest.raises(KeyboardInterrupt):
             environment.ready()
-    (course / ".venv" / "half-made").touch()
-    assert environment.trouble() == "a set-up was cut short"
+
+
+STAMP = environment.STAMP
+WRONG, CUT = "missing or of another version: tiny", "a set-up was cut short"
+UNKNOWN, DEAD = "not made by this course", "its Python does not start"
+SPOILT = [  # what is done to `.venv`, its trouble then, whether pip can put it right
+    (lambda v: (v.parent / "requirements.txt").write_text("tiny==1.1"), WRONG, True),
+    (lambda v: (packages() / "tiny-1.0.dist-info/METADATA").unlink(), WRONG, True),
+    (lambda v: os.remove(v / STAMP), UNKNOWN, True),
+    (lambda v: [shutil.rmtree(packages()), os.remove(v / STAMP)], UNKNOWN, False),
+    (lambda v: (v / STAMP).write_bytes(b"\xff{"), CUT, False),
+    (lambda v: environment.venv_python().unlink(), DEAD, False),
+    (interrupt, CUT, False),
+]
+
+
+@pytest.mark.parametrize(("spoil", "trouble", "kept"), SPOILT)
+def test_what_pip_can_finish_is_kept_and_the_rest_is_made_anew(
+    course, spoil, trouble, kept
+):
+    venv = course / ".venv"
+    environment.ready()
+    spoil(venv)
+    (venv / "mine").touch()
+    (venv / "folder").mkdir()
+    assert environment.trouble() == trouble
     environment.ready()
     assert environment.trouble() == ""
-    assert not (course / ".venv" / "half-made").exists()
+    assert calls(course) == 2
+    (pin,) = environment.requirements()
+    version = pin.partition("==")[2]
+    assert environment.compare([packages()]) == [("tiny", version, version)]
+    assert (venv / "mine").exists() == (venv / "folder").exists() == kept
 
 
 DRIVER = """
@@ -298,8 +291,9 @@ def test_a_set_up_killed_in_the_middle_of_pip_is_made_anew(course):
     assert process.returncode == -signal.SIGKILL
     assert environment.trouble() == "a set-up was cut short"
     with run_set_up(course) as process:  # while the pip of the killed one still works
-        said, _ = process.communicate()
-    assert said.startswith("Waiting for another set-up to finish.\n")
+        assert process.stdout.readline() == "Waiting for another set-up to finish.\n"
+        (course / "go-on").touch()
+        process.communicate()
     assert environment.trouble() == ""
 
 

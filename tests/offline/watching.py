@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-made = []  # figures, in the order in which the page made them
+made = []  # the page's figures in their order, with the values they began with
 ROOM = Path()
 
 
@@ -21,32 +21,35 @@ def begin(folder: str):
 
         def noted(self, *args, make=kind.__init__):
             make(self, *args)
-            made.append(self)
+            made.append((self, self.values))
 
         kind.__init__ = noted
 
 
-def left() -> list[str]:
+def left() -> Iterator[str]:
     """The files and folders that the page has left behind."""
-    found = (path.relative_to(ROOM).as_posix() for path in ROOM.rglob("*"))
-    return sorted(set(found) - {"page"})
+    for path in ROOM.rglob("*"):
+        if path != ROOM / "page":
+            yield f"{path.relative_to(ROOM).as_posix()} is left behind"
 
 
-def kinds() -> list[str]:
-    """The kinds of the figures that the page made."""
-    return sorted({type(plot).__name__ for plot in made})
+def faults(kinds: int) -> Iterator[str]:
+    """What is wrong with any figure at any corner of its sliders.
+
+    kinds: of figures with sliders there must be so many: live ones and others
+    """
+    found = {type(plot).__name__ for plot, _ in made}
+    if len(found) < kinds:
+        yield f"figures with sliders: {found or 'none'}; needed: {kinds} kinds"
+    for number, (plot, start) in enumerate(made, 1):
+        yield from _faults(number, plot, start)
 
 
-def faults() -> list[str]:
-    """What is wrong with any figure at any corner of its sliders."""
-    return [fault for n, plot in enumerate(made, 1) for fault in _faults(n, plot)]
-
-
-def _faults(number: int, plot) -> Iterator[str]:
+def _faults(number: int, plot, start: dict) -> Iterator[str]:
     raised = plot.errors if hasattr(plot, "errors") else plot.error
     if raised:
         yield f"figure {number} ({plot.alt}) raised {raised!r}"
-    for corner in _corners(plot):
+    for corner in _corners(plot, start):
         try:
             words = plot.set(**corner).words
         except Exception as error:
@@ -56,7 +59,7 @@ def _faults(number: int, plot) -> Iterator[str]:
             yield f"figure {number} at {corner} says {words!r}"
 
 
-def _corners(plot) -> list[dict]:
+def _corners(plot, start: dict) -> list[dict]:
     """Every combination of sliders' ends and starts, each one step from the last."""
     if hasattr(plot, "sliders"):
         ends = {n: {s.values[0], s.values[-1]} for n, s in plot.sliders.items()}
@@ -64,7 +67,7 @@ def _corners(plot) -> list[dict]:
         ends = {name: _ends(control) for name, control in plot.controls.items()}
     paths = [()]
     for name in ends:
-        stops = list(ends[name] | {plot.values[name]})
+        stops = list(ends[name] | {start[name]})
         paths = [  # there and back again: a live figure draws once a slider that moves
             (*path, stop)
             for turn, path in enumerate(paths)
