@@ -65,14 +65,14 @@ def trouble(*packages: str) -> str | None:
 class Lab:
     """A JupyterLab and a Chromium of one's own, from `with` to its end.
 
-    folder: where the notebooks lie
+    folder: where the notebooks lie; env: more variables for the server and its kernels
     said: what all pages wrote to their consoles as errors and warnings, errors that
         nothing caught, and what was asked of other places
     raises: RuntimeError if JupyterLab does not start, TimeoutError if something hangs
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder, self.said = Path(folder), []
+    def __init__(self, folder: str | Path, env: dict[str, str] | None = None):
+        self.folder, self.env, self.said = Path(folder), env or {}, []
         self._numbers = itertools.count()
 
     def __enter__(self) -> "Lab":
@@ -81,7 +81,8 @@ class Lab:
         with ExitStack() as stack:
             home = TemporaryDirectory(prefix="course-lab-", ignore_cleanup_errors=True)
             self._home = Path(stack.enter_context(home))
-            self._url = stack.enter_context(_server(self.folder, self._home))
+            server = _server(self.folder, self.env, self._home)
+            self._url = stack.enter_context(server)
             driver = stack.enter_context(sync_playwright()).chromium
             self._browser = driver.launch(executable_path=chromium(), args=FLAGS)
             stack.callback(self._browser.close)
@@ -113,22 +114,20 @@ class Lab:
         page.goto(Path(html_path).resolve().as_uri())
         return page
 
-    def run_all(self, page, raising=True, restart=True) -> list[str]:
+    def run_all(self, page, restart: bool = True):
         """Restart the kernel, run every cell and wait for the end.
 
         Each cell may take as long as anything else; a page may take longer.
 
-        returns: the errors that cells ended with; an error ends the run
-        raises: RuntimeError for such an error, unless raising is False
+        raises: RuntimeError with the errors that cells ended with
         """
         page.evaluate("restart => courseLab.start(restart)", restart)
         news = {"finished": -1}
         while "errors" not in news:
             script = f"() => courseLab.news({news['finished']})"
             news = wait(page, script, f"what follows after {news['finished']} cells")
-        if news["errors"] and raising:
+        if news["errors"]:
             raise RuntimeError("; ".join(news["errors"]))
-        return news["errors"]
 
     def _page(self):
         context = self._browser.new_context(viewport={"width": 1300, "height": 1000})
@@ -148,13 +147,15 @@ class Lab:
             self.said.append(f"request: {request.url}")
 
 
-def wait(page, script: str, what: str, seconds: float = PATIENCE) -> Any:
+def wait(page, script: str, what: str, seconds: float = 0) -> Any:
     """What a function of the page returns in the end, which must not be empty.
 
+    seconds: how long to wait; 0: as long as for everything else
     raises: TimeoutError, naming what was waited for
     """
     from playwright.sync_api import TimeoutError as TooLate
 
+    seconds = seconds or PATIENCE
     try:
         return page.wait_for_function(script, timeout=1000 * seconds).json_value()
     except TooLate:
@@ -162,14 +163,14 @@ def wait(page, script: str, what: str, seconds: float = PATIENCE) -> Any:
 
 
 @contextmanager
-def _server(folder: Path, home: Path) -> Iterator[str]:
+def _server(folder: Path, env: dict[str, str], home: Path) -> Iterator[str]:
     """The address of a JupyterLab that lives as long as the `with`."""
     _write(home / LABCONFIG / "default_setting_overrides.json", OVERRIDES)
     # without what would make its pages other than a learner's
     foreign = ("JUPYTER", "IPYTHON", "MPLBACKEND", "COURSE_PLAIN_FIGURES")
     variables = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     variables |= {name: str(home / name) for name in FOLDERS}
-    variables["JUPYTER_PREFER_ENV_PATH"] = "1"
+    variables |= {"JUPYTER_PREFER_ENV_PATH": "1", **env}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"]
     command += ["--ServerApp.port=0", "--IdentityProvider.token="]
     command += ["--expose-app-in-browser", f"--ServerApp.root_dir={folder.resolve()}"]
