@@ -193,7 +193,7 @@ def _server(folder: Path, env: dict[str, str], home: Path) -> Iterator[str]:
 
 def _address(server: subprocess.Popen, home: Path) -> str:
     """Where the server answers, which it writes down once it does."""
-    for _ in range(10 * PATIENCE):
+    for _ in range(int(10 * PATIENCE)):
         for file in home.glob("JUPYTER_RUNTIME_DIR/jpserver-*.json"):
             with suppress(ValueError):  # not yet written to its end
                 return json.loads(file.read_text(encoding="utf-8"))["url"].rstrip("/")
