@@ -83,13 +83,10 @@ def _timed(
 
 
 def _figures(
-    sizes: Sizes,
-    seen: list[Texts],
-    layout: str,
-    seconds: np.ndarray,
-    peak: float | None,
+    sizes: Sizes, seen: list[Texts], layout: str, seconds: np.ndarray, device: str
 ) -> dict:
-    """One layout's numbers; `peak`: the device's FLOP/s, None if not known."""
+    """One layout's numbers; device: its name, which says the peak."""
+    peak = peak_of(device)
     works = [work(batch, layout) for batch in seen]
     places = [collate(batch, layout).ids.numel() for batch in seen]
     real = np.array([tokens_of(batch) for batch in seen])
