@@ -16,7 +16,7 @@ def reference(
 ) -> Transformer:
     """A small transformer that has read 20,000 sentences of a world's language.
 
-    returns: the model that `models.load` has under the world's name, for the defaults
+    returns: the model that `load` has under the world's name, for the defaults
     """
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)

@@ -102,13 +102,8 @@ def _costs(texts: Texts, sizes: Sizes, seconds: dict, before: dict) -> dict:
         tokens = np.array([steps.tokens_of(texts.take(rows)) for rows in order])
         rates[name] = np.median((tokens / spent)[WARM:]).item()
         middle[name] = 1e3 * np.median(spent[WARM:]).item()
-    total = {name: sum(spent) for name, spent in seconds.items()}
-    return {
-        "tokens_per_second": rates,
-        "milliseconds": middle,
-        "before": before,
-        "total": total,
-    }
+    told = {"tokens_per_second": rates, "milliseconds": middle, "before": before}
+    return told | {"total": {name: sum(spent) for name, spent in seconds.items()}}
 
 
 def _llama(sizes: Sizes) -> nn.Module:
