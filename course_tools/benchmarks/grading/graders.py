@@ -89,7 +89,7 @@ def home() -> Path | None:
 
 
 def child_env(folder: Path, name: str) -> dict[str, str]:
-    """Variables for a grader's commands; for the others, also settings of nobody."""
+    """Variables for a grader's commands; for the others, also empty settings."""
     if name == "ours":
         return {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository())}
     settings = folder / "settings"

@@ -151,7 +151,7 @@ def pausing(sizes: Sizes, pause: Pause) -> dict:
 
 
 class Paused:
-    """A loop that is another's, gone through one step at a time.
+    """A training loop in a thread of its own, run one step at a time.
 
     loop: called in a thread of its own with `pause`, which it has to call before its
         first step and between two steps; what comes before the first is not a step
