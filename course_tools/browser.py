@@ -1,7 +1,7 @@
 """A real JupyterLab in a real browser, for tests that look and for what is measured.
 
 Needs a Chromium and the packages of requirements/browser.txt; `trouble()` says which of
-them is missing. Nobody's settings are read or changed, and no page can reach more than
+them is missing. No user's settings are read or changed, and no page can reach more than
 this computer.
 """
 

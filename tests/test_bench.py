@@ -116,13 +116,18 @@ def test_help_lists_the_benches_by_what_they_say_of_themselves(capsys):
 # ── grading ───────────────────────────────────────────────────────────────────────────
 
 
-def rows(*names: str) -> dict[str, tuple[int, _processes.Cost, float]]:
+def rows(*names: str) -> dict[str, dict[str, float]]:
     """Figures of these graders: the k-th takes k seconds a submission."""
-    costs = {
-        name: _processes.Cost(10.0 * k, 20.0 * k, 300.0, [("python", 300.0)], 0, "")
+    return {
+        name: {
+            "cpu_per_submission": 1.0 * k,
+            "cpu_of_one_more": k / 2,
+            "wall_per_submission": 2.0 * k,
+            "peak_mib": 300.0,
+            "submissions": 10,
+        }
         for k, name in enumerate(names, 1)
     }
-    return {name: (10, cost, cost.cpu / 20) for name, cost in costs.items()}
 
 
 def test_the_table_of_graders_has_the_ratios(capsys, monkeypatch):
@@ -240,7 +245,7 @@ sys.exit(sum(child.wait() for child in children) + 3)
 
 
 def test_graders_that_disagree_get_no_figures():
-    cost = rows("ours")["ours"][1]
+    cost = _processes.Cost(1.0, 1.0, 1.0, [], 0, "")
     grading.demand("ours", {"a": True, "b": False}, {"a": True, "b": False}, cost)
     found = {"a": True, "b": True}
     with pytest.raises(CourseError, match=r"otter .* of b, c \(2 of 3\)"):

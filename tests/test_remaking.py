@@ -8,7 +8,6 @@ import torch
 
 from course_lib.datasets import Run, run_values, shipped_runs
 from course_lib.policies import best_of_n, frontier
-from course_lib.training import run
 from course_lib.transformer import SHIPPED, load
 from course_lib.variants import METHODS
 from course_lib.worlds import world_l, world_s
@@ -47,29 +46,6 @@ def test_every_run_that_is_promised_is_there_once():
     assert set(found) == wanted
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("experiment", "method", "beta", "seed"),
-    [
-        ("frontier", "dpo", 0.5, 1),
-        ("frontier", "simpo", 2.0, 2),
-        ("frontier", "ppo_learned", 0.5, 0),
-    ],
-)
-def test_a_run_comes_again(experiment, method, beta, seed):
-    """Another processor rounds differently, in the sixteenth digit."""
-    (config,) = (
-        c
-        for e, _, c in table._configs()
-        if (e, c.method, c.beta, c.seed) == (experiment, method, beta, seed)
-    )
-    sentences, _, _ = table.exact_world()
-    policy = sentences.exact(run(config, watch_at=()).model).ref
-    again = table.scored(policy, beta if method != "simpo" else None)
-    (shipped,) = (r for r in RUNS if r[:5] == (experiment, "", method, beta, seed))
-    assert again == pytest.approx(list(shipped[5:-1]), abs=2e-5, nan_ok=True)
-
-
 def test_every_variant_that_is_promised_is_there_once():
     found = [(row.experiment, row.arm, row.method, row.seed) for row in VARIANTS]
     data = set(itertools.product(["data"], variants.DATA, variants.VARIANTS, (0, 1, 2)))
@@ -80,19 +56,30 @@ def test_every_variant_that_is_promised_is_there_once():
     assert methods == set(METHODS) - {"sft"}
 
 
+def frontier_job(method: str, beta: float, seed: int) -> tuple:
+    jobs = {(e, c.method, c.beta, c.seed): (e, a, c) for e, a, c in table._configs()}
+    return jobs["frontier", method, beta, seed]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "job",
+    ("module", "job"),
     [
-        ("data", "20 % noise", "ipo", None, 1),
-        ("data", "wrong reference", "kto", None, 2),
-        ("online", "5 rounds", "dpo", 0.1, 0),
+        (table, frontier_job("dpo", 0.5, 1)),
+        (table, frontier_job("simpo", 2.0, 2)),
+        (table, frontier_job("ppo_learned", 0.5, 0)),
+        (variants, ("data", "20 % noise", "ipo", None, 1)),
+        (variants, ("data", "wrong reference", "kto", None, 2)),
+        (variants, ("online", "5 rounds", "dpo", 0.1, 0)),
     ],
 )
-def test_a_variant_comes_again(job):
-    again = variants._run(job)
-    (shipped,) = (row for row in VARIANTS if row[:5] == again[:5])
-    assert list(again[5:-1]) == pytest.approx(list(shipped[5:-1]), abs=2e-5)
+def test_a_run_comes_again(module, job):
+    """Another processor rounds differently, in the sixteenth digit."""
+    again = module._run(job)
+    rows = RUNS if module is table else VARIANTS
+    (shipped,) = (row for row in rows if row[:5] == again[:5])
+    numbers = list(shipped[5:-1])
+    assert list(again[5:-1]) == pytest.approx(numbers, abs=2e-5, nan_ok=True)
 
 
 def test_no_run_stands_above_the_frontier():

@@ -28,6 +28,7 @@ SIZES = {  # submissions: of the class that is told of, and of another, for `one
     "otter run": (3, 1),  # which starts afresh for every one
     "nbgrader": (10, 1),
 }
+RATIOS = {"cpu_ratio": "cpu_per_submission", "cpu_ratio_one_more": "cpu_of_one_more"}
 ABSENT = (
     "otter-grader and nbgrader are not measured: make an environment for them with "
     "python3 -m venv .rivals && .rivals/bin/python -m pip install -r "
@@ -70,32 +71,26 @@ def measure(submissions: int | None = None, learners: int | None = None) -> dict
                 size: graded(folder / f"{name} {size}", name, size)
                 for size in sorted((count, other))
             }
-            more = (costs[count].cpu - costs[other].cpu) / (count - other)
-            rows[name] = count, costs[count], more
+            cost, beside = costs[count], costs[other]
+            rows[name] = {
+                "cpu_per_submission": cost.cpu / count,
+                "cpu_of_one_more": (cost.cpu - beside.cpu) / (count - other),
+                "wall_per_submission": cost.wall / count,
+                "peak_mib": cost.peak,
+                "submissions": count,
+            }
     return result(rows)
 
 
-def result(rows: dict[str, tuple[int, Cost, float]]) -> dict:
-    """The figures, from submissions, their cost and that of one more, by grader."""
-    figures = {
-        "cpu_per_submission": {n: cost.cpu / k for n, (k, cost, _) in rows.items()},
-        "cpu_of_one_more": {name: more for name, (*_, more) in rows.items()},
-        "wall_per_submission": {n: cost.wall / k for n, (k, cost, _) in rows.items()},
-        "peak_mib": {name: cost.peak for name, (_, cost, _) in rows.items()},
-        "submissions": {name: count for name, (count, *_) in rows.items()},
-        "date": str(date.today()),
-        "cores": os.cpu_count(),
-    }
-    ratios = {
-        "cpu_ratio": "cpu_per_submission",
-        "cpu_ratio_one_more": "cpu_of_one_more",
-    }
-    for name in list(GRADERS)[1:]:
-        for ratio, of in ratios.items():
-            known = figures[of].get(name)
+def result(rows: dict[str, dict[str, float]]) -> dict:
+    """The figures of all graders, each figure by grader, and their ratios to ours."""
+    told = {key: {name: rows[name][key] for name in rows} for key in rows["ours"]}
+    for ratio, of in RATIOS.items():
+        for name in list(GRADERS)[1:]:
+            known = told[of].get(name)
             key = f"{ratio}_{name.replace(' ', '_')}"
-            figures[key] = known and known / figures[of]["ours"]
-    return figures
+            told[key] = known and known / told[of]["ours"]
+    return told | {"date": str(date.today()), "cores": os.cpu_count()}
 
 
 def table(told: dict) -> str:

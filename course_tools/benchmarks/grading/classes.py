@@ -1,4 +1,4 @@
-"""Classes of learners who never were: notebooks for graders to be measured with."""
+"""Made-up classes: notebooks that graders are measured with."""
 
 import inspect
 import json
@@ -20,7 +20,7 @@ REGION = re.compile(f" *{BEGIN}\n(.*?) *{END}", re.DOTALL)
 def losses(count: int) -> dict[str, tuple[str, bool]]:
     """The code of so many `dpo_loss`, by learner, and whether it is right.
 
-    Seven of ten are the clinic's healthy ones, three its patients, all in turns.
+    Seven of ten are sound, three buggy, all in turns.
     """
     right = [f for f in SOUND["loss"] if f.__module__ == "course_lib.bugs"]
     wrong = [p.function for p in BUGGY.values() if p.concerns == "loss"]
@@ -48,8 +48,7 @@ def write_chapter(folder: Path, count: int, chapter: str):
     """So many copies of a chapter's page as learners hand it in, pictures and all.
 
     Every tenth exercise is as it was handed out; in two of ten the first minus sign of
-    the solution, if it has one, is turned round. Which these are differs from page to
-    page.
+    the solution, if it has one, is flipped. Which these are differs from page to page.
     """
     folder.mkdir(parents=True)
     model = find("solutions", chapter).read_text(encoding="utf-8")

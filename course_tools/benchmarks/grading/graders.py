@@ -59,18 +59,21 @@ must = torch.nn.functional.softplus(-1.5 * gap).mean()
 assert torch.allclose(dpo_loss(*four, 1.5), must)
 """,
 }
-OTTER = """
-import json, os, sys
+AT_ONCE = """
 from pathlib import Path
 import otter.run
 
-right = {}
-for path in sorted(Path("class").iterdir()):
-    found = otter.run.main(
-        str(path), autograder="autograder.zip", output_dir=None, no_logo=True
-    )
-    right[path.stem] = found.total == found.possible
-Path("right.json").write_text(json.dumps(right))
+for path in Path("class").iterdir():
+    out = Path("out", path.stem)
+    out.mkdir(parents=True)
+    otter.run.main(str(path), autograder="otter.zip", output_dir=str(out), no_logo=True)
+"""
+EACH = """
+for path in class/*.ipynb; do
+    out=out/$(basename $path .ipynb)
+    mkdir -p $out
+    otter run --no-logo -a otter.zip -o $out $path || exit 1
+done
 """
 NBGRADER = """
 c = get_config()
@@ -86,15 +89,15 @@ def home() -> Path | None:
 
 
 def child_env(folder: Path, name: str) -> dict[str, str]:
-    """Variables for a grader's commands; for the others, also settings of nobody."""
+    """Variables for a grader's commands; for the others, also empty settings."""
     if name == "ours":
         return {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository())}
+    settings = folder / "settings"
+    settings.mkdir(exist_ok=True)
     own = ("HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
     own += ("JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")
-    for setting in own:
-        (folder / "settings" / setting).mkdir(parents=True, exist_ok=True)
     return {
-        **{setting: str(folder / "settings" / setting) for setting in own},
+        **dict.fromkeys(own, str(settings)),
         "PATH": f"{home() / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": "",
@@ -136,13 +139,18 @@ def _ours_right(folder: Path) -> dict[str, bool]:
 # ── otter-grader ──────────────────────────────────────────────────────────────────────
 
 
-def _otter(folder: Path):
-    """The autograder that `otter run` wants."""
-    settings = {"print_summary": False, "print_score": False}
-    with zipfile.ZipFile(folder / "autograder.zip", "w") as archive:
-        archive.writestr("otter_config.json", json.dumps(settings))
-        for name, code in CHECKS.items():
-            archive.writestr(f"tests/{name}.py", _otter_test(name, code))
+def _otter(*command: str) -> Callable[[Path, int], list[str]]:
+    """Write the autograder that `otter run` wants, and run this command."""
+
+    def prepare(folder: Path, count: int) -> list[str]:
+        settings = {"print_summary": False, "print_score": False}
+        with zipfile.ZipFile(folder / "otter.zip", "w") as archive:
+            archive.writestr("otter_config.json", json.dumps(settings))
+            for name, code in CHECKS.items():
+                archive.writestr(f"tests/{name}.py", _otter_test(name, code))
+        return list(command)
+
+    return prepare
 
 
 def _otter_test(name: str, code: str) -> str:
@@ -153,21 +161,7 @@ def _otter_test(name: str, code: str) -> str:
     return f"OK_FORMAT = True\ntest = {test!r}\n"
 
 
-def _otter_at_once(folder: Path, count: int) -> list[str]:
-    _otter(folder)
-    return ["python", "-c", OTTER]
-
-
-def _otter_each(folder: Path, count: int) -> list[str]:
-    _otter(folder)
-    loop = "for f in class/*.ipynb; do n=$(basename $f .ipynb); mkdir -p out/$n; "
-    loop += "otter run --no-logo -a autograder.zip -o out/$n $f || exit 1; done"
-    return ["sh", "-c", loop]
-
-
 def _otter_right(folder: Path) -> dict[str, bool]:
-    if (folder / "right.json").exists():
-        return json.loads((folder / "right.json").read_text())
     found = {}
     for path in (folder / "out").glob("*/results.json"):
         tests = json.loads(path.read_text())["tests"]
@@ -211,8 +205,8 @@ def _nbgrader_right(folder: Path) -> dict[str, bool]:
 
 GRADERS = {
     "ours": Grader(lambda folder, _: grade(folder, "dpo_loss"), _ours_right),
-    "otter": Grader(_otter_at_once, _otter_right),
-    "otter run": Grader(_otter_each, _otter_right),
+    "otter": Grader(_otter("python", "-c", AT_ONCE), _otter_right),
+    "otter run": Grader(_otter("sh", "-c", EACH), _otter_right),
     "nbgrader": Grader(
         _nbgrader,
         _nbgrader_right,

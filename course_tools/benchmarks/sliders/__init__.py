@@ -32,7 +32,7 @@ from course_tools.benchmarks.sliders.alternatives import ALTERNATIVES, MARK
 __all__ = ["Watched", "figures", "measure", "table", "times"]
 
 ROUNDS, STEPS, MOVES = 4, 8, 60
-DRAGS = {"slider_plot": 5}  # in each round; one for whoever is not named
+DRAGS = {"slider_plot": 5}  # in each round; one for the others
 LATE = 34  # ms: two frames of sixty in a second, and a little
 PATIENCE = 20  # seconds; a picture that still shows another value then is wrong
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")

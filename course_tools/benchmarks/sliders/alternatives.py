@@ -1,7 +1,7 @@
 """Four ways to let one figure follow one slider, each in a notebook of its own.
 
 The figure carries a mark whose colour says which position of the slider it was drawn
-for. So what a picture shows can be read from its pixels, whoever made it.
+for, so what a picture shows can be read from its pixels, however it was made.
 """
 
 from pathlib import Path

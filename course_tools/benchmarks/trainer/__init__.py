@@ -1,6 +1,5 @@
 """How fast the trainer is, beside TRL's, and what its tricks bring; memory; on a GPU.
 
-
 All of it in one run. On the CPU all have one torch thread, take a step in turn, and
 pay in CPU seconds of the process; a rate is the median over steps of real tokens,
 those of both rows of each pair, a second. `ratio_to_trl` is the rate of the course's
@@ -42,7 +41,7 @@ ALONE = {  # how TRL runs: on the CPU, offline
 table = trainer_speed
 
 
-def measure(sizes: Sizes = Sizes()) -> dict:  # noqa: B008  (it is a tuple)
+def measure() -> dict:
     """All of the figures; takes some minutes.
 
     raises: CourseError if TRL is not there, or if a process that measures fails
@@ -50,6 +49,7 @@ def measure(sizes: Sizes = Sizes()) -> dict:  # noqa: B008  (it is a tuple)
     posix_only()
     if home() is None:
         raise CourseError(ABSENT)
+    sizes = Sizes()
     print(f"Taking turns with TRL, {sizes.steps} steps each …", flush=True)
     beside = beside_trl(COMPARE, sizes._asdict())
     print("Memory, a new process for each number …", flush=True)

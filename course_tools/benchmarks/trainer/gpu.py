@@ -14,11 +14,10 @@ not count. MFU is those FLOPs, divided by the time and by the maker's peak for d
 bfloat16.
 """
 
-import statistics
 import time
-from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from course_lib.batches import LAYOUTS, Texts, collate, schedule
@@ -55,14 +54,14 @@ def measure(sizes: Sizes = LOAD, warm: int = WARM, device: str = "cuda") -> dict
     seen, told = [texts.take(some) for some in rows], {"device": name}
     for layout in LAYOUTS:
         seconds, most = _timed(whole, texts, layout, warm, device)
-        told[layout] = _figures(sizes, seen, layout, seconds[warm:], peak_of(name))
+        told[layout] = _figures(sizes, seen, layout, seconds[warm:], name)
         told[layout]["peak_mib"] = most
     return told
 
 
 def _timed(
     sizes: Sizes, texts: Texts, layout: str, warm: int, device: str
-) -> tuple[list[float], float | str]:
+) -> tuple[np.ndarray, float | str]:
     """Seconds of each step, and the most memory after those that are to warm up."""
     torch.manual_seed(0)
     model, ticks = Transformer(sizes.shape).to(device), []
@@ -78,33 +77,29 @@ def _timed(
 
     ours(model, texts, sizes, tick, layout=layout)
     tick()
-    most = "not measured"
-    if device != "cpu":
-        most = torch.cuda.max_memory_allocated(device) / 2**20
-    return [b - a for a, b in pairwise(ticks)], most
+    if device == "cpu":
+        return np.diff(ticks), "not measured"
+    return np.diff(ticks), torch.cuda.max_memory_allocated(device) / 2**20
 
 
 def _figures(
-    sizes: Sizes,
-    seen: list[Texts],
-    layout: str,
-    seconds: list[float],
-    peak: float | None,
+    sizes: Sizes, seen: list[Texts], layout: str, seconds: np.ndarray, device: str
 ) -> dict:
-    """One layout's numbers; `peak`: the device's FLOP/s, None if not known."""
-    places = [collate(batch, layout).ids.numel() for batch in seen]
+    """One layout's numbers; device: its name, which says the peak."""
+    peak = peak_of(device)
     works = [work(batch, layout) for batch in seen]
-    real = [tokens_of(batch) for batch in seen]
-    needed = [flops(sizes.shape, each) for each in works]
-    cuts = statistics.quantiles(seconds, n=10)
+    places = [collate(batch, layout).ids.numel() for batch in seen]
+    real = np.array([tokens_of(batch) for batch in seen])
+    speed = np.array([flops(sizes.shape, each) for each in works]) / seconds
+    low, middle, high = np.quantile(seconds, [0.1, 0.5, 0.9], method="weibull").tolist()
     return {
-        "milliseconds": 1e3 * statistics.median(seconds),
-        "p10": 1e3 * cuts[0],
-        "p90": 1e3 * cuts[-1],
-        "tokens_a_step": statistics.mean(real),
-        "tokens_per_second": _median_ratio(real, seconds),
+        "milliseconds": 1e3 * middle,
+        "p10": 1e3 * low,
+        "p90": 1e3 * high,
+        "tokens_a_step": real.mean().item(),
+        "tokens_per_second": np.median(real / seconds).item(),
         "real_share": sum(each.tokens for each in works) / sum(places),
-        "mfu": _median_ratio(needed, seconds) / peak if peak else "unknown device",
+        "mfu": np.median(speed).item() / peak if peak else "unknown device",
     }
 
 
@@ -144,7 +139,3 @@ def flops(shape: Shape, work: Work) -> float:
 def peak_of(name: str) -> float | None:
     """FLOP/s of a device by its name; None if it is not in PEAKS."""
     return next((peak for known, peak in PEAKS.items() if known in name), None)
-
-
-def _median_ratio(amounts: list[float], seconds: list[float]) -> float:
-    return statistics.median(a / s for a, s in zip(amounts, seconds, strict=True))

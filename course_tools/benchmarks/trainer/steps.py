@@ -89,7 +89,7 @@ def tricked(
     """Train with DPO, by those tricks and no others; returns each step's loss."""
     ref = copy.deepcopy(model)
     log_probs = response_logps if tricks.answers else score_everywhere
-    known = reference(ref, texts, sizes.pairs) if tricks.cached else None
+    known = reference(ref, texts) if tricks.cached else None
     order, layout = batches_of(texts, sizes, tricks), batches.LAYOUTS[not tricks.shared]
 
     def advance(step: int, update: Callable) -> dict[str, Tensor]:
@@ -120,12 +120,10 @@ def score_everywhere(model: nn.Module, batch: Batch) -> Tensor:
     return batches.sum_by_owner(realised, batch.owners, len(batch.lengths))
 
 
-@torch.no_grad()
-def reference(ref: nn.Module, texts: Texts, size: int) -> Tensor:
-    """Log-probs of all answers, (examples, 2)."""
-    rows = torch.arange(len(texts)).split(size)
-    found = [response_logps(ref, collate(texts.take(some), "padded")) for some in rows]
-    return torch.cat([logps.view(2, -1).T for logps in found])
+def reference(ref: nn.Module, texts: Texts) -> Tensor:
+    """Log-probs of all answers, (examples, 2), asked anew."""
+    training._REFERENCE_CACHE.clear()
+    return training.reference_logps(ref, texts)
 
 
 def ours(
@@ -153,7 +151,7 @@ def pausing(sizes: Sizes, pause: Pause) -> dict:
 
 
 class Paused:
-    """A loop that is another's, gone through one step at a time.
+    """A training loop in a thread of its own, run one step at a time.
 
     loop: called in a thread of its own with `pause`, which it has to call before its
         first step and between two steps; what comes before the first is not a step

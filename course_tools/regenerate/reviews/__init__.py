@@ -1,6 +1,6 @@
 """The model that has read film reviews, the judge of tone, and what DPO makes of them.
 
-Each step's file is kept where it is there: who wants one made again removes it first.
+A file that is there is kept: to make one again, remove it first.
 """
 
 import copy

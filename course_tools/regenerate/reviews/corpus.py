@@ -37,7 +37,7 @@ _BLOCKED = (
 )
 BLOCKED = frozenset(_BLOCKED.split())
 
-# With a capital, and yet nobody's name:
+# With a capital, and yet no name:
 _GENERAL = "american british christmas dvd english french hollywood internet ok tv vhs"
 GENERAL = frozenset(_GENERAL.split())
 
@@ -115,7 +115,7 @@ def _whole(sentence: str, tokens: tuple[str, ...]) -> bool:
 def tell_names(sentences: Iterable[Sentence]) -> set[str]:
     """Words that are mostly written with a capital within a sentence, in lower case.
 
-    Without them the model says nothing of anybody. Texts without any capital tell
+    Without them the model speaks of no person. Texts without any capital tell
     nothing and are not asked
 
     >>> sorted(tell_names([Sentence(("But", "Ann", "knew"), 0, True)]))
@@ -163,7 +163,7 @@ def usable(
 
 
 def held_out(review: int) -> bool:
-    """Whether a review is kept for testing: one in ten, whoever asks."""
+    """Whether a review is kept for testing: one in ten, always the same."""
     return review * 2_654_435_761 % 2**32 < 2**32 // 10
 
 

@@ -53,20 +53,8 @@ def learn(
     for ids, review in whole.items():
         sides[corpus.held_out(review)].append(ids)
     texts, unseen = (texts_of(ids, end) for ids in sides)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        sizes = shape or {"width": 96, "layers": 3, "hidden": 256}
-        model = Transformer(Shape(vocab=end + 2, outputs=end + 1, **sizes))
-    config = Config(
-        method="sft",
-        steps=int(epochs * len(texts) / batch),
-        batch_size=batch,
-        lr=3e-3,
-        warmup=100,
-        clip=100.0,
-        weight_decay=0.1,
-    )
-    train(model, texts, config)
+    sizes = shape or {"width": 96, "layers": 3, "hidden": 256}
+    model = _model(texts, end, sizes, epochs, batch)
     facts["perplexity"] = round(perplexity(model, unseen), 2)
     with torch.no_grad():  # logits / SHARPNESS, once and for all
         model.norm.weight /= SHARPNESS
@@ -77,6 +65,25 @@ def learn(
     (folder / "reviews.json").write_text(written + "\n", encoding="utf-8")
     told = {name: value for name, value in facts.items() if isinstance(value, float)}
     return f"reviews.pt, reviews.json: {told}"
+
+
+def _model(
+    texts: Texts, end: int, sizes: dict[str, int], epochs: float, batch: int
+) -> Transformer:
+    """A transformer that has read the sentences."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        model = Transformer(Shape(vocab=end + 2, outputs=end + 1, **sizes))
+    config = Config(
+        method="sft",
+        steps=int(epochs * len(texts) / batch),
+        batch_size=batch,
+        lr=3e-3,
+        warmup=100,
+        clip=100.0,
+        weight_decay=0.1,
+    )
+    return train(model, texts, config).model
 
 
 def texts_of(sentences: Sequence[tuple[int, ...]], end: int) -> Texts:
