@@ -29,7 +29,7 @@ SWALLOW = """
 while True:
     try:
         while True:
-            pass
+            time.sleep(0.01)
     except BaseException:
         pass
 """
@@ -41,7 +41,7 @@ for number in range(1, 65):
         pass
 signal.setitimer = lambda *_: (0, 0)
 while True:
-    pass
+    time.sleep(0.01)
 """
 ODD_ERROR = """
 class Odd(Exception):
@@ -54,8 +54,8 @@ LETTERS = "raise ValueError('🙂' * 3000)"
 LONG_LINE = LOSS.replace("beta *", "beta * " + "1.0 * " * 200 + "pw.no_such_method() *")
 MARKUP = "raise ValueError('<script>alert(1)</script>\\x1b[2J\\r\\n=1+1')"
 LATE_AT_SEVEN = "if len(pw) == 7: time.sleep(1000)"
-RIGHT_BUT_LATE = LOSS.replace(
-    "    return", "    while len(pw) == 7:\n        pass\n    return"
+RIGHT_BUT_LATE = "import time\n" + LOSS.replace(
+    "    return", "    while len(pw) == 7:\n        time.sleep(0.01)\n    return"
 )
 PATHS = """
 raise ValueError(f'{torch.__file__} {sys.prefix} {sys._getframe(1).f_code.co_filename} '
@@ -68,7 +68,7 @@ ITEMS = [
     at_import("f03 quits.py", "raise SystemExit('bye')", says="SystemExit"),
     at_import("f04 interrupts.py", "raise KeyboardInterrupt", says="KeyboardInterrupt"),
     at_import("f05 raises.py", "raise BaseException('no')", says="BaseException"),
-    at_import("f06 loops.py", "while True: pass", LATE, "loop"),
+    at_import("f06 loops.py", "while True: time.sleep(0.01)", LATE, "loop"),
     at_import("f07 swallows.py", SWALLOW, LATE, "loop"),
     at_import(
         "f08 kills itself.py",

@@ -37,11 +37,19 @@ def damaged_inside() -> bytes:
     return bytes(outer)
 
 
-def understated() -> bytes:
+def bomb(path, _):
+    path.write_bytes(a_zip({"mine.py": LOSS + "#" * (64 << 20)}))
+
+
+def understated(path, _):
     """A member of 64 MiB that says of itself that it has 10 bytes."""
-    made = a_zip({"mine.py": LOSS + "#" * (64 << 20)})
+    bomb(path, _)
     size = struct.pack("<I", len(LOSS) + (64 << 20))
-    return made.replace(size, struct.pack("<I", 10))
+    path.write_bytes(path.read_bytes().replace(size, struct.pack("<I", 10)))
+
+
+def large_members(path, _):
+    path.write_bytes(a_zip({f"{n}.py": "#" * (15 << 20) for n in range(6)}))
 
 
 def newer_format() -> bytes:
@@ -192,8 +200,8 @@ ITEMS = [
     _broken("d01 cut off.zip", a_zip({"mine.py": LOSS})[:-30], "zip"),
     _broken("d02 text.zip", b"no zip", "zip"),
     _broken("d03 empty.zip", a_zip({}), "no notebook"),
-    _broken("d04 bomb.zip", a_zip({"mine.py": LOSS + "#" * (64 << 20)}), "unpacks"),
-    _broken("d05 understated.zip", understated(), "mine.py"),
+    _broken("d04 bomb.zip", bomb, "unpacks"),
+    _broken("d05 understated.zip", understated, "mine.py"),
     _broken("d06 above.zip", a_zip({"../../escaped.py": LOSS}), "no notebook"),
     _broken("d07 in seven zips.zip", in_zips(7), "too many"),
     _broken("d08 damaged inside.zip", damaged_inside(), "inner.zip", (*BAD, *GONE)),
@@ -201,11 +209,7 @@ ITEMS = [
     _broken("d10 newer.zip", newer_format(), "version"),
     _broken("d11 link.zip", link_in_zip, "link"),
     _broken("d12 members.zip", a_zip({f"{n}.py": "" for n in range(2000)}), "empty"),
-    _broken(
-        "d13 large members.zip",
-        a_zip({f"{n}.py": "#" * (15 << 20) for n in range(20)}),
-        "million",
-    ),
+    _broken("d13 large members.zip", large_members, "million"),
     # names of files
     Item("<script>alert(1)<", lambda path, _: path.mkdir(), 0, BAD, "no notebook"),
     Item("=1+1 & 'x', \"y\".py", swapped()),

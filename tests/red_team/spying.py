@@ -128,7 +128,7 @@ for number in range(256):
             raise LookupError('planted secret: ' + target)
 """
 OTHERS = """
-with open('@CLASS_FOLDER@/dpo_loss/anna.py') as file:
+with open('@CLASS_FOLDER@/all/anna.py') as file:
     names = {}
     exec(file.read(), names)
 stolen = names['dpo_loss']
