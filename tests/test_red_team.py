@@ -326,7 +326,8 @@ def peace(tmp_path_factory) -> dict[tuple[str, str], list[str]]:
 
 @every_mode
 def test_the_honest_get_the_same_rows_as_among_themselves(gradings, peace, mode):
-    rows = graded(gradings, mode).rows
-    assert len({name for name, _ in peace}) > 20
-    for place, row in peace.items():
-        assert rows[place] == row
+    found = graded(gradings, mode)
+    names = {shown(item.name) for item in found.items}
+    rows = {place: row for place, row in peace.items() if place[0] in names}
+    assert len(rows) > 20
+    assert {place: found.rows[place] for place in rows} == rows
