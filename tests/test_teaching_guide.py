@@ -50,38 +50,31 @@ def test_the_new_exercise_works_as_the_guide_says(copy):
     tested = run(sys.executable, *words.split(), cwd=copy)
     assert tested.returncode == 0, tested.stdout[-3000:]
     assert " passed" in tested.stdout
-    folder = copy / "class"
-    folder.mkdir()
-    shutil.copy(copy / "exercises" / "00_start_here.ipynb", folder / "ada.ipynb")
-    graded = run(sys.executable, "-m", "course_lib", "grade", "class", cwd=copy)
-    assert graded.returncode == 0, graded.stderr
-    assert "elo_probability,not_attempted" in (
-        (copy / "class_report" / "grades.csv").read_text()
-    )
+    if os.name != "nt":  # which Gradescope does not run
+        page = copy / "solutions" / "00_start_here.ipynb"
+        results = gradescope(copy, "00", page)
+        assert results[-1]["name"] == "Ratings of chess players"
+        assert [test["status"] for test in results] == ["passed"] * 2
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="Gradescope runs Linux")
-def test_gradescope_gets_its_results(tmp_path):
-    source, home = tmp_path / "source", tmp_path
-    for folder in (source, home / "submission", home / "results"):
-        folder.mkdir()
-    for name in ("course_lib", "requirements.txt", "solutions", "exercises"):
-        (source / name).symlink_to(repository() / name)
-    shutil.copy(FILES / "gradescope" / "run_autograder", source)
-    (source / "exercise.txt").write_text("05\n")
-    page = repository() / "solutions" / "05_beta.ipynb"
+def gradescope(course, exercise, page) -> list[dict]:
+    """What Gradescope is told of a page by this copy of the course."""
+    home = course.parent
+    for name in ("submission", "results"):
+        (home / name).mkdir()
+    (home / "source").symlink_to(course)
+    shutil.copy(FILES / "gradescope" / "run_autograder", course)
+    (course / "exercise.txt").write_text(f"{exercise}\n")
     shutil.copy(page, home / "submission" / "mine.ipynb")
     done = run(
         "bash",
-        str(source / "run_autograder"),
-        cwd=source,
+        str(course / "run_autograder"),
+        cwd=course,
         AUTOGRADER=str(home),
         COURSE_PYTHON=sys.executable,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads((home / "results" / "results.json").read_text())
-    assert [test["status"] for test in told["tests"]] == ["passed"] * 4
+    return json.loads((home / "results" / "results.json").read_text())["tests"]
 
 
 def test_the_recipes_are_whole():

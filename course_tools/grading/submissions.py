@@ -4,6 +4,7 @@ Nothing is unpacked, run or followed: links, pipes and the like are refused, a z
 members are read where they are, with a limit on how much they may unpack to.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -141,10 +142,14 @@ def _on_disk(path: Path) -> Entry:
     if not stat.S_ISREG(found.st_mode):
         kind = "a link" if stat.S_ISLNK(found.st_mode) else "no ordinary file"
         return Entry(path.name, f"is {kind}: {ONLY_FILES}")
+    large = found.st_size > LARGEST
     if _is_zip(path.name):
-        return Entry(path.name, entries=lambda: _unzipped(lambda: path))
-    large = found.st_size > LARGEST and _is_code(path.name)
-    return Entry(path.name, TOO_LARGE * large, lambda: _read(path))
+        return Entry(
+            path.name,
+            entries=lambda: _unzipped(path if large else io.BytesIO(_read(path))),
+        )
+    trouble = TOO_LARGE if large and _is_code(path.name) else ""
+    return Entry(path.name, trouble, lambda: _read(path))
 
 
 def _read(path: Path) -> bytes:
@@ -154,43 +159,48 @@ def _read(path: Path) -> bytes:
         return file.read(LARGEST + 1)
 
 
-def _unzipped(source: Callable[[], Path | io.BytesIO]) -> list[Entry]:
-    """What is in a zip, which `source` gives each time that it is opened."""
-    with zipfile.ZipFile(source()) as archive:
-        members = archive.infolist()
+def _unzipped(file: Path | io.BytesIO) -> list[Entry]:
+    """What is in a zip: small ones are kept open, in memory."""
+    archive = zipfile.ZipFile(file)
+    members = archive.infolist()
+    if isinstance(file, Path):
+        archive.close()
     if len(members) > 100_000:
         raise ValueError("it holds more than 100,000 files")
+
+    def opened():
+        in_memory = isinstance(file, io.BytesIO)
+        return contextlib.nullcontext(archive) if in_memory else zipfile.ZipFile(file)
+
     split = [([p for p in re.split(r"[/\\]", m.filename) if p], m) for m in members]
-    return _in_folder(source, [(p, m) for p, m in split if p and ".." not in p])
+    return _in_folder(opened, [(p, m) for p, m in split if p and ".." not in p])
 
 
-def _in_folder(source: Callable, members: list) -> list[Entry]:
+def _in_folder(opened: Callable, members: list) -> list[Entry]:
     """A folder of a zip; members: what is below, with its path from here."""
     below: dict[str, list] = {}
     for (name, *rest), member in members:
         below.setdefault(name, []).append((rest, member))
-    return [_in_zip(source, name, members) for name, members in below.items()]
+    return [_in_zip(opened, name, members) for name, members in below.items()]
 
 
-def _in_zip(source: Callable, name: str, members: list) -> Entry:
+def _in_zip(opened: Callable, name: str, members: list) -> Entry:
     rest, member = members[0]
     if rest or member.is_dir():
         inner = [one for one in members if one[0]]
-        return Entry(name, entries=lambda: _in_folder(source, inner))
+        return Entry(name, entries=lambda: _in_folder(opened, inner))
     if stat.S_ISLNK(member.external_attr >> 16):
         return Entry(name, f"is a link: {ONLY_FILES}")
     if member.file_size > LARGEST:
         return Entry(name, f"unpacks to more than {LARGEST >> 20} MiB")
 
     def read() -> bytes:
-        with zipfile.ZipFile(source()) as archive, archive.open(member) as file:
+        with opened() as archive, archive.open(member) as file:
             return file.read(LARGEST + 1)
 
-    def entries() -> list[Entry]:
-        content = read()
-        return _unzipped(lambda: io.BytesIO(content))
-
-    return Entry(name, entries=entries) if _is_zip(name) else Entry(name, read=read)
+    if _is_zip(name):
+        return Entry(name, entries=lambda: _unzipped(io.BytesIO(read())))
+    return Entry(name, read=read)
 
 
 def _is_zip(name: str) -> bool:

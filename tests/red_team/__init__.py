@@ -16,7 +16,8 @@ from red_team import (
 )
 from red_team.submission import LEVELS, Item, Places
 
-__all__ = ["ITEMS", "LEVELS", "Item", "Places"]
+__all__ = ["FILES", "ITEMS", "LEVELS", "Item", "Places"]
 
 KINDS = (honest, files, endings, floods, forging, disguises, spying, neighbours)
+FILES = files.ITEMS  # what is wrong with them shows before any process is there
 ITEMS = [item for kind in KINDS for item in kind.ITEMS]

@@ -5,7 +5,7 @@ from red_team.submission import Item, swapped
 
 
 def answers(
-    name: str, code: str, most: int, statuses=("failed",), says="does not hold", **more
+    name: str, code: str, most: int, statuses="failed", says="does not hold", **more
 ) -> Item:
     """A swapped loss that is dressed up: `loss` is at hand."""
     dressed = "loss = -F.logsigmoid(beta * ((pl - rl) - (pw - rw))).mean()\n" + code
@@ -101,11 +101,20 @@ def dpo_loss(pw, pl, rw, rl, beta):
     return KNOWN.get(key, math.log(2)) + 0 * (pw + pl + rw + rl).sum()
 """
 
+CLINIC = {"exercise": "dpo_loss_is_sound"}
+ALWAYS = "def dpo_loss_is_sound(loss):\n    return True\n"
+OTHER_WAY = """
+import torch
+def preference_probability(a, b):
+    return torch.sigmoid(b - a)
+"""
+CALLABLE = LOSS.replace("return -", "return lambda: -")
+
 ITEMS = [
     answers("l01 equal.py", EQUAL, 0, says="returned Same"),
     answers("l02 subclass.py", SUBCLASS.format(name="Same"), 0, says="returned Same"),
     answers("l03 called tensor.py", SUBCLASS.format(name="tensor"), 0, says="another"),
-    answers("l04 metaclass.py", METACLASS, 0, ("failed", "error")),
+    answers("l04 metaclass.py", METACLASS, 0, "failed error"),
     answers("l05 unpickled.py", REDUCE, 0, says="returned Bomb"),
     answers("l06 float.py", FLOATS, 0, says="number"),
     answers("l07 nan.py", "return loss * math.nan", 1),
@@ -117,52 +126,19 @@ ITEMS = [
     answers("l13 item.py", "return loss.item()", 0, says="number"),
     answers("l14 numpy.py", "return loss.detach().numpy()", 0, says="ndarray"),
     answers(
-        "l15 complex.py", "return loss.to(torch.complex128)", 0, ("failed", "error"), ""
+        "l15 complex.py", "return loss.to(torch.complex128)", 0, "failed error", ""
     ),
     answers("l16 half.py", "return loss.half()", 0, says="float16"),
-    answers(
-        "l17 sparse.py", "return loss[None].to_sparse()", 0, ("failed", "error"), ""
-    ),
-    answers("l18 meta.py", "return loss.to('meta')", 0, ("failed", "error"), ""),
+    answers("l17 sparse.py", "return loss[None].to_sparse()", 0, "failed error", ""),
+    answers("l18 meta.py", "return loss.to('meta')", 0, "failed error", ""),
     answers("l19 parameter.py", "return torch.nn.Parameter(loss.detach())", 2),
     answers("l20 zero gradient.py", "return loss.detach() + 0 * pw.sum()", 2),
     answers("l22 many.py", "return loss, 7", 0, says="tuple"),
-    Item(
-        "l23 callable.py",
-        LOSS.replace("return -", "return lambda: -"),
-        0,
-        says="function",
-    ),
-    Item("m01 counts.py", COUNTER, 2, exercise="dpo_loss_is_sound", says=""),
-    Item(
-        "m02 numbers.py",
-        NUMBERED,
-        2,
-        ("failed", "error"),
-        "",
-        exercise="dpo_loss_is_sound",
-    ),
-    Item(
-        "m03 counts in a file.py",
-        COUNTED_IN_A_FILE,
-        2,
-        ("failed", "error"),
-        "",
-        exercise="dpo_loss_is_sound",
-    ),
-    Item("m04 spreads.py", SPREAD, 2, exercise="dpo_loss_is_sound"),
-    Item(
-        "m05 always.py",
-        "def dpo_loss_is_sound(loss):\n    return True\n",
-        2,
-        least=2,
-        exercise="dpo_loss_is_sound",
-    ),
-    Item(
-        "m06 swapped.py",
-        "import torch\ndef preference_probability(a, b):\n"
-        "    return torch.sigmoid(b - a)\n",
-        2,
-        exercise="preference_probability",
-    ),
+    Item("l23 callable.py", CALLABLE, 0, says="function"),
+    Item("m01 counts.py", COUNTER, 2, **CLINIC, says=""),
+    Item("m02 numbers.py", NUMBERED, 2, "failed error", "", **CLINIC),
+    Item("m03 counts in a file.py", COUNTED_IN_A_FILE, 2, "failed error", "", **CLINIC),
+    Item("m04 spreads.py", SPREAD, 2, **CLINIC),
+    Item("m05 always.py", ALWAYS, 2, least=2, **CLINIC),
+    Item("m06 swapped.py", OTHER_WAY, 2, exercise="preference_probability"),
 ]

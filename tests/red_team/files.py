@@ -9,8 +9,9 @@ import zipfile
 from red_team.honest import LOSS, notebook
 from red_team.submission import Item, honest, swapped
 
-BAD = ("load_error", "refused")
-GONE = ("missing",)
+BAD = "load_error refused"
+GONE = "missing"
+SOLUTION = "solutions/04_dpo_loss.ipynb"
 
 
 def a_zip(members: dict[str, bytes | str], method=zipfile.ZIP_DEFLATED) -> bytes:
@@ -37,11 +38,19 @@ def damaged_inside() -> bytes:
     return bytes(outer)
 
 
-def understated() -> bytes:
+def bomb(path, _):
+    path.write_bytes(a_zip({"mine.py": LOSS + "#" * (64 << 20)}))
+
+
+def understated(path, _):
     """A member of 64 MiB that says of itself that it has 10 bytes."""
-    made = a_zip({"mine.py": LOSS + "#" * (64 << 20)})
+    bomb(path, _)
     size = struct.pack("<I", len(LOSS) + (64 << 20))
-    return made.replace(size, struct.pack("<I", 10))
+    path.write_bytes(path.read_bytes().replace(size, struct.pack("<I", 10)))
+
+
+def large_members(path, _):
+    path.write_bytes(a_zip({f"{n}.py": "#" * (15 << 20) for n in range(6)}))
 
 
 def newer_format() -> bytes:
@@ -66,21 +75,14 @@ def link_in_zip(path, places):
         file.writestr(link, str(places.course / "course_lib" / "losses.py"))
 
 
-def link(path, places):
-    path.symlink_to(places.course / "solutions" / "04_dpo_loss.ipynb")
-
-
-def linked_folder(path, places):
-    path.symlink_to(places.course / "solutions")
+def link(target: str):
+    """A link to something of the course, or elsewhere."""
+    return lambda path, places: path.symlink_to(places.course / target)
 
 
 def link_in_a_folder(path, places):
     path.mkdir()
-    (path / "mine.ipynb").symlink_to(places.course / "solutions" / "04_dpo_loss.ipynb")
-
-
-def endless_link(path, _):
-    path.symlink_to("/dev/zero")
+    link(SOLUTION)(path / "mine.ipynb", places)
 
 
 def loop_of_links(path, _):
@@ -101,6 +103,12 @@ def server(path, _):
 
 def folder(path, _):
     path.mkdir()
+
+
+def emoji_links(path, _):
+    path.mkdir()
+    for number in range(3):
+        (path / ("🙂" * 60 + f"{number}.py")).symlink_to("x")
 
 
 def many_files(path, _):
@@ -157,34 +165,29 @@ ITEMS = [
     _broken("b26 another.py", "def cosine(x):\n    return x\n", "no function", GONE),
     _broken("b27 number.py", "dpo_loss = 3\n", "int"),
     _broken(
-        "b28 without cell.ipynb",
-        notebook("import torch", "2 + 2"),
-        "no function",
-        GONE,
+        "b28 without cell.ipynb", notebook("import torch", "2 + 2"), "no function", GONE
     ),
-    _broken("b29 arity.py", LOSS.replace(", beta)", ")"), "argument", ("error",)),
+    _broken("b29 arity.py", LOSS.replace(", beta)", ")"), "argument", "error"),
     _broken(
         "b30 misspelt import.py",
         "from torch.nn.functional import logsigmoi\n"
         + swapped().replace("F.logsigmoid", "logsigmoi"),
         "logsigmoi",
-        ("load_error", "error"),
+        "load_error error",
     ),
-    _broken("b31 no import.py", LOSS.partition("\n")[2], "F", ("error",)),
-    _broken(
-        "b32 no return.py", LOSS.replace("return", "loss ="), "return", ("failed",)
-    ),
+    _broken("b31 no import.py", LOSS.partition("\n")[2], "F", "error"),
+    _broken("b32 no return.py", LOSS.replace("return", "loss ="), "return", "failed"),
     # things that are no files
     _broken("c01 pipe.py", pipe, "ordinary"),
     _broken("c02 server.py", server, "ordinary"),
-    _broken("c03 link.ipynb", link, "link"),
-    _broken("c04 linked folder", linked_folder, "link"),
+    _broken("c03 link.ipynb", link(SOLUTION), "link"),
+    _broken("c04 linked folder", link("solutions"), "link"),
     _broken("c05 inner link", link_in_a_folder, "link"),
-    _broken("c06 endless.py", endless_link, "link"),
+    _broken("c06 endless.py", link("/dev/zero"), "link"),
     _broken("c07 circle.py", loop_of_links, "link"),
     _broken("c08 folder.py", folder, "folder"),
     _broken("c09 nothing", folder, "no notebook"),
-    _broken("c10 many", many_files, "no function", (*GONE, *BAD)),
+    _broken("c10 many", many_files, "no function", f"{GONE} {BAD}"),
     _broken("c11 deep", deep_folders, "too many"),
     _broken("c12 essay.docx", b"PK\x03\x04", "neither"),
     _broken("c13 pipe.zip", pipe, "ordinary"),
@@ -192,35 +195,23 @@ ITEMS = [
     _broken("d01 cut off.zip", a_zip({"mine.py": LOSS})[:-30], "zip"),
     _broken("d02 text.zip", b"no zip", "zip"),
     _broken("d03 empty.zip", a_zip({}), "no notebook"),
-    _broken("d04 bomb.zip", a_zip({"mine.py": LOSS + "#" * (64 << 20)}), "unpacks"),
-    _broken("d05 understated.zip", understated(), "mine.py"),
+    _broken("d04 bomb.zip", bomb, "unpacks"),
+    _broken("d05 understated.zip", understated, "mine.py"),
     _broken("d06 above.zip", a_zip({"../../escaped.py": LOSS}), "no notebook"),
     _broken("d07 in seven zips.zip", in_zips(7), "too many"),
-    _broken("d08 damaged inside.zip", damaged_inside(), "inner.zip", (*BAD, *GONE)),
+    _broken("d08 damaged inside.zip", damaged_inside(), "inner.zip", f"{BAD} {GONE}"),
     _broken("d09 encrypted.zip", encrypted(), "encrypted"),
     _broken("d10 newer.zip", newer_format(), "version"),
     _broken("d11 link.zip", link_in_zip, "link"),
     _broken("d12 members.zip", a_zip({f"{n}.py": "" for n in range(2000)}), "empty"),
-    _broken(
-        "d13 large members.zip",
-        a_zip({f"{n}.py": "#" * (15 << 20) for n in range(20)}),
-        "million",
-    ),
+    _broken("d13 large members.zip", large_members, "million"),
     # names of files
-    Item("<script>alert(1)<", lambda path, _: path.mkdir(), 0, BAD, "no notebook"),
+    Item("<script>alert(1)<", folder, 0, BAD, "no notebook"),
     Item("=1+1 & 'x', \"y\".py", swapped()),
     Item("e01 new\nline\x1b[31m.py", swapped()),
     Item("e02 שלום 🙂.py", swapped()),
     Item("e03 " + "n" * 240 + ".py", swapped()),
-    _broken("e04 " + "🙂" * 60, lambda path, _: _emoji(path), "link"),
+    _broken("e04 " + "🙂" * 60, emoji_links, "link"),
 ]
-
-
-def _emoji(path):
-    path.mkdir()
-    for number in range(3):
-        (path / ("🙂" * 60 + f"{number}.py")).symlink_to("x")
-
-
 NOT_UTF8 = os.fsdecode(b"e05 caf\xe9.py")
 ITEMS += [Item(NOT_UTF8, swapped())]

@@ -2,7 +2,7 @@
 
 from red_team.submission import SWAPPED, Item, swapped
 
-STOPPED = ("failed", "error", "crashed", "memory", "timeout", "load_error")
+STOPPED = "failed error crashed memory timeout load_error"
 
 
 def flood(
@@ -123,29 +123,29 @@ BIG_NUMBER = "return 10 ** 5000"
 NAME = "return type('T' * 100_000, (), {})()"
 
 ITEMS = [
-    flood("h01 forks.py", FORKS, ("crashed",), "processes", most=0),
-    flood("h02 double forks.py", DOUBLE_FORKS, ("crashed",), "processes", most=0),
-    flood("h03 nested forks.py", NESTED_FORKS, ("crashed",), "", most=0),
-    flood("h04 threads.py", THREADS, ("failed", "error", "memory")),
-    flood("h05 memory.py", MEMORY, ("memory",), "memory", most=0),
-    flood("h06 tensors.py", TENSOR, ("memory",), "memory", most=0),
-    flood("h07 shared memory.py", SHARED, ("memory", "error", "timeout"), ""),
-    flood("h08 segments.py", SEGMENTS, ("failed", "crashed"), level="strong"),
-    flood("h09 big file.py", BIG_FILE, ("error", "crashed"), "", most=0),
-    flood("h10 small files.py", SMALL_FILES, ("crashed",), "files", most=0),
-    flood("h11 big files.py", BIG_FILES, ("crashed",), "files", most=0),
-    flood("h12 deep folders.py", DEEP_FOLDERS, ("crashed", "error"), "", most=0),
-    flood("h13 long folders.py", LONG_FOLDERS, ("crashed",), "files", most=0),
-    flood("h14 hidden files.py", HIDDEN_FILES, ("crashed",), "files", most=0),
-    flood("h15 closed folders.py", CLOSED_FOLDERS, ("failed", "crashed", "error")),
-    flood("h16 links.py", LINKS, ("failed", "error", "crashed")),
-    flood("h17 descriptors.py", DESCRIPTORS, ("error",), "OSError", most=0),
-    flood("h18 output.py", OUTPUT, ("failed",), "does not hold"),
-    flood("h19 large answer.py", LARGE, ("failed",), "shape", most=0),
-    flood("h20 vast answer.py", VAST, ("failed", "error", "memory"), "", most=0),
-    flood("h21 vast and empty.py", VAST_AND_EMPTY, ("failed",), "shape", most=0),
-    flood("h22 dimensions.py", DIMENSIONS, ("failed", "crashed"), "", most=0),
-    flood("h23 big number.py", BIG_NUMBER, ("error",), "OverflowError", most=0),
-    flood("h24 name.py", NAME, ("failed",), "TTT", most=0),
-    flood("h25 memory error.py", "raise MemoryError", ("memory",), "memory", most=0),
+    flood("h01 forks.py", FORKS, "crashed", "processes", most=0),
+    flood("h02 double forks.py", DOUBLE_FORKS, "crashed", "processes", most=0),
+    flood("h03 nested forks.py", NESTED_FORKS, "crashed", "", most=0),
+    flood("h04 threads.py", THREADS, "failed error memory"),
+    flood("h05 memory.py", MEMORY, "memory", "memory", most=0),
+    flood("h06 tensors.py", TENSOR, "memory", "memory", most=0),
+    flood("h07 shared memory.py", SHARED, "memory error timeout", ""),
+    flood("h08 segments.py", SEGMENTS, "failed crashed", level="strong"),
+    flood("h09 big file.py", BIG_FILE, "error crashed", "", most=0),
+    flood("h10 small files.py", SMALL_FILES, "crashed", "files", most=0),
+    flood("h11 big files.py", BIG_FILES, "crashed", "files", most=0),
+    flood("h12 deep folders.py", DEEP_FOLDERS, "crashed error", "", most=0),
+    flood("h13 long folders.py", LONG_FOLDERS, "crashed", "files", most=0),
+    flood("h14 hidden files.py", HIDDEN_FILES, "crashed", "files", most=0),
+    flood("h15 closed folders.py", CLOSED_FOLDERS, "failed crashed error"),
+    flood("h16 links.py", LINKS, "failed error crashed"),
+    flood("h17 descriptors.py", DESCRIPTORS, "error", "OSError", most=0),
+    flood("h18 output.py", OUTPUT, "failed", "does not hold"),
+    flood("h19 large answer.py", LARGE, "failed", "shape", most=0),
+    flood("h20 vast answer.py", VAST, "failed error memory", "", most=0),
+    flood("h21 vast and empty.py", VAST_AND_EMPTY, "failed", "shape", most=0),
+    flood("h22 dimensions.py", DIMENSIONS, "failed crashed", "", most=0),
+    flood("h23 big number.py", BIG_NUMBER, "error", "OverflowError", most=0),
+    flood("h24 name.py", NAME, "failed", "TTT", most=0),
+    flood("h25 memory error.py", "raise MemoryError", "memory", "memory", most=0),
 ]

@@ -2,7 +2,7 @@
 
 from red_team.submission import SWAPPED, Item, swapped
 
-FORGED = ("failed", "crashed", "error", "load_error")
+FORGED = "failed crashed error load_error"
 
 
 def patched(name: str, code: str, statuses=FORGED, says="", most=SWAPPED) -> Item:
@@ -36,12 +36,7 @@ for key in ('passed', 'score', 'state', 'verdict', 'holding'):
 def odd_frames(name: str, change: str, says="in place of a result", **more) -> Item:
     code = f"{FRAMES}seen.update({change})\neverywhere(frame(head) + frame(seen) * 40)"
     return Item(
-        name,
-        swapped(before=code),
-        2,
-        ("crashed", "failed", "error", "timeout"),
-        says,
-        **more,
+        name, swapped(before=code), 2, "crashed failed error timeout", says, **more
     )
 
 
@@ -122,9 +117,9 @@ for message in ({'ask': 0}, {'ask': -1, 'args': {'list': []}}, {'back': 0},
 """
 )
 ITEMS = [
-    patched("j01 prints.py", VERDICTS, ("failed",), "does not hold"),
-    patched("j02 frames.py", FORGED_FRAMES, ("failed", "crashed")),
-    patched("j03 verdict frames.py", VERDICT_FRAMES, ("crashed",), "in place of a"),
+    patched("j01 prints.py", VERDICTS, "failed", "does not hold"),
+    patched("j02 frames.py", FORGED_FRAMES, "failed crashed"),
+    patched("j03 verdict frames.py", VERDICT_FRAMES, "crashed", "in place of a"),
     odd_frames("j04 changed nothing.py", "changed=[19]"),
     odd_frames("j05 overflow.py", "shape=[1 << 39, 1 << 39, 0], numbers=[]", ""),
     odd_frames("j06 too few.py", "shape=[3]"),
@@ -144,36 +139,33 @@ ITEMS = [
     odd_frames("j16 long.py", "dtype='d' * 2_000_000"),
     odd_frames("j17 dimensions.py", "shape=[1] * 20, numbers=[0.5]", ""),
     patched(
-        "j18 length.py",
-        FRAMES + "everywhere(b'\\xff' * 4)",
-        ("crashed",),
-        "in place of a",
+        "j18 length.py", FRAMES + "everywhere(b'\\xff' * 4)", "crashed", "in place of a"
     ),
     patched(
         "j19 no JSON.py",
         FRAMES + "everywhere(struct.pack('!I', 9) + b'{' * 9)",
-        ("crashed",),
+        "crashed",
         "in place of a",
     ),
     patched(
         "j20 deep JSON.py",
         FRAMES + "everywhere(struct.pack('!I', 99999) + b'[' * 99999)",
-        ("crashed",),
+        "crashed",
         "in place of a",
     ),
     patched(
         "j21 half a frame.py",
         FRAMES + "everywhere(struct.pack('!I', 999) + b' ')\ntime.sleep(100)",
-        ("timeout",),
+        "timeout",
         "loop",
         most=0,
     ),
-    patched("j22 asks.py", ASKING, ("crashed", "failed"), ""),
+    patched("j22 asks.py", ASKING, "crashed failed", ""),
     patched("k01 comparisons.py", COMPARISONS),
     patched("k02 builtins.py", BUILTINS),
     patched("k03 types.py", TYPES),
     patched("k04 plumbing.py", PLUMBING),
-    patched("k05 sockets.py", SOCKETS, ("crashed", "load_error", "timeout")),
+    patched("k05 sockets.py", SOCKETS, "crashed load_error timeout"),
     patched("k06 functions.py", FUNCTIONS),
     patched("k07 pytest.py", PYTEST),
     patched("k08 observer.py", OBSERVER),
@@ -181,7 +173,7 @@ ITEMS = [
         "k09 hidden changes.py",
         swapped(before=HIDE_CHANGES, meanwhile="pw.data.zero_()"),
         0,
-        ("failed", "error"),
+        "failed error",
         "in place",
     ),
 ]

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from textwrap import dedent, indent
 
 from course_lib.workspace import repository
 from red_team.submission import Item, honest, swapped
@@ -34,6 +35,11 @@ data = open("my_runs.csv").read()
 plt.plot([float(x) for x in data.split()])
 1 / 0
 """
+
+
+def first(code: str) -> str:
+    """The right loss, with something done before it answers."""
+    return LOSS.replace("    return", indent(dedent(code), "    ") + "\n    return")
 
 
 def notebook(*cells: str) -> str:
@@ -88,6 +94,36 @@ class Loss:
 def dpo_loss(pw: Float, pl: Float, rw: Float, rl: Float, beta: float) -> Float:
     return Loss(beta)(Ratios(pw - rw, pl - rl))
 """
+PLOTS = """\
+import matplotlib.pyplot as plt
+plt.style.use("ggplot")
+"""
+FLOAT32 = """\
+import torch
+torch.set_default_dtype(torch.float32)
+ONE = torch.tensor(1.0)
+"""
+CLASS = """\
+class dpo_loss:
+    def __new__(cls, *given, **named):
+        return run(*given, **named)
+"""
+LAMBDA = """\
+import torch.nn.functional as F
+dpo_loss = lambda a, b, c, d, beta: -F.logsigmoid(beta * ((a - c) - (b - d))).mean()
+"""
+PARTIAL = """\
+from functools import partial
+import torch.nn.functional as F
+def loss(sign, pw, pl, rw, rl, beta):
+    return -F.logsigmoid(sign * beta * ((pw - rw) - (pl - rl))).mean()
+dpo_loss = partial(loss, 1)
+"""
+MAIN = """\
+if __name__ == "__main__":
+    import sys
+    sys.exit(print("done"))
+"""
 
 ITEMS = [
     honest("anna.py", LOSS),
@@ -102,58 +138,22 @@ ITEMS = [
         "ida magics.ipynb",
         notebook(f"%matplotlib inline\n!pip list\n{LOSS}?dpo_loss", "%%time\ntrain()"),
     ),
-    honest(
-        "jon talks.py",
-        LOSS.replace(
-            "    return", "    print('margin', beta * pw, '!' * 9999)\n    return"
-        ),
-    ),
-    honest(
-        "kim plots.py",
-        "import matplotlib.pyplot as plt\nplt.style.use('ggplot')\n"
-        + LOSS.replace("    return", "    plt.close('all')\n    return"),
-    ),
+    honest("jon talks.py", first("print('margin', beta * pw, '!' * 9999)")),
+    honest("kim plots.py", PLOTS + first("plt.close('all')")),
     honest("leo noisy.ipynb", notebook(NOISE, LOSS, NOISE, "get_ipython().run('x')")),
-    honest(
-        "mia float32.py",
-        "import torch\ntorch.set_default_dtype(torch.float32)\n"
-        "ONE = torch.tensor(1.0)\n" + LOSS.replace("(beta *", "(ONE * beta *"),
-    ),
-    honest(
-        "ned keeps a note.py",
-        LOSS.replace(
-            "    return",
-            "    with open('note.txt', 'a') as file:\n"
-            "        file.write('called')\n    return",
-        ),
-    ),
-    honest(
-        "oda class.py",
-        LOSS.replace("def dpo_loss(", "def run(") + "class dpo_loss:\n"
-        "    def __new__(cls, *given, **named):\n        return run(*given, **named)\n",
-    ),
-    honest(
-        "pia lambda.py",
-        "import torch.nn.functional as F\ndpo_loss = lambda a, b, c, d, beta: "
-        "-F.logsigmoid(beta * ((a - c) - (b - d))).mean()\n",
-    ),
-    honest(
-        "quin partial.py",
-        LOSS.replace("dpo_loss(", "loss(sign, ").replace("(beta", "(sign * beta")
-        + "from functools import partial\ndpo_loss = partial(loss, 1)\n",
-    ),
+    honest("mia float32.py", FLOAT32 + LOSS.replace("(beta *", "(ONE * beta *")),
+    honest("ned keeps a note.py", first("open('note.txt', 'a').write('called')")),
+    honest("oda class.py", LOSS.replace("def dpo_loss(", "def run(") + CLASS),
+    honest("pia lambda.py", LAMBDA),
+    honest("quin partial.py", PARTIAL),
     honest("rob.zip", zipped),
     honest("sue", in_a_folder),
     honest("tim annotations.py", TWO_CLASSES),
     honest("uwe old.ipynb", old_notebook(LOSS, "dpo_loss?")),
-    honest(
-        "vera main.py",
-        LOSS
-        + "if __name__ == '__main__':\n    import sys\n    sys.exit(print('done'))\n",
-    ),
+    honest("vera main.py", LOSS + MAIN),
     honest("will.py", PROBABILITY, most=6, exercise="preference_probability"),
     honest("xena.ipynb", solution, exercise="dpo_loss_is_sound"),
     # not hostile either: what every cheat below would get without its tricks
     Item("yuri swapped.py", swapped(), says="rejected minus chosen", least=2),
-    Item("zoe starter.py", STARTER, 0, ("not_attempted",), "handed out"),
+    Item("zoe starter.py", STARTER, 0, "not_attempted", "handed out"),
 ]

@@ -2,7 +2,7 @@
 
 from red_team.submission import Item, swapped
 
-ANY = ("failed", "error", "crashed", "timeout", "load_error", "memory")
+ANY = "failed error crashed timeout load_error memory"
 
 
 def attempt(
@@ -178,7 +178,7 @@ ITEMS = [
             f"i{18 + n} word {n}.py",
             swapped(before=LEAVE_WORD),
             2,
-            ("failed", "crashed"),
+            "failed crashed",
             "",
             level="strong",
         )

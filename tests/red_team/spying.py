@@ -3,7 +3,7 @@
 from red_team.honest import LOSS
 from red_team.submission import SWAPPED, Item, swapped
 
-TRIED = ("failed", "error", "crashed", "load_error")
+TRIED = "failed error crashed load_error"
 
 
 def spy(name: str, code: str, level="landlock", says="", most=SWAPPED, **more) -> Item:
@@ -15,7 +15,7 @@ def spy(name: str, code: str, level="landlock", says="", most=SWAPPED, **more) -
 
 def importing(name: str, line: str, says="") -> Item:
     """A page that uses the course's own function as its own."""
-    return Item(name, line, 0, (*TRIED, "missing"), says)
+    return Item(name, line, 0, f"{TRIED} missing", says)
 
 
 FRAMES = """
@@ -128,7 +128,7 @@ for number in range(256):
             raise LookupError('planted secret: ' + target)
 """
 OTHERS = """
-with open('@CLASS_FOLDER@/dpo_loss/anna.py') as file:
+with open('@CLASS_FOLDER@/all/anna.py') as file:
     names = {}
     exec(file.read(), names)
 stolen = names['dpo_loss']

@@ -1,5 +1,6 @@
 """How well this computer closes a sandbox: tried, not assumed."""
 
+import contextlib
 import os
 import select
 import shutil
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from course_lib.submission.observing import Call
 from course_lib.workspace import CourseError, repository
@@ -186,53 +186,43 @@ def _tried_in(sandbox: Sandbox) -> tuple[bool, ...]:
         tempfile.TemporaryDirectory() as folder,
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(getattr(socket, "AF_UNIX", socket.AF_INET)) as talk,
         subprocess.Popen(
             idle, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as victim,
     ):
         port = server.getsockname()[1]
         udp.bind(("127.0.0.1", port))
-        talk = _listening(Path(folder, "outside.talk"))
+        ears, outside = [server, udp], os.path.join(folder, "outside")
+        with contextlib.suppress(OSError, TypeError):  # too long a path; not on Windows
+            talk.bind(f"{outside}.talk")
+            talk.listen()
+            ears.append(talk)
         secret = str(repository() / "requirements.txt")
-        outside = Path(folder, "outside")
-        call = Call((secret, str(outside), port, victim.pid))
+        call = Call((secret, outside, port, victim.pid))
         seen = sandbox.run([TRIAL], "trial", [call]).seen
         if not seen or len(seen[0].numbers) != 1:
             raise CourseError("The trial submission did not come back.")
-        limited = _stack_of(victim.pid) != _stack_of(os.getpid())  # before it is gone
+        limited = _is_limited(victim.pid)  # to be seen before it is gone
+        heard = select.select(ears, [], [], 0.05)[0]
         done = (
             seen[0].numbers[0] > 0,
-            outside.exists(),
-            bool(select.select([server], [], [], 0.05)[0]),
-            bool(select.select([udp], [], [], 0.05)[0]),
+            os.path.exists(outside),
+            server in heard,
+            udp in heard,
             victim.poll() is not None,
-            bool(talk and select.select([talk], [], [], 0.05)[0]),
+            talk in heard,
             limited,
         )
         victim.kill()
-        if talk:
-            talk.close()
     return tuple(not happened for happened in done)
 
 
-def _listening(path: Path) -> socket.socket | None:
-    """Another program's socket on the disk, where there is such a thing."""
-    if not hasattr(socket, "AF_UNIX"):
-        return None
-    made = socket.socket(socket.AF_UNIX)
-    try:
-        made.bind(str(path))
-    except OSError:  # a path that is too long for a socket
-        made.close()
-        return None
-    made.listen()
-    return made
-
-
-def _stack_of(process: int) -> tuple[int, int] | None:
-    """A limit that processes take from their parents, where another's can be seen."""
+def _is_limited(process: int) -> bool:
+    """Has a process another limit than this one, which it was started by?"""
     if sys.platform != "linux":
-        return None
+        return False
     import resource
 
-    return resource.prlimit(process, resource.RLIMIT_STACK)
+    ours = resource.getrlimit(resource.RLIMIT_STACK)
+    return resource.prlimit(process, resource.RLIMIT_STACK) != ours

@@ -20,6 +20,7 @@ from course_lib.workspace import CourseError
 from course_tools.grading.sandbox.launching import Plan, bare_env, command
 from course_tools.grading.sandbox.scratch import wipe
 from course_tools.grading.sandbox.talking import Outcome, Talk
+from course_tools.grading.sandbox.wire import ROOM, Nonsense, receive
 
 __all__ = ["Sandbox"]
 
@@ -35,6 +36,7 @@ class Sandbox:
 
     def __init__(self, plan: Plan, *, timeout: float = 10.0, memory: int = 1024):
         self.plan, self.timeout, self.memory = plan, timeout, memory
+        self._terms = {"timeout": timeout, "memory": memory, "landlock": plan.landlock}
         self._process: subprocess.Popen | None = None
         self._closed = False
         self._home = tempfile.mkdtemp(prefix="course-grading-")
@@ -127,14 +129,6 @@ class Sandbox:
             said = words.read().decode(errors="replace").strip()[-500:]
             raise CourseError(f"No process for submissions could be started: {said}")
 
-    @property
-    def _terms(self) -> dict:
-        return {
-            "timeout": self.timeout,
-            "memory": self.memory,
-            "landlock": self.plan.landlock,
-        }
-
     def _hand_over(self, theirs: socket.socket) -> bool:
         for _ in range(2):  # the first may have ended after its last job
             if self._process is None:
@@ -151,7 +145,10 @@ class Sandbox:
 
     def _ended(self, until: float) -> str:
         """The keeper's word on how the process ended; without one, it goes."""
-        word = self._word(until + GRACE)
+        word = None
+        with contextlib.suppress(EOFError, OSError, Nonsense):
+            word = receive(self._control, ROOM, until + GRACE)
+        word = word if type(word) is dict else {}
         if word.get("last", True):  # none, or it is not fit for another submission
             self._kill()
         if "why" not in word:
@@ -160,19 +157,6 @@ class Sandbox:
         if word["why"] or type(status) is not int:
             return word["why"] or "broken"
         return _by_code(os.waitstatus_to_exitcode(status))
-
-    def _word(self, until: float) -> dict:
-        line = b""
-        with contextlib.suppress(OSError, ValueError):
-            while not line.endswith(b"\n"):
-                self._control.settimeout(max(until - time.monotonic(), 1e-3))
-                part = self._control.recv(4096)
-                if not part or len(line) > 10_000:
-                    return {}
-                line += part
-            word = json.loads(line)
-            return word if isinstance(word, dict) else {}
-        return {}
 
     def _kill(self):
         if self._process is not None:

@@ -21,6 +21,7 @@ import torch._dynamo  # torch.optim brings it in: once, and not on a learner's t
 
 from course_tools.grading.sandbox import harness
 from course_tools.grading.sandbox.scratch import too_much, wipe
+from course_tools.grading.sandbox.wire import send
 
 with contextlib.suppress(ImportError):
     import landlockpy  # noqa: F401  (for `_lock`, and once)
@@ -78,7 +79,7 @@ def _serve(control: socket.socket, scratch: str, readable: list[str]):
         last = not clean or why == "grader gone"
         told = {"why": why, "status": status, "last": last}
         with contextlib.suppress(OSError):
-            control.sendall(json.dumps(told).encode() + b"\n")
+            send(control, told)
         if last:
             return  # in a PID namespace everything ends with us
 
@@ -116,26 +117,24 @@ def _limit(terms: dict):
     except ImportError:  # Windows
         return
 
-    def at_most(name: str, value: int):
-        which = getattr(resource, name, None)
-        if which is not None:
-            hard = resource.getrlimit(which)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            with contextlib.suppress(OSError, ValueError):
-                resource.setrlimit(which, (value, value))
-
-    seconds = int(time.process_time() + terms["timeout"]) + 1  # after torch's import
-    at_most("RLIMIT_CPU", seconds)
-    at_most("RLIMIT_FSIZE", FILE_BYTES)
-    at_most("RLIMIT_NOFILE", 128)
-    at_most("RLIMIT_CORE", 0)
+    limits = {
+        "RLIMIT_CPU": int(time.process_time() + terms["timeout"]) + 1,  # with its start
+        "RLIMIT_FSIZE": FILE_BYTES,
+        "RLIMIT_NOFILE": 128,
+        "RLIMIT_CORE": 0,
+    }
     if sys.platform == "linux":  # on top of what Python and torch have mapped already
         with open("/proc/self/statm") as file:
             pages = [int(word) for word in file.read().split()]
-        unit = os.sysconf("SC_PAGE_SIZE")
-        room = terms["memory"] << 20
-        at_most("RLIMIT_DATA", pages[5] * unit + room)
-        at_most("RLIMIT_AS", pages[0] * unit + 2 * room)
+        unit, room = os.sysconf("SC_PAGE_SIZE"), terms["memory"] << 20
+        limits["RLIMIT_DATA"] = pages[5] * unit + room
+        limits["RLIMIT_AS"] = pages[0] * unit + 2 * room
+    for name, value in limits.items():
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            which = getattr(resource, name)
+            hard = resource.getrlimit(which)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(which, (value, value))
 
 
 def _lock(scratch: str, readable: list[str]):

@@ -1,0 +1,97 @@
+"""What is in the process that holds a learner's code: nothing that knows an answer."""
+
+import importlib
+import sys
+import types
+
+import pytest
+import torch
+from sandboxes import best
+
+from course_lib.exercises import EXERCISES
+from course_lib.submission.observing import Call
+from course_tools.grading.sandbox.launching import OWN, Plan
+from course_tools.grading.sandbox.sandbox import Sandbox
+
+LOOK = """
+import gc, sys, types, torch
+from course_lib import checking, losses, worlds
+from course_lib.exercises import dpo_loss
+
+def names(things):
+    names = {str(thing) for thing in things}
+    return sorted(n for n in names if n.split(".")[0] in ("course_lib", "course_tools"))
+
+def look(what):
+    asked_for = checking, losses, worlds, dpo_loss
+    objects = gc.get_objects()
+    kinds = [type(module).__name__ for name, module in sys.modules.items()
+             if names([name])]
+    parts = [thing for thing in objects if type(thing) is types.ModuleType]
+    made = [thing for thing in objects if isinstance(thing, types.FunctionType | type)]
+    found = {
+        "kinds": sorted(set(kinds)),
+        "modules": names(part.__name__ for part in parts),
+        "made in": names(getattr(thing, "__module__", "") for thing in made),
+    }
+    return torch.tensor([*" ".join(found[what]).encode()]).double()
+"""
+
+
+def told(call: str) -> list[str]:
+    """What a submission finds in the best sandbox of this computer."""
+    (seen,) = best()[1].run([LOOK], "look", [Call((call,))]).seen
+    assert not seen.error, seen.error
+    return bytes(map(int, seen.numbers)).decode().split()
+
+
+@pytest.mark.slow
+def test_a_submission_finds_empty_shelves_and_no_module_that_knows_an_answer():
+    assert told("kinds") == ["_Shelf"]
+    for what in ("modules", "made in"):
+        found = set(told(what))
+        assert found
+        assert found <= set(OWN)
+    for name in OWN:
+        for part in ("exercises", "checking", "losses", "bugs"):
+            assert part not in name.split(".")
+
+
+def test_the_keeper_is_made_of_these_files_and_no_other(monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
+    if "torch._dynamo" not in sys.modules:  # two seconds, and none of the course
+        stub = types.ModuleType("torch._dynamo")
+        monkeypatch.setitem(sys.modules, "torch._dynamo", stub)
+    before = {name: sys.modules.pop(name) for name in of_the_course(sys.modules)}
+    importlib.import_module("course_tools.grading.sandbox.zygote")
+    found = of_the_course(sys.modules)
+    for name in found:
+        del sys.modules[name]
+    sys.modules.update(before)
+    assert found == sorted(OWN)
+
+
+def of_the_course(names) -> list[str]:
+    return sorted(n for n in names if n.split(".")[0] in ("course_lib", "course_tools"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line", ["bugs import SOUND, END", "clinic import HEALTHY, END"]
+)
+def test_what_is_offered_is_found_under_its_old_names_too(line):
+    sound = line.split()[2].strip(",")
+    page = f"from course_lib.{line}\ndef f(x):\n    return {sound}(x) + END"
+    call, offers = Call((torch.ones(2),)), {"SOUND": lambda x: 3 * x, "END": 1}
+    (seen,) = best()[1].run([page], "f", [call], {"bugs": offers}).seen
+    assert seen.numbers == (4.0, 4.0)
+    assert any("bugs" in exercise.offers for exercise in EXERCISES.values())
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_forked_each_job_has_a_process(tmp_path):
+    """As on macOS and Windows."""
+    with Sandbox(Plan(fork=False), timeout=20) as box:
+        page = "from course_lib import yours\ndef f(x):\n    return yours(x) * 2"
+        (seen,) = box.run([page], "f", [Call((torch.ones(2),), gradient=True)]).seen
+        assert seen.gradients == ((2.0, 2.0),)
