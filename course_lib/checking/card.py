@@ -25,12 +25,12 @@ CARD = (
     '{% if it.rows %}<ul style="list-style:none;margin:.4em 0;padding:0">'
     "{% for row in it.rows %}"
     '<li><span role="img" aria-label="{{ said.get(row.mark, row.mark) }}">'
-    "{{ row.mark }}</span> {{ row.text | code }}"
+    "{{ row.mark }}</span> {{ row.text | code | safe }}"
     "{% for label, text in row.details %}"
     '<div style="display:grid;grid-template-columns:6em 1fr;margin-left:1.6em">'
-    "<span>{{ label }}</span><span>{{ text | code }}</span></div>"
+    "<span>{{ label }}</span><span>{{ text | code | safe }}</span></div>"
     "{% endfor %}</li>{% endfor %}</ul>{% endif %}"
-    "{% if it.closing %}<div>{{ it.closing | code }}</div>{% endif %}</section>"
+    "{% if it.closing %}<div>{{ it.closing | code | safe }}</div>{% endif %}</section>"
 )
 BADGE = (
     '<span role="status" style="border:1px solid {{ accent }};border-left-width:6px;'
@@ -163,14 +163,10 @@ def _html(source: str, **values) -> str:
     return _template(source).render(**values)
 
 
-def _code(text: str):
+def _code(text: str) -> str:
     """Escape for HTML; `backticks` become code."""
-    from markupsafe import Markup
-
     parts = html.escape(text).split("`")
-    return Markup(
-        "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
-    )
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
 def _count(number: int) -> str:
