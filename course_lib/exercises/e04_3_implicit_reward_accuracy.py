@@ -14,9 +14,7 @@ FOUR_PAIRS = (  # log-ratios 1, 1, 1, 1 and −1, −1, 1, −1
 )
 
 
-@builder
-def _fresh(inputs):
-    return tuple(-inputs.integers(1, 4, 40) for _ in range(4))
+_fresh = builder(lambda inputs: tuple(-inputs.integers(1, 4, 40) for _ in range(4)))
 
 
 def _accuracy(right, reduce=torch.mean):

@@ -5,10 +5,9 @@ import torch.nn.functional as F
 
 from course_lib.bugs import SOUND, dpo_loss_is_sound
 from course_lib.exercises.patients import (
-    ALWAYS,
     BIT_BY_BIT,
-    NEVER,
     OFFERS,
+    SHORTCUTS,
     buggy,
     diagnosis,
     function,
@@ -108,8 +107,7 @@ EXERCISE = Exercise(
         ),
     ),
     misconceptions={
-        "always sound": ALWAYS,
-        "never sound": NEVER,
+        **SHORTCUTS,
         "the start alone": (
             _suite([0.0, 0.0], gradients=False),
             "ln 2 at the start and no more: most patients know that number too",

@@ -4,10 +4,9 @@ import torch
 
 from course_lib.bugs import END, SOUND, response_logprobs_are_sound
 from course_lib.exercises.patients import (
-    ALWAYS,
     BIT_BY_BIT,
-    NEVER,
     OFFERS,
+    SHORTCUTS,
     buggy,
     diagnosis,
     function,
@@ -102,8 +101,7 @@ EXERCISE = Exercise(
         ),
     ),
     misconceptions={
-        "always sound": ALWAYS,
-        "never sound": NEVER,
+        **SHORTCUTS,
         "even logits": (
             _suite(*FULL, torch.zeros_like),
             "logits that are all alike: then it does not matter where they are read, "

@@ -5,10 +5,7 @@ import torch
 from course_lib.beta import smoothed_optimal_gap
 from course_lib.exercises.spec import Exercise, builder, given, kind, rule, value
 
-
-@builder
-def _fresh(inputs, count: int, beta: float):
-    return 0.01 + 0.4 * inputs.uniform(count), beta
+_fresh = builder(lambda inputs, count, beta: (0.01 + 0.4 * inputs.uniform(count), beta))
 
 
 def _log_odds(rate):

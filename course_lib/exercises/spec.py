@@ -25,9 +25,6 @@ def tolerance(dtype: torch.dtype) -> float:
     return math.sqrt(torch.finfo(dtype).eps)
 
 
-# ── inputs ────────────────────────────────────────────────────────────────────────────
-
-
 class Inputs:
     """Inputs of one dtype; the random ones are the same again for the same seed."""
 
@@ -105,8 +102,6 @@ normal, uniform, integers, permutations = map(
     _random, ("normal", "uniform", "integers", "permutations")
 )
 
-
-# ── checks ────────────────────────────────────────────────────────────────────────────
 
 Holds = Callable[[Call, Observation, Observation, float], bool]
 Must = str | Callable[[Call, Observation], str]
@@ -217,9 +212,6 @@ def rule(
     if learnt:
         holds, gradient = agrees_where_learnt(learnt), True
     return Check(title, tuple(builds), must, holds, gradient)
-
-
-# ── exercises ─────────────────────────────────────────────────────────────────────────
 
 
 class Misconception(NamedTuple):
