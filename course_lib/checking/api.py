@@ -70,12 +70,10 @@ def progress() -> Card:
     >>> progress().heading
     'Your exercises'
     """
-    states = {
-        name: (entry["state"], entry["attempts"]) for name, entry in _read().items()
-    }
-    known = {name: states[name] for name in EXERCISES if name in states}
+    notes = {name: it for name, it in _read().items() if name in EXERCISES}
+    states = {name: (it["state"], it["attempts"]) for name, it in notes.items()}
     titles = {name: f"{ex.number} {ex.title}" for name, ex in EXERCISES.items()}
-    return progress_card(known, titles)
+    return progress_card(states, titles)
 
 
 def yours(function: Callable) -> Callable:

@@ -25,12 +25,12 @@ CARD = (
     '{% if it.rows %}<ul style="list-style:none;margin:.4em 0;padding:0">'
     "{% for row in it.rows %}"
     '<li><span role="img" aria-label="{{ said.get(row.mark, row.mark) }}">'
-    "{{ row.mark }}</span> {{ row.text | code }}"
+    "{{ row.mark }}</span> {{ row.text | code | safe }}"
     "{% for label, text in row.details %}"
     '<div style="display:grid;grid-template-columns:6em 1fr;margin-left:1.6em">'
-    "<span>{{ label }}</span><span>{{ text | code }}</span></div>"
+    "<span>{{ label }}</span><span>{{ text | code | safe }}</span></div>"
     "{% endfor %}</li>{% endfor %}</ul>{% endif %}"
-    "{% if it.closing %}<div>{{ it.closing | code }}</div>{% endif %}</section>"
+    "{% if it.closing %}<div>{{ it.closing | code | safe }}</div>{% endif %}</section>"
 )
 BADGE = (
     '<span role="status" style="border:1px solid {{ accent }};border-left-width:6px;'
@@ -71,7 +71,8 @@ class Card:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return _html(CARD, it=self, said=SAID, accent=ACCENT.get(self.state, "#4a78b5"))
+        accent = ACCENT.get(self.state, "#4a78b5")
+        return _template(CARD).render(it=self, said=SAID, accent=accent)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Badge:
         return f"{self.name} · {self.state} · {self.note}"
 
     def _repr_html_(self) -> str:
-        return _html(BADGE, it=self, accent=ACCENT.get(self.state, "#b5452c"))
+        accent = ACCENT.get(self.state, "#b5452c")
+        return _template(BADGE).render(it=self, accent=accent)
 
 
 def verdict_card(verdict: Verdict) -> Card:
@@ -108,8 +110,9 @@ def verdict_card(verdict: Verdict) -> Card:
         rows.append(Row("✗", failing, tuple(verdict.finding.lines())))
         waiting = len(titles) - verdict.holding - 1
         if waiting:
-            more = f"{_count(waiting)} more {_plural(waiting, 'property waits')}"
-            rows.append(Row("·", f"{more} for this one"))
+            count = COUNTS[waiting] if waiting < len(COUNTS) else waiting
+            wait = "property waits" if waiting == 1 else "properties wait"
+            rows.append(Row("·", f"{count} more {wait} for this one"))
         closing = f"next: `hint({name})`"
     return Card(
         name,
@@ -134,7 +137,7 @@ def progress_card(states: dict[str, tuple[str, int]], titles: dict[str, str]) ->
     rows = []
     for name, title in titles.items():
         state, attempts = states.get(name, (NOT_ATTEMPTED, 0))
-        tries = f", {attempts} {_plural(attempts, 'attempt')}" if attempts else ""
+        tries = f", {attempts} attempt{'s' * (attempts > 1)}" if attempts else ""
         rows.append(Row(marks[state], f"{title}: {state}{tries}"))
     done = sum(state == PASSED for state, _ in states.values())
     return Card("Your exercises", "", f"{done} of {len(titles)} passed", tuple(rows))
@@ -159,26 +162,7 @@ def _template(source: str):
     return environment.from_string(source)
 
 
-def _html(source: str, **values) -> str:
-    return _template(source).render(**values)
-
-
-def _code(text: str):
+def _code(text: str) -> str:
     """Escape for HTML; `backticks` become code."""
-    from markupsafe import Markup
-
     parts = html.escape(text).split("`")
-    return Markup(
-        "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
-    )
-
-
-def _count(number: int) -> str:
-    return COUNTS[number] if number < len(COUNTS) else str(number)
-
-
-def _plural(number: int, words: str) -> str:
-    """'property waits' -> 'properties wait', 'attempt' -> 'attempts', unless one."""
-    if number == 1:
-        return words
-    return {"property waits": "properties wait"}.get(words, words + "s")
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))

@@ -1,7 +1,7 @@
 """Every exercise of the course, by the name of the function that it asks for.
 
-`e04_3_implicit_reward_accuracy.py` is exercise 4.3; what several files need stands in
-`shared_….py`, and what an exercise is in `spec.py`.
+`e04_3_implicit_reward_accuracy.py` is exercise 4.3; `spec.py` has the words in which it
+is written down, and the other files what several exercises share.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from course_lib.exercises.spec import Exercise
 
 
 def _all() -> list[Exercise]:
-    names = [path.stem for path in Path(__file__).parent.glob("e[0-9]*.py")]
+    names = sorted(path.stem for path in Path(__file__).parent.glob("e[0-9]*.py"))
     found = [import_module(f"{__name__}.{name}").EXERCISE for name in names]
     return sorted(found, key=lambda it: tuple(map(int, it.number.split("."))))
 

@@ -12,37 +12,32 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "a tensor of probabilities, one for each pair",
-            given([3.0], [1.0]),
-            given(normal(4), normal(4)),
+            [given([3.0], [1.0]), given(normal(4), normal(4))],
         ),
         value(
             "one half when both answers are equally good",
-            given([2.0], [2.0]),
-            given([-7.0], [-7.0]),
+            [given([2.0], [2.0]), given([-7.0], [-7.0])],
         ),
         rule(
             "above one half when the first answer has the higher reward",
             "be above 0.5",
-            given([2.0], [1.0]),
-            given([-1.0], [-4.0]),
+            [given([2.0], [1.0]), given([-1.0], [-4.0])],
             holds=lambda call, yours, ours, near: yours.numbers[0] > 0.5,
         ),
         value(
             "odds of e : 1 for a difference of 1, wherever the two rewards lie",
-            given([1.0], [0.0]),
-            given([101.0], [100.0]),
+            [given([1.0], [0.0]), given([101.0], [100.0])],
         ),
         rule(
             "right on fresh random rewards, values and gradients",
             "equal e^{r_w} / (e^{r_w} + e^{r_l}), and so must its gradient",
-            *(given(normal(n, scale=3), normal(n, scale=3)) for n in (1, 2, 6)),
+            [given(normal(n, scale=3), normal(n, scale=3)) for n in (1, 2, 6)],
             gradient=True,
         ),
         rule(
             "finite for rewards as large as 2000",
             "stay a number between 0 and 1, with a finite gradient",
-            given([2000.0], [0.0]),
-            given([0.0], [2000.0]),
+            [given([2000.0], [0.0]), given([0.0], [2000.0])],
             gradient=True,
         ),
     ),

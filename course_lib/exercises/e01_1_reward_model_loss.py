@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from course_lib.exercises.pairs import Says
 from course_lib.exercises.spec import (
     Exercise,
-    finite_value,
+    finite,
     given,
     learns,
     normal,
@@ -22,35 +22,31 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number that carries a gradient",
-            given([1.0], [0.0]),
-            given([1, 2, 3], [0, 0, 1]),
+            [given([1.0], [0.0]), given([1, 2, 3], [0, 0, 1])],
         ),
         value(
             "ln 2 when the model has no opinion",
-            given([0.0], [0.0]),
-            given([5, -3], [5, -3]),
+            [given([0.0], [0.0]), given([5, -3], [5, -3])],
         ),
         rule(
             "below ln 2 when the chosen answer has the higher reward",
             "be below 0.6931 and above 0",
-            given([2.0], [1.0]),
-            given([-1.0], [-4.0]),
+            [given([2.0], [1.0]), given([-1.0], [-4.0])],
             holds=lambda call, yours, ours, near: 0 < yours.numbers[0] < 0.6931,
         ),
         value(
-            "the mean over the batch", given([2, 0], [0, 0]), given([2] * 4, [0] * 4)
+            "the mean over the batch", [given([2, 0], [0, 0]), given([2] * 4, [0] * 4)]
         ),
         rule(
             "right on fresh random rewards, values and gradients",
             "equal the mean of −log σ(chosen − rejected), and so must its gradient",
-            *(given(normal(n, scale=2), normal(n, scale=2)) for n in (1, 2, 7)),
+            [given(normal(n, scale=2), normal(n, scale=2)) for n in (1, 2, 7)],
             gradient=True,
         ),
         rule(
             "finite when the model is wrong by 2000 logits, and still pushing",
-            finite_value,
-            given([-2000.0], [0.0]),
-            given([0.0], [-2000.0]),
+            finite,
+            [given([-2000.0], [0.0]), given([0.0], [-2000.0])],
             gradient=True,
         ),
     ),

@@ -9,24 +9,9 @@ from course_lib.preferences import fit_bradley_terry
 RECORD = given([[0, 1], [3, 0]])  # the second item won 3 of 4
 
 
-def _from(zero):
-    """The right scores, counted from another zero."""
-
-    def fit(wins):
-        scores = fit_bradley_terry(wins)
-        return scores - zero(scores)
-
-    return fit
-
-
-def _log_odds_of_all_games(wins):
-    scores = torch.log(wins.sum(1) / wins.sum(0))
-    return scores - scores[0]
-
-
-def _share_of_games(wins):
-    share = wins.sum(1) / (wins + wins.T).sum(1)
-    return share - share[0]
+def _scores(of=fit_bradley_terry, zero=lambda scores: scores[0]):
+    """Scores with one thing wrong: what they are, or what counts as 0."""
+    return lambda wins: of(wins) - zero(of(wins))
 
 
 EXERCISE = Exercise(
@@ -38,8 +23,7 @@ EXERCISE = Exercise(
         rule(
             "one score for each item",
             lambda call, ours: f"be a tensor of shape {ours.shape}",
-            RECORD,
-            given(season(4)),
+            [RECORD, given(season(4))],
             holds=lambda call, yours, ours, near: (
                 (yours.kind, yours.shape) == (ours.kind, ours.shape)
                 and not yours.changed
@@ -48,33 +32,34 @@ EXERCISE = Exercise(
         rule(
             "0 for the first item, whoever it is",
             "have 0 as its first entry: scores have no zero of their own",
-            RECORD,
-            given(season(3)),
+            [RECORD, given(season(3))],
             holds=lambda call, yours, ours, near: abs(yours.numbers[0]) < 1e-6,
         ),
         rule(
             "higher for who wins more",
             "give the second item, which won 3 of 4, the higher score",
-            RECORD,
+            [RECORD],
             holds=lambda call, yours, ours, near: yours.numbers[1] > 0,
         ),
         rule(
             "ln 3 for a record of 3 : 1",
             "be ln 3 = 1.0986 apart, to three decimals",
-            RECORD,
+            [RECORD],
         ),
         rule(
             "who you beat counts, not how often you win",
             "expect as many wins for each item as it had: Σ_j games_ij σ(s_i − s_j) = "
             "wins_i",
-            given([[0, 6, 1], [2, 0, 0], [1, 1, 0]]),
-            given([[0, 9, 0, 1], [1, 0, 9, 1], [1, 1, 0, 9], [1] * 3 + [0]]),
+            [
+                given([[0, 6, 1], [2, 0, 0], [1, 1, 0]]),
+                given([[0, 9, 0, 1], [1, 0, 9, 1], [1, 1, 0, 9], [1] * 3 + [0]]),
+            ],
         ),
         rule(
             "the maximum of the likelihood, to three decimals, on fresh random seasons",
             "be where the likelihood of the whole table is highest; more steps, or "
             "larger ones?",
-            *(given(season(items)) for items in (3, 5, 7)),
+            [given(season(items)) for items in (3, 5, 7)],
         ),
     ),
     misconceptions={
@@ -83,21 +68,21 @@ EXERCISE = Exercise(
             "losses read as wins: wins[i, j] counts how often i beat j",
         ),
         "log odds of all games": (
-            _log_odds_of_all_games,
+            _scores(lambda wins: torch.log(wins.sum(1) / wins.sum(0))),
             "the log odds of each item's own record: it forgets whom the games were "
             "against. Fit all scores together",
         ),
         "share of games won": (
-            _share_of_games,
+            _scores(lambda wins: wins.sum(1) / (wins + wins.T).sum(1)),
             "the share of games won: a probability, not a score in logits, and blind "
             "to the opponents",
         ),
         "constant left free": (
-            _from(torch.mean),
+            _scores(zero=torch.mean),
             "scores that average 0: right up to a constant. Subtract the first one",
         ),
         "last item as the zero": (
-            _from(lambda scores: scores[-1]),
+            _scores(zero=lambda scores: scores[-1]),
             "scores counted from the last item; the first one is to be 0",
         ),
         "strengths in place of their logarithms": (

@@ -3,18 +3,11 @@
 import torch
 
 from course_lib.exercises.seasons import season
-from course_lib.exercises.spec import (
-    Build,
-    Exercise,
-    builder,
-    given,
-    returns_like,
-    rule,
-)
+from course_lib.exercises.spec import Exercise, builder, given, returns_like, rule
 from course_lib.preferences import bradley_terry_standard_errors, fit_bradley_terry
 
 
-def _table(scores: list[float], games: list[list[float]]) -> Build:
+def _table(scores: list[float], games: list[list[float]]):
     # Standard errors are asked for in float64, as the fitted scores come
     return given(torch.tensor(scores).double(), torch.tensor(games).double())
 
@@ -37,10 +30,6 @@ def _errors(scores, games, *, count=True, variances=torch.linalg.inv, root=torch
     return torch.cat([scores.new_zeros(1), root(variances(free).diagonal())])
 
 
-def _nothing_fixed(scores, games):
-    return torch.linalg.pinv(_information(scores, games)).diagonal().sqrt()
-
-
 EXERCISE = Exercise(
     number="1.3",
     title="How sure is a strength?",
@@ -49,8 +38,7 @@ EXERCISE = Exercise(
         rule(
             "one standard error for each item, 0 for the first",
             lambda call, ours: f"be a tensor of shape {ours.shape} that begins with 0",
-            _table([0, 0], [[0, 4], [4, 0]]),
-            _fitted(4),
+            [_table([0, 0], [[0, 4], [4, 0]]), _fitted(4)],
             holds=lambda call, yours, ours, near: (
                 returns_like(call, yours, ours, near) and yours.numbers[0] == 0
             ),
@@ -58,29 +46,28 @@ EXERCISE = Exercise(
         rule(
             "1 after four even games",
             "be 1 for the second item: four games of information ¼ each",
-            _table([0, 0], [[0, 4], [4, 0]]),
+            [_table([0, 0], [[0, 4], [4, 0]])],
         ),
         rule(
             "half as large after four times the games",
             "be ½: an error shrinks with the root of the number of games",
-            _table([0, 0], [[0, 16], [16, 0]]),
+            [_table([0, 0], [[0, 16], [16, 0]])],
         ),
         rule(
             "larger for a lopsided pair, whose games say little",
             "weigh each game by p (1 − p), which is small where the winner is foreseen",
-            _table([1, 3], [[0, 4], [4, 0]]),
+            [_table([1, 3], [[0, 4], [4, 0]])],
         ),
         rule(
             "smaller through others: i against k and k against j says something of i "
             "and j",
             "use the whole inverse of the information matrix, not its diagonal alone",
-            _table([0] * 3, [[0, 4, 4], [4, 0, 4], [4, 4, 0]]),
+            [_table([0] * 3, [[0, 4, 4], [4, 0, 4], [4, 4, 0]])],
         ),
         rule(
             "right on fresh fitted seasons",
             "be √ of the diagonal of the inverse information, first item left out",
-            _fitted(3),
-            _fitted(6),
+            map(_fitted, (3, 6)),
         ),
     ),
     misconceptions={
@@ -94,7 +81,7 @@ EXERCISE = Exercise(
             "then take its diagonal",
         ),
         "nothing held fixed": (
-            _nothing_fixed,
+            lambda s, g: torch.linalg.pinv(_information(s, g)).diagonal().sqrt(),
             "errors of scores that average 0 (a pseudo-inverse): leave out the first "
             "row and column before inverting",
         ),

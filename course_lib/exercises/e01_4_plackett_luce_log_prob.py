@@ -26,10 +26,6 @@ def _neighbours(scores, ranking):
     return F.logsigmoid(ordered[..., :-1] - ordered[..., 1:]).sum(-1)
 
 
-def _never_removed(scores, ranking):
-    return scores.log_softmax(-1).gather(-1, ranking).sum(-1)
-
-
 def _exponentials(scores, ranking):
     ordered = scores.gather(-1, ranking).exp()
     remaining = ordered.flip(-1).cumsum(-1).flip(-1)
@@ -43,40 +39,38 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one log-probability for each ranking",
-            given([0.0, 0.0], (0, 1)),
-            given(normal(4, 3), permutations(4, 3)),
+            [given([0.0, 0.0], (0, 1)), given(normal(4, 3), permutations(4, 3))],
         ),
         value(
             "−log k! when all scores are equal",
-            given([0.0, 0.0], (1, 0)),
-            given([7.0] * 4, (3, 1, 0, 2)),
+            [given([0.0, 0.0], (1, 0)), given([7.0] * 4, (3, 1, 0, 2))],
         ),
         rule(
             "Bradley–Terry for two items",
             "be log σ(better − worse)",
-            given([1.0, 0.0], (0, 1)),
-            given([1.0, 0.0], (1, 0)),
+            [given([1.0, 0.0], (0, 1)), given([1.0, 0.0], (1, 0))],
         ),
         rule(
             "[2, 0, 1] means: item 2 first, then item 0, then item 1",
             lambda call, ours: (
                 f"be {ours.numbers[0]:.4f}, the likeliest of all orders: best to worst"
             ),
-            given([1.0, 0.0, 2.0], (2, 0, 1)),
+            [given([1.0, 0.0, 2.0], (2, 0, 1))],
         ),
         rule(
             "right on fresh random rankings, values and gradients",
             "equal Σ_i [ s_(i) − log Σ_{j ≥ i} e^{s_(j)} ], and so must its gradient",
-            given(normal(1, 3), permutations(1, 3)),
-            given(normal(2, 5), permutations(2, 5)),
-            given(normal(5, 4), permutations(5, 4)),
+            [
+                given(normal(1, 3), permutations(1, 3)),
+                given(normal(2, 5), permutations(2, 5)),
+                given(normal(5, 4), permutations(5, 4)),
+            ],
             gradient=True,
         ),
         rule(
             "finite for scores as large as 2000",
             "stay finite: e^2000 is not a number that a computer holds",
-            given([2000.0, 0.0, 1000.0], (0, 2, 1)),
-            given([2000.0, 0.0, 1000.0], (1, 2, 0)),
+            [given([2000.0, 0.0, 1000.0], order) for order in ((0, 2, 1), (1, 2, 0))],
             gradient=True,
         ),
     ),
@@ -112,7 +106,7 @@ EXERCISE = Exercise(
             "neighbours compared two by two: the first choice is made among all items",
         ),
         "nothing is removed": (
-            _never_removed,
+            lambda s, r: s.log_softmax(-1).gather(-1, r).sum(-1),
             "a softmax over all items at every stage: whoever was picked is gone",
         ),
         "overflowing exponentials": (

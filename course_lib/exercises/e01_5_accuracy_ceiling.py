@@ -10,22 +10,23 @@ EXERCISE = Exercise(
     title="The ceiling that noise puts on accuracy",
     reference=accuracy_ceiling,
     checks=(
-        kind("one number for the whole batch", given([0.8]), given(uniform(5))),
+        kind("one number for the whole batch", [given([0.8]), given(uniform(5))]),
         value(
-            "1 when every label is certain, either way", given([1.0]), given([0.0, 1.0])
+            "1 when every label is certain, either way",
+            [given([1.0]), given([0.0, 1.0])],
         ),
         value(
-            "one half when every label is a coin", given([0.5]), given([0.5, 0.5, 0.5])
+            "one half when every label is a coin",
+            [given([0.5]), given([0.5, 0.5, 0.5])],
         ),
         value(
             "0.9 for a pair that is 9 : 1, whichever answer stands first",
-            given([0.9]),
-            given([0.1]),
+            [given([0.9]), given([0.1])],
         ),
         rule(
             "right on fresh random chances",
             "equal the mean of the larger of p and 1 − p",
-            *(given(uniform(n)) for n in (2, 3, 9)),
+            [given(uniform(n)) for n in (2, 3, 9)],
         ),
     ),
     misconceptions={

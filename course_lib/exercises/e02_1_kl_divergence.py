@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.policies import policy
+from course_lib.exercises.policies import EVEN, policy
 from course_lib.exercises.spec import Exercise, given, learns, rule, value
 from course_lib.policies import kl_divergence
 
@@ -13,35 +13,30 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number for each prompt, with a gradient",
-            given([0.5, 0.5], [0.25, 0.75]),
-            given(policy(4, 3), policy(4, 3)),
+            [given(EVEN, [0.25, 0.75]), given(policy(4, 3), policy(4, 3))],
         ),
         value(
             "0 between a policy and itself",
-            given([0.5, 0.5], [0.5, 0.5]),
-            given([0.7, 0.2, 0.1], [0.7, 0.2, 0.1]),
+            [given(EVEN, EVEN), given([0.7, 0.2, 0.1], [0.7, 0.2, 0.1])],
         ),
         value(
             "the first policy is the one that draws",
-            given([0.9, 0.1], [0.5, 0.5]),
-            given([0.5, 0.5], [0.9, 0.1]),
+            [given([0.9, 0.1], EVEN), given(EVEN, [0.9, 0.1])],
         ),
         value(
             "ln 2 for an answer that was even and is now certain: 0 log 0 counts as 0",
-            given([1.0, 0.0], [0.5, 0.5]),
-            given([0.0, 1.0, 0.0], [0.5, 0.5, 0.0]),
+            [given([1.0, 0.0], EVEN), given([0.0, 1.0, 0.0], [0.5, 0.5, 0.0])],
         ),
         rule(
             "infinite where p answers what q never would",
             "be infinite: no number of nats pays for leaving the support of q",
-            given([0.5, 0.5], [1.0, 0.0]),
-            given([0.25, 0.5, 0.25], [0.5, 0.5, 0.0]),
+            [given(EVEN, [1.0, 0.0]), given([0.25, 0.5, 0.25], [0.5, 0.5, 0.0])],
             holds=lambda call, yours, ours, near: yours.numbers == ours.numbers,
         ),
         rule(
             "right on fresh random policies, values and gradients",
             "equal Σ p (log p − log q) in every row, and so must its gradient",
-            *(given(policy(*s), policy(*s)) for s in ((2,), (5,), (3, 4))),
+            [given(policy(*s), policy(*s)) for s in ((2,), (5,), (3, 4))],
             gradient=True,
         ),
     ),

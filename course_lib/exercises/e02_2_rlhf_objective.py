@@ -1,24 +1,12 @@
 """Exercise 2.2: What RLHF maximises."""
 
-from course_lib.exercises.policies import policy
-from course_lib.exercises.spec import (
-    Build,
-    Exercise,
-    given,
-    learns,
-    normal,
-    rule,
-    value,
-)
+from course_lib.exercises.policies import EVEN, policy
+from course_lib.exercises.spec import Exercise, given, learns, normal, rule, value
 from course_lib.policies import expected_reward, kl_divergence, rlhf_objective
 
 
-def _fresh(beta: float, *shape: int) -> Build:
+def _fresh(beta: float, *shape: int):
     return given(policy(*shape), policy(*shape), normal(*shape), beta)
-
-
-def _kl_by_division(p, q):
-    return (p * (p / q).log()).sum(-1)
 
 
 EXERCISE = Exercise(
@@ -28,35 +16,33 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number for each prompt, with a gradient",
-            given([0.5, 0.5], [0.25, 0.75], [1, 0], 0.5),
-            _fresh(0.5, 4, 3),
+            [given(EVEN, [0.25, 0.75], [1, 0], 0.5), _fresh(0.5, 4, 3)],
         ),
         value(
             "the reference's expected reward, at no cost, for the reference itself",
-            given([0.5, 0.5], [0.5, 0.5], [1, 0], 0.1),
-            given([0.2, 0.3, 0.5], [0.2, 0.3, 0.5], [1, 2, -1], 2.0),
+            [
+                given(EVEN, EVEN, [1, 0], 0.1),
+                given([0.2, 0.3, 0.5], [0.2, 0.3, 0.5], [1, 2, -1], 2.0),
+            ],
         ),
         rule(
             "the policy pays, the reference is compared with",
             "be −KL(policy‖ref) = −0.3681 where no answer earns anything",
-            given([0.9, 0.1], [0.5, 0.5], [0, 0], 1.0),
+            [given([0.9, 0.1], EVEN, [0, 0], 1.0)],
         ),
         rule(
             "1 − ln 2 for turning an even choice into a certain one, at β = 1",
             "be 1 − ln 2 = 0.3069: the reward minus the price of leaving the reference",
-            given([1.0, 0.0], [0.5, 0.5], [1, 0], 1.0),
+            [given([1.0, 0.0], EVEN, [1, 0], 1.0)],
         ),
         value(
             "β is the price of a nat",
-            given([1.0, 0.0], [0.5, 0.5], [1, 0], 0.1),
-            given([1.0, 0.0], [0.5, 0.5], [1, 0], 10.0),
+            [given([1.0, 0.0], EVEN, [1, 0], beta) for beta in (0.1, 10.0)],
         ),
         rule(
             "right on fresh random worlds, values and gradients",
             "equal E[r] − β KL(policy‖ref) in every row, and so must its gradient",
-            _fresh(0.1, 2),
-            _fresh(0.5, 5),
-            _fresh(3.0, 3, 4),
+            [_fresh(0.1, 2), _fresh(0.5, 5), _fresh(3.0, 3, 4)],
             gradient=True,
         ),
     ),
@@ -94,7 +80,7 @@ EXERCISE = Exercise(
             "the objective with its sign turned, a loss: this one is to be maximised",
         ),
         "0 log 0 is not a number": (
-            lambda p, ref, r, b: expected_reward(p, r) - b * _kl_by_division(p, ref),
+            lambda p, ref, r, b: (p * r - b * p * (p / ref).log()).sum(-1),
             "0 · log 0, which a computer calls NaN: use torch.xlogy",
         ),
         "all prompts in one number": (

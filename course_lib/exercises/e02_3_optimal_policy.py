@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.policies import fresh_world, rows_sum_to_one
+from course_lib.exercises.policies import EVEN, fresh_world, rows_sum_to_one
 from course_lib.exercises.spec import Exercise, agrees, given, returns_like, rule, value
 from course_lib.policies import optimal_policy
 
@@ -23,8 +23,7 @@ EXERCISE = Exercise(
         rule(
             "one probability for each answer, and rows that sum to 1",
             "be a tensor like ref, with a gradient, and sum to 1 in each row",
-            given([0.5, 0.5], [1, 0], 1.0),
-            fresh_world(0.5, 3, 4),
+            [given(EVEN, [1, 0], 1.0), fresh_world(0.5, 3, 4)],
             holds=lambda call, yours, ours, near: (
                 returns_like(call, yours, ours, near) and rows_sum_to_one(yours, near)
             ),
@@ -32,23 +31,20 @@ EXERCISE = Exercise(
         ),
         value(
             "the reference again where all rewards are equal",
-            given([0.5, 0.5], [0, 0], 1.0),
-            given([0.7, 0.2, 0.1], [5, 5, 5], 2.0),
+            [given(EVEN, [0, 0], 1.0), given([0.7, 0.2, 0.1], [5, 5, 5], 2.0)],
         ),
         value(
             "odds e : 1 for one unit of reward at β = 1",
-            given([0.5, 0.5], [1, 0], 1.0),
-            given([0.8, 0.2], [0, 1], 1.0),
+            [given(EVEN, [1, 0], 1.0), given([0.8, 0.2], [0, 1], 1.0)],
         ),
         value(
             "the smaller β, the further from the reference",
-            given([0.5, 0.5], [1, 0], 0.5),
-            given([0.5, 0.5], [1, 0], 4.0),
+            [given(EVEN, [1, 0], 0.5), given(EVEN, [1, 0], 4.0)],
         ),
         rule(
             "0 where the reference is 0, whatever the reward",
             "be 0.5, 0.5 and exactly 0: no reward brings back what is never said",
-            given([0.5, 0.5, 0.0], [0, 0, 30], 1.0),
+            [given([0.5, 0.5, 0.0], [0, 0, 30], 1.0)],
             holds=lambda call, yours, ours, near: (
                 agrees(call, yours, ours, near) and yours.numbers[2] == 0
             ),
@@ -56,17 +52,17 @@ EXERCISE = Exercise(
         rule(
             "right on fresh random worlds",
             "be in proportion to ref · e^{rewards/β} within each row",
-            fresh_world(0.2, 2),
-            fresh_world(0.5, 5),
-            fresh_world(3.0, 3, 4),
+            [fresh_world(0.2, 2), fresh_world(0.5, 5), fresh_world(3.0, 3, 4)],
             gradient=True,
         ),
         rule(
             "finite at β = 0.001, and for rewards in the thousands",
             "stay finite: e^3000 is not a number that a computer holds",
-            given([0.5, 0.25, 0.25], [3, 2.5, -0.5], 0.001),
-            given([0.5, 0.5], [2000, 1999], 1.0),
-            given([0.5, 0.5], [-2000, -1999], 1.0),
+            [
+                given([0.5, 0.25, 0.25], [3, 2.5, -0.5], 0.001),
+                given(EVEN, [2000, 1999], 1.0),
+                given(EVEN, [-2000, -1999], 1.0),
+            ],
         ),
     ),
     misconceptions={

@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.policies import fresh_world
+from course_lib.exercises.policies import EVEN, fresh_world
 from course_lib.exercises.spec import Exercise, given, learns, rule, value
 from course_lib.policies import log_partition
 
@@ -13,45 +13,42 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number for each prompt, with a gradient",
-            given([0.5, 0.5], [1, 0], 1.0),
-            fresh_world(0.5, 4, 3),
+            [given(EVEN, [1, 0], 1.0), fresh_world(0.5, 4, 3)],
         ),
         value(
             "0 where no answer earns anything",
-            given([0.5, 0.5], [0, 0], 1.0),
-            given([0.7, 0.2, 0.1], [0, 0, 0], 0.5),
+            [given(EVEN, [0, 0], 1.0), given([0.7, 0.2, 0.1], [0, 0, 0], 0.5)],
         ),
         value(
             "c/β where every answer earns c",
-            given([0.5, 0.5], [3, 3], 1.0),
-            given([0.7, 0.2, 0.1], [2, 2, 2], 0.5),
+            [given(EVEN, [3, 3], 1.0), given([0.7, 0.2, 0.1], [2, 2, 2], 0.5)],
         ),
         rule(
             "weighed by the reference: log of 0.8 + 0.2 e",
             "be log(0.8 + 0.2 e) = 0.2954, more than the mean reward 0.2",
-            given([0.8, 0.2], [0, 1], 1.0),
+            [given([0.8, 0.2], [0, 1], 1.0)],
         ),
         rule(
             "deaf to answers that the reference never gives",
             "be 0: an answer with π_ref = 0 adds 0 · e^30 to the sum",
-            given([0.5, 0.5, 0.0], [0, 0, 30], 1.0),
+            [given([0.5, 0.5, 0.0], [0, 0, 30], 1.0)],
         ),
         rule(
             "right on fresh random worlds, values and gradients",
             "equal log Σ ref · e^{rewards/β} in every row, and so must its gradient",
-            fresh_world(0.2, 2),
-            fresh_world(0.5, 5),
-            fresh_world(3.0, 3, 4),
+            [fresh_world(0.2, 2), fresh_world(0.5, 5), fresh_world(3.0, 3, 4)],
             gradient=True,
         ),
         rule(
             "finite at β = 0.001, and for rewards in the thousands",
             lambda call, ours: (
-                f"be {ours.numbers[0]:.1f}: e to that power is not a number "
-                "that a computer holds"
+                f"be {ours.numbers[0]:.1f}: e to that power is not a number that a "
+                "computer holds"
             ),
-            given([0.5, 0.25, 0.25], [3, 2.5, -0.5], 0.001),
-            given([0.5, 0.5], [-2000, -1999], 1.0),
+            [
+                given([0.5, 0.25, 0.25], [3, 2.5, -0.5], 0.001),
+                given(EVEN, [-2000, -1999], 1.0),
+            ],
         ),
     ),
     misconceptions={

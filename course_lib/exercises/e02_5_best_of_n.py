@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib.exercises.policies import policy, rows_sum_to_one
+from course_lib.exercises.policies import EVEN, policy, rows_sum_to_one
 from course_lib.exercises.spec import (
     Exercise,
     given,
@@ -30,11 +30,6 @@ def _levels(chance):
 _every_tie_wins = _levels(lambda ref, below, level, n: (below + level) ** n - below**n)
 
 
-def _ties_even(ref, rewards, n):
-    members = (rewards == rewards[:, None]).to(ref).sum(-1)
-    return _every_tie_wins(ref, rewards, n) / members
-
-
 def _ties_by_place(ref, rewards, n):
     order = rewards.argsort(stable=True)
     reached = ref[order].cumsum(0)
@@ -50,8 +45,7 @@ EXERCISE = Exercise(
         rule(
             "one probability for each answer, and they sum to 1",
             "be a tensor like ref whose entries are not negative and sum to 1",
-            given([0.5, 0.5], [1, 0], 2),
-            given([0.5, 0.25, 0.25], [1, 3, 2], 3),
+            [given(EVEN, [1, 0], 2), given([0.5, 0.25, 0.25], [1, 3, 2], 3)],
             holds=lambda call, yours, ours, near: (
                 returns_like(call, yours, ours, near)
                 and rows_sum_to_one(yours, near)
@@ -60,36 +54,32 @@ EXERCISE = Exercise(
         ),
         value(
             "the reference itself for n = 1",
-            given([0.5, 0.5], [1, 0], 1),
-            given([0.7, 0.2, 0.1], [0, 2, 1], 1),
+            [given(EVEN, [1, 0], 1), given([0.7, 0.2, 0.1], [0, 2, 1], 1)],
         ),
         rule(
             "¾ for the better of two even answers, n = 2",
             "give ¾ to the better one: it loses only if both draws miss it",
-            given([0.5, 0.5], [1, 0], 2),
-            given([0.5, 0.5], [-7, 20], 2),
+            [given(EVEN, [1, 0], 2), given(EVEN, [-7, 20], 2)],
         ),
         rule(
             "ties are shared as the reference shares them",
             lambda call, ours: (
                 f"{value_of(call, ours)}: the first of the best draws is kept"
             ),
-            given([0.25, 0.75], [1, 1], 2),
-            given([0.5, 0.125, 0.375], [0, 1, 1], 3),
+            [given([0.25, 0.75], [1, 1], 2), given([0.5, 0.125, 0.375], [0, 1, 1], 3)],
         ),
         value(
             "0 where the reference is 0",
-            given([0.5, 0.5, 0.0], [0, 1, 2], 2),
-            given([0.0, 1.0], [0, 1], 4),
+            [given([0.5, 0.5, 0.0], [0, 1, 2], 2), given([0.0, 1.0], [0, 1], 4)],
         ),
         rule(
             "right on fresh random references with ties among the rewards",
             "be F(r)^n − F(r⁻)^n for each level of reward, shared as the reference "
             "shares the level",
-            *(
+            [
                 given(policy(answers), integers(0, 3, answers), n)
                 for answers, n in ((2, 3), (5, 4), (7, 16))
-            ),
+            ],
         ),
     ),
     misconceptions={
@@ -124,7 +114,7 @@ EXERCISE = Exercise(
             "the whole level's chance for each of its answers: they share it",
         ),
         "ties shared evenly": (
-            _ties_even,
+            lambda ref, r, n: _every_tie_wins(ref, r, n) / (r == r[:, None]).sum(-1),
             "a level shared evenly: among equally good draws the first is kept, and it "
             "is whichever the reference draws more often",
         ),

@@ -5,7 +5,7 @@ import math
 import torch
 
 from course_lib.exercises.policies import EVEN, policy
-from course_lib.exercises.spec import Exercise, given, learns, rule, value
+from course_lib.exercises.spec import Exercise, given, learns, rule, value, words
 from course_lib.policies import implicit_rewards
 
 # 1 / 1e-310 is not a number in float64, the logarithm of 1e-310 is
@@ -19,43 +19,45 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one reward for each answer, of one prompt or of many, with a gradient",
-            given([0.75, 0.25], EVEN, 1.0),
-            given([[0.75, 0.25]] * 3, [EVEN] * 3, 1.0),
+            [
+                given([0.75, 0.25], EVEN, 1.0),
+                given([[0.75, 0.25]] * 3, [EVEN] * 3, 1.0),
+            ],
         ),
         rule(
             "0 where the policy says what the reference says",
             "be 0 for every answer: nothing has been preferred yet",
-            given(EVEN, EVEN, 1.0),
-            given([0.7, 0.2, 0.1], [0.7, 0.2, 0.1], 0.1),
+            [given(EVEN, EVEN, 1.0), given([0.7, 0.2, 0.1], [0.7, 0.2, 0.1], 0.1)],
         ),
         rule(
             "above 0 for an answer that became more likely, below for one that lost",
             "be above 0 for the first answer and below 0 for the second",
-            given([0.75, 0.25], EVEN, 1.0),
+            [given([0.75, 0.25], EVEN, 1.0)],
             holds=lambda call, yours, ours, near: (
                 len(yours.numbers) == 2 and yours.numbers[0] > 0 > yours.numbers[1]
             ),
         ),
         value(
             "β for an answer that became e times as likely",
-            given([0.2 * math.e, 1 - 0.2 * math.e], [0.2, 0.8], 2.0),
-            given([0.2 * math.e, 1 - 0.2 * math.e], [0.2, 0.8], 0.1),
+            [
+                given([0.2 * math.e, 1 - 0.2 * math.e], [0.2, 0.8], b)
+                for b in (2.0, 0.1)
+            ],
         ),
         rule(
             "right on fresh random policies, values and gradients",
             "equal β log( policy / ref ), answer by answer, and so must its gradient",
-            given(policy(3), policy(3), 0.5),
-            given(policy(2, 4), policy(2, 4), 0.1),
-            given(policy(6), policy(6), 3.0),
+            [
+                given(policy(3), policy(3), 0.5),
+                given(policy(2, 4), policy(2, 4), 0.1),
+                given(policy(6), policy(6), 3.0),
+            ],
             gradient=True,
         ),
         rule(
             "finite for a probability as small as that of a hundred tokens",
-            lambda call, ours: (
-                f"be {ours.numbers[0]:.1f} and {ours.numbers[1]:.1f}, both finite"
-            ).replace("-", "−"),
-            given(RARE, RARE.flip(0), 0.5),
-            given(RARE.flip(0), RARE, 0.1),
+            words("be {0:.1f} and {1:.1f}, both finite"),
+            [given(RARE, RARE.flip(0), 0.5), given(RARE.flip(0), RARE, 0.1)],
         ),
     ),
     misconceptions={

@@ -4,7 +4,15 @@ import math
 
 import torch
 
-from course_lib.exercises.spec import Exercise, given, learns, normal, rule, value
+from course_lib.exercises.spec import (
+    Exercise,
+    given,
+    learns,
+    normal,
+    rule,
+    value,
+    words,
+)
 from course_lib.policies import estimate_log_partition
 
 
@@ -19,35 +27,33 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number for each sample, with a gradient",
-            given([1.0, 2.0], 1.0),
-            given(normal(3, 5), 0.5),
+            [given([1.0, 2.0], 1.0), given(normal(3, 5), 0.5)],
         ),
         value(
             "r/β when all answers are worth r, however many were drawn",
-            given([2.0], 1.0),
-            given([2.0] * 4, 1.0),
-            given([3.0] * 2, 0.5),
+            [given([2.0], 1.0), given([2.0] * 4, 1.0), given([3.0] * 2, 0.5)],
         ),
         rule(
             "ln 1.5 for weights 1 and 2",
             "be 0.4055: the mean of the weights first, their logarithm afterwards",
-            given([0.0, math.log(2.0)], 1.0),
+            [given([0.0, math.log(2.0)], 1.0)],
         ),
         rule(
             "right on fresh random samples, values and gradients",
             "equal the logarithm of the mean of e^{r/β}, and so must its gradient",
-            *(given(normal(n), beta) for n, beta in ((2, 1.0), (5, 0.3), (40, 4.0))),
-            given(normal(3, 6), 0.7),
+            [
+                *[given(normal(n), b) for n, b in ((2, 1.0), (5, 0.3), (40, 4.0))],
+                given(normal(3, 6), 0.7),
+            ],
             gradient=True,
         ),
         rule(
             "finite for rewards as large as 2000, of either sign",
-            lambda call, ours: (
-                f"be {ours.numbers[0]:.2f}: e^{{4000}} and e^{{−4000}} are no numbers "
-                "that a computer holds"
-            ).replace("-", "−"),
-            given([2000.0, 1000.0, -2000.0], 0.5),
-            given([-2000.0, -2001.0], 0.5),
+            words(
+                "be {0:.2f}: e^{{4000}} and e^{{−4000}} are no numbers that a computer "
+                "holds"
+            ),
+            [given([2000.0, 1000.0, -2000.0], 0.5), given([-2000.0, -2001.0], 0.5)],
             gradient=True,
         ),
     ),

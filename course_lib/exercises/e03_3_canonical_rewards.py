@@ -3,7 +3,7 @@
 import torch
 
 from course_lib.exercises.policies import EVEN, fresh_world
-from course_lib.exercises.spec import Exercise, given, learns, rule, value
+from course_lib.exercises.spec import Exercise, given, learns, rule, value, words
 from course_lib.policies import canonical_rewards
 
 
@@ -22,25 +22,24 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one reward for each answer, of one prompt or of many, with a gradient",
-            given(EVEN, [1.0, 0.0], 1.0),
-            given([EVEN] * 3, [[1.0, 0.0], [2, 2], [0, 5]], 0.5),
+            [
+                given(EVEN, [1.0, 0.0], 1.0),
+                given([EVEN] * 3, [[1.0, 0.0], [2, 2], [0, 5]], 0.5),
+            ],
         ),
         rule(
             "0 for every answer when all answers are worth the same",
             "be 0 for every answer: a constant has nothing to tell",
-            given(EVEN, [7.0, 7.0], 1.0),
-            given([0.2, 0.8], [-3.0, -3.0], 0.5),
+            [given(EVEN, [7.0, 7.0], 1.0), given([0.2, 0.8], [-3.0, -3.0], 0.5)],
         ),
         value(
             "the same again when a constant is added to the rewards",
-            given(EVEN, [1.0, 0.0], 1.0),
-            given(EVEN, [11.0, 10.0], 1.0),
+            [given(EVEN, [1.0, 0.0], 1.0), given(EVEN, [11.0, 10.0], 1.0)],
         ),
         rule(
             "differences within the prompt as they were",
             "keep the difference of 2 between its two answers",
-            given(EVEN, [3.0, 1.0], 0.5),
-            given([0.9, 0.1], [3.0, 1.0], 2.0),
+            [given(EVEN, [3.0, 1.0], 0.5), given([0.9, 0.1], [3.0, 1.0], 2.0)],
             holds=lambda call, yours, ours, near: (
                 len(yours.numbers) == 2
                 and abs(yours.numbers[0] - yours.numbers[1] - 2) < 1e-3
@@ -49,19 +48,13 @@ EXERCISE = Exercise(
         rule(
             "right on fresh random worlds, values and gradients",
             "equal r − β log Z, each prompt with its own Z, and so must its gradient",
-            fresh_world(0.5, 4),
-            fresh_world(2.0, 3, 5),
-            fresh_world(0.2, 5, 5),
+            [fresh_world(0.5, 4), fresh_world(2.0, 3, 5), fresh_world(0.2, 5, 5)],
             gradient=True,
         ),
         rule(
             "finite for rewards as large as 2000, of either sign",
-            lambda call, ours: (
-                f"be {ours.numbers[0]:.4f} and {ours.numbers[1]:.4f}: take log Z "
-                "without ever forming Z"
-            ).replace("-", "−"),
-            given(EVEN, [2000.0, 1000.0], 0.5),
-            given(EVEN, [-2000.0, -2001.0], 0.5),
+            words("be {0:.4f} and {1:.4f}: take log Z without ever forming Z"),
+            [given(EVEN, [2000.0, 1000.0], 0.5), given(EVEN, [-2000.0, -2001.0], 0.5)],
         ),
     ),
     misconceptions={

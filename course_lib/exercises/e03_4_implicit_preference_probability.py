@@ -3,15 +3,9 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib.exercises.pairs import logps
-from course_lib.exercises.spec import Build, Exercise, given, learns, rule, value
+from course_lib.exercises.pairs import BETTER, four, fresh_four
+from course_lib.exercises.spec import Exercise, learns, rule, value, words
 from course_lib.losses import implicit_preference_probability
-
-ONE = [[-1.0], [-3.0], [-2.0], [-2.0]]
-
-
-def _fresh(beta: float, batch: int) -> Build:
-    return given(*[logps(batch, scale=3)] * 4, beta)
 
 
 def _of_gap(probability):
@@ -26,47 +20,49 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one probability for each pair, with a gradient",
-            given(*ONE, 0.5),
-            _fresh(0.1, 3),
+            [four(BETTER, beta=0.5), fresh_four(3, 0.1, scale=3)],
         ),
         rule(
             "one half where policy and reference agree, whatever they say",
             "be 0.5: a policy that has not moved prefers nothing",
-            given([-1.0], [-9.0], [-1.0], [-9.0], 0.5),
-            given([-7.0, -1], [-2.0, -4], [-7.0, -1], [-2.0, -4], 2.0),
+            [
+                four([-1, -9, -1, -9], beta=0.5),
+                four([-7, -2, -7, -2], [-1, -4, -1, -4], beta=2.0),
+            ],
         ),
         rule(
             "above one half where the chosen answer gained more than the rejected one",
             "be above 0.5, and below 1",
-            given(*ONE, 0.5),
-            given([-8.0], [-9.0], [-7.0], [-3.0], 0.5),
+            [four(BETTER, beta=0.5), four([-8, -9, -7, -3], beta=0.5)],
             holds=lambda call, yours, ours, near: (
                 len(yours.numbers) == 1 and 0.5 < yours.numbers[0] < 1
             ),
         ),
         value(
             "σ(1) at a gap of 2 nats with β = ½, in whichever answer the gap arose",
-            given(*ONE, 0.5),
-            given([-1.0], [-2.0], [-3.0], [-2.0], 0.5),
-            given([-3.0], [-5.0], [-3.0], [-3.0], 0.5),
+            [
+                four(BETTER, beta=0.5),
+                four([-1, -2, -3, -2], beta=0.5),
+                four([-3, -5, -3, -3], beta=0.5),
+            ],
         ),
         rule(
             "right on fresh random pairs, values and gradients",
             "equal σ(β(chosen log-ratio − rejected log-ratio)), and so must its "
             "gradient",
-            _fresh(0.1, 1),
-            _fresh(0.5, 4),
-            _fresh(1.5, 6),
+            [fresh_four(n, b, scale=3) for n, b in ((1, 0.1), (4, 0.5), (6, 1.5))],
             gradient=True,
         ),
         rule(
             "a number for answers as improbable as e^−2000",
-            lambda call, ours: (
-                f"be {ours.numbers[0]:.4f}: e^−2000 is 0 to a computer, the difference "
-                "of two logarithms is not"
+            words(
+                "be {0:.4f}: e^−2000 is 0 to a computer, the difference of two "
+                "logarithms is not"
             ),
-            given([-2000.0], [-2002.0], [-2001.0], [-2001.0], 0.5),
-            given([-2000.0], [-10.0], [-10.0], [-2000.0], 0.5),
+            [
+                four([-2000, -2002, -2001, -2001], beta=0.5),
+                four([-2000, -10, -10, -2000], beta=0.5),
+            ],
         ),
     ),
     misconceptions={

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from course_lib.bugs import BUGGY
 from course_lib.exercises.pairs import BETTER, START, WORSE, Says, four, fresh_four
-from course_lib.exercises.spec import Exercise, finite_value, learns, rule, value
+from course_lib.exercises.spec import Exercise, finite, learns, rule, value
 from course_lib.losses import dpo_loss
 
 EXERCISE = Exercise(
@@ -12,33 +12,32 @@ EXERCISE = Exercise(
     title="The DPO loss",
     reference=dpo_loss,
     checks=(
-        learns("one number that carries a gradient", four(BETTER), four(BETTER, WORSE)),
-        value("ln 2 when policy and reference agree", four(START[0]), four(*START)),
+        learns(
+            "one number that carries a gradient", [four(BETTER), four(BETTER, WORSE)]
+        ),
+        value("ln 2 when policy and reference agree", [four(START[0]), four(*START)]),
         rule(
             "below ln 2 when the policy likes the chosen answer better than the "
             "reference does",
             "be below 0.6931 and above 0",
-            four(BETTER),
-            four([-3, -2, -5, -2]),
+            [four(BETTER), four([-3, -2, -5, -2])],
             holds=lambda call, yours, ours, near: 0 < yours.numbers[0] < 0.6931,
         ),
-        value("β multiplies the gap, once", four(BETTER), four(BETTER, beta=0.5)),
+        value("β multiplies the gap, once", [four(BETTER), four(BETTER, beta=0.5)]),
         value(
             "the mean over pairs, each with a logarithm of its own",
-            four(BETTER, WORSE, beta=0.5),
-            four(BETTER, BETTER, WORSE, beta=0.5),
+            [four(BETTER, WORSE, beta=0.5), four(BETTER, BETTER, WORSE, beta=0.5)],
         ),
         rule(
             "right on fresh random log-probabilities, values and gradients",
             "equal the mean of −log σ(βh), and so must its gradient for the policy",
-            *(fresh_four(n, beta) for n, beta in ((1, 0.1), (2, 0.5), (7, 1.5))),
+            [fresh_four(n, beta) for n, beta in ((1, 0.1), (2, 0.5), (7, 1.5))],
             learnt=2,
         ),
         rule(
             "finite when a pair is wrong by 5,000 nats, and still pushing",
-            finite_value,
-            four([-5000, 0, 0, 0], beta=0.5),
-            four([0, -5000, 0, 0], beta=0.5),
+            finite,
+            [four([-5000, 0, 0, 0], beta=0.5), four([0, -5000, 0, 0], beta=0.5)],
             learnt=2,
         ),
     ),

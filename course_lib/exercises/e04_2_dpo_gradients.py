@@ -26,26 +26,26 @@ EXERCISE = Exercise(
     title="The gradient, by formula",
     reference=dpo_gradients,
     checks=(
-        kind("two numbers for each pair", four(BETTER), four(BETTER, WORSE, START[0])),
+        kind(
+            "two numbers for each pair", [four(BETTER), four(BETTER, WORSE, START[0])]
+        ),
         value(
             "−β/2 and +β/2 when policy and reference agree",
-            four(START[0], beta=1.0),
-            four(START[0], beta=0.1),
+            [four(START[0], beta=1.0), four(START[0], beta=0.1)],
         ),
-        value("of each pair alone, not of the batch's mean", four(*START)),
+        value("of each pair alone, not of the batch's mean", [four(*START)]),
         value(
             "larger for a pair in the wrong order",
-            four(BETTER, WORSE, beta=1.0),
-            four(BETTER, WORSE, beta=0.2),
+            [four(BETTER, WORSE, beta=1.0), four(BETTER, WORSE, beta=0.2)],
         ),
         rule(
             "right on fresh random log-probabilities",
             "be −β σ(−βh) and +β σ(−βh), h being the gap of each pair",
-            *(fresh_four(n, beta) for n, beta in ((1, 0.1), (3, 0.5), (7, 1.5))),
+            [fresh_four(n, beta) for n, beta in ((1, 0.1), (3, 0.5), (7, 1.5))],
         ),
         value(
             "0 and β, not NaN, at gaps of ±5,000 nats",
-            four([0, -5000, 0, 0], [-5000, 0, 0, 0], beta=0.5),
+            [four([0, -5000, 0, 0], [-5000, 0, 0, 0], beta=0.5)],
         ),
     ),
     misconceptions={

@@ -14,9 +14,7 @@ FOUR_PAIRS = (  # log-ratios 1, 1, 1, 1 and −1, −1, 1, −1
 )
 
 
-@builder
-def _fresh(inputs):
-    return tuple(-inputs.integers(1, 4, 40) for _ in range(4))
+_fresh = builder(lambda inputs: tuple(-inputs.integers(1, 4, 40) for _ in range(4)))
 
 
 def _accuracy(right, reduce=torch.mean):
@@ -35,33 +33,29 @@ EXERCISE = Exercise(
     checks=(
         kind(
             "one number, of the inputs' dtype",
-            four(BETTER, beta=None),
-            four(BETTER, WORSE, beta=None),
+            [four(BETTER, beta=None), four(BETTER, WORSE, beta=None)],
         ),
         value(
             "1 where every gap is above 0, 0 where every gap is below",
-            four(BETTER, BETTER, beta=None),
-            four(WORSE, WORSE, beta=None),
+            [four(BETTER, BETTER, beta=None), four(WORSE, WORSE, beta=None)],
         ),
         value(
             "against the reference: a policy may still prefer the rejected answer",
-            four([-5, -4, -9, -4], beta=None),
-            four([-4, -5, -4, -9], beta=None),
+            [four([-5, -4, -9, -4], beta=None), four([-4, -5, -4, -9], beta=None)],
         ),
         rule(
             "½ where policy and reference agree",
             "be 0.5: a tie counts half",
-            four(*START, beta=None),
+            [four(*START, beta=None)],
         ),
         value(
             "a share of the pairs",
-            four(*FOUR_PAIRS, beta=None),
-            four(BETTER, WORSE, WORSE, beta=None),
+            [four(*FOUR_PAIRS, beta=None), four(BETTER, WORSE, WORSE, beta=None)],
         ),
         rule(
             "right on fresh random log-probabilities, ties among them",
             "be the share of gaps above 0 plus half the share of gaps at 0",
-            *[_fresh()] * 3,
+            [_fresh()] * 3,
         ),
     ),
     misconceptions={

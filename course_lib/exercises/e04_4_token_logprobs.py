@@ -38,11 +38,6 @@ def _tokens(
     return per_token
 
 
-def _no_shift(logits, labels, mask):
-    found = logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
-    return (found * mask)[:, 1:]
-
-
 EXERCISE = Exercise(
     number="4.4",
     title="The log-probability of each token",
@@ -50,34 +45,36 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number for every token but the first, with a gradient",
-            rows([[2, 3, END]], [(1, 3)]),
-            rows(*TWO),
+            [rows([[2, 3, END]], [(1, 3)]), rows(*TWO)],
         ),
         value(
-            "−ln 4 for each of four equally likely words", even([[2, 3, END]], [(1, 3)])
+            "−ln 4 for each of four equally likely words",
+            [even([[2, 3, END]], [(1, 3)])],
         ),
         value(
             "0 on the prompt and on padding",
-            even([[2, 3, 2, END]], [(3, 4)]),
-            even([[2, 3, END, PADDING]], [(1, 3)]),
+            [even([[2, 3, 2, END]], [(3, 4)]), even([[2, 3, END, PADDING]], [(1, 3)])],
         ),
-        value("read where the token is predicted: one position before it", sure()),
+        value("read where the token is predicted: one position before it", [sure()]),
         rule(
             "right on fresh random logits, values and gradients",
             "equal log softmax(logits at t − 1)[y_t] on the response, and so must its "
             "gradient",
-            fresh_rows(),
+            [fresh_rows()],
             gradient=True,
         ),
         rule(
             "finite for a token that is given no chance",
             "be −2000 for that token, with a gradient that is finite",
-            _hopeless(),
+            [_hopeless()],
             gradient=True,
         ),
     ),
     misconceptions={
-        "no shift": (_no_shift, Says.NO_SHIFT),
+        "no shift": (
+            lambda logits, *rest: _tokens()(logits.roll(-1, 1), *rest),
+            Says.NO_SHIFT,
+        ),
         "mask not shifted": (
             _tokens(kept=lambda labels, mask: mask[:, :-1]),
             Says.MASK_NOT_SHIFTED,

@@ -12,30 +12,29 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number for each row, with a gradient",
-            rows([[2, 3, END]], [(1, 3)]),
-            rows(*TWO),
+            [rows([[2, 3, END]], [(1, 3)]), rows(*TWO)],
         ),
         value(
             "the sum over the response: twice as many tokens, twice as unlikely",
-            even([[2, 3, END]], [(1, 3)]),
-            even([[2, 3, 3, 3, END]], [(1, 5)]),
+            [even([[2, 3, END]], [(1, 3)]), even([[2, 3, 3, 3, END]], [(1, 5)])],
         ),
         value(
             "the same in another row, with other padding",
-            even([[2, 3, END, PADDING]], [(1, 3)]),
-            even([[2, 3, END, PADDING, PADDING]], [(1, 3)]),
+            [
+                even([[2, 3, END, PADDING]], [(1, 3)]),
+                even([[2, 3, END, PADDING, PADDING]], [(1, 3)]),
+            ],
         ),
         value(
             "without the prompt, and with a response that is a lone end",
-            even([[2, 3, 2, END]], [(3, 4)]),
-            even([[2, 3, 2, 3, END]], [(3, 5)]),
+            [even([[2, 3, 2, END]], [(3, 4)]), even([[2, 3, 2, 3, END]], [(3, 5)])],
         ),
-        value("read one position before each token", sure()),
+        value("read one position before each token", [sure()]),
         rule(
             "right on fresh random logits, values and gradients",
             "equal the sum of log softmax(logits at t − 1)[y_t] over the response, and "
             "so must its gradient",
-            fresh_rows(),
+            [fresh_rows()],
             gradient=True,
         ),
     ),

@@ -5,10 +5,9 @@ import torch.nn.functional as F
 
 from course_lib.bugs import SOUND, dpo_loss_is_sound
 from course_lib.exercises.patients import (
-    ALWAYS,
     BIT_BY_BIT,
-    NEVER,
     OFFERS,
+    SHORTCUTS,
     buggy,
     diagnosis,
     function,
@@ -67,47 +66,48 @@ EXERCISE = Exercise(
         rule(
             "True for the course's own loss",
             "be True, a bool",
-            function(dpo_loss),
+            [function(dpo_loss)],
             holds=is_bool,
         ),
         rule(
             "True for a healthy loss, however it is written",
             "be True: this one is right, and differs from others in rounding only",
-            *map(function, SOUND["loss"][1:]),
+            map(function, SOUND["loss"][1:]),
         ),
         rule(
             "False where the order of the pair or β is wrong",
             diagnosis,
-            *buggy("swapped_pair", "beta_forgotten", "beta_twice"),
+            buggy("swapped_pair", "beta_forgotten", "beta_twice"),
         ),
         rule(
             "False where the reference is missing, or comes along",
             diagnosis,
-            *buggy("reference_dropped", "reference_follows"),
+            buggy("reference_dropped", "reference_follows"),
         ),
         rule(
             "False where it takes a batch to see it",
             diagnosis,
-            *buggy("mean_before_log", "sum_over_pairs"),
+            buggy("mean_before_log", "sum_over_pairs"),
         ),
         rule(
             "False where it takes a gradient, or a pair that is far wrong, to see it",
             diagnosis,
-            *buggy("rejected_detached", "log_of_sigmoid", "sigmoid_plus_epsilon"),
+            buggy("rejected_detached", "log_of_sigmoid", "sigmoid_plus_epsilon"),
         ),
         rule(
             "False for fresh random slips of the hand",
             "be False: a factor that does not belong there",
-            slip("loss_times", lambda k: lambda *given: k * dpo_loss(*given)),
-            slip(
-                "beta_times",
-                lambda k: lambda *given: dpo_loss(*given[:4], k * given[4]),
-            ),
+            [
+                slip("loss_times", lambda k: lambda *given: k * dpo_loss(*given)),
+                slip(
+                    "beta_times",
+                    lambda k: lambda *given: dpo_loss(*given[:4], k * given[4]),
+                ),
+            ],
         ),
     ),
     misconceptions={
-        "always sound": ALWAYS,
-        "never sound": NEVER,
+        **SHORTCUTS,
         "the start alone": (
             _suite([0.0, 0.0], gradients=False),
             "ln 2 at the start and no more: most patients know that number too",

@@ -4,10 +4,9 @@ import torch
 
 from course_lib.bugs import END, SOUND, response_logprobs_are_sound
 from course_lib.exercises.patients import (
-    ALWAYS,
     BIT_BY_BIT,
-    NEVER,
     OFFERS,
+    SHORTCUTS,
     buggy,
     diagnosis,
     function,
@@ -57,49 +56,52 @@ EXERCISE = Exercise(
         rule(
             "True for the course's own function",
             "be True, a bool",
-            function(response_logprobs),
+            [function(response_logprobs)],
             holds=is_bool,
         ),
         rule(
             "True for a healthy function, however it is written",
             "be True: this one is right, and differs from others in rounding only",
-            *map(function, SOUND["logprobs"][1:]),
+            map(function, SOUND["logprobs"][1:]),
         ),
         rule(
             "False where tokens and logits are not aligned",
             diagnosis,
-            *buggy("no_shift", "mask_off_by_one"),
+            buggy("no_shift", "mask_off_by_one"),
         ),
         rule(
             "False where the wrong tokens are counted",
             diagnosis,
-            *buggy(
-                "mask_inverted", "prompt_counted", "padding_counted", "end_left_out"
-            ),
+            buggy("mask_inverted", "prompt_counted", "padding_counted", "end_left_out"),
         ),
         rule(
             "False for an average, and for one row's prompt taken for all",
             diagnosis,
-            *buggy("averaged", "first_prompt_for_all"),
+            buggy("averaged", "first_prompt_for_all"),
         ),
         rule(
             "False where no probability of the token is taken",
             diagnosis,
-            *buggy("vocabulary_summed", "softmax_over_time", "raw_logits"),
+            buggy("vocabulary_summed", "softmax_over_time", "raw_logits"),
         ),
         rule(
             "False for fresh random slips of the hand",
             "be False: a factor that does not belong there",
-            slip("sum_times", lambda k: lambda *given: k * response_logprobs(*given)),
-            slip(
-                "at_temperature",
-                lambda k: lambda logits, *rest: response_logprobs(logits / k, *rest),
-            ),
+            [
+                slip(
+                    "sum_times", lambda k: lambda *given: k * response_logprobs(*given)
+                ),
+                slip(
+                    "at_temperature",
+                    lambda k: (
+                        lambda logits, *rest: response_logprobs(logits / k, *rest)
+                    ),
+                ),
+            ],
         ),
     ),
     misconceptions={
-        "always sound": ALWAYS,
-        "never sound": NEVER,
+        **SHORTCUTS,
         "even logits": (
             _suite(*FULL, torch.zeros_like),
             "logits that are all alike: then it does not matter where they are read, "

@@ -4,48 +4,39 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.beta import dpo_slope
-from course_lib.exercises.spec import Exercise, given, kind, normal, rule, value
-
-
-def _overflowing(gap, beta):
-    wrong_way = torch.exp(-beta * gap)
-    return beta * wrong_way / (1 + wrong_way)
-
+from course_lib.exercises.spec import Exercise, given, kind, normal, rule, value, words
 
 EXERCISE = Exercise(
     number="5.1",
     title="How hard a pair is pushed",
     reference=dpo_slope,
     checks=(
-        kind("one slope for each gap", given([0.0], 0.1), given([1.0, -2.0, 5.0], 0.5)),
+        kind(
+            "one slope for each gap", [given([0.0], 0.1), given([1.0, -2.0, 5.0], 0.5)]
+        ),
         value(
             "β/2 where policy and reference agree",
-            given([0.0], 0.1),
-            given([0.0, 0.0], 3.0),
+            [given([0.0], 0.1), given([0.0, 0.0], 3.0)],
         ),
         value(
             "nearly β where the pair is in the wrong order",
-            given([-3.0], 2.0),
-            given([-10.0], 0.5),
+            [given([-3.0], 2.0), given([-10.0], 0.5)],
         ),
         rule(
             "nearly 0, and still above it, where the order is right by far",
             "be above 0 and below 0.0001: a pair that is settled is left in peace",
-            given([20.0], 0.5),
+            [given([20.0], 0.5)],
             holds=lambda call, yours, ours, near: 0 < yours.numbers[0] < 1e-4,
         ),
         rule(
             "right on fresh random gaps",
             "equal the size of dL/dh for L = −log σ(βh)",
-            given(normal(1, scale=4), 0.1),
-            given(normal(3, scale=4), 0.5),
-            given(normal(6, scale=4), 2.0),
+            [given(normal(n, scale=4), b) for n, b in ((1, 0.1), (3, 0.5), (6, 2.0))],
         ),
         rule(
             "finite for gaps as large as 5000 nats",
-            lambda call, ours: f"be {ours.numbers[0]:.4g}: neither infinite nor NaN",
-            given([-5000.0], 1.0),
-            given([5000.0], 1.0),
+            words("be {0:.4g}: neither infinite nor NaN"),
+            [given([-5000.0], 1.0), given([5000.0], 1.0)],
         ),
     ),
     misconceptions={
@@ -83,7 +74,7 @@ EXERCISE = Exercise(
             "β/2 at every gap: that is the slope at h = 0 only",
         ),
         "overflowing exponentials": (
-            _overflowing,
+            lambda gap, beta: beta * (-beta * gap).exp() / (1 + (-beta * gap).exp()),
             "a fraction of exponentials, infinite over infinite at −5000 nats: "
             "torch.sigmoid never forms it",
         ),

@@ -7,10 +7,7 @@ import torch
 from course_lib.beta import steepest_beta
 from course_lib.exercises.spec import Exercise, builder, given, kind, rule
 
-
-@builder
-def _fresh(inputs, count: int):
-    return (0.1 + 2 * inputs.uniform(count),)
+_fresh = builder(lambda inputs, count: (0.1 + 2 * inputs.uniform(count),))
 
 
 def _top(gap):
@@ -23,27 +20,26 @@ EXERCISE = Exercise(
     reference=steepest_beta,
     within=1e-4,  # a search that ends there has understood
     checks=(
-        kind("one β for each gap", given([1.0]), given([0.5, 1.0, 2.0])),
+        kind("one β for each gap", [given([1.0]), given([0.5, 1.0, 2.0])]),
         rule(
             "where β σ(−β) is largest, for a gap of one nat",
             "be the β with the largest β σ(−β h) at h = 1, to four decimals",
-            given([1.0]),
+            [given([1.0])],
         ),
         rule(
             "half as large for twice the gap: only βh matters",
             "be the answer for one nat, divided by the gap",
-            given([2.0]),
-            given([0.25]),
+            [given([2.0]), given([0.25])],
         ),
         rule(
             "each gap its own β",
             "be what each gap would get alone",
-            given([0.5, 1.0, 2.0]),
+            [given([0.5, 1.0, 2.0])],
         ),
         rule(
             "right on fresh random gaps",
             "be the β at which β σ(−βh) is largest",
-            *map(_fresh, (1, 3, 6)),
+            map(_fresh, (1, 3, 6)),
         ),
     ),
     misconceptions={

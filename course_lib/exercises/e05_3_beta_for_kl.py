@@ -65,7 +65,7 @@ EXERCISE = Exercise(
         rule(
             "one positive number",
             "be one number above 0",
-            given(HALF, ODDS_OF_THREE, 0.130812),
+            [given(HALF, ODDS_OF_THREE, 0.130812)],
             holds=lambda call, yours, ours, near: (
                 yours.kind in ("number", "tensor")
                 and len(yours.numbers) == 1
@@ -76,27 +76,29 @@ EXERCISE = Exercise(
         rule(
             "1 for the budget that β = 1 spends",
             "be 1: at β = 1 the odds are 3 : 1, which costs ¾ ln 1.5 + ¼ ln ½ nats",
-            given(HALF, ODDS_OF_THREE, 0.1308120),
+            [given(HALF, ODDS_OF_THREE, 0.1308120)],
         ),
         value(
             "the β of the five answers",
-            given(REF, REWARDS, 0.4691256457),
-            given(REF, REWARDS, 0.8935307482),
-            given(REF, REWARDS, 0.0069223403),
+            [
+                given(REF, REWARDS, 0.4691256457),
+                given(REF, REWARDS, 0.8935307482),
+                given(REF, REWARDS, 0.0069223403),
+            ],
         ),
         rule(
             "in the unit of the rewards",
             "grow a hundredfold with the rewards, and not change when all get a "
             "constant",
-            given(REF, [100 * r for r in REWARDS], 0.8935307482),
-            given(REF, [r + 7 for r in REWARDS], 0.8935307482),
+            [
+                given(REF, [100 * r for r in REWARDS], 0.8935307482),
+                given(REF, [r + 7 for r in REWARDS], 0.8935307482),
+            ],
         ),
         rule(
             "right on fresh random worlds",
             "be the β at which KL(π*‖π_ref) equals the budget",
-            _fresh(2, 0.5),
-            _fresh(4, 0.2),
-            _fresh(6, 0.7),
+            map(_fresh, (2, 4, 6), (0.5, 0.2, 0.7)),
         ),
     ),
     misconceptions={

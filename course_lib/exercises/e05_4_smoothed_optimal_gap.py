@@ -5,10 +5,7 @@ import torch
 from course_lib.beta import smoothed_optimal_gap
 from course_lib.exercises.spec import Exercise, builder, given, kind, rule, value
 
-
-@builder
-def _fresh(inputs, count: int, beta: float):
-    return 0.01 + 0.4 * inputs.uniform(count), beta
+_fresh = builder(lambda inputs, count, beta: (0.01 + 0.4 * inputs.uniform(count), beta))
 
 
 def _log_odds(rate):
@@ -20,18 +17,17 @@ EXERCISE = Exercise(
     title="Where smoothed labels stop",
     reference=smoothed_optimal_gap,
     checks=(
-        kind("one gap for each rate", given([0.1], 1.0), given([0.1, 0.2, 0.3], 0.1)),
-        value("0 when labels say nothing, ε = ½", given([0.5], 1.0)),
-        value("ln 9 nats for ε = 0.1 at β = 1", given([0.1], 1.0)),
+        kind("one gap for each rate", [given([0.1], 1.0), given([0.1, 0.2, 0.3], 0.1)]),
+        value("0 when labels say nothing, ε = ½", [given([0.5], 1.0)]),
+        value("ln 9 nats for ε = 0.1 at β = 1", [given([0.1], 1.0)]),
         value(
-            "ten times as far at a tenth of β", given([0.1], 0.1), given([0.05], 2.0)
+            "ten times as far at a tenth of β", [given([0.1], 0.1), given([0.05], 2.0)]
         ),
-        value("each rate its own gap", given([0.01, 0.05, 0.2], 1.0)),
+        value("each rate its own gap", [given([0.01, 0.05, 0.2], 1.0)]),
         rule(
             "right on fresh random rates",
             "be the h at which −(1 − ε) log σ(βh) − ε log σ(−βh) is smallest",
-            _fresh(1, 0.1),
-            _fresh(4, 0.5),
+            map(_fresh, (1, 4), (0.1, 0.5)),
         ),
     ),
     misconceptions={

@@ -64,34 +64,32 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number that carries a gradient, with lengths and without",
-            four(BETTER),
-            four(BETTER, **_lengths((2, 4))),
-            four(BETTER, WORSE),
+            [four(BETTER), four(BETTER, **_lengths((2, 4))), four(BETTER, WORSE)],
         ),
         value(
             "(1/(2τ))² when policy and reference agree",
-            four(START[0], beta=0.1),
-            four(START[0], beta=0.5),
+            [four(START[0], beta=0.1), four(START[0], beta=0.5)],
         ),
         value(
             "0 at a gap of 1/(2τ), and above 0 beyond it",
-            *(four(BETTER, beta=tau) for tau in (0.25, 0.5, 1.0)),
+            [four(BETTER, beta=tau) for tau in (0.25, 0.5, 1.0)],
         ),
         value(
             "the mean over pairs, each with a square of its own",
-            four(BETTER, WORSE, beta=0.25),
-            four(BETTER, BETTER, WORSE, beta=0.25),
+            [four(BETTER, WORSE, beta=0.25), four(BETTER, BETTER, WORSE, beta=0.25)],
         ),
         value(
             "with lengths, averages per token: each log-ratio by its own length",
-            four(BETTER, beta=0.5, **_lengths((1, 4))),
-            four(WORSE, BETTER, beta=0.5, **_lengths((3, 10), (5, 1))),
+            [
+                four(BETTER, beta=0.5, **_lengths((1, 4))),
+                four(WORSE, BETTER, beta=0.5, **_lengths((3, 10), (5, 1))),
+            ],
         ),
         rule(
             "right on fresh random log-probabilities, values and gradients",
             "equal the mean of (h − 1/(2τ))², h a difference of sums, or of averages "
             "per token where lengths are given",
-            _fresh(),
+            [_fresh()],
             learnt=2,
         ),
     ),

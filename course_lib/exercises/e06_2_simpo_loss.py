@@ -4,14 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.exercises.pairs import AHEAD, BEHIND, Says, columns
-from course_lib.exercises.spec import (
-    Exercise,
-    builder,
-    finite_value,
-    learns,
-    rule,
-    value,
-)
+from course_lib.exercises.spec import Exercise, builder, finite, learns, rule, value
 from course_lib.losses import simpo_loss
 
 
@@ -40,37 +33,37 @@ EXERCISE = Exercise(
     reference=simpo_loss,
     checks=(
         learns(
-            "one number that carries a gradient", _pairs(AHEAD), _pairs(AHEAD, BEHIND)
+            "one number that carries a gradient", [_pairs(AHEAD), _pairs(AHEAD, BEHIND)]
         ),
         value(
             "DPO's form without a target, γ = 0",
-            _pairs([-1.5, -1.5], gamma=0.0),
-            _pairs(AHEAD, gamma=0.0),
-            _pairs(BEHIND, beta=2.5, gamma=0.0),
+            [
+                _pairs([-1.5, -1.5], gamma=0.0),
+                _pairs(AHEAD, gamma=0.0),
+                _pairs(BEHIND, beta=2.5, gamma=0.0),
+            ],
         ),
         value(
             "ln 2 where β times the difference is γ",
-            _pairs(AHEAD, beta=2.0, gamma=2.0),
-            _pairs([-1.0, -1.2], beta=10.0, gamma=2.0),
+            [
+                _pairs(AHEAD, beta=2.0, gamma=2.0),
+                _pairs([-1.0, -1.2], beta=10.0, gamma=2.0),
+            ],
         ),
         value(
             "the mean over pairs, each with a logarithm of its own",
-            _pairs(AHEAD, BEHIND),
-            _pairs(AHEAD, AHEAD, BEHIND),
+            [_pairs(AHEAD, BEHIND), _pairs(AHEAD, AHEAD, BEHIND)],
         ),
         rule(
             "right on fresh random averages, values and gradients",
             "equal the mean of −log σ(β(a_w − a_l) − γ), and so must its gradient",
-            _fresh(1, 2.0, 0.5),
-            _fresh(3, 2.5, 1.4),
-            _fresh(7, 10.0, 3.0),
+            map(_fresh, (1, 3, 7), (2.0, 2.5, 10.0), (0.5, 1.4, 3.0)),
             gradient=True,
         ),
         rule(
             "finite when a pair is wrong by 5,000 nats a token, and still pushing",
-            finite_value,
-            _pairs([-5000, -1]),
-            _pairs([-1, -5000]),
+            finite,
+            [_pairs([-5000, -1]), _pairs([-1, -5000])],
             gradient=True,
         ),
     ),

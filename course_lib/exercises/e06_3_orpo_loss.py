@@ -56,45 +56,40 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number that carries a gradient",
-            _pairs(AHEAD),
-            _pairs(AHEAD, BEHIND, nll=[1.0, 2.5]),
+            [_pairs(AHEAD), _pairs(AHEAD, BEHIND, nll=[1.0, 2.5])],
         ),
         value(
             "NLL + λ ln 2 where both answers are as likely",
-            _pairs(EVEN),
-            _pairs(EVEN, nll=[2.0], weight=0.5),
+            [_pairs(EVEN), _pairs(EVEN, nll=[2.0], weight=0.5)],
         ),
         value(
             "ln(5/4) for odds of 4 : 1 against 1 : 1",
-            _pairs(FOUR_TO_ONE),
-            _pairs(FOUR_TO_ONE[::-1]),
+            [_pairs(FOUR_TO_ONE), _pairs(FOUR_TO_ONE[::-1])],
         ),
         value(
             "the mean over pairs, of both terms",
-            _pairs(AHEAD, BEHIND, nll=[1.0, 2.5], weight=0.25),
-            _pairs(EVEN, EVEN, EVEN, nll=[1.0, 0.5, 3.0], weight=0.25),
+            [
+                _pairs(AHEAD, BEHIND, nll=[1.0, 2.5], weight=0.25),
+                _pairs(EVEN, EVEN, EVEN, nll=[1.0, 0.5, 3.0], weight=0.25),
+            ],
         ),
         rule(
             "right on fresh random averages, values and gradients",
             "equal the mean of NLL − λ log σ(log odds(y_w) − log odds(y_l)), and so "
             "must its gradient",
-            _fresh(1, 1.0),
-            _fresh(3, 0.25),
-            _fresh(7, 0.1),
+            map(_fresh, (1, 3, 7), (1.0, 0.25, 0.1)),
             gradient=True,
         ),
         rule(
             "finite where an answer is all but certain",
             "be finite, as the odds are: 10²⁰ : 1. So must be its gradient",
-            _pairs([-2.0, -1e-20]),
-            _pairs([-1e-20, -1e-20]),
+            [_pairs([-2.0, -1e-20]), _pairs([-1e-20, -1e-20])],
             gradient=True,
         ),
         rule(
             "finite where an answer is all but impossible",
             "be finite, as the log-odds are: about −2000. So must be its gradient",
-            _pairs([-2000.0, -1.0]),
-            _pairs([-2000.0, -2000.0]),
+            [_pairs([-2000.0, -1.0]), _pairs([-2000.0, -2000.0])],
             gradient=True,
         ),
     ),

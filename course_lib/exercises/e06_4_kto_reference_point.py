@@ -40,30 +40,25 @@ EXERCISE = Exercise(
         rule(
             "one number without a gradient",
             lambda call, ours: f"{kind_of(call, ours)}, that carries no gradient",
-            _logratios(*[1.0, 2.0]),
-            _logratios(*[-1.0, -2.0, 0.5]),
+            [_logratios(*[1.0, 2.0]), _logratios(*[-1.0, -2.0, 0.5])],
             holds=returns_like,
             gradient=True,
         ),
         value(
             "the mean log-ratio",
-            _logratios(*[1.0, 2.0]),
-            _logratios(*[0.5, 0.0, 4.0, 1.5]),
+            [_logratios(*[1.0, 2.0]), _logratios(*[0.5, 0.0, 4.0, 1.5])],
         ),
         value(
-            "never below 0", _logratios(*[-1.0, -2.0]), _logratios(*[-4.0, 0.0, -0.5])
+            "never below 0", [_logratios(*[-1.0, -2.0]), _logratios(*[-4.0, 0.0, -0.5])]
         ),
         value(
             "held at 0 after the mean, not before",
-            _logratios(*[3.0, -1.0]),
-            _logratios(*[-3.0, 1.0]),
+            [_logratios(*[3.0, -1.0]), _logratios(*[-3.0, 1.0])],
         ),
         rule(
             "right on fresh random log-probabilities",
             "be the mean of log π/π_ref over the batch, or 0 where that is negative",
-            _fresh(2, 1.0),
-            _fresh(4, 3.0),
-            _fresh(7, -4.0),
+            map(_fresh, (2, 4, 7), (1.0, 3.0, -4.0)),
             gradient=True,
         ),
     ),

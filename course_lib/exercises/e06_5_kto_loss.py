@@ -5,13 +5,13 @@ import torch.nn.functional as F
 
 from course_lib.exercises.pairs import Says, logps
 from course_lib.exercises.spec import (
-    Build,
     Exercise,
     builder,
     given,
     learns,
     rule,
     value,
+    words,
 )
 from course_lib.losses import kto_loss
 
@@ -24,7 +24,7 @@ def _answers(inputs, *answers: tuple[float, bool], kl=1.0, beta=1.0):
     return ref + inputs.tensor(logratios), ref, torch.tensor(desirable), kl, beta
 
 
-def _fresh(count: int, kl: float, beta: float) -> Build:
+def _fresh(count: int, kl: float, beta: float):
     return given(logps(count), logps(count), torch.arange(count) % 3 > 0, kl, beta)
 
 
@@ -56,46 +56,46 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number that carries a gradient",
-            _answers((2.0, True)),
-            _answers((2.0, True), (0.5, False)),
+            [_answers((2.0, True)), _answers((2.0, True), (0.5, False))],
         ),
         value(
             "½ at the reference point, whatever the answer was called",
-            _answers((1.0, True)),
-            _answers((1.0, False)),
-            _answers((0.0, False), kl=0.0, beta=0.1),
+            [
+                _answers((1.0, True)),
+                _answers((1.0, False)),
+                _answers((0.0, False), kl=0.0, beta=0.1),
+            ],
         ),
         value(
             "small for a desirable answer above the point, or another below",
-            _answers((3.0, True)),
-            _answers((-1.0, False)),
-            _answers((3.0, False)),
+            [_answers((3.0, True)), _answers((-1.0, False)), _answers((3.0, False))],
         ),
         value(
             "β multiplies the distance from the point",
-            _answers((3.0, True), beta=0.1),
-            _answers((3.0, False), kl=0.5, beta=0.5),
+            [_answers((3.0, True), beta=0.1), _answers((3.0, False), kl=0.5, beta=0.5)],
         ),
         value(
             "the mean over all answers of the batch",
-            _answers((3.0, True), (1.0, True), (2.0, True), (0.0, False)),
-            _answers((3.0, False), (-1.0, False)),
+            [
+                _answers((3.0, True), (1.0, True), (2.0, True), (0.0, False)),
+                _answers((3.0, False), (-1.0, False)),
+            ],
         ),
         rule(
             "right on fresh random log-probabilities, values and gradients",
             "equal the mean of 1 − σ(β(u − z)) for desirable answers and of 1 − σ(β(z "
             "− u)) for the others, and so must its gradient",
-            _fresh(1, 0.0, 0.1),
-            _fresh(4, 0.5, 0.5),
-            _fresh(7, 2.0, 1.0),
+            map(_fresh, (1, 4, 7), (0.0, 0.5, 2.0), (0.1, 0.5, 1.0)),
             learnt=1,
         ),
         rule(
             "0 or 1, without a push, at log-ratios of ±5,000 nats",
-            lambda call, ours: f"be {ours.numbers[0]:g}, with a gradient of 0",
-            _answers((5000.0, True)),
-            _answers((-5000.0, True)),
-            _answers((5000.0, False)),
+            words("be {0:g}, with a gradient of 0"),
+            [
+                _answers((5000.0, True)),
+                _answers((-5000.0, True)),
+                _answers((5000.0, False)),
+            ],
             learnt=1,
         ),
     ),

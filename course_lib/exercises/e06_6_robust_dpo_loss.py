@@ -36,6 +36,10 @@ def _robust(
     return robust
 
 
+def _four(rate: float, *pairs: list[float], **more):
+    return four(*pairs, label_smoothing=rate, **more)
+
+
 EXERCISE = Exercise(
     number="6.6",
     title="Robust DPO: labels that may be turned round",
@@ -43,35 +47,38 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number that carries a gradient",
-            four(BETTER, label_smoothing=0.1),
-            four(BETTER, WORSE, label_smoothing=0.3),
+            [_four(0.1, BETTER), _four(0.3, BETTER, WORSE)],
         ),
         value(
             "ln 2 when policy and reference agree, whatever ε is",
-            *(four(START[0], label_smoothing=rate) for rate in (0.1, 0.25, 0.4)),
+            [_four(rate, START[0]) for rate in (0.1, 0.25, 0.4)],
         ),
         value(
             "DPO's loss and a share of the loss of the turned pair taken away",
-            four(WORSE, beta=0.5, label_smoothing=0.25),
-            four(BETTER, beta=0.1, label_smoothing=0.1),
+            [_four(0.25, WORSE, beta=0.5), _four(0.1, BETTER, beta=0.1)],
         ),
         value(
             "below 0 where the order is right by far: there is no floor",
-            four([0, -40, 0, 0], beta=0.5, label_smoothing=0.25),
-            four([0, -4000, 0, 0], beta=0.5, label_smoothing=0.25),
+            [
+                _four(0.25, [0, -40, 0, 0], beta=0.5),
+                _four(0.25, [0, -4000, 0, 0], beta=0.5),
+            ],
         ),
         value(
             "the mean over pairs, each with logarithms of its own",
-            four(BETTER, WORSE, beta=0.5, label_smoothing=0.1),
-            four(BETTER, BETTER, WORSE, beta=0.5, label_smoothing=0.1),
+            [
+                _four(0.1, BETTER, WORSE, beta=0.5),
+                _four(0.1, BETTER, BETTER, WORSE, beta=0.5),
+            ],
         ),
         rule(
             "right on fresh random log-probabilities, values and gradients",
             "equal the mean of [−(1 − ε) log σ(βh) + ε log σ(−βh)] / (1 − 2ε), and so "
             "must its gradient",
-            fresh_four(1, 0.1, label_smoothing=0.1),
-            fresh_four(3, 0.5, label_smoothing=0.0),
-            fresh_four(7, 1.0, label_smoothing=0.3),
+            [
+                fresh_four(n, beta, label_smoothing=rate)
+                for n, beta, rate in ((1, 0.1, 0.1), (3, 0.5, 0.0), (7, 1.0, 0.3))
+            ],
             learnt=2,
         ),
     ),

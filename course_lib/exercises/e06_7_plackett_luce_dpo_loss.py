@@ -5,7 +5,6 @@ import torch.nn.functional as F
 
 from course_lib.exercises.pairs import Says, logps
 from course_lib.exercises.spec import (
-    Build,
     Exercise,
     builder,
     given,
@@ -26,7 +25,7 @@ def _ranked(inputs, *prompts: tuple[list[float], list[int]], beta=1.0):
     return inputs.tensor(logratios) + ref, ref, torch.tensor(rankings), beta
 
 
-def _fresh(count: int, answers: int, beta: float) -> Build:
+def _fresh(count: int, answers: int, beta: float):
     random = logps(count, answers, scale=3)
     return given(random, random, permutations(count, answers), beta)
 
@@ -74,44 +73,52 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number that carries a gradient",
-            _ranked(([1.0, 0.0], [0, 1])),
-            _ranked(([2.0, 1, 0], [0, 1, 2]), ([2.0, 1, 0], [2, 0, 1])),
+            [
+                _ranked(([1, 0], [0, 1])),
+                _ranked(([2, 1, 0], [0, 1, 2]), ([2, 1, 0], [2, 0, 1])),
+            ],
         ),
         value(
             "log k! when policy and reference agree: all orders are as likely",
-            _ranked(([0.0, 0.0], [0, 1])),
-            _ranked(([0.0, 0.0, 0.0], [0, 1, 2])),
-            _ranked(([0.0, 0.0, 0.0, 0.0], [3, 1, 0, 2])),
+            [
+                _ranked(([0, 0], [0, 1])),
+                _ranked(([0, 0, 0], [0, 1, 2])),
+                _ranked(([0, 0, 0, 0], [3, 1, 0, 2])),
+            ],
         ),
         value(
             "small where log-ratios fall from the best answer to the worst",
-            _ranked(([2.0, 0.0], [0, 1])),
-            _ranked(([2.0, 1.0, 0.0], [0, 1, 2])),
-            _ranked(([2.0, 1.0, 0.0], [0, 1, 2]), beta=0.1),
+            [
+                _ranked(([2, 0], [0, 1])),
+                _ranked(([2, 1, 0], [0, 1, 2])),
+                _ranked(([2, 1, 0], [0, 1, 2]), beta=0.1),
+            ],
         ),
         value(
             "a ranking says which answer stands first, not where the first one stands",
-            _ranked(([1.0, 0.0, 2.0], [2, 0, 1])),
-            _ranked(([3.0, 0.0, 1.0, 2.0], [0, 3, 2, 1])),
-            _ranked(([3.0, 0.0, 1.0, 2.0], [1, 2, 3, 0])),
+            [
+                _ranked(([1, 0, 2], [2, 0, 1])),
+                _ranked(([3, 0, 1, 2], [0, 3, 2, 1])),
+                _ranked(([3, 0, 1, 2], [1, 2, 3, 0])),
+            ],
         ),
         value(
             "the mean over prompts",
-            _ranked(([2.0, 1.0, 0.0], [0, 1, 2]), ([0.0, 2.0, 0.0], [0, 1, 2])),
+            [_ranked(([2, 1, 0], [0, 1, 2]), ([0, 2, 0], [0, 1, 2]))],
         ),
         rule(
             "right on fresh random rankings, values and gradients",
             "equal minus the log-probability of picking the best, then the best of the "
             "rest, and so on; and so must its gradient",
-            _fresh(1, 2, 0.1),
-            _fresh(3, 3, 0.5),
-            _fresh(2, 5, 1.0),
+            map(_fresh, (1, 3, 2), (2, 3, 5), (0.1, 0.5, 1.0)),
             learnt=1,
         ),
         value(
             "finite at log-ratios of ±5,000 nats",
-            _ranked(([5000.0, 0.0, -5000.0], [0, 1, 2]), beta=0.5),
-            _ranked(([5000.0, 0.0, -5000.0], [2, 1, 0]), beta=0.5),
+            [
+                _ranked(([5000, 0, -5000], [0, 1, 2]), beta=0.5),
+                _ranked(([5000, 0, -5000], [2, 1, 0]), beta=0.5),
+            ],
         ),
     ),
     misconceptions={

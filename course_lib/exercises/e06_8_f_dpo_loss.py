@@ -11,7 +11,7 @@ from course_lib.exercises.pairs import (
     fresh_four,
     without_reference,
 )
-from course_lib.exercises.spec import Exercise, finite_value, learns, rule, value
+from course_lib.exercises.spec import Exercise, finite, learns, rule, value
 from course_lib.losses import f_dpo_loss
 
 SLOPES = {
@@ -19,6 +19,7 @@ SLOPES = {
     "forward_kl": lambda u: -torch.exp(-u),
     "js": F.logsigmoid,
 }
+REVERSE, FORWARD, JS = ({"divergence": name} for name in SLOPES)
 F_ITSELF = {
     "reverse_kl": lambda u: u * u.exp(),
     "forward_kl": torch.neg,
@@ -49,44 +50,49 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number that carries a gradient, for each divergence",
-            *(four(BETTER, divergence=name) for name in SLOPES),
-            four(BETTER, WORSE, divergence="js"),
+            [
+                four(BETTER, **REVERSE),
+                four(BETTER, **FORWARD),
+                four(BETTER, **JS),
+                four(BETTER, WORSE, **JS),
+            ],
         ),
         value(
             "DPO's loss for the reverse KL",
-            four(BETTER, beta=0.5, divergence="reverse_kl"),
-            four(WORSE, beta=0.1, divergence="reverse_kl"),
+            [four(BETTER, beta=0.5, **REVERSE), four(WORSE, **REVERSE)],
         ),
         value(
             "f′(t) = −1/t for the forward KL",
-            four(BETTER, beta=0.5, divergence="forward_kl"),
-            four(WORSE, beta=0.1, divergence="forward_kl"),
+            [four(BETTER, beta=0.5, **FORWARD), four(WORSE, **FORWARD)],
         ),
         value(
             "f′(t) = log(2t/(1 + t)) for Jensen–Shannon",
-            four(WORSE, beta=0.5, divergence="js"),
-            four([-1, -3, -4, -5], beta=2.0, divergence="js"),
+            [four(WORSE, beta=0.5, **JS), four([-1, -3, -4, -5], beta=2.0, **JS)],
         ),
         value(
             "the mean over pairs",
-            four(BETTER, WORSE, beta=0.5, divergence="reverse_kl"),
-            four(BETTER, BETTER, WORSE, beta=0.5, divergence="js"),
+            [
+                four(BETTER, WORSE, beta=0.5, **REVERSE),
+                four(BETTER, BETTER, WORSE, beta=0.5, **JS),
+            ],
         ),
         rule(
             "right on fresh random log-probabilities, values and gradients",
             "equal the mean of −log σ(β [f′(e^u) − f′(e^v)]), and so must its gradient",
-            *(
+            [
                 fresh_four(n, beta, scale=1.0, divergence=name)
                 for name in SLOPES
                 for n, beta in ((1, 0.1), (5, 1.0))
-            ),
+            ],
             learnt=2,
         ),
         rule(
             "finite for Jensen–Shannon at log-ratios of −5,000 nats",
-            finite_value,
-            four([-5000, 0, 0, 0], beta=0.5, divergence="js"),
-            four([0, -5000, 0, 0], beta=0.5, divergence="js"),
+            finite,
+            [
+                four([-5000, 0, 0, 0], beta=0.5, **JS),
+                four([0, -5000, 0, 0], beta=0.5, **JS),
+            ],
             learnt=2,
         ),
     ),

@@ -47,11 +47,6 @@ def _walk(join=torch.add, start=0.0, words=slice(-1), end=-1, turn=False, gather
     return logps
 
 
-def _logs_of_products(levels):
-    chances = [level.exp() for level in levels]
-    return _walk(torch.mul, start=1.0)(chances).log()
-
-
 def _forced_end_paid(levels):
     logps, last = sentence_logps(levels), levels[-1]
     forced = last[..., -1].repeat_interleave(last.shape[-1] - 1, -1)
@@ -74,35 +69,30 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number for each sentence, after each prompt, with a gradient",
-            _tree(FIRST),
-            _tree(FIRST, SECOND),
-            _tree([FIRST] * 2, [SECOND] * 2),
+            [_tree(FIRST), _tree(FIRST, SECOND), _tree([FIRST] * 2, [SECOND] * 2)],
         ),
         rule(
             "chances that sum to 1 over all sentences",
             "be log-probabilities whose probabilities sum to 1: every sentence ends, "
             "and pays once for each token that was chosen",
-            _tree(FIRST),
-            _tree(FIRST, SECOND),
+            [_tree(FIRST), _tree(FIRST, SECOND)],
             holds=_sums_to_one,
         ),
-        value("the end at once, then each word alone", _tree(FIRST)),
+        value("the end at once, then each word alone", [_tree(FIRST)]),
         value(
             "sentences by length, then by their first word, then by their second",
-            _tree(FIRST, SECOND),
+            [_tree(FIRST, SECOND)],
         ),
         rule(
             "finite for a sentence that is given no chance",
             "be −2000 for each word of no chance and for each end of none",
-            _hopeless(),
+            [_hopeless()],
             gradient=True,
         ),
         rule(
             "right on fresh random trees",
             "equal the sum of the log-probabilities along each sentence's path",
-            _fresh(2, 3),
-            _fresh(3, 2, 2),
-            _fresh(1, 4, 3),
+            [_fresh(2, 3), _fresh(3, 2, 2), _fresh(1, 4, 3)],
             gradient=True,
         ),
     ),
@@ -150,7 +140,7 @@ EXERCISE = Exercise(
             "as the prefixes of the next level do",
         ),
         "logarithm of a product": (
-            _logs_of_products,
+            lambda tree: _walk(torch.mul, start=1.0)([x.exp() for x in tree]).log(),
             "probabilities multiplied and then their logarithm, which is −∞ once the "
             "product rounds to 0: add logarithms",
         ),

@@ -3,10 +3,10 @@
 import torch
 
 from course_lib.batches import part_mask
-from course_lib.exercises.spec import Build, Exercise, builder, given, kind, rule
+from course_lib.exercises.spec import Exercise, builder, given, kind, rule
 
 
-def _parts(*rows: list[int]) -> Build:
+def _parts(*rows: list[int]):
     return given(torch.tensor(rows))
 
 
@@ -41,11 +41,6 @@ def _prompt_or_own(query, key):
     return (key == 0) | (query == key)
 
 
-def _prompt_both_ways(parts):
-    prompt = parts == 0
-    return part_mask(parts) | (prompt[:, :, None] & prompt[:, None, :])
-
-
 EXERCISE = Exercise(
     number="7.2",
     title="Who sees whom",
@@ -53,29 +48,26 @@ EXERCISE = Exercise(
     checks=(
         kind(
             "True or False for every query and every key of every row",
-            _parts([0, 1, 2]),
-            _parts([0, 0, 1, 2], [0, 1, 1, 2]),
+            [_parts([0, 1, 2]), _parts([0, 0, 1, 2], [0, 1, 1, 2])],
         ),
         rule(
             "a lone prompt: each token sees itself and those before it",
             _grid,
-            _parts([0, 0, 0]),
+            [_parts([0, 0, 0])],
         ),
-        rule("a response sees its prompt", _grid, _parts([0, 0, 1])),
+        rule("a response sees its prompt", _grid, [_parts([0, 0, 1])]),
         rule(
             "a response does not see the one before it",
             _grid,
-            _parts([0, 1, 2]),
-            _parts([0, 1, 1, 2]),
+            [_parts([0, 1, 2]), _parts([0, 1, 1, 2])],
         ),
-        rule("three responses are three strangers", _grid, _parts([0, 1, 2, 3])),
-        rule("each row by its own parts", _grid, _parts([0, 0, 1], [0, 1, 2])),
+        rule("three responses are three strangers", _grid, [_parts([0, 1, 2, 3])]),
+        rule("each row by its own parts", _grid, [_parts([0, 0, 1], [0, 1, 2])]),
         rule(
             "right on fresh random rows",
             "be True where a key stands at or before its query and in the prompt or in "
             "the query's own part, False elsewhere",
-            _fresh(3, 3, 4),
-            _fresh(4, 2, 3),
+            map(_fresh, (3, 4), (3, 2), (4, 3)),
         ),
     ),
     misconceptions={
@@ -94,7 +86,7 @@ EXERCISE = Exercise(
             "predict it",
         ),
         "prompt both ways": (
-            _prompt_both_ways,
+            lambda parts: part_mask(parts) | (parts[:, :, None] + parts[:, None] == 0),
             "the prompt read in both directions: the model was trained to read "
             "forwards",
         ),

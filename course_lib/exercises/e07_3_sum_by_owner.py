@@ -45,35 +45,30 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number for each response, with a gradient",
-            given([-1, -2], (0, 1), 2),
-            given([-1, -2, -4, -8], (0, 0, 0, 1), 2),
+            [given([-1, -2], (0, 1), 2), given([-1, -2, -4, -8], (0, 0, 0, 1), 2)],
         ),
         value(
             "the sum, where a response has two tokens",
-            given([-1, -2], (0, 0), 1),
-            given([-1, -2, -4], (0, 1, 1), 2),
+            [given([-1, -2], (0, 0), 1), given([-1, -2, -4], (0, 1, 1), 2)],
         ),
         value(
             "whatever order the tokens come in",
-            given([-1, -2], (1, 0), 2),
-            given([-1, -2, -4, -8], (0, 1, 0, 1), 2),
+            [given([-1, -2], (1, 0), 2), given([-1, -2, -4, -8], (0, 1, 0, 1), 2)],
         ),
         value(
             "0 for a response without tokens, also for the last one",
-            given([-1, -2], (0, 2), 3),
-            given([-1, -2], (0, 0), 2),
+            [given([-1, -2], (0, 2), 3), given([-1, -2], (0, 0), 2)],
         ),
         value(
             "finite for a token that is given no chance",
-            given([-1, -2000], (0, 0), 1),
+            [given([-1, -2000], (0, 0), 1)],
             gradient=True,
         ),
         rule(
             "right on fresh random tokens, values and gradients",
             "equal, for each response, the sum of its tokens' values, and so must the "
             "gradient",
-            _fresh(5, 3),
-            _fresh(40, 7),
+            map(_fresh, (5, 40), (3, 7)),
             gradient=True,
         ),
     ),

@@ -47,40 +47,33 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one number that carries a gradient",
-            _steps([1.1], [1]),
-            _steps([1.1, 0.9], [1, -0.5]),
+            [_steps([1.1], [1]), _steps([1.1, 0.9], [1, -0.5])],
         ),
         value(
             "minus the mean advantage before the policy has moved",
-            _steps([1], [3]),
-            _steps([1, 1], [3, -0.5]),
+            [_steps([1], [3]), _steps([1, 1], [3, -0.5])],
         ),
         value(
             "minus the ratio times the advantage for a small step",
-            _steps([1.1], [2]),
-            _steps([0.9], [-2]),
+            [_steps([1.1], [2]), _steps([0.9], [-2])],
         ),
         value(
             "no more gain for going further than the clip",
-            _steps([2], [1]),
-            _steps([0.25], [-1]),
-            _steps([2], [1], clip=0.1),
+            [_steps([2], [1]), _steps([0.25], [-1]), _steps([2], [1], clip=0.1)],
         ),
         value(
             "the whole price of a step the wrong way, however far",
-            _steps([2], [-1]),
-            _steps([0.25], [1]),
+            [_steps([2], [-1]), _steps([0.25], [1])],
         ),
         value(
-            "the mean over responses, each clipped on its own", _steps([2, 2], [1, -1])
+            "the mean over responses, each clipped on its own",
+            [_steps([2, 2], [1, -1])],
         ),
         rule(
             "right on fresh random responses, values and gradients",
             "equal minus the mean of the smaller of ρA and clip(ρ)A, and so must its "
             "gradient for the policy",
-            _fresh(1, 0.2),
-            _fresh(5, 0.1),
-            _fresh(30, 0.3),
+            map(_fresh, (1, 5, 30), (0.2, 0.1, 0.3)),
             learnt=1,
         ),
     ),

@@ -7,11 +7,16 @@ from course_lib.exercises.spec import Build, Call, Inputs, Observation, agrees, 
 
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING, "SOUND": SOUND, "BUGGY": BUGGY}}
 
-ALWAYS = (lambda function: True, "True whatever it is given: a test that cannot fail")
-NEVER = (
-    lambda function: False,
-    "False whatever it is given: it rejects the healthy as well",
-)
+SHORTCUTS = {
+    "always sound": (
+        lambda function: True,
+        "True whatever it is given: a test that cannot fail",
+    ),
+    "never sound": (
+        lambda function: False,
+        "False whatever it is given: it rejects the healthy as well",
+    ),
+}
 BIT_BY_BIT = (
     "equality to the last bit: another order of additions rounds differently. "
     "torch.allclose compares what matters"

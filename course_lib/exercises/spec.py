@@ -5,7 +5,7 @@ learner's code; a check sees only what was observed.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, NamedTuple
@@ -23,9 +23,6 @@ def tolerance(dtype: torch.dtype) -> float:
     True
     """
     return math.sqrt(torch.finfo(dtype).eps)
-
-
-# ── inputs ────────────────────────────────────────────────────────────────────────────
 
 
 class Inputs:
@@ -106,8 +103,6 @@ normal, uniform, integers, permutations = map(
 )
 
 
-# ── checks ────────────────────────────────────────────────────────────────────────────
-
 Holds = Callable[[Call, Observation, Observation, float], bool]
 Must = str | Callable[[Call, Observation], str]
 
@@ -155,9 +150,12 @@ def value_of(call: Call, ours: Observation) -> str:
     return f"be {listed}".replace("-", "−")
 
 
-def finite_value(call: Call, ours: Observation) -> str:
-    """For extreme inputs: the number, and that a gradient goes with it."""
-    return f"be {ours.numbers[0]:.4g}, with a gradient that is finite"
+def words(text: str) -> Callable[[Call, Observation], str]:
+    """A relation with the expected numbers in it, as "be {0:.1f} and {1:.1f}"."""
+    return lambda call, ours: text.format(*ours.numbers).replace("-", "−")
+
+
+finite = words("be {0:.4g}, with a gradient that is finite")
 
 
 @dataclass(frozen=True)
@@ -183,25 +181,26 @@ class Check:
         return [replace(call, gradient=self.gradient) for part in flat for call in part]
 
 
-def kind(title: str, *builds: Build) -> Check:
+def kind(title: str, builds: Iterable[Build]) -> Check:
     """The result is of the right type, shape and dtype."""
-    return Check(title, builds, kind_of, returns_like)
+    return Check(title, tuple(builds), kind_of, returns_like)
 
 
-def learns(title: str, *builds: Build) -> Check:
+def learns(title: str, builds: Iterable[Build]) -> Check:
     """As `kind`, and the result carries a gradient."""
-    return Check(title, builds, kind_of, returns_like, gradient=True)
+    return Check(title, tuple(builds), kind_of, returns_like, gradient=True)
 
 
-def value(title: str, *builds: Build, gradient: bool = False) -> Check:
+def value(title: str, builds: Iterable[Build], *, gradient: bool = False) -> Check:
     """The result is right; on these inputs it may be told."""
-    return Check(title, builds, value_of, agrees, gradient)
+    return Check(title, tuple(builds), value_of, agrees, gradient)
 
 
 def rule(
     title: str,
     must: Must,
-    *builds: Build,
+    builds: Iterable[Build],
+    *,
     holds: Holds = agrees,
     gradient: bool = False,
     learnt: int = 0,
@@ -212,10 +211,7 @@ def rule(
     """
     if learnt:
         holds, gradient = agrees_where_learnt(learnt), True
-    return Check(title, builds, must, holds, gradient)
-
-
-# ── exercises ─────────────────────────────────────────────────────────────────────────
+    return Check(title, tuple(builds), must, holds, gradient)
 
 
 class Misconception(NamedTuple):
