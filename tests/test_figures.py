@@ -48,7 +48,7 @@ drawn = pytest.mark.parametrize(
 def still(drawing) -> str | bytes:
     """What moves in a scene, without the names of its clips, or a whole picture."""
     if isinstance(drawing, Drawn):
-        return re.sub(r"\b[pmh][0-9a-f]{10}\b", "", drawing.painter.layer())
+        return re.sub(r"\b[pmh][0-9a-f]{10}\b", "", drawing.painter.layer(drawing.painter.layers()))
     return drawing.png()
 
 

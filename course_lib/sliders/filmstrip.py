@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from course_lib.plots.style import PAGE_STYLE, bundle, image
 from course_lib.sliders.controls import Slider
-from course_lib.sliders.painting import Painter, hoisted, told
+from course_lib.sliders.painting import Painter, told
 
 __all__ = ["SliderPlot"]
 
@@ -30,20 +30,21 @@ class SliderPlot:
     def __init__(self, draw, setup, alt, play, sliders: dict[str, Slider]):
         self.sliders, self.play, self.draw = sliders, play, draw
         self.alt = alt or f"A figure that follows {', '.join(sliders)}"
-        self.positions = list(itertools.product(*(s.values for s in sliders.values())))
-        if len(self.positions) > POSITIONS:
+        self._positions = positions = [
+            dict(zip(sliders, values, strict=True))
+            for values in itertools.product(*(s.values for s in sliders.values()))
+        ]
+        if len(positions) > POSITIONS:
             raise ValueError(
-                f"these sliders have {len(self.positions)} positions, more than "
+                f"these sliders have {len(positions)} positions, more than "
                 f"{POSITIONS}: give them fewer values (count=), or set live=True"
             )
-        self.painter = Painter(draw, setup, map(self._named, self.positions))
+        self.painter = Painter(draw, setup, positions)
         self.errors: dict[int, Exception] = {}
-        self._words, self._layers = [], []
-        for number, position in enumerate(self.positions):
-            words, layer = self._painted(number, position)
-            self._words.append(words)
-            self._layers.append(layer)
-        if len(self.errors) == len(self.positions):
+        self._words, self._layers, self._svg = [], [], self.painter.layers()
+        for position in positions:
+            self._paint(position)
+        if len(self.errors) == len(positions):
             raise self.errors[0]
         self.values = {name: s.values[s.start] for name, s in sliders.items()}
         if len(self._html) > BYTES:
@@ -59,14 +60,14 @@ class SliderPlot:
         """
         for name, value in values.items():
             if name not in self.sliders:
-                raise TypeError(
-                    f"there is no slider {name!r}: {', '.join(self.sliders)}"
-                )
+                known = ", ".join(self.sliders)
+                raise TypeError(f"there is no slider {name!r}: {known}")
             if value not in self.sliders[name].values:
                 near = ", ".join(self.sliders[name].texts)
                 raise ValueError(f"{name} = {value} is not on its slider: {near}")
         self.values = {**self.values, **values}
-        self.__dict__.pop("_html", None)
+        for made in ("_html", "_still"):
+            self.__dict__.pop(made, None)
         self.painter.paint(**self.values)
         return self
 
@@ -85,33 +86,26 @@ class SliderPlot:
         return self.words
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return bundle(self._still(), self.words, self._html)
-
-    def _named(self, position: tuple) -> dict[str, Any]:
-        return dict(zip(self.sliders, position, strict=True))
+        return bundle(self._still, self.words, self._html)
 
     def _at(self) -> int:
-        number = 0
-        for name, slider in self.sliders.items():
-            number = number * len(slider.values) + slider.values.index(
-                self.values[name]
-            )
-        return number
+        """The number of the position that the present values are."""
+        return self._positions.index(self.values)
 
-    def _painted(self, number: int, position: tuple) -> tuple[str, str]:
-        """The sentence and the layer for a position, or what went wrong there."""
+    def _paint(self, position: dict[str, Any]):
+        """Keep the sentence and the layer for a position, or what went wrong there."""
+        pairs = zip(self.sliders.items(), position.values(), strict=True)
+        here = ", ".join(f"{s.label or n} = {s.text(value)}" for (n, s), value in pairs)
         try:
-            words = self.painter.paint(**self._named(position))
-            layer = self.painter.layer()
+            words = self.painter.paint(**position) or f"{self.alt}: {here}"
+            layer = self.painter.layer(self._svg)
         except Exception as error:
-            self.errors[number] = error
-            return f"At {self._spoken(position)}: {told(error, self.draw)}", ""
-        return words or f"{self.alt}: {self._spoken(position)}", layer
+            self.errors[len(self._words)] = error
+            words, layer = f"At {here}: {told(error, self.draw)}", ""
+        self._words.append(words)
+        self._layers.append(layer)
 
-    def _spoken(self, position: tuple) -> str:
-        pairs = zip(self.sliders.items(), position, strict=True)
-        return ", ".join(f"{s.label or n} = {s.text(value)}" for (n, s), value in pairs)
-
+    @cached_property
     def _still(self) -> bytes:
         if self._at() in self.errors:
             return self.painter.frame()
@@ -120,15 +114,14 @@ class SliderPlot:
 
     @cached_property
     def _html(self) -> str:
-        still = self._still()
-        definitions, layers = hoisted(self._layers)
+        still, painter = self._still, self.painter
         data = {
-            "width": self.painter.width,
-            "height": self.painter.height,
-            "viewBox": self.painter.view_box,
-            "frame": base64.b64encode(self.painter.frame()).decode(),
-            "definitions": definitions,
-            "layers": layers,
+            "width": painter.width,
+            "height": painter.height,
+            "viewBox": painter.view_box,
+            "frame": base64.b64encode(painter.frame()).decode(),
+            "definitions": self._svg.definitions(),
+            "layers": self._layers,
             "words": self._words,
             "errors": list(self.errors),
             "controls": [
@@ -145,10 +138,9 @@ class SliderPlot:
         payload = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
         return (
             f'{PAGE_STYLE}<div class="course-slider" role="group" '
-            f'aria-label="{escape(self.alt)}" style="width:{self.painter.width}px">'
+            f'aria-label="{escape(self.alt)}" style="width:{painter.width}px">'
             f'<div class="course-picture">{image(still, self.words)}</div>'
             f'<p class="course-words" role="status">{escape(self.words)}</p>'
-            '<script type="application/json">'
-            f"{payload}</script>"
+            f'<script type="application/json">{payload}</script>'
             f"<script>{SCRIPT}</script></div>"
         )

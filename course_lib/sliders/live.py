@@ -26,7 +26,6 @@ class LivePlot(VBox):
     """A figure behind ipywidgets, drawn by Python; made by `slider_plot(live=True)`.
 
     controls: the ipywidgets by name, to be read, observed, linked and put into boxes
-    error: what draw raised for the present values, or None
     """
 
     def __init__(self, draw, setup, alt, play, sliders: dict[str, Slider | Control]):
@@ -40,6 +39,7 @@ class LivePlot(VBox):
         self._frame = HTML(LIVE_STYLE + image(self.painter.frame(), ""))
         self._layer, self._says = HTML(), HTML()
         self._layer.add_class("course-layer")
+        self._behind, self._moving = True, False  # is the picture? are the controls?
         stage = Box([self._frame, self._layer])
         stage.add_class("course-picture")
         stage.layout.width = f"{self.painter.width}px"
@@ -48,7 +48,7 @@ class LivePlot(VBox):
         )
         reset.on_click(self._reset)
         super().__init__([*self.controls.values(), reset, stage, self._says])
-        self._follow()
+        self._catch_up()
         for control in self.controls.values():
             control.observe(self._follow, names="value")
 
@@ -58,24 +58,51 @@ class LivePlot(VBox):
         return {name: control.value for name, control in self.controls.items()}
 
     def set(self, **values: Any) -> "LivePlot":
-        """Move the controls; what draw raises is raised."""
-        for name, value in values.items():
+        """Move the controls, then draw once; what draw raises is raised."""
+        for name in values:
             if name not in self.controls:
                 known = ", ".join(self.controls)
                 raise TypeError(f"there is no slider {name!r}: {known}")
-            self.controls[name].value = value
+        self._move(values)
         if self.error:
             raise self.error
         return self
 
     @property
+    def words(self) -> str:
+        """What is to be seen at the present values."""
+        self._catch_up()
+        return self._words
+
+    @property
+    def error(self) -> Exception | None:
+        """What draw raised for the present values."""
+        self._catch_up()
+        return self._error
+
+    @property
     def figure(self) -> Figure:
         """The matplotlib figure, painted for the present values."""
+        self._catch_up()
         return self.painter.figure
 
     def _reset(self, _button):
-        for name, value in self._starts.items():
-            self.controls[name].value = value
+        self._move(self._starts)
+
+    def _move(self, values: dict[str, Any]):
+        """Move all controls before anything is drawn; values between are not shown."""
+        self._moving = True
+        try:
+            for name, value in values.items():
+                self.controls[name].value = value
+        finally:
+            self._moving = False
+            self._catch_up()
+
+    def _follow(self, _change=None):
+        self._behind = True
+        if not self._moving:
+            self._catch_up()
 
     def _ends(self, sliders) -> list[dict[str, Any]]:
         """The corners of the sliders: where limits are looked for."""
@@ -88,21 +115,25 @@ class LivePlot(VBox):
             for corner in itertools.product(*ends)
         ]
 
-    def _follow(self, _change=None):
+    def _catch_up(self):
+        """Draw, unless this was done since a control moved."""
+        if not self._behind:
+            return
+        self._behind, svg = False, self.painter.layers()
         try:
             words = self.painter.paint(**self.values)
-            layer, self.error = self.painter.layer(), None
+            layer, self._error = self.painter.layer(svg), None
         except Exception as error:
-            words, layer, self.error = told(error, self.draw), "", error
+            words, layer, self._error = told(error, self.draw), "", error
         here = ", ".join(f"{name} = {value}" for name, value in self.values.items())
-        self.words = words or f"{self.alt}: {here}"
+        self._words = words or f"{self.alt}: {here}"
+        said = escape(self._words)
         self._layer.value = (
-            f'<svg viewBox="{self.painter.view_box}" role="img" '
-            f'aria-label="{escape(self.words)}">{layer}</svg>'
+            f'<svg viewBox="{self.painter.view_box}" role="img" aria-label="{said}">'
+            f"<defs>{svg.definitions()}</defs><g>{layer}</g></svg>"
         )
-        kind = "course-words course-error" if self.error else "course-words"
-        says = f'<p class="{kind}" role="status">{escape(self.words)}</p>'
-        self._says.value = says
+        kind = "course-words course-error" if self._error else "course-words"
+        self._says.value = f'<p class="{kind}" role="status">{said}</p>'
 
     def __repr__(self) -> str:
         return self.words

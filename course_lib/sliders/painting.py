@@ -5,24 +5,23 @@ written as SVG, a few kilobytes that a browser lays over the frame: sharp at any
 and there at once, because nothing has to be decoded.
 """
 
-import io
 import itertools
-import re
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.spines import Spine
 
 from course_lib.plots.style import STYLE, png
+from course_lib.sliders.svg import Layers
 
-__all__ = ["Painter", "hoisted", "told"]
+__all__ = ["Painter", "told"]
 
 PIXELS = 100  # of the page, for each inch of the figure
 POINTS = 72  # the unit of SVG as matplotlib writes it
@@ -49,17 +48,21 @@ class Painter:
     ):
         self._draw, self._has_setup = draw, setup is not None
         self._salt = f"figure {next(NUMBERS)}"  # no two figures of a page share names
-        with LOCK, matplotlib.rc_context(STYLE):
+        with self._styled():
             self.figure = Figure(figsize=(6.5, 3.2), dpi=POINTS)
             self.axes = setup(self.figure) if setup else self.figure.subplots()
         self._still = [(box, box.get_children()) for box in self.figure.axes]
         self._fix_limits(probes)
-        self.figure.draw_without_rendering()
-        self.figure.set_layout_engine("none")
+        self._settle()
         self._state = self._frozen()
         self.width, self.height = (
             round(PIXELS * inches) for inches in self.figure.get_size_inches()
         )
+
+    @contextmanager
+    def _styled(self):
+        with LOCK, matplotlib.rc_context({**STYLE, "svg.hashsalt": self._salt}):
+            yield
 
     @property
     def view_box(self) -> str:
@@ -76,16 +79,14 @@ class Painter:
         """The whole picture for the values that were painted last."""
         return png(self.figure, PIXELS)
 
-    def layer(self) -> str:
+    def layers(self) -> Layers:
+        """Where `layer` draws one value after another."""
+        return Layers(*(POINTS * self.figure.get_size_inches()), dpi=2 * PIXELS)
+
+    def layer(self, layers: Layers) -> str:
         """What moves, for the values that were painted last, as elements of SVG."""
-        width, height = POINTS * self.figure.get_size_inches()
-        buffer = io.StringIO()
-        with LOCK, matplotlib.rc_context({**STYLE, "svg.hashsalt": self._salt}):
-            renderer = RendererSVG(width, height, buffer, image_dpi=2 * PIXELS)
-            for artist in sorted(self._moving(), key=lambda artist: artist.zorder):
-                artist.draw(renderer)
-            renderer.finalize()
-        return _slim(buffer.getvalue())
+        with self._styled():
+            return layers.layer(self._moving())
 
     def paint(self, **values: Any) -> str | None:
         """Draw for these values in place of the last ones; return draw's sentence."""
@@ -98,7 +99,7 @@ class Painter:
         return words if isinstance(words, str) else None
 
     def _call_draw(self, values: dict[str, Any]):
-        with LOCK, matplotlib.rc_context(STYLE):
+        with self._styled():
             for box in self.figure.axes:
                 box.set_prop_cycle(None)
             return self._draw(self.axes, **values)
@@ -115,6 +116,15 @@ class Painter:
         for box in boxes:
             box.set(xlim=box.get_xlim(), ylim=box.get_ylim())
         self._clear()
+
+    def _settle(self):
+        """Lay the axes out once, as drawing the figure would."""
+        layout = self.figure.get_layout_engine()
+        if layout:
+            layout.execute(self.figure)
+        for box in self.figure.axes:
+            box.apply_aspect()
+        self.figure.set_layout_engine("none")
 
     def _moving(self) -> list[Artist]:
         return [
@@ -137,23 +147,25 @@ class Painter:
         return [{name: getattr(b, f"get_{name}")() for name in FROZEN} for b in boxes]
 
     def _refuse_changes(self):
-        cure = "set it in setup" if self._has_setup else "give slider_plot a setup"
+        """Take back what draw changed of what must stand still, and say so."""
         added = self.figure.axes[len(self._still) :]
         for box in added:
             box.remove()
-        if added:
-            raise ValueError(f"draw added axes, which must stand still: {cure}")
+        wrong = ["added axes"] if added else []
         boxes = self.figure.axes
         for box, before, after in zip(boxes, self._state, self._frozen(), strict=True):
             changed = [name for name in FROZEN if before[name] != after[name]]
             if changed:
                 self._clear()  # the legend too
-                with LOCK, matplotlib.rc_context(STYLE):
+                with self._styled():
                     box.set(**{n: before[n] for n in changed if n != "legend"})
-                raise ValueError(
-                    f"draw changed the {', '.join(changed)}, which must stand still so "
-                    f"that two values can be compared: {cure}"
-                )
+                wrong.append(f"changed the {', '.join(changed)}")
+        if wrong:
+            cure = "set it in setup" if self._has_setup else "give slider_plot a setup"
+            raise ValueError(
+                f"draw {' and '.join(wrong)}, which must stand still so that two "
+                f"values can be compared: {cure}"
+            )
         for _, still in self._still:
             for artist in still:
                 if artist.stale and not isinstance(artist, Axis | Spine):
@@ -161,18 +173,6 @@ class Painter:
                         f"draw changed a {type(artist).__name__} that setup made; "
                         "what moves must be drawn anew by draw"
                     )
-
-
-def hoisted(layers: list[str]) -> tuple[str, list[str]]:
-    """The definitions (letters, markers, clips) of many layers once, and the layers."""
-    definitions: dict[str, str] = {}
-    bare = []
-    for layer in layers:
-        for block in re.findall(r"<defs> (.*?) </defs>", layer):
-            for item in re.finditer(r'<(\w+) id="([^"]+)"(?:[^>]*/>|.*?</\1>)', block):
-                definitions[item[2]] = item[0]
-        bare.append(re.sub(r"<defs> .*? </defs> ?", "", layer))
-    return "".join(definitions.values()), bare
 
 
 def told(error: Exception, draw: Callable) -> str:
@@ -183,14 +183,3 @@ def told(error: Exception, draw: Callable) -> str:
         if entry.filename == file and entry.line:
             where = f", in the line {entry.line.strip()!r}"
     return f"{type(error).__name__}: {error}{where}"
-
-
-def _slim(svg: str) -> str:
-    """The drawing in a page's SVG, without head, names and needless digits."""
-    body = svg[svg.index("</style>") + len("</style>\n </defs>") :]
-    body = body.removesuffix("</svg>\n")
-    body = re.sub(r'<g id="[^"]*">', "<g>", body)
-    body = re.sub(r"\s*<!--.*?-->", "", body)
-    paths = re.compile(r'\bd="[^"]*"')
-    body = paths.sub(lambda d: re.sub(r"(\.\d)\d+", r"\1", d[0]), body)
-    return re.sub(r"\s*\n\s*", " ", body).strip()
