@@ -6,58 +6,23 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.beta import (
-    beta_for_kl,
-    dpo_slope,
-    smoothed_optimal_gap,
-    steepest_beta,
-)
-from course_lib.plots.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    Picture,
-    Scene,
-    still_figure,
-)
+from course_lib.beta import beta_for_kl, dpo_slope, smoothed_optimal_gap, steepest_beta
+from course_lib.plots.style import BLUE, GREEN, GREY, ORANGE, SIX, Picture, Scene, panel
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
-from course_lib.preferences import accuracy_ceiling, preference_probability
-from course_lib.tabular import TabularRun, expected_dpo_loss, train_tabular
-from course_lib.worlds import five_responses, random_world
+from course_lib.preferences import accuracy_ceiling
+from course_lib.tabular import AllPairs, TabularRun, train_tabular
+from course_lib.worlds import World, five_responses, random_world
 
-__all__ = [
-    "destination",
-    "kl_budget",
-    "pair_slopes",
-    "paths",
-    "push_and_rest",
-    "slope_against_beta",
-    "smoothed_loss",
-    "training_log",
-]
-
-GREEN, PURPLE, OCHRE = "#00795B", "#A8548A", "#8A6D00"  # with the two, for six series
-FOUR = {0.01: (GREY, ":"), 0.1: (BLUE, "--"), 0.5: (GREEN, "-."), 1.0: (ORANGE, "-")}
-SIX = (
-    (ORANGE, "-"),
-    (PURPLE, (0, (6, 1))),
-    (GREEN, "-."),
-    (OCHRE, "--"),
-    (GREY, (0, (3, 1, 1, 1, 1, 1))),
-    (BLUE, ":"),
-)
+BETAS = {0.01: (GREY, ":"), 0.1: (BLUE, "--"), 0.5: (GREEN, "-."), 1.0: (ORANGE, "-")}
 RATES = {"SGD": 3.0, "Adam": 0.05}  # learning rates of the chapter
 
 
-def _below(figure: Figure, axes, columns: int):
+def _below(axes: Axes, columns: int):
     """A legend under the panels, where no curve runs."""
     handles, names = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=columns, frameon=False
-    )
+    axes.figure.legend(handles, names, loc="outside lower center", ncols=columns)
 
 
 def pair_slopes(slope: Callable = dpo_slope) -> Scene:
@@ -67,56 +32,41 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
     slider: gap, h in nats, within −10 to 30
     """
     grid = torch.linspace(-10, 30, 401, dtype=torch.float64)
+    x, pushes = ("gap h (nats)", -10, 30), ("push |dL/dh|", 1e-5, 2)
+    left = panel("All losses meet at h = 0", x, ("loss (nats)", 0, 3))
+    right = panel("Large β leads, then falls behind", x, pushes, yscale="log")
 
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 3.4)
-        left, right = figure.subplots(1, 2)
-        for beta, (color, line) in FOUR.items():
-            left.plot(grid, -F.logsigmoid(beta * grid), ls=line, color=color)
-            right.plot(
-                grid, slope(grid, beta), ls=line, color=color, label=f"β = {beta:g}"
-            )
+    def still(axes: tuple[Axes, Axes]):
+        left, right = axes
+        for beta, (color, line) in BETAS.items():
+            style = {"ls": line, "color": color}
+            left.plot(grid, -F.logsigmoid(beta * grid), **style)
+            right.plot(grid, slope(grid, beta), label=f"β = {beta:g}", **style)
         left.axhline(math.log(2), color=GREY, lw=0.8)
         left.text(30, 0.74, "ln 2: no opinion", ha="right", color=GREY)
         left.text(-5, 0.15, "wrong\norder", ha="center", color=GREY)
         left.text(18, 1.6, "right order", ha="center", color=GREY)
-        left.set(
-            xlim=(-10, 30),
-            ylim=(0, 3),
-            xlabel="gap h (nats)",
-            ylabel="loss (nats)",
-            title="All losses meet at h = 0",
-        )
-        right.set(
-            xlim=(-10, 30),
-            ylim=(1e-5, 2),
-            yscale="log",
-            xlabel="gap h (nats)",
-            ylabel="push |dL/dh|",
-            title="Large β leads, then falls behind",
-        )
-        _below(figure, right, 4)
-        return left, right
+        _below(right, 4)
 
     def draw(axes: tuple[Axes, Axes], gap: float) -> str:
         left, right = axes
         here = torch.tensor([gap], dtype=torch.float64)
         pushes = {}
-        for beta, (color, _) in FOUR.items():
+        for beta, (color, _) in BETAS.items():
             pushes[beta] = float(slope(here, beta)[0])
             left.plot(gap, -F.logsigmoid(beta * here), "o", color=color)
             right.plot(gap, max(pushes[beta], 1e-5), "o", color=color)
         for axis in axes:
             axis.axvline(gap, color=GREY, lw=1)
         first = max(pushes, key=pushes.get)
-        chances = ", ".join(f"{1 / (1 + math.exp(-b * gap)):.2f}" for b in FOUR)
+        chances = ", ".join(f"{1 / (1 + math.exp(-b * gap)):.2f}" for b in BETAS)
         listed = ", ".join(f"{push:.4f}" for push in pushes.values())
         return (
             f"At a gap of {gap:g} nats the pushes are {listed} for β = 0.01, 0.1, 0.5, "
             f"1: β = {first:g} pushes hardest. σ(βh) says {chances}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still, height=3.4)
 
 
 def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
@@ -126,21 +76,13 @@ def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
     slider: gap, h in nats, within −10 to 30
     """
     betas = torch.logspace(-2, 1, 301, dtype=torch.float64)
+    title = "Above a gap of 0, more β is more push only up to u/h"
+    x, y = ("β (reward per nat)", 0.01, 10), ("push |dL/dh| on one pair", 1e-4, 15)
+    around = panel(title, x, y, xscale="log", yscale="log")
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.plot(betas, betas / 2, "--", color=GREY)
         axis.text(0.02, 0.016, "β/2, the push at h = 0", color=GREY, rotation=19)
-        axis.set(
-            xlim=(0.01, 10),
-            ylim=(1e-4, 15),
-            xscale="log",
-            yscale="log",
-            xlabel="β (reward per nat)",
-            ylabel="push |dL/dh| on one pair",
-            title="Above a gap of 0, more β is more push only up to u/h",
-        )
-        return axis
 
     def draw(axis: Axes, gap: float) -> str:
         here = torch.tensor([gap], dtype=torch.float64)
@@ -161,7 +103,7 @@ def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
             f"of {height:.4f}; β = 10 gives {float(push[-1]):.2g}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, still=still)
 
 
 def push_and_rest(probability: float = 0.8) -> Scene:
@@ -172,12 +114,14 @@ def push_and_rest(probability: float = 0.8) -> Scene:
     """
     grid = torch.linspace(0, 40, 401, dtype=torch.float64)
     log_odds = math.log(probability / (1 - probability))
+    title = "The curve that starts higher ends sooner"
+    x = "gap h of the pair (nats)", -1, 40
+    y = "expected push β (P − σ(βh))", -0.12, 0.33
 
     def push(gap: Tensor, beta: float) -> Tensor:
         return beta * (probability - torch.sigmoid(beta * gap))
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         for beta in (0.05, 0.1, 0.2, 0.5, 1.0):
             axis.plot(grid, push(grid, beta), color=GREY, lw=0.8)
         axis.axhline(0, color=GREY, lw=1)
@@ -185,15 +129,7 @@ def push_and_rest(probability: float = 0.8) -> Scene:
         axis.plot([], [], color=GREY, lw=0.8, label="other β: 0.05, 0.1, 0.2, 0.5, 1")
         axis.plot([], [], "o", color=ORANGE, ms=8, label="face one: push at the start")
         axis.plot([], [], "s", color=ORANGE, ms=8, label="face two: the pair at rest")
-        axis.legend(frameon=False, loc="upper right")
-        axis.set(
-            xlim=(-1, 40),
-            ylim=(-0.12, 0.33),
-            xlabel="gap h of the pair (nats)",
-            ylabel="expected push β (P − σ(βh))",
-            title="The curve that starts higher ends sooner",
-        )
-        return axis
+        axis.legend(loc="upper right")
 
     def draw(axis: Axes, beta: float) -> str:
         start, rest = beta * (probability - 0.5), log_odds / beta
@@ -207,7 +143,7 @@ def push_and_rest(probability: float = 0.8) -> Scene:
             f"{start:.3f} and comes to rest {where} h = {rest:.2f} nats."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)
 
 
 def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
@@ -216,26 +152,27 @@ def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
     runs: by the optimiser's name; each of one world, with records from step 1 on
     betas: those of the runs, six at most
     """
-    figure, _ = still_figure(3.7, panels=len(runs))
-    panels = figure.axes
-    for axis, (name, run) in zip(panels, runs.items(), strict=True):
-        for i, (beta, (color, line)) in enumerate(zip(betas, SIX, strict=False)):
-            axis.plot(
-                run.steps, run.kl[:, i], ls=line, color=color, label=f"β = {beta:g}"
+
+    def draw(panels: tuple[Axes, ...]) -> str:
+        ends = []
+        for axis, (name, run) in zip(panels, runs.items(), strict=True):
+            for i, (beta, (color, line)) in enumerate(zip(betas, SIX, strict=False)):
+                style = {"ls": line, "color": color, "label": f"β = {beta:g}"}
+                axis.plot(run.steps, run.kl[:, i], **style)
+            axis.set_title(f"{name}, learning rate {RATES[name]:g}", fontsize=10)
+            ends.append(
+                f"{name}: after {run.steps[0]} step(s) β = {betas[-1]:g} is at "
+                f"{run.kl[0, -1]:.4f} nats and β = {betas[0]:g} at {run.kl[0, 0]:.4f}, "
+                f"after {run.steps[-1]} at {run.kl[-1, -1]:.3f} and {run.kl[-1, 0]:.3f}"
             )
-        axis.set(xscale="log", xlabel="training step", ylim=(0, 1.5))
-        axis.set_title(f"{name}, learning rate {RATES[name]:g}", fontsize=10)
-    panels[0].set_ylabel("KL(π‖π_ref) (nats)")
-    figure.suptitle("SGD shows both faces of β, one after the other", fontsize=11)
-    _below(figure, panels[0], 3)
-    ends = [
-        f"{name}: after {run.steps[0]} step(s) β = {betas[-1]:g} is at "
-        f"{float(run.kl[0, -1]):.4f} nats and β = {betas[0]:g} at "
-        f"{float(run.kl[0, 0]):.4f}, after {run.steps[-1]} at "
-        f"{float(run.kl[-1, -1]):.3f} and {float(run.kl[-1, 0]):.3f}"
-        for name, run in runs.items()
-    ]
-    return Picture(figure, "; ".join(ends) + ".")
+        panels[0].set_ylabel("KL(π‖π_ref) (nats)")
+        headline = "SGD shows both faces of β, one after the other"
+        panels[0].figure.suptitle(headline, fontsize=11)
+        _below(panels[0], 3)
+        return "; ".join(ends) + "."
+
+    around = panel("", ("training step",), ("", 0, 1.5), xscale="log")
+    return Picture.of(draw, *[around] * len(runs), height=3.7)
 
 
 def destination(
@@ -253,39 +190,16 @@ def destination(
         for name, rate in RATES.items()
     }
     rows = range(len(world.names))
+    x, y = ("training step", 0.8, steps[-1] * 1.4), ("KL(π‖π_ref) (nats)", 5e-5, 3)
+    left = _shares("The policy on its way", world, -0.6, 4.6)
+    right = panel("Its distance, among all β", x, y, xscale="log", yscale="log")
 
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        figure.set_size_inches(6.5, 3.3)
-        left, right = figure.subplots(1, 2)
-        left.bar(
-            rows,
-            world.ref.tolist(),
-            0.8,
-            color="none",
-            edgecolor=GREY,
-            label="reference",
-        )
+    def still(axes: tuple[Axes, Axes]):
+        left, _ = axes
+        _outlines(left, world, label="reference")
         left.bar([-9], [0], 0.55, color=BLUE, label="now")
         left.plot([-9], [0], "D", color=ORANGE, ms=7, label="destination")
-        left.legend(frameon=False, loc="upper right")
-        left.set_xticks(rows, world.names)
-        left.set(
-            xlim=(-0.6, 4.6),
-            ylim=(0, 1.05),
-            xlabel="answer",
-            ylabel="probability",
-            title="The policy on its way",
-        )
-        right.set(
-            xlim=(0.8, steps[-1] * 1.4),
-            ylim=(5e-5, 3),
-            xscale="log",
-            yscale="log",
-            xlabel="training step",
-            ylabel="KL(π‖π_ref) (nats)",
-            title="Its distance, among all β",
-        )
-        return left, right
+        left.legend(loc="upper right")
 
     def draw(axes: tuple[Axes, Axes], beta: float, optimiser: str, step: int) -> str:
         left, right = axes
@@ -301,12 +215,24 @@ def destination(
         order = int((run.kl[record] > run.kl[record, column]).sum())
         return (
             f"{optimiser}, β = {beta:g}, step {step}: KL {run.kl[record, column]:.4f} "
-            f"of {far:.4f} nats at the destination; {order} of the "
-            f"{len(betas) - 1} other β are farther from the reference. The best answer "
-            f"has {float(run.policy[record, column, 1]):.1%}."
+            f"of {far:.4f} nats at the destination; {order} of the {len(betas) - 1} "
+            "other β are farther from the reference. The best answer has "
+            f"{run.policy[record, column, 1]:.1%}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still, height=3.3)
+
+
+def _shares(title: str, world: World, *ends: float) -> dict:
+    """A panel of probabilities, one for each answer."""
+    x, y = ("answer", *ends), ("probability", 0, 1.05)
+    return panel(title, x, y, xnames=world.names)
+
+
+def _outlines(axis: Axes, world: World, **more: str):
+    """The reference's probabilities, to be filled."""
+    style = {"color": "none", "edgecolor": GREY, **more}
+    axis.bar(range(len(world.names)), world.ref.tolist(), 0.8, **style)
 
 
 def training_log() -> Scene:
@@ -314,56 +240,56 @@ def training_log() -> Scene:
 
     sliders: beta; lr; optimiser, "SGD" or "Adam"; steps, how many; seed, of the world
     """
+    x = "share of the run", 0, 1
+    panels = (
+        panel("Loss and its floor", x, ("nats", 0, 1.05)),
+        panel("Mean margin βh", x, ("reward", 0, 3)),
+        panel("Accuracy, its ceiling", x, ("share of labels", 0.4, 1.02)),
+    )
 
-    def setup(figure: Figure) -> tuple[Axes, Axes, Axes]:
-        figure.set_size_inches(6.5, 2.9)
-        loss, gap, right = figure.subplots(1, 3)
-        for axis in (loss, gap, right):
-            axis.set(xlim=(0, 1), xlabel="share of the run")
-        loss.set(ylim=(0, 1.05), ylabel="nats", title="Loss and its floor")
-        loss.axhline(math.log(2), color=GREY, lw=0.8)
-        gap.set(ylim=(0, 3), ylabel="reward", title="Mean margin βh")
-        right.set(
-            ylim=(0.4, 1.02), ylabel="share of labels", title="Accuracy, its ceiling"
-        )
-        return loss, gap, right
+    def still(axes: tuple[Axes, ...]):
+        axes[0].axhline(math.log(2), color=GREY, lw=0.8)
 
     def draw(
-        axes: tuple[Axes, Axes, Axes],
+        axes: tuple[Axes, ...],
         beta: float,
         lr: float,
         optimiser: str,
         steps: int,
         seed: int,
     ) -> str:
-        world = random_world(int(seed))
-        steps = int(steps)
+        world, steps = random_world(int(seed)), int(steps)
         records = sorted({round(steps * i / 60) for i in range(61)})
         run = train_tabular(world, [beta], optimiser=optimiser, lr=lr, steps=records)
         best = optimal_policy(world.ref, world.rewards, beta)
-        floor = float(expected_dpo_loss(best.log(), world.ref, world.rewards, beta))
-        share = [record / steps for record in records]
-        margin = beta * run.gap[:, 0]
-        loss_axis, gap_axis, right_axis = axes
-        loss_axis.plot(share, run.loss[:, 0].clamp(max=1.05), color=BLUE)
-        loss_axis.axhline(floor, ls="--", color=ORANGE, lw=1.2)
-        gap_axis.plot(share, margin.clamp(0, 3), color=BLUE)
-        below = F.softplus(-margin)  # Jensen: no mean loss lies under it
-        loss_axis.plot(share, below.clamp(max=1.05), ":", color=GREY)
-        right_axis.plot(share, run.accuracy[:, 0], color=BLUE)
-        first, second = torch.triu_indices(5, 5, 1)
-        wins = preference_probability(world.rewards[first], world.rewards[second])
-        right_axis.axhline(accuracy_ceiling(wins), ls="--", color=ORANGE, lw=1.2)
+        pairs = AllPairs(world.ref, world.rewards)
+        floor = float(pairs.loss(best.log(), torch.tensor(beta)))
+        _log(axes, run, beta, (floor, accuracy_ceiling(pairs.wins)))
         return (
             f"World {int(seed)}, {steps} steps of {optimiser}, lr {lr:g}, "
-            f"β = {beta:g}: loss 0.693 to {float(run.loss[-1, 0]):.3f} "
-            f"(floor {floor:.3f}), margin 0 to {float(margin[-1]):.2f}, accuracy "
-            f"0.50 to {float(run.accuracy[-1, 0]):.2f}. KL spent "
-            f"{float(run.kl[-1, 0]):.3f} of "
-            f"{float(kl_divergence(best, world.ref)):.3f} nats."
+            f"β = {beta:g}: loss 0.693 to {run.loss[-1, 0]:.3f} "
+            f"(floor {floor:.3f}), margin 0 to {beta * float(run.gap[-1, 0]):.2f}, "
+            f"accuracy 0.50 to {run.accuracy[-1, 0]:.2f}. KL spent "
+            f"{run.kl[-1, 0]:.3f} of {kl_divergence(best, world.ref):.3f} nats."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, *panels, still=still, height=2.9)
+
+
+def _log(
+    axes: tuple[Axes, ...], run: TabularRun, beta: float, bounds: tuple[float, float]
+):
+    """Loss, margin and accuracy of a run of one β; floor and ceiling are dashed."""
+    loss, gap, accuracy = axes
+    share = [step / run.steps[-1] for step in run.steps]
+    margin = beta * run.gap[:, 0]
+    below = F.softplus(-margin)  # Jensen: no mean loss lies under it
+    loss.plot(share, run.loss[:, 0].clamp(max=1.05), color=BLUE)
+    gap.plot(share, margin.clamp(0, 3), color=BLUE)
+    accuracy.plot(share, run.accuracy[:, 0], color=BLUE)
+    for axis, bound in zip((loss, accuracy), bounds, strict=True):
+        axis.axhline(bound, ls="--", color=ORANGE, lw=1.2)
+    loss.plot(share, below.clamp(max=1.05), ":", color=GREY)
 
 
 def kl_budget(choose: Callable = beta_for_kl) -> Scene:
@@ -377,27 +303,16 @@ def kl_budget(choose: Callable = beta_for_kl) -> Scene:
     tilted = [optimal_policy(world.ref, world.rewards, float(b)) for b in betas]
     spent = torch.stack([kl_divergence(policy, world.ref) for policy in tilted])
     rows = range(len(world.names))
+    x, y = ("β (reward per nat)", 0.03, 15.8), ("KL(π*‖π_ref) (nats)", 0, 1.58)
+    left = panel("More β spends less", x, y, xscale="log")
+    right = _shares("What it buys", world)
 
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        figure.set_size_inches(6.5, 3.2)
-        left, right = figure.subplots(1, 2)
+    def still(axes: tuple[Axes, Axes]):
+        left, right = axes
         left.plot(betas, spent, color=BLUE)
         left.axhline(math.log(4), ls=":", color=GREY)
         left.text(15, 1.40, "all there is: ln 4", ha="right", va="bottom", color=GREY)
-        left.set(
-            xscale="log",
-            xlim=(0.03, 15.8),
-            ylim=(0, 1.58),
-            xlabel="β (reward per nat)",
-            ylabel="KL(π*‖π_ref) (nats)",
-            title="More β spends less",
-        )
-        right.bar(rows, world.ref.tolist(), 0.8, color="none", edgecolor=GREY)
-        right.set_xticks(rows, world.names)
-        right.set(
-            ylim=(0, 1.05), xlabel="answer", ylabel="probability", title="What it buys"
-        )
-        return left, right
+        _outlines(right, world)
 
     def draw(axes: tuple[Axes, Axes], kl: float) -> str:
         left, right = axes
@@ -406,14 +321,13 @@ def kl_budget(choose: Callable = beta_for_kl) -> Scene:
         left.plot([0.03, beta, beta], [kl, kl, 0], ":", color=ORANGE)
         left.plot(beta, kl, "o", color=ORANGE, ms=8)
         right.bar(rows, policy.tolist(), 0.55, color=BLUE)
-        reward = float(expected_reward(policy, world.rewards))
         return (
             f"A budget of {kl:g} nats asks for β = {beta:.3f}. The policy then spends "
-            f"{float(kl_divergence(policy, world.ref)):.4f} nats and earns "
-            f"{reward:.3f}; the reference earns 1.475."
+            f"{kl_divergence(policy, world.ref):.4f} nats and earns "
+            f"{expected_reward(policy, world.rewards):.3f}; the reference earns 1.475."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still)
 
 
 def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
@@ -423,23 +337,16 @@ def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
     slider: rate, ε above 0 and at most ½
     """
     grid = torch.linspace(-20, 80, 401, dtype=torch.float64)
+    title = "Smoothing gives the gap a place to stop"
+    x, y = ("gap h (nats), β = 0.1", -20, 80), ("loss (nats)", 0, 1.6)
 
     def loss(gap: Tensor, rate: float) -> Tensor:
         margin = 0.1 * gap
         return -(1 - rate) * F.logsigmoid(margin) - rate * F.logsigmoid(-margin)
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.plot(grid, loss(grid, 0.0), "--", color=GREY)
         axis.text(30, 0.09, "no smoothing: falls for ever", color=GREY)
-        axis.set(
-            xlim=(-20, 80),
-            ylim=(0, 1.6),
-            xlabel="gap h (nats), β = 0.1",
-            ylabel="loss (nats)",
-            title="Smoothing gives the gap a place to stop",
-        )
-        return axis
 
     def draw(axis: Axes, rate: float) -> str:
         best = float(optimal_gap(torch.tensor([rate], dtype=torch.float64), 0.1)[0])
@@ -451,4 +358,4 @@ def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
             f"nats, where the loss is {low:.4f}; the dashed one has no lowest point."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)

@@ -5,18 +5,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.plots.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    Picture,
-    Scene,
-    label,
-    still_figure,
-)
+from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, label, panel
 from course_lib.preferences import (
     accuracy_ceiling,
     gaussian_preference_probability,
@@ -25,18 +16,6 @@ from course_lib.preferences import (
     reward_model_loss,
 )
 
-__all__ = [
-    "choice_curve",
-    "loss_curve",
-    "magnitude_losses",
-    "noise_ceiling",
-    "poll",
-    "rankings",
-    "strengths",
-    "uncertain_scores",
-    "wins_predicted",
-]
-
 
 def choice_curve(probability: Callable = preference_probability) -> Scene:
     """P(first preferred) against the difference of two rewards, one point marked.
@@ -44,19 +23,13 @@ def choice_curve(probability: Callable = preference_probability) -> Scene:
     probability: the function to draw
     slider: difference, r_w − r_l in logits, within ±6
     """
+    title = "Any difference of rewards is a chance, and none is certainty"
+    x = "reward of the first answer minus the second (logits)", -6, 6
+    y = "P(first is preferred)", 0, 1
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         grid = torch.linspace(-6, 6, 241, dtype=torch.float64)
         axis.plot(grid, probability(grid, torch.zeros_like(grid)), color=BLUE)
-        axis.set(
-            xlim=(-6, 6),
-            ylim=(0, 1),
-            xlabel="reward of the first answer minus the second (logits)",
-            ylabel="P(first is preferred)",
-            title="Any difference of rewards is a chance, and none is certainty",
-        )
-        return axis
 
     def draw(axis: Axes, difference: float) -> str:
         here = torch.tensor([difference], dtype=torch.float64)
@@ -70,7 +43,7 @@ def choice_curve(probability: Callable = preference_probability) -> Scene:
             f"S-shaped curve stands at {chance:.3f} there."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)
 
 
 def loss_curve(loss: Callable = reward_model_loss) -> Scene:
@@ -79,20 +52,14 @@ def loss_curve(loss: Callable = reward_model_loss) -> Scene:
     loss: the function to draw
     slider: difference, chosen minus rejected in logits, within ±6
     """
+    title = "The worse the order of a pair, the steeper its loss"
+    x = "chosen minus rejected reward (logits)", -6, 6
+    y = "loss (nats)", -0.2, 6.2
     zero = torch.zeros(1, dtype=torch.float64)
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         grid = torch.linspace(-6, 6, 121, dtype=torch.float64)
-        axis.plot(grid, [float(loss(x.reshape(1), zero)) for x in grid], color=BLUE)
-        axis.set(
-            xlim=(-6, 6),
-            ylim=(-0.2, 6.2),
-            xlabel="chosen minus rejected reward (logits)",
-            ylabel="loss (nats)",
-            title="The worse the order of a pair, the steeper its loss",
-        )
-        return axis
+        axis.plot(grid, [float(loss(h.reshape(1), zero)) for h in grid], color=BLUE)
 
     def draw(axis: Axes, difference: float) -> str:
         here = torch.tensor([difference], dtype=torch.float64, requires_grad=True)
@@ -107,7 +74,7 @@ def loss_curve(loss: Callable = reward_model_loss) -> Scene:
             f"slope {slope:.3f}: a step of one logit is worth {-slope:.2f} nats."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)
 
 
 def strengths(
@@ -121,21 +88,23 @@ def strengths(
 
     names, scores, errors, published: one entry each item, scores in logits
     """
-    figure, axis = still_figure(0.9 + 0.32 * len(names))
     order = scores.argsort().tolist()
     rows = range(len(names))
-    spread = 1.96 * errors[order] if errors is not None else None
-    axis.errorbar(
-        scores[order], rows, xerr=spread, fmt="o", color=BLUE, capsize=3, label="fitted"
-    )
-    if published is not None:
-        given = [published[i] for i in order]
-        axis.plot(given, rows, "x", color=ORANGE, ms=9, mew=2, label="published")
-        axis.legend(loc="lower right", frameon=False)
-    axis.set_yticks(list(rows), [names[i] for i in order])
-    axis.set(xlabel=f"score, in logits above {names[0]}", title=title)
-    listed = ", ".join(f"{names[i]} {float(scores[i]):.2f}" for i in reversed(order))
-    return Picture(figure, f"{title}. From strongest to weakest: {listed}.")
+
+    def draw(axis: Axes) -> str:
+        spread = 1.96 * errors[order] if errors is not None else None
+        style = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "fitted"}
+        axis.errorbar(scores[order], rows, xerr=spread, **style)
+        if published is not None:
+            given = [published[i] for i in order]
+            axis.plot(given, rows, "x", color=ORANGE, ms=9, mew=2, label="published")
+            axis.legend(loc="lower right")
+        pairs = [f"{names[i]} {float(scores[i]):.2f}" for i in reversed(order)]
+        return f"{title}. From strongest to weakest: {', '.join(pairs)}."
+
+    x, rising = (f"score, in logits above {names[0]}",), [names[i] for i in order]
+    around = panel(title, x, ("",), ynames=rising)
+    return Picture.of(draw, around, height=0.9 + 0.32 * len(names))
 
 
 def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
@@ -143,7 +112,6 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
 
     wins: wins[i, j] = how often i beat j; scores: fitted, in logits
     """
-    figure, axis = still_figure(3.6)
     first, second = torch.triu_indices(len(wins), len(wins), 1)
     swap = scores[first] < scores[second]
     first, second = torch.where(swap, second, first), torch.where(swap, first, second)
@@ -152,23 +120,22 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
     observed = wins[first, second] / games
     error = (predicted * (1 - predicted) / games).sqrt()
     inside = int(((observed - predicted).abs() <= 2 * error).sum())
-    line = torch.linspace(0.5, 1, 2)
-    order = predicted.argsort()
-    low, high = predicted - 2 * error, predicted + 2 * error
-    axis.fill_between(predicted[order], low[order], high[order], color=BLUE, alpha=0.15)
-    axis.plot(line, line, color=BLUE)
-    axis.plot(predicted, observed, "o", color=ORANGE)
-    axis.set(
-        xlabel="predicted share of wins of the stronger side",
-        ylabel="observed share",
-        ylim=(0, 1.05),
-        title=f"{inside} of {len(games)} pairs lie within two standard errors",
-    )
-    return Picture(
-        figure,
-        f"{len(games)} points around the diagonal, {inside} of them in a band of two "
-        "binomial standard errors around the prediction.",
-    )
+
+    def draw(axis: Axes) -> str:
+        order = predicted.argsort()
+        low, high = ((predicted + side * error)[order] for side in (-2, 2))
+        axis.fill_between(predicted[order], low, high, color=BLUE, alpha=0.15)
+        axis.plot([0.5, 1], [0.5, 1], color=BLUE)
+        axis.plot(predicted, observed, "o", color=ORANGE)
+        return (
+            f"{len(games)} points around the diagonal, {inside} of them in a band of "
+            "two binomial standard errors around the prediction."
+        )
+
+    title = f"{inside} of {len(games)} pairs lie within two standard errors"
+    x = ("predicted share of wins of the stronger side",)
+    y = "observed share", 0, 1.05
+    return Picture.of(draw, panel(title, x, y), height=3.6)
 
 
 def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene:
@@ -180,17 +147,9 @@ def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene
     first, second = torch.triu_indices(len(scores), len(scores), 1)
     difference = (scores[first] - scores[second]).abs()
     grid = torch.linspace(0, 1.7, 100)
-
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
-        axis.set(
-            xlim=(0, 1.7),
-            ylim=(0.45, 1.03),
-            xlabel="difference of the true scores, before scaling (logits)",
-            ylabel="P(the better one wins)",
-            title="Noise puts a ceiling over every model",
-        )
-        return axis
+    title = "Noise puts a ceiling over every model"
+    x = "difference of the true scores, before scaling (logits)", 0, 1.7
+    y = "P(the better one wins)", 0.45, 1.03
 
     def draw(axis: Axes, scale: float) -> str:
         chance = torch.sigmoid(scale * difference)
@@ -205,7 +164,7 @@ def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene
             "half."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y))
 
 
 def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
@@ -216,25 +175,14 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
     """
     orders = list(itertools.permutations(range(3)))
     names = [" > ".join("ABC"[i] for i in order) for order in orders]
-    rows = range(5, -1, -1)
-
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 2.9)
-        axis = figure.subplots()
-        axis.grid(visible=False, axis="y")
-        axis.set_yticks(rows, names)
-        axis.set(
-            xlim=(0, 1),
-            ylim=(-0.6, 5.6),
-            xlabel="probability of the ranking",
-            title="Six orders share one probability, best item first",
-        )
-        return axis
+    title = "Six orders share one probability, best item first"
+    x, y = ("probability of the ranking", 0, 1), ("", -0.6, 5.6)
+    around = panel(title, x, y, grid="x", ynames=names[::-1])
 
     def draw(axis: Axes, a: float, b: float = 0.5, c: float = 0.0) -> str:
         scores = torch.tensor([a, b, c], dtype=torch.float64)
         chances = [float(log_prob(scores, torch.tensor(o)).exp()) for o in orders]
-        bars = axis.barh(rows, chances, color=BLUE)
+        bars = axis.barh(range(5, -1, -1), chances, color=BLUE)
         axis.bar_label(bars, fmt="%.3f", padding=3)
         pairs = zip(names, chances, strict=True)
         listed = ", ".join(f"{name} {chance:.3f}" for name, chance in pairs)
@@ -243,7 +191,7 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
             f"the six sum to {sum(chances):.3f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, height=2.9)
 
 
 def poll(probability: Callable = preference_probability) -> Scene:
@@ -253,19 +201,9 @@ def poll(probability: Callable = preference_probability) -> Scene:
     sliders: difference, r_A − r_B in logits; people, how many are asked; town, the seed
     """
     zero = torch.zeros(1, dtype=torch.float64)
-
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 1.9)
-        axis = figure.subplots()
-        axis.grid(visible=False, axis="y")
-        axis.set_yticks([1, 0], ["the formula", "the poll"])
-        axis.set(
-            xlim=(0, 1),
-            ylim=(-0.6, 1.6),
-            xlabel="share that prefers A",
-            title="A poll comes nearer to its chance the more are asked",
-        )
-        return axis
+    title = "A poll comes nearer to its chance the more are asked"
+    x, y = ("share that prefers A", 0, 1), ("", -0.6, 1.6)
+    around = panel(title, x, y, grid="x", ynames=["the poll", "the formula"])
 
     def draw(axis: Axes, difference: float, people: float, town: int) -> str:
         chance = float(probability(zero + difference, zero))
@@ -281,7 +219,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
             f"chance ± two standard errors of {error:.3f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, height=1.9)
 
 
 def magnitude_losses() -> Scene:
@@ -292,30 +230,22 @@ def magnitude_losses() -> Scene:
     grid = torch.linspace(-4, 6, 201, dtype=torch.float64)
     zero = torch.zeros_like(grid)
     lines = {"margin": (ORANGE, "--"), "scaled": (BLUE, "-.")}
+    title = "A margin shifts the curve, a scale stretches it"
+    x, y = ("chosen minus rejected reward (logits)", -4, 6), ("loss (nats)", 0, 8)
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
-        axis.plot(grid, reward_model_loss(grid, zero, reduction="none"), color=GREY)
-        axis.lines[0].set_label("bt")
+    def still(axis: Axes):
+        plain = reward_model_loss(grid, zero, reduction="none")
+        axis.plot(grid, plain, color=GREY, label="bt")
         for kind, (color, line) in lines.items():
             axis.plot([], [], line, color=color, label=kind)
-        axis.legend(frameon=False, loc="upper right")
-        axis.set(
-            xlim=(-4, 6),
-            ylim=(0, 8),
-            xlabel="chosen minus rejected reward (logits)",
-            ylabel="loss (nats)",
-            title="A margin shifts the curve, a scale stretches it",
-        )
-        return axis
+        axis.legend(loc="upper right")
 
     def draw(axis: Axes, magnitude: float) -> str:
         size = torch.full_like(grid, magnitude)
         at_zero = {}
         for kind, (color, line) in lines.items():
-            loss = reward_model_loss(
-                grid, zero, magnitude=size, kind=kind, reduction="none"
-            )
+            how = {"magnitude": size, "kind": kind, "reduction": "none"}
+            loss = reward_model_loss(grid, zero, **how)
             axis.plot(grid, loss, line, color=color)
             at_zero[kind] = float(loss[80])
         return (
@@ -324,7 +254,7 @@ def magnitude_losses() -> Scene:
             f"right by it, and {at_zero['scaled']:.2f} with the curve multiplied by it."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)
 
 
 def uncertain_scores() -> Scene:
@@ -334,20 +264,14 @@ def uncertain_scores() -> Scene:
     """
     grid = torch.linspace(-6, 6, 121, dtype=torch.float64)
     zero = torch.zeros_like(grid)
+    title = "Doubt about the scores flattens the choice"
+    x = "difference of the mean scores (logits)", -6, 6
+    y = "P(first is preferred)", 0, 1
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.plot(grid, torch.sigmoid(grid), "--", color=GREY, label="certain scores")
         axis.plot([], [], color=BLUE, label="uncertain scores")
-        axis.legend(frameon=False, loc="upper left")
-        axis.set(
-            xlim=(-6, 6),
-            ylim=(0, 1),
-            xlabel="difference of the mean scores (logits)",
-            ylabel="P(first is preferred)",
-            title="Doubt about the scores flattens the choice",
-        )
-        return axis
+        axis.legend(loc="upper left")
 
     def draw(axis: Axes, std: float) -> str:
         doubt = gaussian_preference_probability(grid, zero + std, zero, zero)
@@ -360,4 +284,4 @@ def uncertain_scores() -> Scene:
             f"{at_two:.1%} of the time; with certain scores it would be 88.1%."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)

@@ -4,29 +4,16 @@ from collections.abc import Callable
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
 from course_lib.bugs import BUGGY, END, PADDING, treat
 from course_lib.logprobs import response_logprobs
 from course_lib.losses import dpo_gradients, dpo_loss
-from course_lib.plots.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    Picture,
-    Scene,
-    still_figure,
-)
+from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, panel
 
-__all__ = [
-    "counted_tokens",
-    "displacement",
-    "four_numbers",
-    "gap_curves",
-    "sick_runs",
-]
+POLICY = {"marker": "o", "color": BLUE, "ms": 9, "ls": "none"}
+REFERENCE = {"marker": "s", "color": GREY, "ms": 7, "ls": "none"}
 
 
 def _loss_and_weight(loss: Callable, gaps: Tensor, beta: float):
@@ -51,20 +38,17 @@ def gap_curves(loss: Callable = dpo_loss) -> Scene:
     grid = torch.linspace(-10, 40, 51, dtype=torch.float64)
     known: dict[float, tuple] = {}
 
-    def setup(figure: Figure) -> list[Axes]:
-        figure.set_size_inches(6.5, 2.9)
-        left, right = figure.subplots(1, 2)
-        for axis in (left, right):
-            axis.axvline(0, color=GREY, lw=1, ls=":")
-            axis.set(xlim=(-10, 40), xlabel="gap h (nats)")
-        left.axhline(0.6931, color=GREY, lw=1, ls="--")
-        left.text(40, 0.74, "ln 2", color=GREY, ha="right", va="bottom")
-        left.set(ylim=(0, 5.2), ylabel="loss (nats)", title="The loss falls for ever")
-        right.set(ylim=(0, 1.03), ylabel="weight σ(−βh)")
-        right.set_title("The weight fades, slowly for small β")
-        return [left, right]
+    x = "gap h (nats)", -10, 40
+    left = panel("The loss falls for ever", x, ("loss (nats)", 0, 5.2))
+    right = panel("The weight fades, slowly for small β", x, ("weight σ(−βh)", 0, 1.03))
 
-    def draw(axes: list[Axes], gap: float, beta: float) -> str:
+    def still(axes: tuple[Axes, Axes]):
+        for axis in axes:
+            axis.axvline(0, color=GREY, lw=1, ls=":")
+        axes[0].axhline(0.6931, color=GREY, lw=1, ls="--")
+        axes[0].text(40, 0.74, "ln 2", color=GREY, ha="right", va="bottom")
+
+    def draw(axes: tuple[Axes, Axes], gap: float, beta: float) -> str:
         if beta not in known:
             known[beta] = _loss_and_weight(loss, grid, beta)
         here = _loss_and_weight(loss, grid.new_tensor([gap]), beta)
@@ -78,7 +62,7 @@ def gap_curves(loss: Callable = dpo_loss) -> Scene:
             "per nat once β is multiplied in."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still, height=2.9)
 
 
 def four_numbers(
@@ -90,22 +74,15 @@ def four_numbers(
     sliders: policy_chosen, policy_rejected, ref_chosen, ref_rejected in nats, −30 to 0;
         beta in reward per nat
     """
+    title = "The loss sees two arrows, and of them only the difference"
+    x = "log-probability of the whole answer (nats)", -31, 1
+    y, rows = ("", -0.6, 1.6), ["rejected", "chosen"]
+    around = panel(title, x, y, grid="x", ynames=rows)
 
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 2.3)
-        axis = figure.subplots()
-        axis.grid(visible=False, axis="y")
-        axis.set_yticks([1, 0], ["chosen", "rejected"])
-        axis.plot([], [], "o", color=BLUE, ms=9, label="policy")
-        axis.plot([], [], "s", color=GREY, ms=7, label="reference")
-        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        axis.set(
-            xlim=(-31, 1),
-            ylim=(-0.6, 1.6),
-            xlabel="log-probability of the whole answer (nats)",
-            title="The loss sees two arrows, and of them only the difference",
-        )
-        return axis
+    def still(axis: Axes):
+        axis.plot([], [], **POLICY, label="policy")
+        axis.plot([], [], **REFERENCE, label="reference")
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
     def draw(
         axis: Axes,
@@ -115,15 +92,8 @@ def four_numbers(
         ref_rejected: float,
         beta: float,
     ) -> str:
-        rows = ((1, policy_chosen, ref_chosen), (0, policy_rejected, ref_rejected))
-        for row, policy, ref in rows:
-            arrow = {"arrowstyle": "->", "color": ORANGE, "lw": 2}
-            if policy != ref:
-                axis.annotate("", (policy, row), (ref, row), arrowprops=arrow)
-            axis.plot(ref, row, "s", color=GREY, ms=7)
-            axis.plot(policy, row, "o", color=BLUE, ms=9, clip_on=False)
-            middle = min(max((policy + ref) / 2, -29), -1)
-            axis.text(middle, row + 0.2, f"{policy - ref:+.1f}", ha="center")
+        _arrow(axis, 1, ref_chosen, policy_chosen)
+        _arrow(axis, 0, ref_rejected, policy_rejected)
         four = (policy_chosen, policy_rejected, ref_chosen, ref_rejected)
         four = [torch.tensor([x], dtype=torch.float64) for x in four]
         value = float(loss(*four, beta))
@@ -136,7 +106,18 @@ def four_numbers(
             f"{up:+.4f}, a nat more for the rejected one at {down:+.4f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, still=still, height=2.3)
+
+
+def _arrow(axis: Axes, row: int, ref: float, policy: float):
+    """From the reference's log-probability of an answer to the policy's."""
+    if policy != ref:
+        arrow = {"arrowstyle": "->", "color": ORANGE, "lw": 2}
+        axis.annotate("", (policy, row), (ref, row), arrowprops=arrow)
+    axis.plot(ref, row, **REFERENCE)
+    axis.plot(policy, row, **POLICY, clip_on=False)
+    middle = min(max((policy + ref) / 2, -29), -1)
+    axis.text(middle, row + 0.2, f"{policy - ref:+.1f}", ha="center")
 
 
 def sick_runs(loss: Callable = dpo_loss) -> Scene:
@@ -147,20 +128,17 @@ def sick_runs(loss: Callable = dpo_loss) -> Scene:
     """
     steps, sound = 60, treat(loss)
     far = [torch.tensor([x], dtype=torch.float64) for x in (-5000.0, 0.0, 0.0, 0.0)]
+    x = "step", 0, steps
+    left = panel("What you see", x, ("loss as it is logged", 0, 2.2))
+    right = panel("What happens", x, ("true mean gap (nats)", -7, 18))
 
-    def setup(figure: Figure) -> list[Axes]:
-        figure.set_size_inches(6.5, 2.9)
-        left, right = figure.subplots(1, 2)
-        for axis, curve in ((left, sound.logged), (right, sound.gaps)):
+    def still(axes: tuple[Axes, Axes]):
+        for axis, curve in zip(axes, (sound.logged, sound.gaps), strict=True):
             axis.plot(curve, "--", color=GREY, label="sound")
             axis.plot([], [], color=ORANGE, label="patient")
-            axis.set(xlim=(0, steps), xlabel="step")
-        left.legend(frameon=False, loc="upper right")
-        left.set(ylim=(0, 2.2), ylabel="loss as it is logged", title="What you see")
-        right.set(ylim=(-7, 18), ylabel="true mean gap (nats)", title="What happens")
-        return [left, right]
+        axes[0].legend(loc="upper right")
 
-    def draw(axes: list[Axes], bug: str) -> str:
+    def draw(axes: tuple[Axes, Axes], bug: str) -> str:
         sick = BUGGY[bug].function
         run = treat(sick, steps)
         for axis, curve in zip(axes, (run.logged, run.gaps), strict=True):
@@ -175,7 +153,7 @@ def sick_runs(loss: Callable = dpo_loss) -> Scene:
             f"by 5,000 nats at β = 0.5 it says {says:.4g} (sound: {ought:.4g})."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still, height=2.9)
 
 
 WORDS = ("sky", "?", "it", "is", "blue", "END", "pad", "pad")
@@ -211,28 +189,18 @@ def counted_tokens(function: Callable = response_logprobs) -> Scene:
     """
     right, sound = _listening(function)
     places = torch.arange(len(WORDS))
+    title = "The token before speaks for the one that follows"
+    x = "position, by the token that stands there (two words of prompt)", -0.6, 7.6
+    around = panel(title, x, ("Σ |∂ / ∂ logit|", 0, 6), grid="y", xnames=WORDS)
+    hatched = {"facecolor": ORANGE, "hatch": "//", "edgecolor": "white"}
 
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 2.9)
-        axis = figure.subplots()
-        axis.grid(visible=False, axis="x")
-        axis.bar(places - 0.2, right, 0.4, color=BLUE)
-        hatched = Patch(facecolor=ORANGE, hatch="//", edgecolor="white")
-        handles = [axis.containers[0], hatched]
-        axis.legend(handles, ["sound", "patient"], frameon=False, loc="upper right")
-        axis.set_xticks(places, WORDS)
-        axis.set(
-            xlim=(-0.6, len(WORDS) - 0.4),
-            ylim=(0, 6),
-            xlabel="position, by the token that stands there (two words of prompt)",
-            ylabel="Σ |∂ / ∂ logit|",
-            title="The token before speaks for the one that follows",
-        )
-        return axis
+    def still(axis: Axes):
+        bars = axis.bar(places - 0.2, right, 0.4, color=BLUE)
+        axis.legend([bars, Patch(**hatched)], ["sound", "patient"], loc="upper right")
 
     def draw(axis: Axes, bug: str) -> str:
         heard, value = _listening(BUGGY[bug].function)
-        axis.bar(places + 0.2, heard, 0.4, color=ORANGE, hatch="//", edgecolor="white")
+        axis.bar(places + 0.2, heard, 0.4, **hatched)
         where = ", ".join(str(i + 1) for i, x in enumerate(heard) if x > 1e-9)
         ought = ", ".join(str(i + 1) for i, x in enumerate(right) if x > 1e-9)
         return (
@@ -241,7 +209,7 @@ def counted_tokens(function: Callable = response_logprobs) -> Scene:
             f"{BUGGY[bug].does}"
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, still=still, height=2.9)
 
 
 def displacement(history: Tensor) -> Picture:
@@ -249,22 +217,17 @@ def displacement(history: Tensor) -> Picture:
 
     history: shape (steps, 3), in that order
     """
-    figure, axis = still_figure(2.9)
     names = ("chosen", "rejected", "the third")
     styles = ((BLUE, "-"), (GREY, ":"), (ORANGE, "--"))
-    for column, name, (color, line) in zip(history.T, names, styles, strict=True):
-        axis.plot(column, line, color=color, label=name)
-    axis.legend(frameon=False, loc="center right")
-    axis.set(
-        xlim=(0, len(history) - 1),
-        ylim=(0, 1),
-        xlabel="step",
-        ylabel="probability",
-        title="Both answers of the pair fall, and a third one takes it all",
-    )
-    first, last = history[0].tolist(), history[-1].tolist()
-    moves = ", ".join(
-        f"{name} from {a:.3f} to {b:.3f}"
-        for name, a, b in zip(names, first, last, strict=True)
-    )
-    return Picture(figure, f"Three curves over {len(history) - 1} steps: {moves}.")
+
+    def draw(axis: Axes) -> str:
+        moves = []
+        for curve, name, (color, line) in zip(history.T, names, styles, strict=True):
+            axis.plot(curve, line, color=color, label=name)
+            moves.append(f"{name} from {curve[0]:.3f} to {curve[-1]:.3f}")
+        axis.legend(loc="center right")
+        return f"Three curves over {len(history) - 1} steps: {', '.join(moves)}."
+
+    title = "Both answers of the pair fall, and a third one takes it all"
+    around = panel(title, ("step", 0, len(history) - 1), ("probability", 0, 1))
+    return Picture.of(draw, around, height=2.9)

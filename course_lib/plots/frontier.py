@@ -7,18 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.datasets import Run
-from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, still_figure
-from course_lib.policies import expected_reward, frontier, kl_divergence, optimal_policy
+from course_lib.metrics import exact_metrics
+from course_lib.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    OCHRE,
+    ORANGE,
+    PURPLE,
+    Picture,
+    Scene,
+    panel,
+)
+from course_lib.policies import frontier, optimal_policy
 from course_lib.training import Log
 from course_lib.worlds import World
 
-__all__ = ["blind_loss", "limits", "methods_on_frontier", "one_method", "run_so_far"]
-
-GREEN, PURPLE, OCHRE = "#00795B", "#A8548A", "#8A6D00"
 MARKS = {  # method: name, colour, marker
     "best_of_n": ("best of n", GREY, "D"),
     "ppo": ("PPO, true reward", GREEN, "^"),
@@ -50,12 +57,19 @@ def _curve(world: World, axis: Axes):
     axis.plot(points.kl.mean(0), points.expected_reward.mean(0), color="black", lw=1.2)
 
 
-def _cross(axis: Axes, runs: list[Run], **style):
+def _mean(runs: Sequence[Run], field: str) -> float:
+    return sum(getattr(run, field) for run in runs) / len(runs)
+
+
+def _cross(axis: Axes, runs: list[Run], method: str, **more):
     """The mean of some seeds with the full spread, both ways."""
-    x, y = ([getattr(run, name) for run in runs] for name in ("kl", "reward"))
-    at = sum(x) / len(x), sum(y) / len(y)
-    ends = [[[a - min(v)], [max(v) - a]] for a, v in zip(at, (x, y), strict=True)]
-    axis.errorbar(*at, xerr=ends[0], yerr=ends[1], elinewidth=1, **style)
+    _, color, marker = MARKS[method]
+    bars = {}
+    for name, field in (("xerr", "kl"), ("yerr", "reward")):
+        values, mean = [getattr(run, field) for run in runs], _mean(runs, field)
+        bars[name] = [[mean - min(values)], [max(values) - mean]]
+    style = {"color": color, "marker": marker, "ls": "none", "elinewidth": 1}
+    axis.errorbar(_mean(runs, "kl"), _mean(runs, "reward"), **bars, **style, **more)
 
 
 def methods_on_frontier(world: World, runs: Sequence[Run]) -> Picture:
@@ -63,26 +77,30 @@ def methods_on_frontier(world: World, runs: Sequence[Run]) -> Picture:
 
     world: with the reference; runs: of `datasets.shipped_runs("frontier")`
     """
-    figure, panels = still_figure(4.0, panels=2)
-    for axis, (title, methods) in zip(panels, PANELS, strict=True):
-        _curve(world, axis)
-        for method in methods:
-            name, color, marker = MARKS[method]
-            for number, group in enumerate(_by_knob(runs, method).values()):
-                style = {"color": color, "marker": marker, "ms": 6, "ls": "none"}
-                _cross(axis, group, label=None if number else name, **style)
-        axis.set_xscale("function", functions=(np.sqrt, np.square))
-        axis.set(xlim=(0, 11.5), ylim=(-0.35, 2.3), xlabel=KL, title=title)
-        axis.set_xticks((0, 0.1, 0.5, 1, 2, 4, 7, 11), ("0", ".1", ".5", *"1247", "11"))
-        corner = "upper left" if len(methods) == 3 else "lower right"
-        axis.legend(loc=corner, frameon=False, fontsize=9)
-    panels[0].set_ylabel(REWARD)
-    return Picture(figure, _said(runs))
+
+    def draw(axes: tuple[Axes, ...]) -> str:
+        for axis, (_, methods) in zip(axes, PANELS, strict=True):
+            _curve(world, axis)
+            for method in methods:
+                for number, group in enumerate(_by_knob(runs, method).values()):
+                    name = None if number else MARKS[method][0]
+                    _cross(axis, group, method, ms=6, label=name)
+            axis.set_xscale("function", functions=(np.sqrt, np.square))
+            axis.set_xlim(0, 11.5)
+            labels = ("0", ".1", ".5", *"1247", "11")
+            axis.set_xticks((0, 0.1, 0.5, 1, 2, 4, 7, 11), labels)
+            corner = "upper left" if len(methods) == 3 else "lower right"
+            axis.legend(loc=corner, fontsize=9)
+        axes[0].set_ylabel(REWARD)
+        return _said(runs)
+
+    panels = [panel(title, (KL,), ("", -0.35, 2.3)) for title, _ in PANELS]
+    return Picture.of(draw, *panels, height=4.0)
 
 
 def _said(runs: Sequence[Run]) -> str:
     worst = {
-        method: max(sum(r.shortfall for r in g) / len(g) for g in knobs.values())
+        method: max(_mean(group, "shortfall") for group in knobs.values())
         for method in MARKS
         if (knobs := _by_knob(runs, method))
     }
@@ -98,52 +116,35 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
 
     sliders: method, a name of MARKS; beta, of the optimum, within 0.05 to 2
     """
+    title = "The exact frontier bounds every run"
+    around = panel(title, (KL, -0.3, 12), (REWARD, -0.4, 2.4))
 
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 3.8)
-        axis = figure.subplots()
+    def still(axis: Axes):
         _curve(world, axis)
-        axis.set(xlim=(-0.3, 12), ylim=(-0.4, 2.4), xlabel=KL, ylabel=REWARD)
-        axis.set_title("The exact frontier bounds every run")
         axis.text(9.2, 2.26, "exact limit", ha="right")
-        return axis
 
     def draw(axis: Axes, method: str, beta: float) -> str:
-        name, color, marker = MARKS[method]
+        name, color, _ = MARKS[method]
         best = optimal_policy(world.ref, world.rewards, beta)
-        kl = kl_divergence(best, world.ref).mean().item()
-        reward = expected_reward(best, world.rewards).mean().item()
-        axis.plot(
-            [-0.3, 12],
-            [reward + beta * (x - kl) for x in (-0.3, 12)],
-            "--",
-            color=GREY,
-            lw=1,
-        )
+        exact = exact_metrics(world, best, beta)
+        kl, reward = exact["kl"], exact["reward"]
+        line = [reward + beta * (x - kl) for x in (-0.3, 12)]
+        axis.plot([-0.3, 12], line, "--", color=GREY, lw=1)
         axis.plot(kl, reward, "o", color="black", ms=8)
         groups = _by_knob(runs, method)
-        style = {"color": color, "marker": marker, "ms": 7, "ls": "none"}
+        beside = {"textcoords": "offset points", "color": color, "fontsize": 9}
         for number, (knob, group) in enumerate(groups.items()):
-            _cross(axis, group, **style)
-            x, y = (
-                sum(getattr(r, k) for r in group) / len(group) for k in ("kl", "reward")
-            )
-            axis.annotate(
-                f"{knob:g}",
-                (x, y),
-                BESIDE[number % len(BESIDE)],
-                textcoords="offset points",
-                color=color,
-                fontsize=9,
-            )
+            _cross(axis, group, method, ms=7)
+            at = _mean(group, "kl"), _mean(group, "reward")
+            axis.annotate(f"{knob:g}", at, BESIDE[number % len(BESIDE)], **beside)
         near = min(groups, key=lambda knob: abs(math.log(knob / beta)))
-        lost = sum(r.shortfall for r in groups[near]) / len(groups[near])
+        lost = _mean(groups[near], "shortfall")
         return (
             f"π* at β = {beta:.3g}: reward {reward:.2f} for {kl:.2f} nats, slope β. "
             f"{name}, knob {near:g}, leaves {lost:.2f} of reward at its own KL."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, still=still, height=3.8)
 
 
 def blind_loss(
@@ -154,23 +155,25 @@ def blind_loss(
     steps: after which something was measured, > 0; runs: for each β the loss less its
         floor and KL(π‖π*), nats, both (records,), as many as that run has
     """
-    figure, panels = still_figure(3.4, panels=2)
-    said = []
-    for axis, (beta, (excess, distance)) in zip(panels, runs.items(), strict=True):
-        seen = steps[: len(excess)]
-        axis.plot(seen, distance, color=ORANGE, label="KL(π‖π*)")
-        axis.plot(seen, excess, "--", color=BLUE, label="loss above its floor")
-        axis.set(xscale="log", yscale="log", ylim=(1e-4, 60), xlabel="steps")
-        axis.set_xlim(0.8, 1.2 * steps[-1])
-        axis.set_title(f"β = {beta:g}")
-        axis.text(1, distance[0] * 1.6, "KL(π‖π*)", color=ORANGE)
-        axis.text(1, excess[0] / 8, "loss above\nits floor", color=BLUE)
-        said.append(
-            f"β = {beta:g}, {seen[-1]} steps: loss {excess[-1]:.4f} above its floor, "
-            f"KL(π‖π*) {distance[-1]:.3f} nats"
-        )
-    panels[0].set_ylabel("nats")
-    return Picture(figure, "Trained on all pairs. " + "; ".join(said) + ".")
+
+    def draw(axes: tuple[Axes, ...]) -> str:
+        said = []
+        for axis, (beta, (excess, distance)) in zip(axes, runs.items(), strict=True):
+            seen = steps[: len(excess)]
+            axis.plot(seen, distance, color=ORANGE)
+            axis.plot(seen, excess, "--", color=BLUE)
+            axis.text(1, distance[0] * 1.6, "KL(π‖π*)", color=ORANGE)
+            axis.text(1, excess[0] / 8, "loss above\nits floor", color=BLUE)
+            said.append(
+                f"β = {beta:g}, {seen[-1]} steps: loss {excess[-1]:.4f} above its "
+                f"floor, KL(π‖π*) {distance[-1]:.3f} nats"
+            )
+        axes[0].set_ylabel("nats")
+        return f"Trained on all pairs. {'; '.join(said)}."
+
+    x, scales = ("steps", 0.8, 1.2 * steps[-1]), {"xscale": "log", "yscale": "log"}
+    panels = [panel(f"β = {b:g}", x, ("", 1e-4, 60), **scales) for b in runs]
+    return Picture.of(draw, *panels, height=3.4)
 
 
 def limits(runs: Sequence[Run]) -> Picture:
@@ -180,22 +183,22 @@ def limits(runs: Sequence[Run]) -> Picture:
     """
     arms = list(dict.fromkeys(run.arm for run in runs))
     betas = sorted({run.beta for run in runs})
-    figure, panels = still_figure(3.2, panels=len(betas))
-    said = []
-    for axis, beta in zip(panels, betas, strict=True):
-        for row, arm in enumerate(arms):
-            mine = [r.distance for r in runs if (r.arm, r.beta) == (arm, beta)]
-            mean = sum(mine) / len(mine)
-            axis.plot(mine, [row] * len(mine), "o", color=BLUE, alpha=0.6)
-            axis.plot(mean, row, "|", color="black", ms=16)
-            said.append(
-                f"{arm} {mean:.2g}" if row else f"β = {beta:g}: {arm} {mean:.2g}"
-            )
-        axis.set(xscale="log", xlim=(3e-4, 40), title=f"β = {beta:g}")
-        axis.set(xlabel="KL(π‖π*) in nats", yticks=range(len(arms)), yticklabels=arms)
-        axis.set_ylim(len(arms) - 0.5, -0.5)
-    words = "Distance to the optimum after 500 steps, means. " + ", ".join(said) + "."
-    return Picture(figure, words)
+
+    def draw(axes: tuple[Axes, ...]) -> str:
+        said = []
+        for axis, beta in zip(axes, betas, strict=True):
+            for row, arm in enumerate(arms):
+                mine = [r for r in runs if (r.arm, r.beta) == (arm, beta)]
+                mean = _mean(mine, "distance")
+                values = [run.distance for run in mine]
+                axis.plot(values, [row] * len(mine), "o", color=BLUE, alpha=0.6)
+                axis.plot(mean, row, "|", color="black", ms=16)
+                said.append(f"{'' if row else f'β = {beta:g}: '}{arm} {mean:.2g}")
+        return f"Distance to the optimum after 500 steps, means. {', '.join(said)}."
+
+    x, y = ("KL(π‖π*) in nats", 3e-4, 40), ("", len(arms) - 0.5, -0.5)
+    more = {"xscale": "log", "ynames": arms}
+    return Picture.of(draw, *[panel(f"β = {beta:g}", x, y, **more) for beta in betas])
 
 
 def run_so_far(log: Log) -> Scene:
@@ -209,22 +212,18 @@ def run_so_far(log: Log) -> Scene:
     smooth = {n: v[: 10 * count].view(count, 10).mean(1) for n, v in history.items()}
     steps = 10 * torch.arange(1, count + 1)
     sides = torch.cat((smooth["chosen_logratio"], smooth["rejected_logratio"]))
+    low, high = float(sides.min()), float(sides.max())
+    room = 0.15 * (high - low) + 0.05
+    x, top = ("steps", 0, 10 * count), 1.1 * float(smooth["loss"].max())
+    panels = (
+        panel("loss (nats)", x, ("", 0, max(0.75, top))),
+        panel("log-ratios (nats)", x, ("", low - room, high + room)),
+        panel("accuracy", x, ("", 0.3, 1)),
+    )
 
-    def setup(figure: Figure) -> tuple[Axes, ...]:
-        figure.set_size_inches(6.5, 3.0)
-        loss, ratios, accuracy = figure.subplots(1, 3)
-        for axis in (loss, ratios, accuracy):
-            axis.set(xlim=(0, 10 * count), xlabel="steps")
-        loss.axhline(math.log(2), color=GREY, lw=0.8)
-        top = float(smooth["loss"].max())
-        loss.set(ylim=(0, max(0.75, 1.1 * top)), title="loss (nats)")
-        low, high = float(sides.min()), float(sides.max())
-        room = 0.15 * (high - low) + 0.05
-        ratios.axhline(0, color=GREY, lw=0.8)
-        ratios.set(ylim=(low - room, high + room), title="log-ratios (nats)")
-        accuracy.axhline(0.5, color=GREY, lw=0.8)
-        accuracy.set(ylim=(0.3, 1), title="accuracy")
-        return loss, ratios, accuracy
+    def still(axes: tuple[Axes, ...]):
+        for axis, level in zip(axes, (math.log(2), 0, 0.5), strict=True):
+            axis.axhline(level, color=GREY, lw=0.8)
 
     def draw(axes: tuple[Axes, ...], step: int) -> str:
         loss, ratios, accuracy = axes
@@ -242,4 +241,4 @@ def run_so_far(log: Log) -> Scene:
             f"{last['rejected_logratio']:+.2f} (dashed)."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, *panels, still=still, height=3.0)

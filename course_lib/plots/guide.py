@@ -5,13 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from course_lib.datasets import Run
 from course_lib.guide import NAMES, QUESTIONS, Advice, Evidence, advise
-from course_lib.plots.style import BLUE, GREY, ORANGE, Scene
-
-__all__ = ["decision_guide"]
+from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
 
 ANSWERS = [answer for answers in QUESTIONS.values() for answer in answers]
 LABELS = {"distance": "KL(π‖π*) (nats)", "shortfall": "shortfall (reward)"}
@@ -32,59 +29,69 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
     sliders: data, noise, reference, length, ask: answers of `guide.QUESTIONS`; the
         first of them where there is no slider
     """
-    rows = {name: row for row, name in enumerate(NAMES)}
+    x = LABELS[field], *((0.1, 6) if field == "distance" else (0.02, 3))
+    left = _rows("Usable ones, on their worst data", x, [*NAMES.values()])
+    right = _rows("One answer changed", x, ANSWERS)
 
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        figure.set_size_inches(6.5, 4.2)
-        left, right = figure.subplots(1, 2)
+    def still(axes: tuple[Axes, Axes]):
+        left, right = axes
         left.plot([], [], **BEST, label="advised")
         left.plot([], [], **TIED, label="a tie: seeds overlap")
         left.plot([], [], **WORSE, label="others")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
-        for axis, labels in ((left, NAMES.values()), (right, ANSWERS)):
-            axis.set(xscale="log", xlim=(0.1, 6) if field == "distance" else (0.02, 3))
-            axis.set(xlabel=LABELS[field], ylim=(13.6, -0.6))
-            axis.set_xticks((0.1, 0.3, 1, 3), ("0.1", "0.3", "1", "3"))
+        left.figure.legend(loc="outside lower center", ncols=3)
+        for axis in axes:
             axis.minorticks_off()
-            axis.set_yticks(range(len(rows)), labels, fontsize=9)
+            axis.tick_params("y", labelsize=9)
         edge = -0.5
         for answers in QUESTIONS.values():
             right.axhline(edge, color=GREY, lw=0.8)
             edge += len(answers)
-        left.set_title("Usable ones, on their worst data")
-        right.set_title("One answer changed")
-        return left, right
 
     def draw(axes: tuple[Axes, Axes], **given: str) -> str:
-        left, right = axes
         advice = advise(runs, field=field, **given)
-        best = advice.ranking[:1]
-        tied = [cell for cell in advice.ranking if cell.variant in advice.tied]
-        worse = [cell for cell in advice.ranking[1:] if cell not in tied]
-        for cells, style in ((worse, WORSE), (tied, TIED), (best, BEST)):
-            at = [rows[cell.variant] for cell in cells]
-            ends = [x for c in cells for x in (c.low, c.high, math.nan)]
-            left.plot(ends, np.repeat(at, 3), color=style["color"], lw=1.5)
-            left.plot([c.mean for c in cells], at, **style)
-        if not best:
-            middle = {"transform": left.transAxes, "ha": "center"}
-            left.text(0.5, 0.5, "none can be used", **middle)
-        given_rows, changes = [], {}
-        for row, answer in enumerate(ANSWERS):
-            other = advice.instead.get(answer)
-            if answer not in advice.instead:
-                given_rows.append(row)
-            elif (other and other.variant) != advice.variant:
-                changes[row] = other
-        for cell in best:
-            right.plot([cell.mean] * len(given_rows), given_rows, **BEST)
-        can = {row: cell.mean for row, cell in changes.items() if cell}
-        right.plot([*can.values()], [*can], **WORSE)
-        for row, cell in changes.items():
-            _beside(right, row, cell)
+        _usable(axes[0], advice)
+        _changes(axes[1], advice)
         return _said(advice, field)
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still, height=4.2)
+
+
+def _rows(title: str, x: tuple, names: list[str]) -> dict:
+    ticks = {"xticks": (0.1, 0.3, 1, 3), "xticklabels": ("0.1", "0.3", "1", "3")}
+    return panel(title, x, ("", 13.6, -0.6), ynames=names, xscale="log", **ticks)
+
+
+def _usable(axis: Axes, advice: Advice):
+    """The variants that can be used, each on its worst data."""
+    rows = {name: row for row, name in enumerate(NAMES)}
+    best = advice.ranking[:1]
+    tied = [cell for cell in advice.ranking if cell.variant in advice.tied]
+    worse = [cell for cell in advice.ranking[1:] if cell not in tied]
+    for cells, style in ((worse, WORSE), (tied, TIED), (best, BEST)):
+        at = [rows[cell.variant] for cell in cells]
+        ends = [x for c in cells for x in (c.low, c.high, math.nan)]
+        axis.plot(ends, np.repeat(at, 3), color=style["color"], lw=1.5)
+        axis.plot([c.mean for c in cells], at, **style)
+    if not best:
+        middle = {"transform": axis.transAxes, "ha": "center"}
+        axis.text(0.5, 0.5, "none can be used", **middle)
+
+
+def _changes(axis: Axes, advice: Advice):
+    """The answers that were given, and those that would change the advice."""
+    given, changes = [], {}
+    for row, answer in enumerate(ANSWERS):
+        other = advice.instead.get(answer)
+        if answer not in advice.instead:
+            given.append(row)
+        elif (other and other.variant) != advice.variant:
+            changes[row] = other
+    for cell in advice.ranking[:1]:
+        axis.plot([cell.mean] * len(given), given, **BEST)
+    can = {row: cell.mean for row, cell in changes.items() if cell}
+    axis.plot([*can.values()], [*can], **WORSE)
+    for row, cell in changes.items():
+        _beside(axis, row, cell)
 
 
 def _beside(axis: Axes, row: int, best: Evidence | None):

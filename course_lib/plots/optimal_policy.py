@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, still_figure
+from course_lib.metrics import shortfall
+from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, panel
 from course_lib.policies import (
     best_of_n,
     expected_reward,
-    frontier,
     kl_divergence,
     log_partition,
     optimal_policy,
@@ -19,16 +18,7 @@ from course_lib.policies import (
 )
 from course_lib.worlds import World
 
-__all__ = [
-    "best_of_n_race",
-    "frontier_curve",
-    "kl_both_ways",
-    "objective_of_two",
-    "one_answer",
-    "tilt_and_normalise",
-    "tilted_bars",
-    "tradeoff_peaks",
-]
+BARS = {"grid": "y", "axisbelow": True}
 
 
 def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
@@ -39,20 +29,13 @@ def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
     """
     grid = torch.linspace(0.001, 0.999, 400, dtype=torch.float64)
     ps = torch.stack([grid, 1 - grid], -1)
+    title = "Which of the two policies draws the answers makes a difference"
+    x = "p, chance of the first answer under the first policy", 0, 1
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.plot([], [], color=BLUE, label="KL(p‖q)")
         axis.plot([], [], "--", color=ORANGE, label="KL(q‖p)")
-        axis.legend(frameon=False, loc="upper center", ncols=2)
-        axis.set(
-            xlim=(0, 1),
-            ylim=(0, 4),
-            xlabel="p, chance of the first answer under the first policy",
-            ylabel="nats",
-            title="Which of the two policies draws the answers makes a difference",
-        )
-        return axis
+        axis.legend(loc="upper center", ncols=2)
 
     def draw(axis: Axes, q: float) -> str:
         qs = torch.tensor([q, 1 - q], dtype=torch.float64).expand_as(ps)
@@ -67,7 +50,7 @@ def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
             "curve grows without end."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, ("nats", 0, 4)), still=still)
 
 
 def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
@@ -84,21 +67,15 @@ def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
     ref = torch.tensor([0.8, 0.2], dtype=torch.float64)
     rewards = torch.tensor([0.0, 1.0], dtype=torch.float64)
     rows = ref.expand_as(policies), rewards.expand_as(policies)
+    title = "Where one more step earns what it costs, the best policy stands"
+    x = "chance of the better answer (reference: 0.2)", 0, 1
+    y = "unit of the reward", -0.75, 1.35
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.plot(grid, grid, ":", color=GREY, label="E[r]")
         axis.plot([], [], "--", color=ORANGE, label="β KL, its price")
         axis.plot([], [], color=BLUE, label="J, what is left")
-        axis.legend(frameon=False, loc="upper center", ncols=3)
-        axis.set(
-            xlim=(0, 1),
-            ylim=(-0.75, 1.35),
-            xlabel="chance of the better answer (reference: 0.2)",
-            ylabel="unit of the reward",
-            title="Where one more step earns what it costs, the best policy stands",
-        )
-        return axis
+        axis.legend(loc="upper center", ncols=3)
 
     def draw(axis: Axes, beta: float) -> str:
         value = objective(policies, *rows, beta)
@@ -115,7 +92,7 @@ def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
             f"left there is J = {height:.3f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)
 
 
 def tilt_and_normalise(
@@ -133,51 +110,39 @@ def tilt_and_normalise(
     rows = range(len(names) + 1)
     log_whole = float(log_z(ref, rewards, beta))
     top = torch.tensor(log_whole).exp().item()
+    before = [*ref.tolist(), 1.0]
+    title = "Tilting leaves more than one to share; normalising mends it"
+    x = (f"answer, its reward (β = {beta:g}); dashed: the reference",)
+    weight, answers = ("weight", 0, 1.15 * top), [*_with_rewards(world), "sum"]
+    around = panel(title, x, weight, xnames=answers, **BARS)
 
-    def weights(step: float) -> Tensor:
+    def weights(step: float) -> list[float]:
         tilt = min(step, 1.0)
         if tilt == 0:
-            return ref
-        logs = policy(ref, rewards, beta / tilt).log() + log_z(
-            ref, rewards, beta / tilt
-        )
-        return (logs - max(step - 1.0, 0.0) * log_whole).exp()
+            return ref.tolist()
+        now = ref, rewards, beta / tilt
+        logs = policy(*now).log() + log_z(*now)
+        return (logs - max(step - 1.0, 0.0) * log_whole).exp().tolist()
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
-        axis.grid(visible=False, axis="x")
-        axis.set_axisbelow(True)
-        axis.bar(
-            rows, [*ref.tolist(), 1.0], color="none", edgecolor=GREY, ls="--", lw=1
-        )
+    def still(axis: Axes):
+        axis.bar(rows, before, color="none", edgecolor=GREY, ls="--", lw=1)
         axis.axhline(1, color=GREY, lw=1)
-        axis.set_xticks(rows, [*_with_rewards(world), "sum"])
-        axis.set(
-            ylim=(0, 1.15 * top),
-            xlabel=f"answer, its reward (β = {beta:g}); dashed: the reference",
-            ylabel="weight",
-            title="Tilting leaves more than one to share; normalising mends it",
-        )
-        return axis
 
     def draw(axis: Axes, step: float) -> str:
-        heights = weights(step).tolist()
+        heights = weights(step)
         whole = sum(heights)
-        colors = [BLUE] * len(names) + [ORANGE]
-        axis.bar(rows, [*heights, whole], color=colors, alpha=0.85)
-        pairs = zip([*heights, whole], [*ref.tolist(), 1.0], strict=True)
-        for row, (now, before) in enumerate(pairs):
-            above = max(now, before) + 0.02 * top
-            axis.text(row, above, f"{now:.3f}", ha="center", va="bottom")
+        now = [*heights, whole]
+        axis.bar(rows, now, color=[BLUE] * len(names) + [ORANGE], alpha=0.85)
+        for row, ends in enumerate(zip(now, before, strict=True)):
+            above = max(ends) + 0.02 * top
+            axis.text(row, above, f"{now[row]:.3f}", ha="center", va="bottom")
         pairs = zip(names, heights, strict=True)
         listed = ", ".join(f"{name} {height:.3f}" for name, height in pairs)
-        if step <= 1:
-            done = f"Tilted by {step:.0%}"
-        else:
-            done = f"Tilted, and {step - 1:.0%} of the way to being normalised"
+        second = f"Tilted, and {step - 1:.0%} of the way to being normalised"
+        done = f"Tilted by {step:.0%}" if step <= 1 else second
         return f"{done}: {listed}. Together they weigh {whole:.3f}."
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, still=still)
 
 
 def _with_rewards(world: World) -> list[str]:
@@ -187,12 +152,10 @@ def _with_rewards(world: World) -> list[str]:
 
 def _bars(axis: Axes, ref: Tensor, best: Tensor):
     """Reference and best policy side by side, with the factor between the two."""
-    ref, best = ref.tolist(), best.tolist()
-    axis.bar(
-        [place - 0.2 for place in range(len(ref))], ref, 0.38, color=GREY, alpha=0.6
-    )
-    axis.bar([place + 0.2 for place in range(len(ref))], best, 0.38, color=BLUE)
-    for place, (old, new) in enumerate(zip(ref, best, strict=True)):
+    ref, best, places = ref.tolist(), best.tolist(), range(len(ref))
+    axis.bar([place - 0.2 for place in places], ref, 0.38, color=GREY, alpha=0.6)
+    axis.bar([place + 0.2 for place in places], best, 0.38, color=BLUE)
+    for place, old, new in zip(places, ref, best, strict=True):
         sign = "▲" if new > old else "▼"
         factor = new / old if old > 0 else 0
         factor = f"×{factor:.2f}" if factor >= 0.005 else "×<0.01"
@@ -200,25 +163,16 @@ def _bars(axis: Axes, ref: Tensor, best: Tensor):
         axis.text(place, max(old, new) + 0.02, text, ha="center", va="bottom")
 
 
-def _bars_setup(names: Sequence[str], title: str) -> Callable[[Figure], Axes]:
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
-        axis.grid(visible=False, axis="x")
-        axis.set_axisbelow(True)
-        axis.set_xticks(range(len(names)), names)
+def _side_by_side(draw: Callable, names: Sequence[str], title: str) -> Scene:
+    """Panels for `_bars`."""
+    x, y = ("answer", -0.6, len(names) - 0.4), ("probability", 0, 1.3)
+
+    def still(axis: Axes):
         axis.bar(0, 0, color=GREY, alpha=0.6, label="reference")
         axis.bar(0, 0, color=BLUE, label="best policy")
-        axis.legend(frameon=False, loc="upper right", ncols=2)
-        axis.set(
-            xlim=(-0.6, len(names) - 0.4),
-            ylim=(0, 1.3),
-            xlabel="answer",
-            ylabel="probability",
-            title=title,
-        )
-        return axis
+        axis.legend(loc="upper right", ncols=2)
 
-    return setup
+    return Scene.of(draw, panel(title, x, y, xnames=names, **BARS), still=still)
 
 
 def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
@@ -228,7 +182,6 @@ def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
     slider: beta, reward per nat
     """
     names, ref, rewards = world
-    labels = _with_rewards(world)
 
     def draw(axis: Axes, beta: float) -> str:
         best = policy(ref, rewards, beta)
@@ -238,11 +191,12 @@ def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
         return (
             f"At β = {beta:.3g} the bar to clear is β log Z = {bar:.3f}. Gaining mass: "
             f"{', '.join(gaining) or 'none'}. The best policy spends "
-            f"{float(kl_divergence(best, ref)):.4f} nats of KL and expects a reward of "
-            f"{float(expected_reward(best, rewards)):.3f}."
+            f"{kl_divergence(best, ref):.4f} nats of KL and expects a reward of "
+            f"{expected_reward(best, rewards):.3f}."
         )
 
-    return Scene(draw, _bars_setup(labels, "Who gains has a reward above β log Z"))
+    title = "Who gains has a reward above β log Z"
+    return _side_by_side(draw, _with_rewards(world), title)
 
 
 def one_answer(world: World, answer: int, policy: Callable = optimal_policy) -> Scene:
@@ -272,26 +226,20 @@ def one_answer(world: World, answer: int, policy: Callable = optimal_policy) -> 
         )
 
     title = f"Reward, reference and β decide together what {name} becomes"
-    return Scene(draw, _bars_setup(names, title))
+    return _side_by_side(draw, names, title)
 
 
-def _plane(figure: Figure, world: World, policy: Callable, right: float) -> Axes:
-    """Expected reward against KL, with the curve that no policy can cross."""
-    axis = figure.subplots()
+def _plane(world: World, policy: Callable, title: str, right: float):
+    """Expected reward against KL: the panel, and the curve that no policy can cross."""
     _, ref, rewards = world
     betas = torch.logspace(-2, 3, 200, dtype=torch.float64)
     points = [policy(ref, rewards, float(beta)) for beta in betas]
     spent = torch.stack([kl_divergence(p, ref) for p in points]).tolist()
     earned = torch.stack([expected_reward(p, rewards) for p in points]).tolist()
-    axis.plot([right, *spent], [earned[0], *earned], color=BLUE)
     low, high = float(expected_reward(ref, rewards)), float(rewards.max())
-    axis.set(
-        xlim=(-0.03 * right, right),
-        ylim=(low - 0.1 * (high - low), high + 0.12 * (high - low)),
-        xlabel="KL from the reference (nats)",
-        ylabel="expected reward",
-    )
-    return axis
+    x = "KL from the reference (nats)", -0.03 * right, right
+    y = "expected reward", low - 0.1 * (high - low), high + 0.12 * (high - low)
+    return panel(title, x, y), ([right, *spent], [earned[0], *earned])
 
 
 def frontier_curve(world: World, policy: Callable = optimal_policy) -> Scene:
@@ -301,16 +249,15 @@ def frontier_curve(world: World, policy: Callable = optimal_policy) -> Scene:
     slider: beta, reward per nat
     """
     _, ref, rewards = world
+    title = "The slope of the frontier is β: reward per nat"
+    around, curve = _plane(world, policy, title, 1.6)
+    tangent = {"color": ORANGE, "lw": 1.5, "label": "slope β, from J at KL = 0"}
 
-    def setup(figure: Figure) -> Axes:
-        axis = _plane(figure, world, policy, 1.6)
-        axis.set_title("The slope of the frontier is β: reward per nat")
+    def still(axis: Axes):
+        axis.plot(*curve, color=BLUE)
         axis.plot([], [], color=BLUE, label="best reward for this KL")
-        axis.plot(
-            [], [], "D--", color=ORANGE, lw=1.5, label="slope β, from J at KL = 0"
-        )
-        axis.legend(frameon=False, loc="lower right")
-        return axis
+        axis.plot([], [], "D--", **tangent)
+        axis.legend(loc="lower right")
 
     def draw(axis: Axes, beta: float) -> str:
         best = policy(ref, rewards, beta)
@@ -318,7 +265,7 @@ def frontier_curve(world: World, policy: Callable = optimal_policy) -> Scene:
         earned = float(expected_reward(best, rewards))
         start = earned - beta * spent
         ends = torch.tensor([0.0, 1.6], dtype=torch.float64)
-        axis.plot(ends, start + beta * ends, "--", color=ORANGE, lw=1.5)
+        axis.plot(ends, start + beta * ends, "--", **tangent)
         axis.plot(spent, earned, "o", color=BLUE, ms=9)
         axis.plot(0, start, "D", color=ORANGE, ms=7)
         return (
@@ -327,7 +274,7 @@ def frontier_curve(world: World, policy: Callable = optimal_policy) -> Scene:
             f"at J = {start:.4f}, the value of the objective."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, still=still)
 
 
 def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
@@ -340,14 +287,14 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
     policies = {n: best(ref, rewards, n) for n in range(1, 33)}
     spent = {n: abs(float(kl_divergence(p, ref))) for n, p in policies.items()}
     earned = {n: float(expected_reward(p, rewards)) for n, p in policies.items()}
+    title = "Best-of-n stays below the frontier, its bound to the right"
+    around, curve = _plane(world, optimal_policy, title, 2.6)
 
-    def setup(figure: Figure) -> Axes:
-        axis = _plane(figure, world, optimal_policy, 2.6)
+    def still(axis: Axes):
+        axis.plot(*curve, color=BLUE)
         axis.plot([], [], "o", color=ORANGE, label="best-of-n, exact KL")
         axis.plot([], [], "x", color=GREY, mew=2, label="log n − (n − 1)/n")
-        axis.legend(frameon=False, loc="lower right")
-        axis.set_title("Best-of-n stays below the frontier, its bound to the right")
-        return axis
+        axis.legend(loc="lower right")
 
     def draw(axis: Axes, n: float) -> str:
         n = int(n)
@@ -358,26 +305,14 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
         axis.plot([spent[n], bound], [earned[n]] * 2, ":", color=GREY, lw=1)
         axis.plot(bound, earned[n], "x", color=GREY, ms=9, mew=2)
         axis.plot(spent[n], earned[n], "o", color=ORANGE, ms=9)
-        rival = _reward_at(world, spent[n])
+        left = shortfall(world, policies[n]) if n > 1 else 0.0  # 1: the reference
         return (
             f"Best of {n} earns {earned[n]:.4f} and spends {spent[n]:.4f} nats; the "
             f"bound says at most {bound:.4f}. With the same KL the frontier earns "
-            f"{rival:.4f}."
+            f"{earned[n] + left:.4f}."
         )
 
-    return Scene(draw, setup)
-
-
-def _reward_at(world: World, kl: float) -> float:
-    """What the frontier earns for this KL: bisection on β."""
-    if kl < 1e-9:
-        return float(expected_reward(world.ref, world.rewards))
-    low, high = 1e-4, 1e4
-    for _ in range(60):
-        beta = (low * high) ** 0.5
-        spent = float(frontier(world.ref, world.rewards, [beta]).kl)
-        low, high = (beta, high) if spent > kl else (low, beta)
-    return float(frontier(world.ref, world.rewards, [low]).expected_reward)
+    return Scene.of(draw, around, still=still)
 
 
 def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
@@ -385,37 +320,28 @@ def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
 
     betas: reward per nat, each > 0
     """
-    figure, axis = still_figure()
     grid = torch.logspace(-1, 3, 400, dtype=torch.float64)
-    styles = ("-", "--", "-.", ":")
+    top = 1 / min(betas)
     peaks = [1 / beta**2 for beta in betas]
-    axis.axvspan(grid[0], 5, color=GREY, alpha=0.2, lw=0)
-    for i, (beta, peak) in enumerate(zip(betas, peaks, strict=True)):
-        color = (BLUE, ORANGE)[i % 2]
-        axis.plot(grid, 2 * grid.sqrt() - beta * grid, styles[i % 4], color=color)
-        axis.plot(peak, 1 / beta, "o", color=color, ms=8)
-        axis.annotate(
-            f"β = {beta:g}",
-            (peak, 1 / beta),
-            xytext=(-3, -10),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-        )
     outside = sum(peak > 5 for peak in peaks)
-    axis.text(0.12, 1.06 / min(betas), "KL from 0 to 5", color=GREY, va="center")
-    axis.set_xscale("log")
-    axis.set(
-        xlim=(0.1, 1000),
-        ylim=(-0.12 / min(betas), 1.2 / min(betas)),
-        xlabel="KL (nats, logarithmic)",
-        ylabel="2√KL − β KL",
-        title=f"{outside} of {len(peaks)} curves still climb where KL = 5",
-    )
-    pairs = zip(peaks, betas, strict=True)
-    listed = ", ".join(f"{peak:g} for β = {beta:g}" for peak, beta in pairs)
-    return Picture(
-        figure,
-        f"Humps of 2√KL − β KL over a logarithmic axis. They peak at KL = {listed}; a "
-        f"grey band from 0 to 5 holds {len(peaks) - outside} of the peaks.",
-    )
+
+    def draw(axis: Axes) -> str:
+        axis.axvspan(grid[0], 5, color=GREY, alpha=0.2, lw=0)
+        below = {"textcoords": "offset points", "ha": "center", "va": "top"}
+        for i, (beta, peak) in enumerate(zip(betas, peaks, strict=True)):
+            color, line = (BLUE, ORANGE)[i % 2], ("-", "--", "-.", ":")[i % 4]
+            axis.plot(grid, 2 * grid.sqrt() - beta * grid, line, color=color)
+            axis.plot(peak, 1 / beta, "o", color=color, ms=8)
+            axis.annotate(f"β = {beta:g}", (peak, 1 / beta), (-3, -10), **below)
+        axis.text(0.12, 1.06 * top, "KL from 0 to 5", color=GREY, va="center")
+        pairs = zip(peaks, betas, strict=True)
+        listed = ", ".join(f"{peak:g} for β = {beta:g}" for peak, beta in pairs)
+        return (
+            f"Humps of 2√KL − β KL over a logarithmic axis. They peak at KL = {listed}"
+            f"; a grey band from 0 to 5 holds {len(peaks) - outside} of the peaks."
+        )
+
+    title = f"{outside} of {len(peaks)} curves still climb where KL = 5"
+    x = "KL (nats, logarithmic)", 0.1, 1000
+    y = "2√KL − β KL", -0.12 * top, 1.2 * top
+    return Picture.of(draw, panel(title, x, y, xscale="log"))

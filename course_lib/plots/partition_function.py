@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from torch import Tensor
 
-from course_lib.losses import dpo_loss, implicit_preference_probability
-from course_lib.plots.style import BLUE, GREY, ORANGE, Scene
+from course_lib.losses import implicit_preference_probability
+from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
 from course_lib.policies import (
     canonical_rewards,
     estimate_log_partition,
@@ -18,16 +18,8 @@ from course_lib.policies import (
     log_partition_error,
     optimal_policy,
 )
+from course_lib.tabular import AllPairs
 from course_lib.worlds import eight_words, five_responses, sample_rewards
-
-__all__ = [
-    "answer_counts",
-    "partition_estimates",
-    "preferences_read",
-    "rewards_read_back",
-    "shifted_rewards",
-    "uncovered_answer",
-]
 
 NAMES, REF, REWARDS = five_responses()
 BETA = 0.5
@@ -44,23 +36,17 @@ def answer_counts() -> Scene:
     sizes = {50_000: (ORANGE, "-"), 1_000: (BLUE, "--"), 8: (GREY, "-.")}
     names = {50_000: "50,000 tokens", 1_000: "1,000 tokens", 8: "8 words"}
     listed = math.log10(SECONDS * 1e9)
+    title = "The sum for Z outgrows every list of its terms"
+    x = "length of the answer (tokens)", 0, 122
+    y = "terms of the sum (power of ten)", 0, 500
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         for size, (color, line) in sizes.items():
             end = 100 * math.log10(size)
             axis.plot([0, 100], [0, end], line, color=color)
             axis.text(102, end, names[size], color=color, va="center")
         axis.axhline(listed, color=GREY, lw=1, ls=":")
         axis.text(121, listed + 4, "listed since the Big Bang", ha="right", va="bottom")
-        axis.set(
-            xlim=(0, 122),
-            ylim=(0, 500),
-            xlabel="length of the answer (tokens)",
-            ylabel="terms of the sum (power of ten)",
-            title="The sum for Z outgrows every list of its terms",
-        )
-        return axis
 
     def draw(axis: Axes, length: float) -> str:
         powers = [length * math.log10(size) for size in sizes]
@@ -73,7 +59,7 @@ def answer_counts() -> Scene:
             f"Bang would have listed 10^{listed:.1f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)
 
 
 def partition_estimates(
@@ -86,22 +72,16 @@ def partition_estimates(
     """
     world = eight_words()
     runs = torch.arange(1, RUNS + 1)
+    title = "A sample does not know what it did not draw"
+    x = "number of the sample", 0, RUNS + 1
+    y = "estimate minus log Z (nats)", -100, 40
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.axhline(0, color=GREY, ls="--", lw=1.5)
         axis.set_yscale("symlog", linthresh=0.1, linscale=0.5)
         ticks = [-10, -1, -0.1, 0, 0.1, 1, 10]
         axis.set_yticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
         axis.set_yticks([], minor=True)
-        axis.set(
-            xlim=(0, RUNS + 1),
-            ylim=(-100, 40),
-            xlabel="number of the sample",
-            ylabel="estimate minus log Z (nats)",
-            title="A sample does not know what it did not draw",
-        )
-        return axis
 
     def draw(axis: Axes, n: float, beta: float, seed: float) -> str:
         rewards = sample_rewards(world, length, RUNS, int(n), seed=int(seed))
@@ -111,19 +91,16 @@ def partition_estimates(
         holds = miss.abs() <= 2 * error
         for which, color, marker in ((holds, BLUE, "o"), (~holds, ORANGE, "X")):
             if which.any():
-                bars = 2 * error[which]
-                points = runs[which], miss[which], bars
+                points = runs[which], miss[which], 2 * error[which]
                 axis.errorbar(*points, fmt=marker, color=color, ms=6, lw=1.2)
         return (
             f"{RUNS} samples of {int(n):,} answers at β = {beta:.3g}: "
-            f"{int(holds.sum())} "
-            f"of {RUNS} bars of two standard errors reach log Z = {truth:.2f}. The "
-            f"estimates are off by {float(miss.mean()):+.3f} nats on average, and "
-            f"claim "
-            f"an error of {float(error.mean()):.3f}."
+            f"{int(holds.sum())} of {RUNS} bars of two standard errors reach "
+            f"log Z = {truth:.2f}. The estimates are off by {float(miss.mean()):+.3f} "
+            f"nats on average, and claim an error of {float(error.mean()):.3f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)
 
 
 def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
@@ -132,21 +109,13 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
     implicit: of a policy, the reference and beta
     slider: beta, KL strength in reward per nat
     """
+    title = "The policy knows every reward but for one constant"
+    x, y = ("answer", -0.5, 4.9), ("reward", -4.2, 4.4)
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.plot(PLACES, REWARDS, "o", color=BLUE, ms=9, label="true reward r")
         axis.plot([], [], "X", color=ORANGE, ms=9, label="β log π*/π_ref")
-        axis.legend(frameon=False, loc="upper right", ncols=2)
-        axis.set_xticks(PLACES, NAMES)
-        axis.set(
-            xlim=(-0.5, 4.9),
-            ylim=(-4.2, 4.4),
-            xlabel="answer",
-            ylabel="reward",
-            title="The policy knows every reward but for one constant",
-        )
-        return axis
+        axis.legend(loc="upper right", ncols=2)
 
     def draw(axis: Axes, beta: float) -> str:
         implied = implicit(optimal_policy(REF, REWARDS, beta), REF, beta)
@@ -158,11 +127,10 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
         return (
             f"At β = {beta:.3g} the crosses lie {drop[0]:.3f} below the circles, which "
             f"is β log Z: B is worth 3.0 and reads {float(implied[1]):+.3f}, E is "
-            f"worth "
-            f"−0.5 and reads {float(implied[4]):+.3f}."
+            f"worth −0.5 and reads {float(implied[4]):+.3f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y, xnames=NAMES), still=still)
 
 
 def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
@@ -171,31 +139,16 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
     canonical: of the reference, rewards and beta
     slider: shift, f(x), in the unit of the rewards, within ±3
     """
+    x, y = ("answer", -0.5, 4.5), ("reward", -4, 8.2)
+    left = panel("Rewards and β log Z rise together", x, y, xnames=NAMES)
+    right = _shares("The policy stands still", "π* (probability)")
 
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    def still(axes: tuple[Axes, Axes]):
+        left, _ = axes
         left.plot([], [], "o", color=BLUE, label="r + f")
         left.plot([], [], "--", color=BLUE, lw=1.5, label="β log Z")
         left.plot([], [], "X", color=ORANGE, label="canonical")
-        left.legend(frameon=False, loc="upper center", ncols=3, columnspacing=1)
-        left.set_xticks(PLACES, NAMES)
-        left.set(
-            xlim=(-0.5, 4.5),
-            ylim=(-4, 8.2),
-            xlabel="answer",
-            ylabel="reward",
-            title="Rewards and β log Z rise together",
-        )
-        right.grid(visible=False, axis="x")
-        right.set_xticks(PLACES, NAMES)
-        right.set(
-            xlim=(-0.6, 4.6),
-            ylim=(0, 1),
-            xlabel="answer",
-            ylabel="π* (probability)",
-            title="The policy stands still",
-        )
-        return left, right
+        left.legend(loc="upper center", ncols=3, columnspacing=1)
 
     def draw(axes: tuple[Axes, Axes], shift: float) -> str:
         left, right = axes
@@ -207,17 +160,25 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
         left.axhline(level, color=BLUE, ls="--", lw=1.5)
         left.plot(PLACES, rewards, "o", color=BLUE, ms=8)
         left.plot(PLACES, fixed, "X", color=ORANGE, ms=8)
-        right.bar_label(
-            right.bar(PLACES, best.tolist(), color=BLUE), fmt="%.3f", padding=2
-        )
+        _bars(right, best)
         return (
             f"With f = {shift:+.1f}, β log Z is {level:.3f} and B is worth "
-            f"{float(rewards[1]):.1f}. Where they were: π*(B) = {float(best[1]):.3f}, "
-            f"P(B ≻ E) = {chance:.3f}, the canonical reward of B "
-            f"{float(fixed[1]):.3f}."
+            f"{rewards[1]:.1f}. Where they were: π*(B) = {best[1]:.3f}, "
+            f"P(B ≻ E) = {chance:.3f}, the canonical reward of B {fixed[1]:.3f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still, width_ratios=(3, 2))
+
+
+def _shares(title: str, called: str) -> dict:
+    """A panel of probabilities, one for each answer."""
+    x, y = ("answer", -0.6, 4.6), (called, 0, 1)
+    return panel(title, x, y, xnames=NAMES, grid="y")
+
+
+def _bars(axis: Axes, policy: Tensor):
+    bars = axis.bar(PLACES, policy.tolist(), color=BLUE)
+    axis.bar_label(bars, fmt="%.3f", padding=2)
 
 
 def preferences_read(
@@ -232,18 +193,12 @@ def preferences_read(
     best = optimal_policy(REF, REWARDS, BETA)
     four = [table.log()[i] for table in (best, REF) for i in (first, second)]
     true = torch.sigmoid(REWARDS[first] - REWARDS[second])
+    title = "Read with its own β, a policy knows all ten preferences"
+    x = "P(better one preferred), from the true rewards", 0.5, 1.005
+    y = "the same, from the policy", 0.48, 1.02
 
-    def setup(figure: Figure) -> Axes:
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.plot([0.5, 1], [0.5, 1], color=GREY, lw=1, ls="--")
-        axis.set(
-            xlim=(0.5, 1.005),
-            ylim=(0.48, 1.02),
-            xlabel="P(better one preferred), from the true rewards",
-            ylabel="the same, from the policy",
-            title="Read with its own β, a policy knows all ten preferences",
-        )
-        return axis
 
     def draw(axis: Axes, beta: float) -> str:
         read = probability(*four, beta)
@@ -251,12 +206,12 @@ def preferences_read(
         axis.plot(true, read, "o", color=ORANGE, ms=8)
         worst = float((read - true).abs().max())
         return (
-            f"Read with β = {beta:.3g}: B over E {float(read[3]):.3f}, in truth "
-            f"{float(true[3]):.3f}; A over C {float(read[7]):.3f}, in truth "
-            f"{float(true[7]):.3f}. The largest of ten errors is {worst:.3f}."
+            f"Read with β = {beta:.3g}: B over E {read[3]:.3f}, in truth {true[3]:.3f}"
+            f"; A over C {read[7]:.3f}, in truth {true[7]:.3f}. The largest of ten "
+            f"errors is {worst:.3f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still)
 
 
 def uncovered_answer() -> Scene:
@@ -267,48 +222,24 @@ def uncovered_answer() -> Scene:
     best = optimal_policy(REF, REWARDS, BETA)
     others = best[:4] / best[:4].sum()
 
-    def policy(share: float) -> torch.Tensor:
+    def policy(share: float) -> Tensor:
         return torch.cat([(1 - share) * others, others.new_tensor([share])])
 
-    def loss(share: float) -> float:
-        first, second = torch.triu_indices(4, 4, 1)
-        log_policy = policy(share).log()
-        four = [x[i] for x in (log_policy, REF.log()) for i in (first, second)]
-        wins = torch.sigmoid(REWARDS[first] - REWARDS[second])
-        kept = dpo_loss(*four, BETA, reduction="none")
-        lost = dpo_loss(*(four[i] for i in (1, 0, 3, 2)), BETA, reduction="none")
-        return float((wins * kept + (1 - wins) * lost).mean())
+    pairs = AllPairs(REF[:4], REWARDS[:4])
+    x, y = ("share of E, which no pair mentions", 0, 1), ("expected reward", -0.6, 3.2)
+    left = _shares("Nothing decides the share of E", "probability")
+    right = panel("The loss does not see it", x, y)
 
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        left, right = figure.subplots(1, 2)
-        left.grid(visible=False, axis="x")
-        left.set_xticks(PLACES, NAMES)
-        left.set(
-            xlim=(-0.6, 4.6),
-            ylim=(0, 1),
-            xlabel="answer",
-            ylabel="probability",
-            title="Nothing decides the share of E",
-        )
-        grid = torch.linspace(0, 1, 2, dtype=torch.float64)
-        ends = [float(expected_reward(policy(s), REWARDS)) for s in grid.tolist()]
-        right.plot(grid, ends, color=BLUE)
-        right.set(
-            xlim=(0, 1),
-            ylim=(-0.6, 3.2),
-            xlabel="share of E, which no pair mentions",
-            ylabel="expected reward",
-            title="The loss does not see it",
-        )
-        return left, right
+    def still(axes: tuple[Axes, Axes]):
+        ends = [float(expected_reward(policy(s), REWARDS)) for s in (0.0, 1.0)]
+        axes[1].plot([0, 1], ends, color=BLUE)
 
     def draw(axes: tuple[Axes, Axes], share: float) -> str:
         left, right = axes
-        now, cost = policy(share), loss(share)
+        now = policy(share)
+        cost = pairs.loss(now[:4].log(), torch.tensor(BETA))
         worth = float(expected_reward(now, REWARDS))
-        left.bar_label(
-            left.bar(PLACES, now.tolist(), color=BLUE), fmt="%.3f", padding=2
-        )
+        _bars(left, now)
         right.plot(share, worth, "o", color=ORANGE, ms=9, clip_on=False)
         right.text(0.97, 2.9, f"loss {cost:.4f} nats", ha="right", va="center")
         return (
@@ -317,4 +248,4 @@ def uncovered_answer() -> Scene:
             f"{worth:.3f}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still)

@@ -5,15 +5,12 @@ from typing import NamedTuple
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.guide import NAMES
 from course_lib.losses import apo_down_loss
 from course_lib.methods import METHODS, Losses, LossSettings, PairLogps
-from course_lib.plots.style import BLUE, GREY, ORANGE, Scene
-
-__all__ = ["loss_shapes"]
+from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
 
 TOKENS, LOGP = 8, -16.0  # of either answer: its length, and its log π_ref in nats
 REACH = 15.0  # nats of gap on either side of the picture
@@ -64,36 +61,10 @@ def loss_shapes() -> Scene:
         epsilon of cDPO and robust DPO, 0 to 0.45; gamma of SimPO, 0 to 2
     """
 
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        figure.set_size_inches(6.5, 3.6)
-        left, right = figure.subplots(1, 2)
-        left.plot([], [], color=BLUE, label="the variant")
-        left.plot([], [], **DPO, label="DPO at the same β")
-        left.plot([], [], "o", color=ORANGE, label="lowest point")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
-        for axis in (left, right):
-            axis.axvline(0, color=GREY, lw=0.8)
-            axis.axhline(0, color=GREY, lw=0.8)
-            axis.set(
-                xlim=(-REACH, REACH), xlabel="gap h (nats)", xticks=range(-15, 16, 5)
-            )
-        left.set_yscale("asinh", linear_width=0.3)
-        left.set(
-            ylim=(-6, 700),
-            ylabel="loss (in its own unit)",
-            yticks=(-3, -1, 0, 1, 3, 10, 100),
-        )
-        left.set_title("Not every loss has a lowest point")
-        right.set_yscale("asinh", linear_width=0.03)
-        right.set(ylim=(-12, 60), ylabel="push −dL/dh (per nat)")
-        right.set_yticks((-10, -1, -0.1, 0, 0.1, 1, 10))
-        right.set_title("It is where the push reaches 0")
-        for axis in (left, right):
-            axis.yaxis.set_major_formatter(
-                lambda value, _: f"{value:g}".replace("-", "−")
-            )
-            axis.minorticks_off()
-        return left, right
+    x = "gap h (nats)", -REACH, REACH
+    y, pushes = ("loss (in its own unit)", -6, 700), ("push −dL/dh (per nat)", -12, 60)
+    left = panel("Not every loss has a lowest point", x, y)
+    right = panel("It is where the push reaches 0", x, pushes)
 
     def draw(
         axes: tuple[Axes, Axes],
@@ -118,7 +89,26 @@ def loss_shapes() -> Scene:
         starts = [float(one(zero)[1]) for one in (shape, plain)]
         return _said(variant, settings, lowest, *starts)
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=_scales, height=3.6)
+
+
+def _scales(axes: tuple[Axes, Axes]):
+    """Linear near 0 and logarithmic far from it; and what the curves are."""
+    left, right = axes
+    left.plot([], [], color=BLUE, label="the variant")
+    left.plot([], [], **DPO, label="DPO at the same β")
+    left.plot([], [], "o", color=ORANGE, label="lowest point")
+    left.figure.legend(loc="outside lower center", ncols=3)
+    left.set_yscale("asinh", linear_width=0.3)
+    right.set_yscale("asinh", linear_width=0.03)
+    left.set_yticks((-3, -1, 0, 1, 3, 10, 100))
+    right.set_yticks((-10, -1, -0.1, 0, 0.1, 1, 10))
+    for axis in axes:
+        axis.axvline(0, color=GREY, lw=0.8)
+        axis.axhline(0, color=GREY, lw=0.8)
+        axis.set_xticks(range(-15, 16, 5))
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+        axis.minorticks_off()
 
 
 def _shape(

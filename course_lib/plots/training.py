@@ -1,16 +1,14 @@
 """Chapter 07: what a trainer's parts do."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from course_lib.baselines import clipped_policy_loss
 from course_lib.batches import part_mask
-from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, still_figure
-
-__all__ = ["clipped_steps", "who_sees_whom"]
+from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, panel
 
 NAMES = ("prompt", "chosen", "rejected")
 ROW = ("film", "very", "good", "!", "bad", "(end)")  # a pair of World S
@@ -29,49 +27,40 @@ def who_sees_whom(
     """
     seen = mask(torch.tensor([parts]))[0]
     size = len(parts)
-    figure, axis = still_figure(4.2)
-    axis.grid(False)
-    axis.set_aspect("equal")
-    axis.set_axisbelow(True)
-    for query, key in seen.nonzero().tolist():
-        color = ORANGE if parts[key] == 0 else BLUE
-        hatch = "///" if parts[key] == 0 else None
-        axis.bar(
-            key, 0.86, 0.86, query - 0.43, color=color, hatch=hatch, edgecolor="white"
-        )
     cuts = [place for place in range(1, size) if parts[place] != parts[place - 1]]
-    for cut in cuts:
-        axis.axhline(cut - 0.5, color=GREY, lw=0.8)
-        axis.axvline(cut - 0.5, color=GREY, lw=0.8)
-    for part, first in enumerate([0, *cuts]):
-        axis.text(size - 0.35, first, NAMES[part], va="center", color=GREY)
-    axis.set(
-        xlim=(-0.5, size - 0.5),
-        ylim=(size - 0.5, -0.5),
-        xticks=range(size),
-        yticks=range(size),
-        xticklabels=tokens,
-        yticklabels=tokens,
-        xlabel="key: the token that is read\n(hatched: of the prompt)",
-        ylabel="query: the token that reads",
-        title="An answer reads its prompt and itself",
-    )
-    crossed = sum(
-        int(seen[:, i][[p == 2 for p in parts]].sum()) for i in _chosen(parts)
-    )
-    told = "; ".join(
-        f"{token} sees {', '.join(t for t, s in zip(tokens, row, strict=True) if s)}"
-        for token, row in zip(tokens, seen.tolist(), strict=True)
-    )
-    return Picture(
-        figure,
-        f"A grid of {size} queries by {size} keys: {told}. Cells in which the rejected "
-        f"answer sees the chosen one: {crossed}.",
-    )
 
+    def draw(axis: Axes) -> str:
+        axis.set_aspect("equal")
+        for query, key in seen.nonzero().tolist():
+            prompt = parts[key] == 0
+            color, hatch = (ORANGE, "///") if prompt else (BLUE, None)
+            style = {"color": color, "hatch": hatch, "edgecolor": "white"}
+            axis.bar(key, 0.86, 0.86, query - 0.43, **style)
+        for place in cuts:
+            axis.axhline(place - 0.5, color=GREY, lw=0.8)
+            axis.axvline(place - 0.5, color=GREY, lw=0.8)
+        for part, first in enumerate([0, *cuts]):
+            axis.text(size - 0.35, first, NAMES[part], va="center", color=GREY)
+        crossed = [
+            (query, key)
+            for query, key in seen.nonzero().tolist()
+            if (parts[query], parts[key]) == (2, 1)
+        ]
+        told = "; ".join(
+            f"{query} sees {', '.join(itertools.compress(tokens, row))}"
+            for query, row in zip(tokens, seen.tolist(), strict=True)
+        )
+        return (
+            f"A grid of {size} queries by {size} keys: {told}. Cells in which the "
+            f"rejected answer sees the chosen one: {len(crossed)}."
+        )
 
-def _chosen(parts: Sequence[int]) -> list[int]:
-    return [place for place, part in enumerate(parts) if part == 1]
+    x = "key: the token that is read\n(hatched: of the prompt)", -0.5, size - 0.5
+    y = "query: the token that reads", size - 0.5, -0.5
+    names = {"xnames": tokens, "ynames": tokens}
+    title = "An answer reads its prompt and itself"
+    around = panel(title, x, y, grid="", axisbelow=True, **names)
+    return Picture.of(draw, around, height=4.2)
 
 
 def clipped_steps(loss: Callable = clipped_policy_loss) -> Scene:
@@ -89,20 +78,13 @@ def clipped_steps(loss: Callable = clipped_policy_loss) -> Scene:
             for ratio in ratios
         ]
 
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        figure.set_size_inches(6.5, 3.2)
-        axes = figure.subplots(1, 2)
-        titles = ("A = 1: no gain beyond the clip", "A = −1: no gain below it")
-        for axis, title, low in zip(axes, titles, (-2.1, -0.1), strict=True):
+    x, y = ("ratio ρ (new chance / old chance)", 0.1, 2.1), "loss (unit of the reward)"
+    left = panel("A = 1: no gain beyond the clip", x, (y, -2.1, 0.1))
+    right = panel("A = −1: no gain below it", x, (y, -0.1, 2.1))
+
+    def still(axes: tuple[Axes, Axes]):
+        for axis in axes:
             axis.axvline(1, color=GREY, lw=0.8)
-            axis.set(
-                xlim=(0.1, 2.1),
-                ylim=(low, low + 2.2),
-                xlabel="ratio ρ (new chance / old chance)",
-                ylabel="loss (unit of the reward)",
-                title=title,
-            )
-        return tuple(axes)
 
     def draw(axes: tuple[Axes, Axes], ratio: float, clip: float) -> str:
         told = []
@@ -123,4 +105,4 @@ def clipped_steps(loss: Callable = clipped_policy_loss) -> Scene:
         )
         return sentence.replace("-", "−")
 
-    return Scene(draw, setup)
+    return Scene.of(draw, left, right, still=still)

@@ -9,15 +9,12 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from course_lib.datasets import Run
 from course_lib.guide import NAMES
 from course_lib.losses import ipo_loss, kto_loss
-from course_lib.plots.style import BLUE, GREY, ORANGE, Scene
-
-__all__ = ["kto_curves", "target_parabolas", "variant_table"]
+from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
 
 FIELDS = {  # what is measured, and which end of it is the better
     "distance": ("KL(π‖π*), nats", min),
@@ -38,31 +35,18 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
     sliders: tau, within 0.1 to 1; tokens of either answer, within 1 to 10
     """
     gaps = [step / 2 for step in range(111)]
+    title = "One τ, two targets: for an answer, or for each of its tokens"
+    x, y = ("gap h of the sums (nats)", 0, 55), ("loss (nats²)", -1, 30)
 
     def curve(tau: float, tokens: int) -> list[float]:
-        zero = torch.zeros(1, dtype=torch.float64)
-        lengths = {}
-        if tokens:
-            both = torch.tensor([tokens])
-            lengths = {"chosen_lengths": both, "rejected_lengths": both}
-        return [
-            float(loss(zero + gap, zero, zero, zero, tau, **lengths)) for gap in gaps
-        ]
+        zero, both = torch.zeros(1, dtype=torch.float64), torch.tensor([tokens])
+        lengths = {"chosen_lengths": both, "rejected_lengths": both} if tokens else {}
+        return [float(loss(zero + h, zero, zero, zero, tau, **lengths)) for h in gaps]
 
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 3.4)
-        axis = figure.subplots()
+    def still(axis: Axes):
         axis.plot([], [], color=BLUE, marker="o", label="sums")
         axis.plot([], [], color=ORANGE, ls="--", marker="s", label="averages per token")
-        figure.legend(loc="outside lower center", ncols=2, frameon=False)
-        axis.set(
-            xlim=(0, 55),
-            ylim=(-1, 30),
-            xlabel="gap h of the sums (nats)",
-            ylabel="loss (nats²)",
-            title="One τ, two targets: for an answer, or for each of its tokens",
-        )
-        return axis
+        axis.figure.legend(loc="outside lower center", ncols=2)
 
     def draw(axis: Axes, tau: float, tokens: int) -> str:
         lowest = []
@@ -79,7 +63,7 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
             f"of length {tokens:g}, at {lowest[1]:g} nats."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still, height=3.4)
 
 
 def kto_curves(loss: Callable = kto_loss) -> Scene:
@@ -94,21 +78,15 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         zero = torch.zeros(1, dtype=torch.float64)
         return loss(ratio.reshape(1), zero, torch.tensor([good]), z, beta)
 
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 3.4)
-        axis = figure.subplots()
+    title = "KTO's loss is bounded: a hopeless answer pushes no more"
+    x = "log-ratio u (nats)", -12, 12
+    y = "loss (no unit; dotted: nats)", -0.05, 1.55
+
+    def still(axis: Axes):
         axis.plot([], [], color=BLUE, label="desirable")
         axis.plot([], [], color=ORANGE, ls="--", label="undesirable")
         axis.plot([], [], ":", color=GREY, label="desirable, by −log σ")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
-        axis.set(
-            xlim=(-12, 12),
-            ylim=(-0.05, 1.55),
-            xlabel="log-ratio u (nats)",
-            ylabel="loss (no unit; dotted: nats)",
-            title="KTO's loss is bounded: a hopeless answer pushes no more",
-        )
-        return axis
+        axis.figure.legend(loc="outside lower center", ncols=3)
 
     def draw(axis: Axes, z: float, beta: float) -> str:
         axis.axvline(z, color=GREY, lw=1)
@@ -127,7 +105,7 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         )
         return sentence.replace("-", "−")
 
-    return Scene(draw, setup)
+    return Scene.of(draw, panel(title, x, y), still=still, height=3.4)
 
 
 def variant_table(runs: Sequence[Run]) -> Scene:
@@ -139,58 +117,54 @@ def variant_table(runs: Sequence[Run]) -> Scene:
     data = [run for run in runs if run.experiment == "data"]
     methods = list(dict.fromkeys(run.method for run in data))
     kinds = list(dict.fromkeys(run.arm for run in data))
-    places = {  # of each cell, across and down
-        (method, kind): (x, y)
-        for y, method in enumerate(methods)
-        for x, kind in enumerate(kinds)
-    }
-    colors = matplotlib.colormaps["cividis"]
+    title = "No variant is best on all kinds of data"
+    x = "framed: the best mean; ±: half of the range over seeds", -0.5, len(kinds) - 0.5
+    broken = ["\n".join(kind.rsplit(" ", 1)) for kind in kinds]
+    down = [NAMES[method] for method in methods]
+    y = "", len(methods) - 0.5, -0.5
+    around = panel(title, x, y, grid="", xnames=broken, ynames=down)
 
-    def setup(figure: Figure) -> Axes:
-        figure.set_size_inches(6.5, 4.4)
-        axis = figure.subplots()
-        axis.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(len(methods) - 0.5, -0.5))
-        broken = ["\n".join(kind.rsplit(" ", 1)) for kind in kinds]
-        axis.set_xticks(range(len(kinds)), broken, fontsize=9)
-        axis.set_yticks(range(len(methods)), [NAMES[m] for m in methods])
-        axis.grid(False)
+    def still(axis: Axes):
+        axis.tick_params("x", labelsize=9)
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
-        axis.set_xlabel("framed: the best mean; ±: half of the range over seeds")
-        axis.set_title("No variant is best on all kinds of data")
-        return axis
 
     def draw(axis: Axes, field: str) -> str:
         called, better = FIELDS[field]
-        values = {cell: [] for cell in places}
+        values = {(method, kind): [] for method in methods for kind in kinds}
         for run in data:
             values[run.method, run.arm].append(getattr(run, field))
         means = {cell: math.fsum(found) / len(found) for cell, found in values.items()}
         known = [mean for mean in means.values() if math.isfinite(mean)]
         ends = min(known), max(known)
         norm = (LogNorm if ends[0] > 0 and ends[1] > 10 * ends[0] else Normalize)(*ends)
-        for cell, (x, y) in places.items():
-            fill = colors(norm(means[cell]))
-            axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=fill, lw=0))
-            text = {"color": _ink(fill), "va": "center_baseline"}
-            half = (max(values[cell]) - min(values[cell])) / 2
-            told = f"{means[cell]:.2f}".replace("-", "−")
-            axis.text(x + 0.02, y, told, ha="right", fontsize=9, **text)
-            axis.text(x + 0.06, y, f"±{half:.2f}", ha="left", fontsize=7.5, **text)
-        best = {}
+        for (method, kind), found in values.items():
+            at = kinds.index(kind), methods.index(method)
+            fill = matplotlib.colormaps["cividis"](norm(means[method, kind]))
+            _cell(axis, at, found, means[method, kind], fill)
+        best = []
         for x, kind in enumerate(kinds if better else ()):
-            best[kind] = better(methods, key=lambda m, k=kind: means[m, k])
-            corner = (x - 0.47, methods.index(best[kind]) - 0.46)
-            frame = {"fill": False, "ec": ORANGE, "lw": 2.5}
-            axis.add_patch(Rectangle(corner, 0.94, 0.92, **frame))
-        said = "; ".join(
-            f"{kind}: {NAMES[m]} {means[m, kind]:.2f}" for kind, m in best.items()
-        )
+            method = better(methods, key=lambda m, k=kind: means[m, k])
+            corner = (x - 0.47, methods.index(method) - 0.46)
+            axis.add_patch(Rectangle(corner, 0.94, 0.92, fill=False, ec=ORANGE, lw=2.5))
+            best.append(f"{kind}: {NAMES[method]} {means[method, kind]:.2f}")
         low, high = (f"{end:.2f}".replace("-", "−") for end in ends)
         spread = f"{called}: means over seeds from {low} to {high}."
-        return spread + (f" The best of each column: {said}." if said else "")
+        said = f" The best of each column: {'; '.join(best)}." if best else ""
+        return spread + said
 
-    return Scene(draw, setup)
+    return Scene.of(draw, around, still=still, height=4.4)
+
+
+def _cell(axis: Axes, at: tuple[int, int], values: list[float], mean: float, fill):
+    """A mean, and half of the range of its seeds, on its colour."""
+    x, y = at
+    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=fill, lw=0))
+    text = {"color": _ink(fill), "va": "center_baseline"}
+    half = (max(values) - min(values)) / 2
+    told = f"{mean:.2f}".replace("-", "−")
+    axis.text(x + 0.02, y, told, ha="right", fontsize=9, **text)
+    axis.text(x + 0.06, y, f"±{half:.2f}", ha="left", fontsize=7.5, **text)
 
 
 def _ink(fill: tuple[float, ...]) -> str:

@@ -1,7 +1,0 @@
-"""Chapter 07, real text."""
-
-from course_lib.reviews import shipped_outcomes
-
-STILL = {"reviews_outcomes": [{"outcomes": shipped_outcomes()}]}
-SCENES = {}
-WORDS = {}
