@@ -8,16 +8,11 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.beta import (
-    beta_for_kl,
-    dpo_slope,
-    smoothed_optimal_gap,
-    steepest_beta,
-)
+from course_lib.beta import beta_for_kl, dpo_slope, smoothed_optimal_gap, steepest_beta
 from course_lib.plots.style import BLUE, GREEN, GREY, ORANGE, SIX, Picture, Scene, panel
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
-from course_lib.preferences import accuracy_ceiling, preference_probability
-from course_lib.tabular import TabularRun, expected_dpo_loss, train_tabular
+from course_lib.preferences import accuracy_ceiling
+from course_lib.tabular import AllPairs, TabularRun, train_tabular
 from course_lib.worlds import World, five_responses, random_world
 
 BETAS = {0.01: (GREY, ":"), 0.1: (BLUE, "--"), 0.5: (GREEN, "-."), 1.0: (ORANGE, "-")}
@@ -167,9 +162,8 @@ def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
             axis.set_title(f"{name}, learning rate {RATES[name]:g}", fontsize=10)
             ends.append(
                 f"{name}: after {run.steps[0]} step(s) β = {betas[-1]:g} is at "
-                f"{float(run.kl[0, -1]):.4f} nats and β = {betas[0]:g} at "
-                f"{float(run.kl[0, 0]):.4f}, after {run.steps[-1]} at "
-                f"{float(run.kl[-1, -1]):.3f} and {float(run.kl[-1, 0]):.3f}"
+                f"{run.kl[0, -1]:.4f} nats and β = {betas[0]:g} at {run.kl[0, 0]:.4f}, "
+                f"after {run.steps[-1]} at {run.kl[-1, -1]:.3f} and {run.kl[-1, 0]:.3f}"
             )
         panels[0].set_ylabel("KL(π‖π_ref) (nats)")
         headline = "SGD shows both faces of β, one after the other"
@@ -221,9 +215,9 @@ def destination(
         order = int((run.kl[record] > run.kl[record, column]).sum())
         return (
             f"{optimiser}, β = {beta:g}, step {step}: KL {run.kl[record, column]:.4f} "
-            f"of {far:.4f} nats at the destination; {order} of the "
-            f"{len(betas) - 1} other β are farther from the reference. The best answer "
-            f"has {float(run.policy[record, column, 1]):.1%}."
+            f"of {far:.4f} nats at the destination; {order} of the {len(betas) - 1} "
+            "other β are farther from the reference. The best answer has "
+            f"{run.policy[record, column, 1]:.1%}."
         )
 
     return Scene.of(draw, left, right, still=still, height=3.3)
@@ -231,8 +225,8 @@ def destination(
 
 def _shares(title: str, world: World, *ends: float) -> dict:
     """A panel of probabilities, one for each answer."""
-    names = {"xticks": range(len(world.names)), "xticklabels": world.names}
-    return panel(title, ("answer", *ends), ("probability", 0, 1.05), **names)
+    x, y = ("answer", *ends), ("probability", 0, 1.05)
+    return panel(title, x, y, xnames=world.names)
 
 
 def _outlines(axis: Axes, world: World, **more: str):
@@ -268,15 +262,15 @@ def training_log() -> Scene:
         records = sorted({round(steps * i / 60) for i in range(61)})
         run = train_tabular(world, [beta], optimiser=optimiser, lr=lr, steps=records)
         best = optimal_policy(world.ref, world.rewards, beta)
-        floor = float(expected_dpo_loss(best.log(), world.ref, world.rewards, beta))
-        _log(axes, run, beta, (floor, _ceiling(world)))
+        pairs = AllPairs(world.ref, world.rewards)
+        floor = float(pairs.loss(best.log(), torch.tensor(beta)))
+        _log(axes, run, beta, (floor, accuracy_ceiling(pairs.wins)))
         return (
             f"World {int(seed)}, {steps} steps of {optimiser}, lr {lr:g}, "
-            f"β = {beta:g}: loss 0.693 to {float(run.loss[-1, 0]):.3f} "
+            f"β = {beta:g}: loss 0.693 to {run.loss[-1, 0]:.3f} "
             f"(floor {floor:.3f}), margin 0 to {beta * float(run.gap[-1, 0]):.2f}, "
-            f"accuracy 0.50 to {float(run.accuracy[-1, 0]):.2f}. KL spent "
-            f"{float(run.kl[-1, 0]):.3f} of "
-            f"{float(kl_divergence(best, world.ref)):.3f} nats."
+            f"accuracy 0.50 to {run.accuracy[-1, 0]:.2f}. KL spent "
+            f"{run.kl[-1, 0]:.3f} of {kl_divergence(best, world.ref):.3f} nats."
         )
 
     return Scene.of(draw, *panels, still=still, height=2.9)
@@ -296,14 +290,6 @@ def _log(
     for axis, bound in zip((loss, accuracy), bounds, strict=True):
         axis.axhline(bound, ls="--", color=ORANGE, lw=1.2)
     loss.plot(share, below.clamp(max=1.05), ":", color=GREY)
-
-
-def _ceiling(world: World) -> float:
-    """The best accuracy on pairs of this world."""
-    first, second = torch.triu_indices(len(world.ref), len(world.ref), 1)
-    return accuracy_ceiling(
-        preference_probability(world.rewards[first], world.rewards[second])
-    )
 
 
 def kl_budget(choose: Callable = beta_for_kl) -> Scene:
@@ -335,11 +321,10 @@ def kl_budget(choose: Callable = beta_for_kl) -> Scene:
         left.plot([0.03, beta, beta], [kl, kl, 0], ":", color=ORANGE)
         left.plot(beta, kl, "o", color=ORANGE, ms=8)
         right.bar(rows, policy.tolist(), 0.55, color=BLUE)
-        reward = float(expected_reward(policy, world.rewards))
         return (
             f"A budget of {kl:g} nats asks for β = {beta:.3f}. The policy then spends "
-            f"{float(kl_divergence(policy, world.ref)):.4f} nats and earns "
-            f"{reward:.3f}; the reference earns 1.475."
+            f"{kl_divergence(policy, world.ref):.4f} nats and earns "
+            f"{expected_reward(policy, world.rewards):.3f}; the reference earns 1.475."
         )
 
     return Scene.of(draw, left, right, still=still)

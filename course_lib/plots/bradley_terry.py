@@ -59,7 +59,7 @@ def loss_curve(loss: Callable = reward_model_loss) -> Scene:
 
     def still(axis: Axes):
         grid = torch.linspace(-6, 6, 121, dtype=torch.float64)
-        axis.plot(grid, [float(loss(x.reshape(1), zero)) for x in grid], color=BLUE)
+        axis.plot(grid, [float(loss(h.reshape(1), zero)) for h in grid], color=BLUE)
 
     def draw(axis: Axes, difference: float) -> str:
         here = torch.tensor([difference], dtype=torch.float64, requires_grad=True)
@@ -99,11 +99,11 @@ def strengths(
             given = [published[i] for i in order]
             axis.plot(given, rows, "x", color=ORANGE, ms=9, mew=2, label="published")
             axis.legend(loc="lower right")
-        axis.set_yticks(list(rows), [names[i] for i in order])
         pairs = [f"{names[i]} {float(scores[i]):.2f}" for i in reversed(order)]
         return f"{title}. From strongest to weakest: {', '.join(pairs)}."
 
-    around = panel(title, (f"score, in logits above {names[0]}",), ("",))
+    x, rising = (f"score, in logits above {names[0]}",), [names[i] for i in order]
+    around = panel(title, x, ("",), ynames=rising)
     return Picture.of(draw, around, height=0.9 + 0.32 * len(names))
 
 
@@ -175,15 +175,14 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
     """
     orders = list(itertools.permutations(range(3)))
     names = [" > ".join("ABC"[i] for i in order) for order in orders]
-    rows = range(5, -1, -1)
     title = "Six orders share one probability, best item first"
     x, y = ("probability of the ranking", 0, 1), ("", -0.6, 5.6)
-    around = panel(title, x, y, grid="x", yticks=rows, yticklabels=names)
+    around = panel(title, x, y, grid="x", ynames=names[::-1])
 
     def draw(axis: Axes, a: float, b: float = 0.5, c: float = 0.0) -> str:
         scores = torch.tensor([a, b, c], dtype=torch.float64)
         chances = [float(log_prob(scores, torch.tensor(o)).exp()) for o in orders]
-        bars = axis.barh(rows, chances, color=BLUE)
+        bars = axis.barh(range(5, -1, -1), chances, color=BLUE)
         axis.bar_label(bars, fmt="%.3f", padding=3)
         pairs = zip(names, chances, strict=True)
         listed = ", ".join(f"{name} {chance:.3f}" for name, chance in pairs)
@@ -204,7 +203,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
     zero = torch.zeros(1, dtype=torch.float64)
     title = "A poll comes nearer to its chance the more are asked"
     x, y = ("share that prefers A", 0, 1), ("", -0.6, 1.6)
-    rows = {"yticks": [1, 0], "yticklabels": ["the formula", "the poll"]}
+    around = panel(title, x, y, grid="x", ynames=["the poll", "the formula"])
 
     def draw(axis: Axes, difference: float, people: float, town: int) -> str:
         chance = float(probability(zero + difference, zero))
@@ -220,7 +219,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
             f"chance ± two standard errors of {error:.3f}."
         )
 
-    return Scene.of(draw, panel(title, x, y, grid="x", **rows), height=1.9)
+    return Scene.of(draw, around, height=1.9)
 
 
 def magnitude_losses() -> Scene:

@@ -76,8 +76,8 @@ def four_numbers(
     """
     title = "The loss sees two arrows, and of them only the difference"
     x = "log-probability of the whole answer (nats)", -31, 1
-    rows = {"yticks": [1, 0], "yticklabels": ["chosen", "rejected"]}
-    around = panel(title, x, ("", -0.6, 1.6), grid="x", **rows)
+    y, rows = ("", -0.6, 1.6), ["rejected", "chosen"]
+    around = panel(title, x, y, grid="x", ynames=rows)
 
     def still(axis: Axes):
         axis.plot([], [], **POLICY, label="policy")
@@ -191,8 +191,7 @@ def counted_tokens(function: Callable = response_logprobs) -> Scene:
     places = torch.arange(len(WORDS))
     title = "The token before speaks for the one that follows"
     x = "position, by the token that stands there (two words of prompt)", -0.6, 7.6
-    tokens = {"xticks": places, "xticklabels": WORDS}
-    around = panel(title, x, ("Σ |∂ / ∂ logit|", 0, 6), grid="y", **tokens)
+    around = panel(title, x, ("Σ |∂ / ∂ logit|", 0, 6), grid="y", xnames=WORDS)
     hatched = {"facecolor": ORANGE, "hatch": "//", "edgecolor": "white"}
 
     def still(axis: Axes):
@@ -225,7 +224,7 @@ def displacement(history: Tensor) -> Picture:
         moves = []
         for curve, name, (color, line) in zip(history.T, names, styles, strict=True):
             axis.plot(curve, line, color=color, label=name)
-            moves.append(f"{name} from {float(curve[0]):.3f} to {float(curve[-1]):.3f}")
+            moves.append(f"{name} from {curve[0]:.3f} to {curve[-1]:.3f}")
         axis.legend(loc="center right")
         return f"Three curves over {len(history) - 1} steps: {', '.join(moves)}."
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.datasets import Run
+from course_lib.metrics import exact_metrics
 from course_lib.plots.style import (
     BLUE,
     GREEN,
@@ -21,7 +22,7 @@ from course_lib.plots.style import (
     Scene,
     panel,
 )
-from course_lib.policies import expected_reward, frontier, kl_divergence, optimal_policy
+from course_lib.policies import frontier, optimal_policy
 from course_lib.training import Log
 from course_lib.worlds import World
 
@@ -125,8 +126,8 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
     def draw(axis: Axes, method: str, beta: float) -> str:
         name, color, _ = MARKS[method]
         best = optimal_policy(world.ref, world.rewards, beta)
-        kl = kl_divergence(best, world.ref).mean().item()
-        reward = expected_reward(best, world.rewards).mean().item()
+        exact = exact_metrics(world, best, beta)
+        kl, reward = exact["kl"], exact["reward"]
         line = [reward + beta * (x - kl) for x in (-0.3, 12)]
         axis.plot([-0.3, 12], line, "--", color=GREY, lw=1)
         axis.plot(kl, reward, "o", color="black", ms=8)
@@ -196,8 +197,8 @@ def limits(runs: Sequence[Run]) -> Picture:
         return f"Distance to the optimum after 500 steps, means. {', '.join(said)}."
 
     x, y = ("KL(π‖π*) in nats", 3e-4, 40), ("", len(arms) - 0.5, -0.5)
-    rows = {"xscale": "log", "yticks": range(len(arms)), "yticklabels": arms}
-    return Picture.of(draw, *[panel(f"β = {beta:g}", x, y, **rows) for beta in betas])
+    more = {"xscale": "log", "ynames": arms}
+    return Picture.of(draw, *[panel(f"β = {beta:g}", x, y, **more) for beta in betas])
 
 
 def run_so_far(log: Log) -> Scene:

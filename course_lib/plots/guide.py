@@ -58,8 +58,7 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
 
 def _rows(title: str, x: tuple, names: list[str]) -> dict:
     ticks = {"xticks": (0.1, 0.3, 1, 3), "xticklabels": ("0.1", "0.3", "1", "3")}
-    rows = {"yticks": range(len(names)), "yticklabels": names}
-    return panel(title, x, ("", 13.6, -0.6), xscale="log", **ticks, **rows)
+    return panel(title, x, ("", 13.6, -0.6), ynames=names, xscale="log", **ticks)
 
 
 def _usable(axis: Axes, advice: Advice):

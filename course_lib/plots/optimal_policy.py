@@ -6,11 +6,11 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from course_lib.metrics import shortfall
 from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, panel
 from course_lib.policies import (
     best_of_n,
     expected_reward,
-    frontier,
     kl_divergence,
     log_partition,
     optimal_policy,
@@ -113,8 +113,8 @@ def tilt_and_normalise(
     before = [*ref.tolist(), 1.0]
     title = "Tilting leaves more than one to share; normalising mends it"
     x = (f"answer, its reward (β = {beta:g}); dashed: the reference",)
-    ticks = {"xticks": rows, "xticklabels": [*_with_rewards(world), "sum"]}
-    around = panel(title, x, ("weight", 0, 1.15 * top), **BARS, **ticks)
+    weight, answers = ("weight", 0, 1.15 * top), [*_with_rewards(world), "sum"]
+    around = panel(title, x, weight, xnames=answers, **BARS)
 
     def weights(step: float) -> list[float]:
         tilt = min(step, 1.0)
@@ -138,10 +138,8 @@ def tilt_and_normalise(
             axis.text(row, above, f"{now[row]:.3f}", ha="center", va="bottom")
         pairs = zip(names, heights, strict=True)
         listed = ", ".join(f"{name} {height:.3f}" for name, height in pairs)
-        if step <= 1:
-            done = f"Tilted by {step:.0%}"
-        else:
-            done = f"Tilted, and {step - 1:.0%} of the way to being normalised"
+        second = f"Tilted, and {step - 1:.0%} of the way to being normalised"
+        done = f"Tilted by {step:.0%}" if step <= 1 else second
         return f"{done}: {listed}. Together they weigh {whole:.3f}."
 
     return Scene.of(draw, around, still=still)
@@ -168,14 +166,13 @@ def _bars(axis: Axes, ref: Tensor, best: Tensor):
 def _side_by_side(draw: Callable, names: Sequence[str], title: str) -> Scene:
     """Panels for `_bars`."""
     x, y = ("answer", -0.6, len(names) - 0.4), ("probability", 0, 1.3)
-    ticks = {"xticks": range(len(names)), "xticklabels": names}
 
     def still(axis: Axes):
         axis.bar(0, 0, color=GREY, alpha=0.6, label="reference")
         axis.bar(0, 0, color=BLUE, label="best policy")
         axis.legend(loc="upper right", ncols=2)
 
-    return Scene.of(draw, panel(title, x, y, **BARS, **ticks), still=still)
+    return Scene.of(draw, panel(title, x, y, xnames=names, **BARS), still=still)
 
 
 def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
@@ -194,8 +191,8 @@ def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
         return (
             f"At β = {beta:.3g} the bar to clear is β log Z = {bar:.3f}. Gaining mass: "
             f"{', '.join(gaining) or 'none'}. The best policy spends "
-            f"{float(kl_divergence(best, ref)):.4f} nats of KL and expects a reward of "
-            f"{float(expected_reward(best, rewards)):.3f}."
+            f"{kl_divergence(best, ref):.4f} nats of KL and expects a reward of "
+            f"{expected_reward(best, rewards):.3f}."
         )
 
     title = "Who gains has a reward above β log Z"
@@ -308,26 +305,14 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
         axis.plot([spent[n], bound], [earned[n]] * 2, ":", color=GREY, lw=1)
         axis.plot(bound, earned[n], "x", color=GREY, ms=9, mew=2)
         axis.plot(spent[n], earned[n], "o", color=ORANGE, ms=9)
-        rival = _reward_at(world, spent[n])
+        left = shortfall(world, policies[n]) if n > 1 else 0.0  # 1: the reference
         return (
             f"Best of {n} earns {earned[n]:.4f} and spends {spent[n]:.4f} nats; the "
             f"bound says at most {bound:.4f}. With the same KL the frontier earns "
-            f"{rival:.4f}."
+            f"{earned[n] + left:.4f}."
         )
 
     return Scene.of(draw, around, still=still)
-
-
-def _reward_at(world: World, kl: float) -> float:
-    """What the frontier earns for this KL: bisection on β."""
-    if kl < 1e-9:
-        return float(expected_reward(world.ref, world.rewards))
-    low, high = 1e-4, 1e4
-    for _ in range(60):
-        beta = (low * high) ** 0.5
-        spent = float(frontier(world.ref, world.rewards, [beta]).kl)
-        low, high = (beta, high) if spent > kl else (low, beta)
-    return float(frontier(world.ref, world.rewards, [low]).expected_reward)
 
 
 def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:

@@ -7,7 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.losses import dpo_loss, implicit_preference_probability
+from course_lib.losses import implicit_preference_probability
 from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
 from course_lib.policies import (
     canonical_rewards,
@@ -18,12 +18,12 @@ from course_lib.policies import (
     log_partition_error,
     optimal_policy,
 )
+from course_lib.tabular import AllPairs
 from course_lib.worlds import eight_words, five_responses, sample_rewards
 
 NAMES, REF, REWARDS = five_responses()
 BETA = 0.5
 PLACES = range(len(NAMES))
-ANSWERS = {"xticks": PLACES, "xticklabels": NAMES}
 SECONDS = 13.8e9 * 365.25 * 86400  # since the Big Bang
 RUNS = 30
 
@@ -110,7 +110,7 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
     slider: beta, KL strength in reward per nat
     """
     title = "The policy knows every reward but for one constant"
-    around = panel(title, ("answer", -0.5, 4.9), ("reward", -4.2, 4.4), **ANSWERS)
+    x, y = ("answer", -0.5, 4.9), ("reward", -4.2, 4.4)
 
     def still(axis: Axes):
         axis.plot(PLACES, REWARDS, "o", color=BLUE, ms=9, label="true reward r")
@@ -130,7 +130,7 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
             f"worth −0.5 and reads {float(implied[4]):+.3f}."
         )
 
-    return Scene.of(draw, around, still=still)
+    return Scene.of(draw, panel(title, x, y, xnames=NAMES), still=still)
 
 
 def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
@@ -139,12 +139,8 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
     canonical: of the reference, rewards and beta
     slider: shift, f(x), in the unit of the rewards, within ±3
     """
-    left = panel(
-        "Rewards and β log Z rise together",
-        ("answer", -0.5, 4.5),
-        ("reward", -4, 8.2),
-        **ANSWERS,
-    )
+    x, y = ("answer", -0.5, 4.5), ("reward", -4, 8.2)
+    left = panel("Rewards and β log Z rise together", x, y, xnames=NAMES)
     right = _shares("The policy stands still", "π* (probability)")
 
     def still(axes: tuple[Axes, Axes]):
@@ -167,9 +163,8 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
         _bars(right, best)
         return (
             f"With f = {shift:+.1f}, β log Z is {level:.3f} and B is worth "
-            f"{float(rewards[1]):.1f}. Where they were: π*(B) = {float(best[1]):.3f}, "
-            f"P(B ≻ E) = {chance:.3f}, the canonical reward of B "
-            f"{float(fixed[1]):.3f}."
+            f"{rewards[1]:.1f}. Where they were: π*(B) = {best[1]:.3f}, "
+            f"P(B ≻ E) = {chance:.3f}, the canonical reward of B {fixed[1]:.3f}."
         )
 
     return Scene.of(draw, left, right, still=still, width_ratios=(3, 2))
@@ -177,7 +172,8 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
 
 def _shares(title: str, called: str) -> dict:
     """A panel of probabilities, one for each answer."""
-    return panel(title, ("answer", -0.6, 4.6), (called, 0, 1), grid="y", **ANSWERS)
+    x, y = ("answer", -0.6, 4.6), (called, 0, 1)
+    return panel(title, x, y, xnames=NAMES, grid="y")
 
 
 def _bars(axis: Axes, policy: Tensor):
@@ -210,9 +206,9 @@ def preferences_read(
         axis.plot(true, read, "o", color=ORANGE, ms=8)
         worst = float((read - true).abs().max())
         return (
-            f"Read with β = {beta:.3g}: B over E {float(read[3]):.3f}, in truth "
-            f"{float(true[3]):.3f}; A over C {float(read[7]):.3f}, in truth "
-            f"{float(true[7]):.3f}. The largest of ten errors is {worst:.3f}."
+            f"Read with β = {beta:.3g}: B over E {read[3]:.3f}, in truth {true[3]:.3f}"
+            f"; A over C {read[7]:.3f}, in truth {true[7]:.3f}. The largest of ten "
+            f"errors is {worst:.3f}."
         )
 
     return Scene.of(draw, panel(title, x, y), still=still)
@@ -229,15 +225,7 @@ def uncovered_answer() -> Scene:
     def policy(share: float) -> Tensor:
         return torch.cat([(1 - share) * others, others.new_tensor([share])])
 
-    def loss(share: float) -> float:
-        first, second = torch.triu_indices(4, 4, 1)
-        log_policy = policy(share).log()
-        four = [x[i] for x in (log_policy, REF.log()) for i in (first, second)]
-        wins = torch.sigmoid(REWARDS[first] - REWARDS[second])
-        kept = dpo_loss(*four, BETA, reduction="none")
-        lost = dpo_loss(*(four[i] for i in (1, 0, 3, 2)), BETA, reduction="none")
-        return float((wins * kept + (1 - wins) * lost).mean())
-
+    pairs = AllPairs(REF[:4], REWARDS[:4])
     x, y = ("share of E, which no pair mentions", 0, 1), ("expected reward", -0.6, 3.2)
     left = _shares("Nothing decides the share of E", "probability")
     right = panel("The loss does not see it", x, y)
@@ -248,7 +236,8 @@ def uncovered_answer() -> Scene:
 
     def draw(axes: tuple[Axes, Axes], share: float) -> str:
         left, right = axes
-        now, cost = policy(share), loss(share)
+        now = policy(share)
+        cost = pairs.loss(now[:4].log(), torch.tensor(BETA))
         worth = float(expected_reward(now, REWARDS))
         _bars(left, now)
         right.plot(share, worth, "o", color=ORANGE, ms=9, clip_on=False)

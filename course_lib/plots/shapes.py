@@ -8,14 +8,9 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.guide import NAMES
+from course_lib.losses import apo_down_loss
 from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
-from course_lib.variants import (
-    METHODS,
-    Losses,
-    LossSettings,
-    PairLogps,
-    apo_down_loss,
-)
+from course_lib.variants import METHODS, Losses, LossSettings, PairLogps
 
 TOKENS, LOGP = 8, -16.0  # of either answer: its length, and its log π_ref in nats
 REACH = 15.0  # nats of gap on either side of the picture

@@ -7,7 +7,7 @@ too. Every figure says in words what a person sees in it.
 import base64
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,17 +139,30 @@ def bundle(picture: bytes, alt: str, html: str) -> dict[str, str]:
 
 
 def panel(
-    title: str, x: tuple, y: tuple, *, grid: str = "xy", **more: Any
+    title: str,
+    x: tuple,
+    y: tuple,
+    *,
+    xnames: Sequence[str] = (),
+    ynames: Sequence[str] = (),
+    grid: str = "xy",
+    **more: Any,
 ) -> dict[str, Any]:
     """What stands still around the curves of one pair of axes.
 
     x, y: what lies along the axis; then, unless the curves decide, its two ends
+    xnames, ynames: what is at 0, 1, 2 …
     grid: the axes across which there are lines
     more: as for matplotlib's `Axes.set`, such as xscale="log"
     """
-    (xlabel, *xlim), (ylabel, *ylim) = x, y
-    given = {"title": title, "xlabel": xlabel, "ylabel": ylabel, "grid": grid, **more}
-    return given | ({"xlim": xlim} if xlim else {}) | ({"ylim": ylim} if ylim else {})
+    given = {"title": title, "grid": grid, **more}
+    for name, (words, *ends), names in (("x", x, xnames), ("y", y, ynames)):
+        given[f"{name}label"] = words
+        if names:
+            given |= {f"{name}ticks": range(len(names)), f"{name}ticklabels": names}
+        if ends:
+            given[f"{name}lim"] = ends
+    return given
 
 
 def _lay_out(figure: Figure, panels: tuple, height: float, layout: dict) -> Any:

@@ -57,10 +57,9 @@ def who_sees_whom(
 
     x = "key: the token that is read\n(hatched: of the prompt)", -0.5, size - 0.5
     y = "query: the token that reads", size - 0.5, -0.5
-    across = {"xticks": range(size), "xticklabels": tokens}
-    down = {"yticks": range(size), "yticklabels": tokens}
+    names = {"xnames": tokens, "ynames": tokens}
     title = "An answer reads its prompt and itself"
-    around = panel(title, x, y, grid="", axisbelow=True, **across, **down)
+    around = panel(title, x, y, grid="", axisbelow=True, **names)
     return Picture.of(draw, around, height=4.2)
 
 

@@ -119,16 +119,13 @@ def variant_table(runs: Sequence[Run]) -> Scene:
     kinds = list(dict.fromkeys(run.arm for run in data))
     title = "No variant is best on all kinds of data"
     x = "framed: the best mean; ±: half of the range over seeds", -0.5, len(kinds) - 0.5
-    across = {"xticks": range(len(kinds))}
-    down = {
-        "yticks": range(len(methods)),
-        "yticklabels": [NAMES[method] for method in methods],
-    }
-    around = panel(title, x, ("", len(methods) - 0.5, -0.5), grid="", **across, **down)
+    broken = ["\n".join(kind.rsplit(" ", 1)) for kind in kinds]
+    down = [NAMES[method] for method in methods]
+    y = "", len(methods) - 0.5, -0.5
+    around = panel(title, x, y, grid="", xnames=broken, ynames=down)
 
     def still(axis: Axes):
-        broken = ["\n".join(kind.rsplit(" ", 1)) for kind in kinds]
-        axis.set_xticks(range(len(kinds)), broken, fontsize=9)
+        axis.tick_params("x", labelsize=9)
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
 

@@ -30,7 +30,7 @@ class SliderPlot:
     def __init__(self, draw, setup, alt, play, sliders: dict[str, Slider]):
         self.sliders, self.play, self.draw = sliders, play, draw
         self.alt = alt or f"A figure that follows {', '.join(sliders)}"
-        positions = [
+        self._positions = positions = [
             dict(zip(sliders, values, strict=True))
             for values in itertools.product(*(s.values for s in sliders.values()))
         ]
@@ -90,11 +90,7 @@ class SliderPlot:
 
     def _at(self) -> int:
         """The number of the position that the present values are."""
-        number = 0
-        for name, slider in self.sliders.items():
-            at = slider.values.index(self.values[name])
-            number = number * len(slider.values) + at
-        return number
+        return self._positions.index(self.values)
 
     def _paint(self, position: dict[str, Any]):
         """Keep the sentence and the layer for a position, or what went wrong there."""

@@ -54,7 +54,6 @@ class Painter:
         self._still = [(box, box.get_children()) for box in self.figure.axes]
         self._fix_limits(probes)
         self._settle()
-
         self._state = self._frozen()
         self.width, self.height = (
             round(PIXELS * inches) for inches in self.figure.get_size_inches()
@@ -148,12 +147,11 @@ class Painter:
         return [{name: getattr(b, f"get_{name}")() for name in FROZEN} for b in boxes]
 
     def _refuse_changes(self):
-        cure = "set it in setup" if self._has_setup else "give slider_plot a setup"
+        """Take back what draw changed of what must stand still, and say so."""
         added = self.figure.axes[len(self._still) :]
         for box in added:
             box.remove()
-        if added:
-            raise ValueError(f"draw added axes, which must stand still: {cure}")
+        wrong = ["added axes"] if added else []
         boxes = self.figure.axes
         for box, before, after in zip(boxes, self._state, self._frozen(), strict=True):
             changed = [name for name in FROZEN if before[name] != after[name]]
@@ -161,10 +159,13 @@ class Painter:
                 self._clear()  # the legend too
                 with self._styled():
                     box.set(**{n: before[n] for n in changed if n != "legend"})
-                raise ValueError(
-                    f"draw changed the {', '.join(changed)}, which must stand still so "
-                    f"that two values can be compared: {cure}"
-                )
+                wrong.append(f"changed the {', '.join(changed)}")
+        if wrong:
+            cure = "set it in setup" if self._has_setup else "give slider_plot a setup"
+            raise ValueError(
+                f"draw {' and '.join(wrong)}, which must stand still so that two "
+                f"values can be compared: {cure}"
+            )
         for _, still in self._still:
             for artist in still:
                 if artist.stale and not isinstance(artist, Axis | Spine):
