@@ -114,22 +114,20 @@ class Lab:
         page.goto(Path(html_path).resolve().as_uri())
         return page
 
-    def run_all(self, page, raising=True, restart=True) -> list[str]:
+    def run_all(self, page, restart: bool = True):
         """Restart the kernel, run every cell and wait for the end.
 
         Each cell may take as long as anything else; a page may take longer.
 
-        returns: the errors that cells ended with; an error ends the run
-        raises: RuntimeError for such an error, unless raising is False
+        raises: RuntimeError with the errors that cells ended with
         """
         page.evaluate("restart => courseLab.start(restart)", restart)
         news = {"finished": -1}
         while "errors" not in news:
             script = f"() => courseLab.news({news['finished']})"
             news = _wait(page, script, f"what follows after {news['finished']} cells")
-        if news["errors"] and raising:
+        if news["errors"]:
             raise RuntimeError("; ".join(news["errors"]))
-        return news["errors"]
 
     def _page(self):
         context = self._browser.new_context(viewport={"width": 1300, "height": 1000})
