@@ -154,7 +154,7 @@ def _wait(page, script: str, what: str) -> Any:
     try:
         return page.wait_for_function(script).json_value()
     except TooLate:
-        raise TimeoutError(f"{what} took more than {PATIENCE} s") from None
+        raise TimeoutError(f"{what} took more than {PATIENCE:.0f} s") from None
 
 
 @contextmanager
@@ -188,7 +188,7 @@ def _server(folder: Path, env: dict[str, str], home: Path) -> Iterator[str]:
 
 def _address(server: subprocess.Popen, home: Path) -> str:
     """Where the server answers, which it writes down once it does."""
-    for _ in range(10 * PATIENCE):
+    for _ in range(round(10 * PATIENCE)):
         for file in home.glob("JUPYTER_RUNTIME_DIR/jpserver-*.json"):
             with suppress(ValueError):  # not yet written to its end
                 return json.loads(file.read_text(encoding="utf-8"))["url"].rstrip("/")
@@ -196,7 +196,7 @@ def _address(server: subprocess.Popen, home: Path) -> str:
             last = (home / "log").read_text(encoding="utf-8")[-2000:]
             raise RuntimeError(f"JupyterLab does not start:\n{last}")
         time.sleep(0.1)
-    raise TimeoutError(f"JupyterLab did not answer within {PATIENCE} s")
+    raise TimeoutError(f"JupyterLab did not answer within {PATIENCE:.0f} s")
 
 
 def _end(server: subprocess.Popen):
