@@ -159,7 +159,7 @@ def wait(page, script: str, what: str, seconds: float = 0) -> Any:
     try:
         return page.wait_for_function(script, timeout=1000 * seconds).json_value()
     except TooLate:
-        raise TimeoutError(f"{what} took more than {seconds} s") from None
+        raise TimeoutError(f"{what} took more than {seconds:.0f} s") from None
 
 
 @contextmanager
@@ -201,7 +201,7 @@ def _address(server: subprocess.Popen, home: Path) -> str:
             last = (home / "log").read_text(encoding="utf-8")[-2000:]
             raise RuntimeError(f"JupyterLab does not start:\n{last}")
         time.sleep(0.1)
-    raise TimeoutError(f"JupyterLab did not answer within {PATIENCE} s")
+    raise TimeoutError(f"JupyterLab did not answer within {PATIENCE:.0f} s")
 
 
 def _end(server: subprocess.Popen):

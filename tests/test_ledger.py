@@ -47,6 +47,7 @@ CHAPTERS = [
     for p in LEDGERS
 ]
 CLAIMS = [(c.number, claim) for c in CHAPTERS for claim in getattr(c, "claim", [])]
+LONG = "steps=[2000]"  # a claim about a run of so many steps is for the slow half
 EQUATIONS = [(c.number, step) for c in CHAPTERS for step in getattr(c, "equation", [])]
 chapters = pytest.mark.parametrize("number", [c.number for c in CHAPTERS])
 WORLDS = 20
@@ -147,7 +148,10 @@ def number_of(written: str) -> float:
 
 @pytest.mark.parametrize(
     ("number", "claim"),
-    CLAIMS,
+    [
+        pytest.param(*c, marks=[pytest.mark.slow] * (LONG in c[1]["value"]))
+        for c in CLAIMS
+    ],
     ids=lambda v: v if isinstance(v, str) else v["text"][:40],
 )
 def test_a_claim_is_in_the_prose_and_true(number, claim):
