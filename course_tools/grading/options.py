@@ -38,6 +38,23 @@ def parser() -> argparse.ArgumentParser:
         help="mark this one: dpo_loss, 4.1, or a whole chapter: 04; may be repeated "
         "(default: what the class has handed in)",
     )
+    _limits(add)
+    add("--probe", action="store_true", help="try the isolation here, say it, and end")
+    add(
+        "--seed-file",
+        dest="seed",
+        type=_secret,
+        metavar="FILE",
+        help="a secret that the inputs are drawn from; with the same one, the same "
+        "submissions get the same marks, byte for byte (default: drawn, and noted in "
+        "report.json)",
+    )
+    add("--resume", action="store_true", help="go on with the report in DIR")
+    return asked
+
+
+def _limits(add: Callable):
+    """How much at a time, how much for each, and how well shut in."""
     add(
         "--jobs",
         type=_whole(1),
@@ -66,18 +83,6 @@ def parser() -> argparse.ArgumentParser:
         help="auto takes the best that works here and says what it is; strict refuses "
         "to grade with less than the best there is",
     )
-    add("--probe", action="store_true", help="try the isolation here, say it, and end")
-    add(
-        "--seed-file",
-        dest="seed",
-        type=_secret,
-        metavar="FILE",
-        help="a secret that the inputs are drawn from; with the same one, the same "
-        "submissions get the same marks, byte for byte (default: drawn, and noted in "
-        "report.json)",
-    )
-    add("--resume", action="store_true", help="go on with the report in DIR")
-    return asked
 
 
 def _whole(least: int) -> Callable[[str], int]:
