@@ -1,5 +1,6 @@
 """The surroundings of every test: no network, one thread, a work folder of its own."""
 
+import atexit
 import os
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import pytest
 
 TESTS = Path(__file__).parent / "tests"
 _work = tempfile.TemporaryDirectory(prefix="course-work-")
+atexit.register(_work.cleanup)
 
 # Kernels and commands that a test starts inherit these.
 os.environ["COURSE_WORK"] = _work.name
@@ -43,7 +45,6 @@ def slowness() -> float:
 def pytest_configure(config):
     config.option.patience = slowness()
     config.option.nbval_cell_timeout *= config.option.patience
-    config.add_cleanup(_work.cleanup)
 
 
 def pytest_xdist_auto_num_workers(config) -> int | None:

@@ -37,7 +37,10 @@ class Progress:
         when = f"{minutes:3d}:{seconds:02d} {share:3d}%"
         reporter.write_line(f"{when}  {line}", flush=True)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self):
+        self.config.pluginmanager.unregister(name="terminaldistreporter")
+        self.config.pluginmanager.getplugin("dsession").terminal = None  # xdist's words
         number = self.config.option.numprocesses
         self.say(f"{number} processes collect the tests")
         threading.Thread(target=self.repeat, daemon=True).start()

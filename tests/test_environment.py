@@ -277,7 +277,7 @@ def run_set_up(course, **variables):
     code = DRIVER.format(paths=paths, root=str(course))
     return subprocess.Popen(
         [sys.executable, "-c", code],
-        env={**os.environ, **variables},
+        env={**os.environ, "TMPDIR": str(course), **variables},  # it may be killed
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
