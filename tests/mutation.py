@@ -2,7 +2,8 @@
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import combinations
 
 SWAPS = {
     ast.Add: ast.Sub,
@@ -29,6 +30,12 @@ RELATIVES = {
     "cat": ("hstack",),
     "index_add": ("index_copy",),
 }
+RESULTS = {
+    "detached": "({}).detach()",
+    "as a float": "({}).sum().item()",
+    "with a dimension more": "({})[None]",
+    "negated": "-({})",
+}
 
 
 def mutants(source: str) -> Iterator[tuple[str, str]]:
@@ -44,52 +51,45 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
                 yield f"line {getattr(node, 'lineno', 0)}: {what}", text
 
 
-def _changes(node: ast.AST) -> Iterator[tuple[str, callable]]:
-    if isinstance(node, ast.BinOp) and type(node.op) in SWAPS:
-        other = SWAPS[type(node.op)]
-        yield (
-            f"{type(node.op).__name__} -> {other.__name__}",
-            lambda n: setattr(n, "op", other()),
-        )
-        yield "operands swapped", _swap_operands
-        yield "left operand alone", lambda n: _become(n, n.left)
-        yield "right operand alone", lambda n: _become(n, n.right)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        yield "minus dropped", lambda n: _become(n, n.operand)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        name = node.func.attr
-        for relative in RELATIVES.get(name, ()):
-            yield (
-                f"{name} -> {relative}",
-                lambda n, r=relative: setattr(n.func, "attr", r),
-            )
-        if not node.args and not node.keywords:
-            yield f".{name}() dropped", lambda n: _become(n, n.func.value)
-        if len(node.args) == 1 and isinstance(node.func.value, ast.Name):
-            yield f"{name} dropped", lambda n: _become(n, n.args[0])
-        if len(node.args) == 2:
-            yield "arguments swapped", lambda n: n.args.reverse()
-    if isinstance(node, ast.Return) and node.value is not None:
-        yield "result detached", lambda n: _wrap(n, "({}).detach()")
-        yield "result as a float", lambda n: _wrap(n, "({}).sum().item()")
-        yield "result with a dimension more", lambda n: _wrap(n, "({})[None]")
-        yield "result negated", lambda n: _wrap(n, "-({})")
-        yield "nothing returned", lambda n: setattr(n, "value", None)
-    if isinstance(node, ast.Constant) and type(node.value) is int:
-        for new in (node.value + 1, node.value - 1):
-            yield f"{node.value} -> {new}", lambda n, v=new: setattr(n, "value", v)
-    if isinstance(node, ast.Compare):
-        yield "comparison turned", lambda n: setattr(n, "ops", [ast.LtE()])
-    if isinstance(node, ast.FunctionDef):
-        names = [argument.arg for argument in node.args.args]
-        for i, first in enumerate(names):
-            for second in names[i + 1 :]:
+def _changes(node: ast.AST) -> Iterator[tuple[str, Callable]]:
+    """What one node may become: a name, and what does it to such a node."""
+    match node:
+        case ast.BinOp(op=op) if type(op) in SWAPS:
+            other = SWAPS[type(op)]
+            name = f"{type(op).__name__} -> {other.__name__}"
+            yield name, lambda n: setattr(n, "op", other())
+            yield "operands swapped", _swap_operands
+            yield "left operand alone", lambda n: _become(n, n.left)
+            yield "right operand alone", lambda n: _become(n, n.right)
+        case ast.UnaryOp(op=ast.USub()):
+            yield "minus dropped", lambda n: _become(n, n.operand)
+        case ast.Call(func=ast.Attribute(value=owner, attr=name)):
+            for other in RELATIVES.get(name, ()):
                 yield (
-                    f"{first} and {second} exchanged",
-                    lambda n, a=first, b=second: _exchange(n, a, b),
+                    f"{name} -> {other}",
+                    lambda n, a=other: setattr(n.func, "attr", a),
                 )
-        for name in names:
-            yield f"{name} detached", lambda n, a=name: _detach(n, a)
+            if not node.args and not node.keywords:
+                yield f".{name}() dropped", lambda n: _become(n, n.func.value)
+            if len(node.args) == 1 and isinstance(owner, ast.Name):
+                yield f"{name} dropped", lambda n: _become(n, n.args[0])
+            if len(node.args) == 2:
+                yield "arguments swapped", lambda n: n.args.reverse()
+        case ast.Return(value=ast.AST()):
+            for what, pattern in RESULTS.items():
+                yield f"result {what}", lambda n, p=pattern: _wrap(n, p)
+            yield "nothing returned", lambda n: setattr(n, "value", None)
+        case ast.Constant(value=int(number)) if type(number) is int:
+            for new in (number + 1, number - 1):
+                yield f"{number} -> {new}", lambda n, v=new: setattr(n, "value", v)
+        case ast.Compare():
+            yield "comparison turned", lambda n: setattr(n, "ops", [ast.LtE()])
+        case ast.FunctionDef():
+            names = [argument.arg for argument in node.args.args]
+            for a, b in combinations(names, 2):
+                yield f"{a} and {b} exchanged", lambda n, a=a, b=b: _exchange(n, a, b)
+            for name in names:
+                yield f"{name} detached", lambda n, a=name: _detach(n, a)
 
 
 def _become(node: ast.AST, other: ast.AST):

@@ -1,5 +1,6 @@
 """The gates of every exercise: what is right passes, what is wrong is told why."""
 
+import math
 import tomllib
 from functools import cache
 
@@ -28,7 +29,7 @@ with_seeds = pytest.mark.parametrize(
 
 
 def remembering():
-    """`observe`, which does not observe again what it has: many inputs have no seed."""
+    """`observe`, once for each function and input: most inputs have no random part."""
     seen = {}
 
     def plain(value):
@@ -74,10 +75,8 @@ def verdict(exercise, function, seed=0, dtype=torch.float64):
 
 
 @cache
-def misconceived(name, place, seed=0, dtype=torch.float64):
-    """The verdict on a misconception, which is observed anew to be judged."""
-    exercise = EXERCISES[name]
-    return verdict(exercise, exercise.misconceptions[place].function, seed, dtype)
+def misconceived(name, wrong, seed=0, dtype=torch.float64):
+    return verdict(EXERCISES[name], wrong.function, seed, dtype)
 
 
 def cells(folder: str) -> dict[str, str]:
@@ -104,6 +103,14 @@ SOLUTIONS, STARTERS = cells("solutions"), cells("exercises")
 def test_every_exercise_has_a_cell_and_every_cell_an_exercise():
     assert set(SOLUTIONS) == set(STARTERS) == set(EXERCISES)
     assert len(ALL) >= 6
+
+
+def test_an_exercise_is_found_by_its_number_and_its_function():
+    folder = repository() / "course_lib" / "exercises"
+    files = [path.stem for path in sorted(folder.glob("e[0-9]*.py"))]
+    numbers = [e.number.split(".") for e in ALL]
+    named = zip(numbers, EXERCISES, strict=True)
+    assert files == [f"e{int(c):02}_{n}_{name}" for (c, n), name in named]
 
 
 @by_name
@@ -146,19 +153,15 @@ def test_every_exercise_has_alternatives():
 
 @with_seeds
 @pytest.mark.parametrize(
-    ("exercise", "place"),
-    [
-        pytest.param(e, place, id=f"{e.name}-{wrong.name.replace(' ', '-')}")
-        for e in ALL
-        for place, wrong in enumerate(e.misconceptions)
-    ],
+    ("exercise", "wrong"),
+    [(e, m) for e in ALL for m in e.misconceptions],
+    ids=lambda value: getattr(value, "name", "").replace(" ", "-"),
 )
-def test_misconception_is_caught_by_its_own_message(exercise, place, seeds):
-    wrong = exercise.misconceptions[place]
+def test_misconception_is_caught_by_its_own_message(exercise, wrong, seeds):
     for dtype in DTYPES:
         states = set()
         for seed in seeds:
-            result = misconceived(exercise.name, place, seed, dtype)
+            result = misconceived(exercise.name, wrong, seed, dtype)
             assert result.finding, "it passed"
             assert result.finding.misconception == wrong.name
             assert result.finding.looks_like == wrong.says
@@ -176,22 +179,18 @@ EQUIVALENT = tomllib.loads(
 def test_mutants_of_the_solution_are_killed(exercise, monkeypatch):
     monkeypatch.setattr(observing, "SECONDS", 2.0)
     excuses = EQUIVALENT.get(exercise.name, {})
-    survivors, first, count = set(), set(), 0
-    for what, source in mutants(SOLUTIONS[exercise.name]):
-        count += 1
-        result = verdict(exercise, compiled(source, exercise.name))
-        first.add(result.holding)
-        if result.state == "passed":
-            survivors.add(what)
-    assert count >= 15
-    assert survivors == {what for whats in excuses.values() for what in whats}, (
-        f"{count} mutants"
-    )
+    results = [
+        (what, verdict(exercise, compiled(source, exercise.name)))
+        for what, source in mutants(SOLUTIONS[exercise.name])
+    ]
+    assert len(results) >= 15
+    survivors = {what for what, result in results if result.state == "passed"}
+    assert survivors == {what for whats in excuses.values() for what in whats}
     assert all(len(why) > 20 for why in excuses)
     # No check is idle: each is the first to fail for some mistake. The random inputs
     # may only repeat what the fixed ones have shown.
-    places = range(len(exercise.misconceptions))
-    first |= {misconceived(exercise.name, place).holding for place in places}
+    first = {result.holding for _, result in results}
+    first |= {misconceived(exercise.name, m).holding for m in exercise.misconceptions}
     idle = [check.title for i, check in enumerate(exercise.checks) if i not in first]
     assert len(idle) <= 1
     assert all("random" in title or "fresh" in title for title in idle), idle
@@ -216,8 +215,7 @@ def test_findings_are_short_and_never_show_the_solution(exercise):
     secrets = SOLUTIONS[exercise.name].split("### BEGIN SOLUTION")[1]
     secrets = secrets.split("### END SOLUTION")[0]
     lines = [line.strip() for line in secrets.splitlines() if len(line.strip()) > 12]
-    places = range(len(exercise.misconceptions))
-    results = [misconceived(exercise.name, place) for place in places]
+    results = [misconceived(exercise.name, m) for m in exercise.misconceptions]
     for result in [*results, verdict(exercise, lambda *a: None)]:
         text = str(result.finding.lines())
         assert len(text) < 2000
@@ -236,30 +234,21 @@ def test_tolerance_is_half_of_the_digits():
     assert tolerance(torch.float32) == pytest.approx(2**-11.5)
 
 
-def test_a_checks_holds_may_be_left_to_the_default():
-    check = Check("t", (), "m")
-    near = observe(lambda x: x + 1e-12, Call((torch.ones(1).double(),)))
-    far = observe(lambda x: x + 1e-3, Call((torch.ones(1).double(),)))
-    ours = observe(lambda x: x, Call((torch.ones(1).double(),)))
-    assert check.holds(None, near, ours, 1e-8)
-    assert not check.holds(None, far, ours, 1e-8)
-
-
-def test_a_number_never_agrees_with_infinity():
-    check = Check("t", (), "m")
-    finite, infinite = (
-        observe(lambda x, v=v: x * v, Call((torch.ones(1).double(),)))
-        for v in (1e300, float("inf"))
-    )
-    assert check.holds(None, infinite, infinite, 1e-8)
-    assert not check.holds(None, finite, infinite, 1e-8)
-    assert not check.holds(None, infinite, finite, 1e-8)
-
-
-def test_nan_never_agrees_with_a_number():
-    exercise = EXERCISES["accuracy_ceiling"]
-    result = verdict(exercise, lambda p: p.mean() * float("nan"))
-    assert result.state == "not yet"
+@pytest.mark.parametrize(
+    ("yours", "ours", "agree"),
+    [
+        (1 + 1e-12, 1.0, True),
+        (1 + 1e-3, 1.0, False),
+        (math.inf, math.inf, True),
+        (1e300, math.inf, False),
+        (math.inf, 1e300, False),
+        (math.nan, 1.0, False),
+    ],
+)
+def test_numbers_agree_to_the_tolerance(yours, ours, agree):
+    call = Call((torch.ones(1).double(),))
+    seen = [observe(lambda x, v=v: v * x, call) for v in (yours, ours)]
+    assert Check("t", (), "m").holds(None, *seen, 1e-8) is agree
 
 
 def test_find_wants_the_function_itself():
