@@ -281,7 +281,7 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
     """Best-of-n on the plane of reward and KL, against the frontier and its bound.
 
     best: the function to draw, called as best(ref, rewards, n)
-    slider: n, how many answers are drawn, 1 to 32
+    slider: n, how many answers are sampled, 1 to 32
     """
     _, ref, rewards = world
     policies = {n: best(ref, rewards, n) for n in range(1, 33)}

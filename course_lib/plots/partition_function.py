@@ -186,7 +186,7 @@ def preferences_read(
 ) -> Scene:
     """The ten preferences of five answers, read out of the policy with some β.
 
-    probability: of the FOUR log-probabilities and beta
+    probability: of the four log-probabilities and beta
     slider: beta, with which a policy that is optimal for β = 0.5 is read
     """
     first, second = torch.combinations(REWARDS.argsort(descending=True)).T
