@@ -6,7 +6,7 @@ own copy of the same weights, and all but those with buckets see the same batche
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from threading import Semaphore, Thread
 from typing import Any, NamedTuple
@@ -92,18 +92,16 @@ def tricked(
     known = reference(ref, texts) if tricks.cached else None
     order, layout = batches_of(texts, sizes, tricks), batches.LAYOUTS[not tricks.shared]
 
-    def advance(step: int, update: Callable) -> dict[str, Tensor]:
+    def losses(step: int) -> Iterator[tuple[Tensor, dict]]:
         rows = order[step]
         batch = collate(texts.take(rows), layout)
         with torch.no_grad():
             asked = known is None
             theirs = log_probs(ref, batch).view(2, -1) if asked else known[rows].T
-        loss = dpo_loss(*log_probs(model, batch).view(2, -1), *theirs, BETA)
-        update(loss)
-        return {"loss": loss.detach()}
+        yield dpo_loss(*log_probs(model, batch).view(2, -1), *theirs, BETA), {}
 
     config, looks = settings(sizes), pausing(sizes, pause)
-    return training.fit(model, advance, config, **looks).history["loss"]
+    return training.fit(model, losses, config, **looks).history["loss"]
 
 
 def batches_of(texts: Texts, sizes: Sizes, tricks: Tricks) -> list[Tensor]:
