@@ -32,6 +32,7 @@ collect_ignore = ["tests/trl_losses.py"]  # a program for another environment
 # the others have nothing left to do. The rest takes under half a minute a file.
 BROWSER = "tests/test_browser.py"
 LONG = ["test_browser", "07_training.ipynb", "notebooks/", "test_exercises"]
+LONG += ["test_marking", "test_red_team", "test_training", "test_remaking"]
 WORKERS = 8  # at most: a file is not divided, and the longest is an eighth of the whole
 
 
