@@ -435,18 +435,17 @@ def test_a_wrong_setting_and_an_interruption_are_told_in_a_line(capsys, monkeypa
 
 
 @pytest.mark.slow
-def test_the_expected_loss_reaches_the_closed_form():
-    """One run here, and with it the shipped runs, of which that is one."""
-    log = run(Config(method="expected", beta=0.5, steps=400, lr=4e-3, quiet=True))
+@pytest.mark.parametrize(("beta", "nearest"), [(0.5, 0.02), (1.0, 0.003), (2.0, 0.001)])
+def test_the_expected_loss_reaches_the_closed_form(beta, nearest):
+    log = run(Config(method="expected", beta=beta, steps=400, lr=4e-3, quiet=True))
     first, last = log.watched
-    assert last["distance"] < first["distance"] / 50
-    assert last["regret"] == pytest.approx(0.5 * last["distance"])
+    assert last["distance"] < nearest < first["distance"] / 50
+    assert last["regret"] == pytest.approx(beta * last["distance"])
     runs = [row for row in shipped_runs("frontier") if row.experiment == "frontier"]
-    for beta, nearest in ((0.5, 0.02), (1.0, 0.003), (2.0, 0.001)):
-        (found,) = run_values(runs, "distance", method="expected", beta=beta)
-        assert found < nearest
-        if beta == 0.5:
-            assert found == pytest.approx(last["distance"], abs=2e-5)
+    (shipped,) = run_values(runs, "distance", method="expected", beta=beta)
+    assert shipped < nearest
+    if beta == 0.5:
+        assert shipped == pytest.approx(last["distance"], abs=2e-5)
 
 
 @pytest.mark.slow
