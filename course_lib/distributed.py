@@ -33,8 +33,12 @@ def processes() -> int:
 
 @contextlib.contextmanager
 def one_of_many() -> Iterator[None]:
-    """Join the other processes, if torchrun started this one, and leave them after."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Join the other processes, if torchrun started this one, and leave them after.
+
+    Inside another `one_of_many` nothing happens: a group made a second time would read
+    the addresses of the first, and wait without end.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
     gpu = torch.cuda.is_available()

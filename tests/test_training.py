@@ -367,17 +367,17 @@ def test_the_machinery_of_the_release_before_is_found_in_both_of_its_parts():
 
 METHODS_SPREAD = ("dpo", "kto", "orpo", "sft")
 SPREAD = """
-import copy, runpy, sys, torch
+import runpy, sys, torch
+from course_lib.distributed import one_of_many, rank
 torch.set_num_threads(1)
 where, *sys.argv[1:] = sys.argv[1:]
-try:
-    runpy.run_module("course_lib.training", run_name="__main__")
-except SystemExit as done:
-    assert not done.code
-from course_lib.distributed import one_of_many, rank
-sys.path.insert(0, "tests")
-from test_training import histories
 with one_of_many():
+    try:
+        runpy.run_module("course_lib.training", run_name="__main__")
+    except SystemExit as done:
+        assert not done.code
+    sys.path.insert(0, "tests")
+    from test_training import histories
     found = histories()
     if rank() == 0:
         torch.save(found, where)
