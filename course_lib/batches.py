@@ -5,8 +5,9 @@ numbers: `padded`, a row for each response, and `shared`, one row [prompt, chose
 rejected] in which either response has the same positions and cannot see the other.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,7 @@ __all__ = [
     "Texts",
     "batch_order",
     "collate",
+    "evaluation_mode",
     "pairs",
     "part_mask",
     "response_logps",
@@ -307,6 +309,18 @@ def response_logps(
     return sum_by_owner(logps, batch.owners, len(batch.lengths))
 
 
+@contextlib.contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Without dropout, then as before: each part in the mode that it was in."""
+    training = [part for part in model.modules() if part.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
 @torch.no_grad()
 def texts_logps(
     model: nn.Module,
@@ -318,17 +332,22 @@ def texts_logps(
 ) -> Tensor:
     """Log-probability of every response of many texts, a batch at a time, no gradient.
 
+    The model is in evaluation mode: dropout would add noise, and DPO would learn it
+
     model, chunk: as for `response_logps`; layout: of LAYOUTS
     at_once: examples in a batch
     returns: nats, (examples, sides), on the CPU
     """
     device, pieces = next(model.parameters()).device, []
-    for rows in torch.arange(len(texts)).split(at_once):
-        batch = collate(texts.take(rows), layout).to(device)
-        logps = response_logps(model, batch, chunk=chunk)
-        pieces.append(logps.view(-1, len(rows)).T.cpu())
+    with evaluation_mode(model):
+        for rows in torch.arange(len(texts)).split(at_once):
+            batch = collate(texts.take(rows), layout).to(device)
+            logps = response_logps(model, batch, chunk=chunk)
+            pieces.append(logps.view(-1, len(rows)).T.cpu())
     return torch.cat(pieces)
 
 
 def _realised(features: Tensor, targets: Tensor, head) -> Tensor:
-    return -F.cross_entropy(head(features), targets, reduction="none")
+    logits = head(features)
+    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return -F.cross_entropy(exact, targets, reduction="none")

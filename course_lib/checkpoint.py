@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import os
+import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +17,54 @@ __all__ = ["Checkpoint", "fingerprint"]
 
 
 def fingerprint(*of: Any) -> str:
-    """A key for models' weights and tuples of tensors: equal only for equal numbers."""
+    """A key for models and tuples of tensors: equal only if they give equal numbers.
+
+    Of a model it holds each part's class, its settings (the public attributes), and the
+    weights and buffers; not whether it is in training mode.
+    """
     digest = hashlib.sha256()
     for thing in of:
-        tensors = thing.state_dict().values() if isinstance(thing, nn.Module) else thing
-        for tensor in tensors or ():
+        tensors = thing or ()
+        if isinstance(thing, nn.Module):
+            tensors = [*thing.state_dict().values(), *thing.buffers()]
+            for name, part in thing.named_modules():
+                digest.update(f"{name} {_settings(part)}".encode())
+                tensors += filter(torch.is_tensor, vars(part).values())
+        for tensor in tensors:
             digest.update(f"{tensor.shape} {tensor.dtype}".encode())
             raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
             digest.update(raw.numpy().data)
     return digest.hexdigest()
 
 
+def _settings(part: nn.Module) -> str:
+    kind, own = type(part), vars(part).items()
+    said = {k: v for k, v in own if not k.startswith("_") and k != "training"}
+    text = f"{kind.__module__}.{kind.__qualname__} {sorted(said.items())!r}"
+    return re.sub(r" at 0x[0-9a-f]+", "", text)  # the same in another process
+
+
 class Checkpoint:
     """A file with the state of a run: whole, or not there.
 
     config: a dataclass whose `checkpoint` names the file, "" for none
+    data, ref: what the run reads; a file of other data or another reference is refused
+    raises: FileNotFoundError if there is no such folder
     """
 
     FREE = ("checkpoint", "every", "quiet")  # what may differ when a run is continued
 
-    def __init__(self, config, model: nn.Module, optimiser, data):
+    def __init__(self, config, model: nn.Module, optimiser, data, ref):
         self.path = Path(config.checkpoint) if config.checkpoint else None
         self.model, self.optimiser = model, optimiser
         if self.path:
+            if not self.path.parent.is_dir():
+                raise FileNotFoundError(
+                    f"checkpoint {self.path}: there is no folder {self.path.parent}"
+                )
             settings = dataclasses.asdict(config)
             self.settings = {k: v for k, v in settings.items() if k not in self.FREE}
-            self.data = fingerprint(data)
+            self.reads = {"data": fingerprint(data), "reference": fingerprint(ref)}
 
     def save(self, done: int, log: tuple):
         """Write the state after `done` steps; a crash leaves the file before it."""
@@ -48,7 +72,7 @@ class Checkpoint:
             return
         state = {
             "settings": self.settings,
-            "data": self.data,
+            "reads": self.reads,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "done": done,
@@ -61,20 +85,32 @@ class Checkpoint:
     def resume(self) -> tuple[int, tuple]:
         """Continue from the file: how many steps are done, and the log so far.
 
-        raises: ValueError if the file is of another run: it is left as it is
+        raises: ValueError if the file is of another run, or cannot be read: it is left
+            as it is
         """
         if not self.path or not self.path.exists():
             return 0, ({}, [])
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            settings = state["settings"]
+        except (RuntimeError, KeyError, EOFError, TypeError, pickle.UnpicklingError):
+            raise ValueError(
+                f"checkpoint {self.path} is no checkpoint, or half of one: "
+                "name another file, or delete it"
+            ) from None
         for name, value in self.settings.items():
-            before = state["settings"].get(name)
+            before = settings.get(name)
             if before != value:
                 raise ValueError(
                     f"checkpoint {self.path} has {name} = {before}, not {value}: "
                     "name another file, or delete it"
                 )
-        if state["data"] != self.data:
-            raise ValueError(f"checkpoint {self.path} was made with other data")
+        for name, mine in self.reads.items():
+            if state.get("reads", {}).get(name) != mine:
+                raise ValueError(
+                    f"checkpoint {self.path} was made with another {name}: "
+                    "name another file, or delete it"
+                )
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         return state["done"], state["log"]

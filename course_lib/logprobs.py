@@ -24,7 +24,8 @@ def token_logprobs(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     logits: shape (batch, time, vocab), unshifted, as the model returns them
     labels: token ids, shape (batch, time); anything (such as −100) where mask is 0
     mask: 1 on response tokens, 0 on prompt and padding, shape (batch, time)
-    returns: nats, shape (batch, time − 1): entry t is token t + 1's, 0 off the response
+    returns: nats, (batch, time − 1): entry t is token t + 1's, 0 off the response;
+        float32 for logits of 16 bits: bfloat16 rounds a log-prob near −12 to sixteenths
     raises: ValueError on bad shapes, NaN, a mask without a response token or with the
         first token (nothing predicts it), or a label outside the vocabulary
     source: the chain rule of probability.
@@ -39,7 +40,7 @@ def token_logprobs(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     # zeros off the response: NaN there, as left padding leaves it, would otherwise
     # come back in the gradient
     inside = logits[:, :-1].masked_fill(~on_response[..., None], 0)
-    logprobs = inside.log_softmax(-1)  # (batch, time-1, vocab)
+    logprobs = _exact(inside).log_softmax(-1)  # (batch, time-1, vocab)
     realised = logprobs.gather(-1, targets[..., None]).squeeze(-1)  # (batch, time-1)
     realised = realised.masked_fill(~on_response, 0)
     if realised.isnan().any():
@@ -114,7 +115,8 @@ def wpo_weights(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     w(y) = exp( mean_t [ log π(y_t) − log Σ_v π(v)² ] );  the loss × w(y_w) w(y_l)
 
     logits, labels, mask: as for `token_logprobs`
-    returns: weights > 0, shape (batch,), detached; 1 means "as the policy would sample"
+    returns: weights > 0, shape (batch,), detached. On the policy's own samples the mean
+        of log w is at most 0, and 0 where every token is uniform over its choices
     raises: as `token_logprobs`
     source: Zhou et al. (2024), WPO, sampled alignment.
 
@@ -124,10 +126,16 @@ def wpo_weights(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """
     with torch.no_grad():
         realised = token_logprobs(logits, labels, mask)  # (batch, time-1)
-        collision = (2 * logits[:, :-1].log_softmax(-1)).logsumexp(-1)  # log Σ_v π(v)²
+        logprobs = _exact(logits[:, :-1]).log_softmax(-1)
+        collision = (2 * logprobs).logsumexp(-1)  # log Σ_v π(v)²
         on_response = mask[:, 1:].bool()
         surplus = torch.where(on_response, realised - collision, 0.0)
         return (surplus.sum(-1) / on_response.sum(-1)).exp()
+
+
+def _exact(logits: Tensor) -> Tensor:
+    """In float32 at least: a sum over a response in 16 bits is off by whole nats."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _response_mask(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:

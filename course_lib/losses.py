@@ -174,7 +174,8 @@ def f_dpo_loss(
 
     divergence: one of those four; alpha in (0, 1) is needed by "alpha" and refused by
         the others. TRL's coefficient is 1 − α.
-    raises: also ValueError where e^{−u} overflows (log-ratios below about −700)
+    raises: also ValueError where e^{−u} overflows: at log-ratios below −88 in float32,
+        below −709 in float64
     source: Wang et al. (2024), f-DPO, Table 1.
 
     >>> four = torch.tensor([[-1.0], [-3.0], [-2.0], [-2.0]])
@@ -340,10 +341,8 @@ def orpo_loss(
         raise ValueError("policy_…_avg_logps must be < 0: certain answers have no odds")
     validate.one_each(policy_chosen_avg_logps, nll=nll)
     validate.number("weight", weight)
-    log_odds = (policy_chosen_avg_logps - _log1mexp(policy_chosen_avg_logps)) - (
-        policy_rejected_avg_logps - _log1mexp(policy_rejected_avg_logps)
-    )
-    return validate.reduce(nll - weight * F.logsigmoid(log_odds), reduction)
+    push = _odds_ratio_loss(policy_chosen_avg_logps, policy_rejected_avg_logps)
+    return validate.reduce(nll + weight * push, reduction)
 
 
 def simpo_loss(
@@ -535,11 +534,24 @@ def _per_token(u: Tensor, v: Tensor, chosen_lengths: Tensor, rejected_lengths: T
     return u / chosen_lengths, v / rejected_lengths
 
 
+def _odds_ratio_loss(a: Tensor, b: Tensor) -> Tensor:
+    """−log σ(log odds(e^a) − log odds(e^b)) for a, b < 0.
+
+    1/odds = e^{−a} − 1, so it is log(1 + (e^{−a} − 1)/(e^{−b} − 1)) too: smooth up to
+    a = 0, where log odds has no limit. Each form where it neither cancels nor
+    overflows; there it sees inputs of its own side only, since an infinite gradient of
+    the unused one would turn into NaN.
+    """
+    sure = (a > b) & (b > -40)
+    ratio = torch.expm1(-a.where(sure, -1)) / torch.expm1(-b.where(sure, -1))
+    difference = (a - _log1mexp(a)) - (b - _log1mexp(b))
+    return torch.where(sure, ratio.log1p(), -F.logsigmoid(difference.where(~sure, 0)))
+
+
 def _log1mexp(x: Tensor) -> Tensor:
     """log(1 − e^x) for x < 0, switching where either form would cancel (Mächler 2012).
 
-    Each branch sees only inputs on its own side: a gradient of the unused branch that
-    is infinite would otherwise turn into NaN.
+    Each branch sees only inputs on its own side, as in `_odds_ratio_loss`.
     """
     close = x > -math.log(2)
     near = torch.log(-torch.expm1(torch.where(close, x, -math.log(2))))

@@ -44,7 +44,8 @@ def optimal_policy(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     >>> optimal_policy(half, torch.tensor([1.0, 0.0]), beta=1.0)    # odds e : 1
     tensor([0.7311, 0.2689])
     """
-    return torch.softmax(_tilted(ref, rewards, beta), -1)
+    weights, _ = _tilted(ref, rewards, beta)
+    return weights / weights.sum(-1, keepdim=True)
 
 
 def log_partition(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
@@ -60,7 +61,8 @@ def log_partition(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     >>> log_partition(torch.tensor([0.5, 0.5]), torch.tensor([2.0, 2.0]), beta=1.0)
     tensor(2.)
     """
-    return torch.logsumexp(_tilted(ref, rewards, beta), -1)
+    weights, largest = _tilted(ref, rewards, beta)
+    return weights.sum(-1).log() + largest.squeeze(-1)
 
 
 def estimate_log_partition(sampled_rewards: Tensor, beta: float) -> Tensor:
@@ -143,9 +145,9 @@ def implicit_rewards(policy: Tensor, ref: Tensor, beta: float) -> Tensor:
     validate.number("beta", beta)
     if ((policy > 0) & (ref == 0)).any():
         raise ValueError("policy must be 0 wherever ref is 0")
-    both_zero = (policy == 0) & (ref == 0)
-    logratios = policy.log() - ref.log()
-    return beta * torch.where(both_zero, torch.zeros_like(ref), logratios)
+    both_zero = (policy == 0) & (ref == 0)  # log 1 − log 1: no gradient of log 0 either
+    p, q = policy.masked_fill(both_zero, 1), ref.masked_fill(both_zero, 1)
+    return beta * (p.log() - q.log())
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -154,7 +156,8 @@ def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     KL(p‖q) = Σ_y p(y) log( p(y) / q(y) ),  with 0 log 0 = 0
 
     p, q: probabilities, shape (…, responses)
-    returns: nats, shape (…); infinite if p puts mass where q has none
+    returns: nats, shape (…), ≥ 0; infinite if p puts mass where q has none. Where p is
+        0, its gradient is 0: so it is for the logits of a softmax that underflowed
     raises: ValueError if the shapes differ or a row does not sum to 1
     source: Kullback and Leibler (1951)
 
@@ -162,7 +165,9 @@ def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     tensor(0.6931)
     """
     validate.probabilities(p=p, q=q)
-    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
+    empty = p == 0
+    logratios = p.masked_fill(empty, 1).log() - q.masked_fill(empty, 1).log()
+    return (p * logratios).sum(-1).clamp(min=0)  # rows that sum to 1 − 1e−7 fall below
 
 
 def expected_reward(policy: Tensor, rewards: Tensor) -> Tensor:
@@ -255,15 +260,22 @@ def frontier(ref: Tensor, rewards: Tensor, betas: Sequence[float] | Tensor) -> F
     )
 
 
-def _tilted(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    """log π_ref + r/β, the logarithm of the tilted, unnormalised policy."""
+def _tilted(ref: Tensor, rewards: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """π_ref e^{r/β}, not normalised, divided by e^m; and m, so that nothing overflows.
+
+    m is the largest r/β of a response that the reference can give, (…, 1). Written as
+    a product its gradient is right for a response at 0 too.
+    """
     validate.probabilities(ref=ref)
     validate.tensors(ref=ref, rewards=rewards)
     validate.number("beta", beta)
     scaled = rewards / beta
     if not scaled.isfinite().all():
         raise ValueError(f"rewards / beta overflows at beta = {beta}")
-    return ref.log() + scaled
+    possible = scaled.masked_fill(ref == 0, -math.inf)
+    largest = possible.amax(-1, keepdim=True).detach()
+    above = math.log(torch.finfo(ref.dtype).max) - 1  # only a response at 0 can be
+    return ref * (scaled - largest).clamp(max=above).exp(), largest
 
 
 def _scaled_samples(sampled_rewards: Tensor, beta: float, *, least: int) -> Tensor:

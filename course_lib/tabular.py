@@ -51,14 +51,15 @@ def expected_dpo_loss(
     sampler: who draws the two different answers of a pair, a policy broadcast against
         ref; None for all pairs alike
     returns: nats, shape (…)
-    raises: ValueError if ref or sampler is not a policy, or beta ≤ 0
+    raises: ValueError if ref or sampler is not a policy, if ref is 0 for a response (a
+        gap to it is infinite), or if beta ≤ 0
     source: Rafailov et al. (2023), Eq. 7, its expectation written out
 
     >>> half = torch.tensor([0.5, 0.5])
     >>> expected_dpo_loss(half.log(), half, torch.tensor([1.0, 0.0]), beta=0.1)   # ln 2
     tensor(0.6931)
     """
-    validate.probabilities(ref=ref)
+    _require_support(ref)
     validate.tensors(logits=logits)
     validate.tensors(rewards=rewards)
     beta = torch.as_tensor(beta, dtype=logits.dtype)
@@ -95,7 +96,7 @@ def train_tabular(
     """
     validate.choice("optimiser", optimiser, tuple(OPTIMISERS))
     validate.number("lr", lr)
-    validate.probabilities(ref=world.ref)
+    _require_support(world.ref)
     validate.tensors(ref=world.ref, rewards=world.rewards)
     if not len(betas):
         raise ValueError("betas is empty")
@@ -163,6 +164,12 @@ class AllPairs:
         if self.weights is None:
             return losses.mean(-1)
         return (losses * self.weights).sum(-1)
+
+
+def _require_support(ref: Tensor):
+    validate.probabilities(ref=ref)
+    if (ref == 0).any():
+        raise ValueError("ref must be above 0 for every response: drop those at 0")
 
 
 def _measured(world, betas, steps, logits, pairs) -> TabularRun:

@@ -12,6 +12,8 @@ run.
 import argparse
 import copy
 import dataclasses
+import inspect
+import re
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from tqdm.auto import tqdm
 
 from course_lib import _moved, baselines, validate
 from course_lib.batches import (
+    LAYOUTS,
     Texts,
     batch_order,
     collate,
@@ -63,28 +66,39 @@ Watch = Callable[[nn.Module], dict[str, float]]
 class Config:
     """Everything that a run depends on besides its model and its data."""
 
-    method: str = "dpo"  # a name of METHODS; in `run` also of RUNS
-    beta: float = 0.5  # KL strength in reward per nat; IPO's τ, ORPO's weight
+    method: str = "dpo"  # a name of METHODS, in `run` of RUNS
+    beta: float = 0.5  # KL strength in reward per nat; IPO's τ, ORPO's λ
     gamma: float = 0.5  # SimPO's target margin
     label_smoothing: float = 0.0  # cDPO and robust DPO
     nll_weight: float = 1.0  # CPO and DPO + NLL
-    steps: int = 250
+    steps: int = 250  # updates of the model
     batch_size: int = 128  # pairs a step, of all processes together
     lr: float = 2e-3  # at the start; it falls in a line to zero
     warmup: int = 0  # steps in which it rises first
     clip: float = 5.0  # the gradient's norm is held to this
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # of AdamW
     seed: int = 0  # of the pairs and of their order
     world: str = "S"  # what `run` trains in: "S" or "L"
     pairs: int = 10_000  # how many comparisons it asks for
+    yardstick: float = 0.0  # `run` measures against π* of this β; 0: see `Config.aim`
     label_noise: float = 0.0  # the share of their labels that is flipped
     samples: int = 256  # responses that PPO and REINFORCE write a step
-    layout: str = "shared"  # of batches.LAYOUTS
+    layout: str = "shared"  # how responses become rows
     chunk: int = 0  # response tokens whose logits are held at a time; 0: all
     compile: bool = False  # the blocks, before the first step: a minute, then faster
     every: int = 50  # steps between checkpoints
     checkpoint: str = ""  # a file to continue from and to write; "": none
     quiet: bool = False  # no progress bar
+
+    @property
+    def aim(self) -> float:
+        """The β of the π* that `run` measures against.
+
+        `yardstick`, or else `beta` where that is the price of a nat, and 0.5 where it
+        is something else: IPO's τ, ORPO's λ, the β of SimPO, CPO and DPO per token.
+        """
+        priced = self.method not in METHODS or METHODS[self.method].beta_prices_kl
+        return self.yardstick or (self.beta if priced else 0.5)
 
     @property
     def loss_settings(self) -> LossSettings:
@@ -120,13 +134,15 @@ def train(
     watch: asked about the model after the steps of `watch_at`, 0 being the start
     returns: a Log
     raises: ValueError for a reference that is the model, a missing reference, texts
-        without a second side, too few texts for a batch; FloatingPointError at a loss
-        that is not finite, with the model as the step before left it
+        without a second side, too few texts for a batch, a setting that the method
+        does not read, a model in which nothing is trained; FloatingPointError at a
+        loss that is not finite, with the model as the step before left it
     """
     for each in filter(None, (model, ref)):
         each.to(place(model))
     losses = preference_steps(model, texts, config, ref)
-    return fit(model, losses, config, data=texts, watch=watch, watch_at=watch_at)
+    reads = {"data": texts, "ref": None if config.method in REFERENCE_FREE else ref}
+    return fit(model, losses, config, **reads, watch=watch, watch_at=watch_at)
 
 
 def preference_steps(
@@ -134,6 +150,7 @@ def preference_steps(
 ) -> baselines.StepLosses:
     """For `fit`: from a batch to its loss, for SFT and for every preference method."""
     validate.choice("method", config.method, tuple(METHODS))
+    _refuse_unread(config)
     sides = texts.lengths.shape[1]
     single = config.method == "sft" and sides == 1
     if not single and sides < 2:
@@ -187,6 +204,7 @@ def fit(
     config: Config,
     *,
     data: Texts | None = None,
+    ref: nn.Module | None = None,
     watch: Watch | None = None,
     watch_at: tuple[int, ...] = (),
 ) -> Log:
@@ -194,13 +212,20 @@ def fit(
 
     losses: called with a step's number; yields the losses of that step, each with a
         dict of what else to log, and computes the next one after an update by the last
-    data: what `losses` reads, so that a checkpoint is not continued on other data
+    data, ref: what `losses` reads, so that a checkpoint is not continued with other
+        data or another reference
     model, config, watch, watch_at, returns, raises: as for `train`
     """
+    _require(config)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise ValueError(
+            "model has no parameter to train: requires_grad is False for all of them"
+        )
     optimiser = torch.optim.AdamW(
-        model.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
+        trained, config.lr, weight_decay=config.weight_decay, fused=True
     )
-    checkpoint = Checkpoint(config, model, optimiser, data)
+    checkpoint = Checkpoint(config, model, optimiser, data, ref)
     done, known = checkpoint.resume()
     log = Log(model, *known)
     losses = _moved.yielding(losses)
@@ -219,7 +244,7 @@ def fit(
                 # Each process has seen only its share of the batch.
                 average_gradients(model)
                 # One steep batch must not undo what many others have done.
-                norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+                norm = nn.utils.clip_grad_norm_(trained, config.clip)
                 _require_finite(step, loss, norm)
                 optimiser.step()
                 logged = {"loss": loss.detach(), "gradient_norm": norm, **measured}
@@ -231,6 +256,26 @@ def fit(
                 checkpoint.save(step + 1, log[1:])
         _watched(log, watch, watch_at, config.steps)
     return log
+
+
+def _require(config: Config):
+    for name in ("lr", "clip", "batch_size", "every", "samples", "pairs"):
+        validate.number(name, getattr(config, name))
+    for name in ("steps", "warmup", "weight_decay", "chunk", "yardstick"):
+        validate.fraction(name, getattr(config, name))
+
+
+def _refuse_unread(config: Config):
+    """A loss setting that is not as it was, and that the method does not read."""
+    usual = LossSettings()
+    reads = METHODS[config.method].reads if config.method in METHODS else ("beta",)
+    for name, value in config.loss_settings._asdict().items():
+        if name not in reads and value != getattr(usual, name):
+            others = [n for n, method in METHODS.items() if name in method.reads]
+            raise ValueError(
+                f"{name} is {value}, and {config.method} does not read it "
+                f"({', '.join(others)} do): leave it out"
+            )
 
 
 def set_learning_rate(optimiser, config: Config, step: int):
@@ -275,18 +320,21 @@ def reference_logps(
 ) -> Tensor:
     """Log-probs of all responses under the frozen reference, computed once.
 
-    They are remembered for this reference's weights and these texts; change either and
-    they are computed again.
+    They are remembered for this reference (its classes, settings and weights) and these
+    texts; change any of it and they are computed again. The reference is in evaluation
+    mode: dropout would add noise to all that is compared with it.
 
     ref, texts: as for `train`; model: what will be trained, to refuse it as `ref`
     layout: of batches.LAYOUTS, by which the numbers differ in their last digits only
     returns: nats, (examples, sides), on the CPU
-    raises: ValueError if ref is the model, or shares a parameter with it
+    raises: ValueError if ref is the model, or shares a parameter with it that is
+        trained; frozen ones, as under an adapter, may be shared
     """
-    mine = {p.data_ptr() for p in ref.parameters()}
-    if model is not None and mine & {p.data_ptr() for p in model.parameters()}:
-        raise ValueError("ref shares its parameters with the model: copy it first")
-    key = fingerprint(ref, texts)
+    if model is not None:
+        trained = {p.data_ptr() for p in model.parameters() if p.requires_grad}
+        if trained & {p.data_ptr() for p in ref.parameters()}:
+            raise ValueError("ref shares trained parameters with model: copy it first")
+    key = (fingerprint(ref, texts), *map(type, ref.modules()))  # a class defined anew
     if key not in _REFERENCE_CACHE:
         total = texts.prompt_lengths + texts.lengths.sum(1)
         order, few = total.argsort(), max(1, 8_192 // int(total.max()))
@@ -300,7 +348,7 @@ def reference_logps(
     return _REFERENCE_CACHE[key]
 
 
-_REFERENCE_CACHE: dict[str, Tensor] = {}  # what `reference_logps` remembers
+_REFERENCE_CACHE: dict[tuple, Tensor] = {}  # what `reference_logps` remembers
 
 
 RUNS = (*METHODS, "expected", "imitate", "ppo", "ppo_learned", "reinforce")
@@ -315,7 +363,8 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
         "ppo" or "reinforce" on the true reward; "ppo_learned" on a reward model of the
         same pairs
     watch_at: after how many steps to measure; None for the start and the end
-    returns: a Log; `watched` has the `exact_metrics` against the π* of config.beta
+    returns: a Log; `watched` has the `exact_metrics` against the π* of `config.aim`,
+        which is among them as `yardstick`
     raises: ValueError for an unknown method or world, or as `train`
 
     >>> log = run(Config(method="dpo", steps=2, quiet=True))
@@ -324,6 +373,7 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     """
     validate.choice("method", config.method, RUNS)
     validate.choice("world", config.world, tuple(WORLDS))
+    _refuse_unread(config)
     sentences = WORLDS[config.world]()
     ref = load(config.world).double()  # a run in float32 depends on the processor
     world, model = sentences.exact(ref), copy.deepcopy(ref)
@@ -331,7 +381,8 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     texts = sentence_texts(sentences, *sample_preferences(world, config.pairs, **asked))
 
     def watch(model: nn.Module) -> dict[str, float]:
-        return exact_metrics(world, sentences.exact(model).ref, config.beta)
+        policy = sentences.exact(model).ref
+        return {**exact_metrics(world, policy, config.aim), "yardstick": config.aim}
 
     at = (0, config.steps) if watch_at is None else watch_at
     looks = {"watch": watch, "watch_at": at}
@@ -373,14 +424,21 @@ def _baseline_steps(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`python -m course_lib.training --method dpo --beta 0.5`, also under torchrun."""
-    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
+    """Train a policy in an exact world and say how far from the optimum it ends."""
+    shape = argparse.ArgumentDefaultsHelpFormatter
+    parser = argparse.ArgumentParser(
+        description=main.__doc__, formatter_class=shape, allow_abbrev=False
+    )
+    words = dict(re.findall(r"^    (\w+): .*  # (.+)", inspect.getsource(Config), re.M))
+    choices = {"method": ", ".join(RUNS), "layout": ", ".join(LAYOUTS)}
     for field in dataclasses.fields(Config):
-        flag = "--" + field.name.replace("_", "-")
-        if field.type is bool or field.type == "bool":
-            parser.add_argument(flag, action="store_true")
+        flag, name = "--" + field.name.replace("_", "-"), field.name
+        if isinstance(field.default, bool):
+            parser.add_argument(flag, action="store_true", help=words[name])
         else:
-            parser.add_argument(flag, type=type(field.default), default=field.default)
+            said = ": ".join([words[name], *filter(None, [choices.get(name)])])
+            known = {"type": type(field.default), "default": field.default}
+            parser.add_argument(flag, **known, metavar="", help=said)
     config = Config(**vars(parser.parse_args(argv)))
     try:
         with one_of_many():
@@ -388,7 +446,7 @@ def main(argv: list[str] | None = None) -> int:
             if rank() == 0:
                 for look in log.watched:
                     print(", ".join(f"{name} {look[name]:.6g}" for name in look))
-    except ValueError as wrong:  # a setting out of its range, or a loss of NaN
+    except (ValueError, FileNotFoundError, FloatingPointError) as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """What the mathematics refuses, in one place: every error names the argument."""
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -25,9 +26,14 @@ def fraction(name: str, value: float, *, below: float = math.inf):
 def _plain(name: str, value: float) -> float:
     if isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool:
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
     return value
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Can a value decide what happens? Not on the meta device, not in a compiler."""
+    return not (tensor.is_meta or torch.compiler.is_compiling())
 
 
 def choice(name: str, value: str, options: tuple[str, ...]):
@@ -46,7 +52,7 @@ def tensors(**named: Tensor):
             raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
         if tensor.numel() == 0:
             raise ValueError(f"{name} is empty: its shape is {tuple(tensor.shape)}")
-        if not tensor.isfinite().all():
+        if has_values(tensor) and not tensor.isfinite().all():
             raise ValueError(f"{name} must be finite, it holds NaN or infinity")
         shapes[name] = tuple(tensor.shape)
     if len(set(shapes.values())) > 1:

@@ -293,6 +293,7 @@ class Method(NamedTuple):
     losses: Losses
     reads: tuple[str, ...] = ("beta",)  # of LossSettings
     needs_reference: bool = True
+    beta_prices_kl: bool = True  # beta is reward per nat, so π* of that β is its aim
 
     def __call__(self, pairs: PairLogps, k: LossSettings) -> Tensor:
         return self.losses(pairs, k)
@@ -345,19 +346,19 @@ def _cpo(p: PairLogps, k: LossSettings) -> Tensor:
 _SMOOTH, _NLL = ("beta", "label_smoothing"), ("beta", "nll_weight")
 METHODS: dict[str, Method] = {
     # SFT trains on the chosen responses; the rejected ones are only looked at
-    "sft": Method("SFT", lambda p, k: -p.chosen, (), needs_reference=False),
+    "sft": Method("SFT", lambda p, k: -p.chosen, (), False, False),
     "dpo": Method("DPO", _smoothed(losses.dpo_loss), _SMOOTH),  # with ε > 0: cDPO
     "robust": Method("robust DPO", _smoothed(losses.robust_dpo_loss), _SMOOTH),
-    "ipo": Method("IPO", _pairwise(losses.ipo_loss)),
+    "ipo": Method("IPO", _pairwise(losses.ipo_loss), beta_prices_kl=False),  # τ
     "hinge": Method("hinge", _pairwise(hinge_loss)),
-    "dpo_norm": Method("DPO per token", _per_token_dpo),
+    "dpo_norm": Method("DPO per token", _per_token_dpo, beta_prices_kl=False),
     "dpo_nll": Method("DPO + NLL", _dpo_nll, _NLL),
     "nca": Method("NCA", _pairwise(nca_loss)),
     "apo_zero": Method("APO-zero", _pairwise(apo_zero_loss)),
     "kto": Method("KTO", _kto),
-    "orpo": Method("ORPO", _orpo, needs_reference=False),
-    "simpo": Method("SimPO", _simpo, ("beta", "gamma"), needs_reference=False),
-    "cpo": Method("CPO", _cpo, _NLL, needs_reference=False),
+    "orpo": Method("ORPO", _orpo, ("beta",), False, False),  # λ
+    "simpo": Method("SimPO", _simpo, ("beta", "gamma"), False, False),
+    "cpo": Method("CPO", _cpo, _NLL, False, False),
 }
 REFERENCE_FREE = tuple(n for n, method in METHODS.items() if not method.needs_reference)
 
