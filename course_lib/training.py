@@ -12,10 +12,10 @@ run.
 import argparse
 import copy
 import dataclasses
-import inspect
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -429,7 +429,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=main.__doc__, formatter_class=shape, allow_abbrev=False
     )
-    words = dict(re.findall(r"^    (\w+): .*  # (.+)", inspect.getsource(Config), re.M))
+    source = Path(__file__).read_text(encoding="utf-8")  # the comments of Config
+    words = dict(re.findall(r"^    (\w+): \w+ = .*  # (.+)", source, re.M))
     choices = {"method": ", ".join(RUNS), "layout": ", ".join(LAYOUTS)}
     for field in dataclasses.fields(Config):
         flag, name = "--" + field.name.replace("_", "-"), field.name
