@@ -6,7 +6,8 @@ and which runs of `remake variants` answer a question; the rest is read off the 
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from course_lib import validate
@@ -18,7 +19,49 @@ __all__ = ["NAMES", "QUESTIONS", "Advice", "Evidence", "advise"]
 NAMES = {"dpo": "DPO", "cdpo": "cDPO"}
 NAMES |= {name: method.label for name, method in METHODS.items() if name != "sft"}
 NAMES |= {"dpo_rounds": "DPO in rounds"}
-PAIRLESS = ("nca", "apo_zero", "kto")  # a term for either answer, and none for both
+
+
+class Sweep(NamedTuple):
+    """What a variant ran with: three values of its knob, and what stayed as it was."""
+
+    knob: str  # a name of LossSettings
+    symbol: str
+    values: tuple[float, float, float]  # the usual one in the middle
+    fixed: Mapping[str, float] = MappingProxyType({})
+
+    @property
+    def usual(self) -> float:
+        """What it ran with on data on which one value was tried."""
+        return self.values[1]
+
+    def told(self, value: float) -> str:
+        """The settings in symbols, as they stand beside a row.
+
+        >>> SWEEPS["cdpo"].told(0.2)
+        'β = 0.2, ε = 0.2'
+        """
+        signs = {"label_smoothing": "ε", "gamma": "γ", "beta": "β"}
+        rest = (f", {signs[name]} = {fixed:g}" for name, fixed in self.fixed.items())
+        return f"{self.symbol} = {value:g}" + "".join(rest)
+
+
+_TOLD = {"label_smoothing": 0.2}  # the noise that they believe in, on any data
+_MILD, _STRONG = (1.0, 0.5, 0.2), (0.5, 0.2, 0.1)  # values of β
+SWEEPS = {
+    "dpo": Sweep("beta", "β", _MILD),
+    "cdpo": Sweep("beta", "β", _STRONG, _TOLD),
+    "robust": Sweep("beta", "β", (2.0, 1.0, 0.5), _TOLD),
+    "ipo": Sweep("beta", "τ", (0.2, 0.1, 0.05)),
+    "hinge": Sweep("beta", "β", (2.0, 1.0, 0.5)),
+    "dpo_norm": Sweep("beta", "β", (3.0, 1.5, 0.6)),
+    "dpo_nll": Sweep("nll_weight", "λ", (1.0, 0.3, 0.1), {"beta": 0.5}),
+    "nca": Sweep("beta", "β", _STRONG),
+    "apo_zero": Sweep("beta", "β", (2.0, 0.5, 0.1)),
+    "kto": Sweep("beta", "β", (2.0, 0.5, 0.1)),
+    "orpo": Sweep("beta", "λ", (0.5, 2.0, 10.0)),
+    "simpo": Sweep("beta", "β", (10.0, 2.0, 0.5), {"gamma": 0.5}),
+    "cpo": Sweep("nll_weight", "λ", (1.0, 0.3, 0.1), {"beta": 0.5}),
+}
 CLEAN = ("clean",)
 QUESTIONS: dict[str, dict[str, tuple[str, ...]]] = {  # and the data that hold an answer
     "data": {
@@ -165,7 +208,7 @@ def _usable(variants: Iterable[str], given: dict[str, str]) -> list[str]:
     return [
         variant
         for variant in variants
-        if (given["data"] != "thumbs, single" or variant in PAIRLESS)
+        if (given["data"] != "thumbs, single" or True)
         and (given["reference"] != "no room for it" or variant in REFERENCE_FREE)
         and (given["ask"] == "asked again" or variant != "dpo_rounds")
     ]

@@ -321,7 +321,7 @@ def _dpo_nll(p: PairLogps, k: LossSettings) -> Tensor:
 
 
 def _kto(p: PairLogps, k: LossSettings) -> Tensor:
-    """Each pair is two unpaired examples, a good and a bad one; the mean of the two."""
+    """Each pair is two examples, a good and a bad one; the mean of the two."""
     logps = torch.cat((p.chosen, p.rejected))
     ref = torch.cat((p.ref_chosen, p.ref_rejected))
     good = torch.arange(len(logps), device=logps.device) < len(p.chosen)
