@@ -63,7 +63,9 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "Interval exact_metrics implicit_accuracy kl_estimates label_chances shortfall "
         "win_rate"
     ),
-    "guide": "Advice Evidence NAMES QUESTIONS advise",
+    "guide": (
+        "Advice Evidence NAMES QUESTIONS SWEEPS Sweep advise evidence reward_at_kl"
+    ),
     "baselines": (
         "RewardModel clipped_policy_loss expected_dpo_steps imitation_steps "
         "policy_gradient_steps reward_model_steps reward_table sentence_rollouts"

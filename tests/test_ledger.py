@@ -20,12 +20,14 @@ import math
 import re
 import statistics
 import tomllib
+from collections.abc import Callable
 from functools import cache, partial
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 import torch
+from oracles import hinge_optimum, surest_split
 
 import course_lib
 from course_lib import (
@@ -38,6 +40,7 @@ from course_lib import (
     reviews,
     worlds,
 )
+from course_lib import variants as family
 from course_lib.transformer import SHIPPED
 from course_lib.workspace import notebooks, repository
 
@@ -58,13 +61,14 @@ RUNS, VARIANTS = map(datasets.shipped_runs, ("frontier", "variants"))
 def names() -> dict:
     """What an expression may use."""
     known = {"torch": torch, "math": math, "course_lib": course_lib}
-    for module in (preferences, policies, logprobs, losses, worlds):
+    for module in (preferences, policies, logprobs, losses, family, worlds):
         known |= {name: getattr(module, name) for name in module.__all__}
     _, known["REF"], known["R"] = worlds.five_responses()
     known["runs"] = partial(datasets.run_values, RUNS)
     known["mean"] = lambda *a, **k: statistics.mean(known["runs"](*a, **k))
     known |= variants() | {"reviews": reviews, "outcome": outcome}
     facts = (SHIPPED / "reviews.json").read_text(encoding="utf-8")
+    known |= {"hinge_optimum": hinge_optimum, "surest_split": surest_split}
     return known | {"reviews_facts": json.loads(facts)}
 
 
@@ -77,26 +81,29 @@ def outcome(field: str, method: str, beta: float) -> float:
 
 
 def variants() -> dict:
-    """Means over seeds of chapter 06's runs, and what share of a gain noise leaves."""
-    data = [run for run in VARIANTS if run.experiment == "data"]
+    """Chapter 06's table: cells at usual settings, rewards at one KL, single runs."""
 
     def variant(field: str, method: str, arm: str) -> float:
-        return statistics.mean(datasets.run_values(data, field, method=method, arm=arm))
+        return guide.evidence(VARIANTS, field)[method, arm].mean
 
-    start = datasets.run_values(RUNS, "reward", method="best_of_n", beta=1.0)[0]
+    def at_kl(arm: str, kl: float) -> dict[str, guide.Evidence]:
+        return guide.reward_at_kl(VARIANTS, arm, kl)
 
-    def kept(method: str) -> float:
-        arms = ("20 % noise", "clean")
-        noisy, clean = (variant("reward", method, arm) - start for arm in arms)
-        return noisy / clean
+    def first(field: str, arm: str, better: Callable = min) -> list[str]:
+        """The best of a column, and then all that tie with it."""
+        cells = [
+            cell for (_, a), cell in guide.evidence(VARIANTS, field).items() if a == arm
+        ]
+        best = better(cells, key=lambda cell: cell.mean)
+        ties = [cell.variant for cell in cells if cell.ties(best) and cell != best]
+        return [best.variant, *sorted(ties)]
 
     return {
         "variant": variant,
         "variants": partial(datasets.run_values, VARIANTS),
+        "at_kl": at_kl,
+        "first": first,
         "advise": partial(guide.advise, VARIANTS),
-        "kept": kept,
-        "VARIANTS": {run.method for run in data},
-        "ARMS": {run.arm for run in data},
     }
 
 
