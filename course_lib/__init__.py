@@ -55,9 +55,9 @@ _NAMES = {  # module: what is public in it, its `__all__`
     "tabular": "AllPairs TabularRun expected_dpo_loss train_tabular",
     "transformer": "PrefixTable Shape Transformer from_llama load sample save",
     "batches": (
-        "Batch LAYOUTS Texts batch_order collate pairs part_mask response_logps "
-        "schedule sentence_texts sum_by_owner texts_logps with_mismatched "
-        "with_thumbs"
+        "Batch LAYOUTS Texts batch_order collate evaluation_mode pairs part_mask "
+        "response_logps schedule sentence_texts sum_by_owner texts_logps "
+        "with_mismatched with_thumbs"
     ),
     "metrics": (
         "Interval exact_metrics implicit_accuracy kl_estimates label_chances shortfall "

@@ -10,9 +10,9 @@ the rejected one, and the gap h = u − v: all without β, which is > 0, in rewa
 
 Every loss is to be minimised, takes reduction="mean", "sum" or "none" as in
 torch.nn.functional, and returns nats: a scalar, or shape (batch,) with "none". Each
-raises ValueError on unequal shapes, an empty batch, NaN, infinity, or β ≤ 0. Each may
-be compiled (`torch.compile(fullgraph=True)` leaves out the look at values) and run on the
-meta device; `torch.func.vmap` cannot, and is not needed: a loss takes a whole batch.
+raises ValueError on unequal shapes, an empty batch, NaN, infinity, or β ≤ 0. In
+`torch.compile(fullgraph=True)` and on the meta device values are not looked at;
+`torch.func.vmap` does not work, and is not needed: a loss takes a whole batch.
 
 These are the losses that the chapters derive and the exercises ask for. The others, and
 the table of all methods, are in `variants`; both can be imported from here.

@@ -1,4 +1,4 @@
-"""What used to be wrong without a word: 16-bit logits, gradients at 0, stale references."""
+"""Wrong without a word, elsewhere: 16-bit logits, slopes at 0, stale references."""
 
 import copy
 import dataclasses
@@ -40,8 +40,10 @@ def texts(ref):
 # ── 16 bits ───────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_logits_of_16_bits_are_scored_in_32(half):
+@pytest.mark.parametrize(
+    ("half", "off"), [(torch.bfloat16, 0.1), (torch.float16, 0.01)]
+)
+def test_logits_of_16_bits_are_scored_in_32(half, off):
     random = torch.Generator().manual_seed(0)
     logits = (3 * torch.randn(2, 400, 1000, generator=random)).to(half)
     labels = torch.randint(1000, (2, 400), generator=random)
@@ -53,7 +55,7 @@ def test_logits_of_16_bits_are_scored_in_32(half):
     assert found.dtype == torch.float32
     assert (found.double() - exact).abs().max() < 5e-3  # of some 4,000 nats
     rounded = logits[:, :-1].log_softmax(-1).gather(-1, labels[:, 1:, None]).squeeze(-1)
-    assert (rounded.double().sum(-1) - exact).abs().max() > 0.1
+    assert (rounded.double().sum(-1) - exact).abs().max() > off
     assert wpo_weights(logits, labels, mask).dtype == torch.float32
 
 
@@ -112,14 +114,9 @@ def test_a_divergence_is_never_negative():
 
 
 def test_certain_scores_have_the_slope_of_a_sigmoid():
-    zero, one = (
-        torch.zeros((), dtype=torch.float64),
-        torch.ones((), dtype=torch.float64),
-    )
-    arguments = one, zero, zero, zero
-    on_w, on_std, on_l, _ = slopes(
-        preferences.gaussian_preference_probability, *arguments
-    )
+    one, zero = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    function = preferences.gaussian_preference_probability
+    on_w, on_std, on_l, _ = slopes(function, one, zero, zero, zero)
     s = torch.sigmoid(one)
     assert on_w == pytest.approx((s * (1 - s)).item())
     assert on_l == pytest.approx(-(s * (1 - s)).item())
@@ -130,7 +127,7 @@ def test_certain_scores_have_the_slope_of_a_sigmoid():
     ("mean", "std"), [(-100.0, 10.0), (-30.0, 2.0), (-700.0, 30.0)]
 )
 def test_far_in_the_tail_the_integral_is_right_too(mean, std):
-    values = (torch.tensor(x, dtype=torch.float64) for x in (mean, std, 0.0, 0.0))
+    values = torch.tensor([mean, std, 0, 0], dtype=torch.float64)
     found = preferences.gaussian_preference_probability(*values).item()
 
     def density(z):
@@ -322,7 +319,7 @@ def test_unpaired_thumbs_train_and_log_their_point(ref):
     config = dataclasses.replace(QUICK, method="kto")
     log = train(copy.deepcopy(ref), texts, config, ref=ref)
     assert log.history["loss"][0] == pytest.approx(0.5, abs=1e-12)
-    assert log.history["reference_point"][0] == 0
+    assert log.history["reference_point"][0] == pytest.approx(0, abs=1e-12)
     assert len(log.history["mismatched_logratio"]) == 2
     with pytest.raises(ValueError, match="no rejected responses: dpo needs"):
         train(copy.deepcopy(ref), texts, QUICK, ref=ref)
