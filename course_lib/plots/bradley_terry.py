@@ -23,7 +23,7 @@ def choice_curve(probability: Callable = preference_probability) -> Scene:
     probability: the function to draw
     slider: difference, r_w − r_l in logits, within ±6
     """
-    title = "Every difference is a probability, and none is a certainty"
+    title = "Every difference gives a probability, never a certainty"
     x = "reward of the first answer minus the second (logits)", -6, 6
     y = "P(first is preferred)", 0, 1
 
