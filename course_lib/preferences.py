@@ -50,8 +50,8 @@ def reward_model_loss(
 ) -> Tensor:
     """Negative log-likelihood of the choices under Bradley–Terry, and its two cousins.
 
-    With Δ = r_w − r_l and m the annotated magnitude of the preference:
-    "bt"      −log σ(Δ)          "margin"  −log σ(Δ − m)          "scaled"  −m log σ(Δ)
+    With Δ = r_w − r_l and g the annotated magnitude of the preference:
+    "bt"      −log σ(Δ)          "margin"  −log σ(Δ − g)          "scaled"  −g log σ(Δ)
     `centering` c adds c (r_w + r_l)², which fixes the free constant of the scores.
 
     chosen_rewards, rejected_rewards: shape (batch,), in logits

@@ -234,7 +234,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
 def magnitude_losses() -> Scene:
     """Three ways to use an annotated magnitude, against the reward difference.
 
-    slider: magnitude, m of the pair, 0 to 3
+    slider: magnitude, g of the pair, 0 to 3
     """
     grid = torch.linspace(-4, 6, 201, dtype=torch.float64)
     zero = torch.zeros_like(grid)
