@@ -72,7 +72,7 @@ STILLS = {
 SCENES = {
     "choice_curve": along(difference=(-6.0, 0.0, 6.0)),
     "loss_curve": along(difference=(-6.0, 0.0, 6.0)),
-    "noise_ceiling": along(scale=(0.0, 1.0, 5.0)),
+    "noise_ceiling": along(scale=(0.0, 1.0, 8.0)),
     "rankings": along(a=(-3.0, 0.0, 3.0), b=(3.0, 0.0, -3.0), c=(0.5, 0.5, 0.5)),
     "poll": along(
         difference=(-3.0, 1.0, 3.0), people=(10, 1000, 100_000), town=(1,) * 3

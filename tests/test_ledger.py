@@ -8,11 +8,11 @@
   expressions on a random world: the first two agree, the third is a plausible mistake.
 
 Expressions know the course's functions, `torch`, `math`, the five-response world as
-`REF` and `R`, numbers of shipped runs as `runs(field, method=...)` and their `mean`,
-those of chapter 06 as `variants(...)` and `variant(field, method, arm)`, its guide as
-`advise(...)`, those of the film reviews as `outcome(field, method, beta)` and
-`reviews_facts`, and in equations a random world: `ref`, `r`, `beta`, another policy
-`q`, and indices `w` and `l` of two of its responses.
+`REF` and `R`, the season of chapter 01 as `WINS`, numbers of shipped runs as
+`runs(field, method=...)` and their `mean`, those of chapter 06 as `variants(...)` and
+`variant(field, method, arm)`, its guide as `advise(...)`, those of the film reviews as
+`outcome(field, method, beta)` and `reviews_facts`, and in equations a random world:
+`ref`, `r`, `beta`, another policy `q`, and indices `w` and `l` of two of its responses.
 """
 
 import json
@@ -64,6 +64,7 @@ def names() -> dict:
     for module in (preferences, policies, logprobs, losses, family, worlds):
         known |= {name: getattr(module, name) for name in module.__all__}
     _, known["REF"], known["R"] = worlds.five_responses()
+    _, known["WINS"] = datasets.wins_table(datasets.baseball_1987())
     known["runs"] = partial(datasets.run_values, RUNS)
     known["mean"] = lambda *a, **k: statistics.mean(known["runs"](*a, **k))
     known |= variants() | {"reviews": reviews, "outcome": outcome}
