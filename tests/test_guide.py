@@ -11,7 +11,7 @@ from course_lib.datasets import Run, run_values, shipped_runs
 from course_lib.guide import NAMES, QUESTIONS, SWEEPS, advise, evidence, reward_at_kl
 from course_lib.sliders.painting import Painter
 from course_lib.variants import REFERENCE_FREE, LossSettings
-from course_tools.regenerate.variants import DATA
+from course_tools.regenerate.variants import DATA, SWEPT
 
 RUNS = shipped_runs("variants")
 NUMBERS = len(Run._fields) - 5
@@ -41,23 +41,23 @@ def test_the_table_is_whole_and_every_variant_has_a_name():
     assert asked == set(DATA)
 
 
-def test_kto_and_apo_zero_are_one_piece_of_evidence():
-    """Nearly the same runs: the point of KTO stays at 0 in World S."""
-    for arm in ("clean", "20 % noise"):
-        for seed in range(5):
-            where = {"arm": arm, "seed": seed, "beta": 0.5}
-            kto, apo = (
-                run_values(RUNS, "distance", method=method, **where)
-                for method in ("kto", "apo_zero")
-            )
-            assert kto == pytest.approx(apo, abs=0.05)
+@pytest.mark.parametrize("arm", ["clean", "20 % noise"])
+def test_kto_and_apo_zero_are_one_piece_of_evidence(arm):
+    """Nearly the same runs: the point of KTO stays at 0, or close to it."""
+    told = {"arm": arm, "beta": SWEEPS["kto"].usual}
+    kto, apo = (
+        run_values(RUNS, "distance", method=method, **told)
+        for method in ("kto", "apo_zero")
+    )
+    assert statistics.fmean(kto) == pytest.approx(statistics.fmean(apo), abs=0.03)
+    assert statistics.correlation(kto, apo) > 0.7
 
 
 def test_a_sweep_goes_from_little_kl_to_much():
     for name, sweep in SWEEPS.items():
         assert sweep.knob in LossSettings._fields
         if name not in ("apo_zero", "kto", "simpo"):  # whose knob hardly moves them
-            for arm in ("clean", "20 % noise"):
+            for arm in (arm for arm, swept in SWEPT.items() if name in swept):
                 kls = [
                     statistics.fmean(
                         run_values(RUNS, "kl", method=name, arm=arm, beta=value)

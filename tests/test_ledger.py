@@ -99,8 +99,17 @@ def variants() -> dict:
         ties = [cell.variant for cell in cells if cell.ties(best) and cell != best]
         return [best.variant, *sorted(ties)]
 
+    start = datasets.run_values(RUNS, "reward", method="best_of_n", beta=1.0)[0]
+
+    def kept(method: str) -> float:
+        """What share of the reward gained at 0.5 nats is left with flipped labels."""
+        noisy, clean = (at_kl(arm, 0.5)[method].mean for arm in ("20 % noise", "clean"))
+        return (noisy - start) / (clean - start)
+
     return {
         "variant": variant,
+        "kept": kept,
+        "START": start,
         "variants": partial(datasets.run_values, VARIANTS),
         "at_kl": at_kl,
         "first": first,
