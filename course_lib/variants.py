@@ -351,7 +351,7 @@ METHODS: dict[str, Method] = {
     "robust": Method("robust DPO", _smoothed(losses.robust_dpo_loss), _SMOOTH),
     "ipo": Method("IPO", _pairwise(losses.ipo_loss), beta_prices_kl=False),  # τ
     "hinge": Method("hinge", _pairwise(hinge_loss)),
-    "dpo_norm": Method("length-normalised DPO", _per_token_dpo, beta_prices_kl=False),
+    "dpo_norm": Method("length-norm. DPO", _per_token_dpo, beta_prices_kl=False),
     "dpo_nll": Method("DPO + NLL", _dpo_nll, _NLL),
     "nca": Method("NCA", _pairwise(nca_loss)),
     "apo_zero": Method("APO-zero", _pairwise(apo_zero_loss)),

@@ -121,7 +121,7 @@ def variant_table(runs: Sequence[Run]) -> Scene:
     """
     methods = [name for name in SWEEPS if name in NAMES]
     title = "Each setting on each kind of data"
-    x = "framed: the best, and what ties with it; ±: half of the range over seeds"
+    x = "framed: the best and its ties; ±: half the range of seeds"
     broken = ["\n".join(kind.rsplit(" ", 1)) for kind in KINDS]
     down = [f"{NAMES[m]}, {SWEEPS[m].told(SWEEPS[m].usual)}" for m in methods]
     y = "", len(methods) - 0.5, -0.5
@@ -173,44 +173,41 @@ def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:
     sliders: kl, within 0.1 to 1.5 nats
     """
     methods = [name for name in SWEEPS if name in NAMES]
-    arms = {"clean": BLUE, "20 % noise": ORANGE}
+    arms = {"clean": (BLUE, "o"), "20 % noise": (ORANGE, "s")}
     betas = torch.logspace(-1.5, 1.5, 121).tolist()
     limit = frontier(world.ref, world.rewards, betas)
     spent, earned = (part.mean(0).numpy() for part in (limit.kl, limit.expected_reward))
     order = spent.argsort()
     y = "", len(methods) - 0.5, -0.5
-    around = panel(
-        "At equal KL",
-        ("expected reward", -0.3, 1.3),
-        y,
-        ynames=[*map(NAMES.get, methods)],
-    )
+    title = "At equal KL: clean labels ●, a fifth of them flipped ■"
+    down = [*map(NAMES.get, methods)]
+    around = panel(title, ("expected reward", -0.1, 1.15), y, ynames=down)
 
     def draw(axis: Axes, kl: float) -> str:
         most = float(np.interp(kl, spent[order], earned[order]))
         axis.axvline(most, color="black", lw=1.2)
+        axis.text(most + 0.01, len(methods) - 0.6, "exact limit", fontsize=9)
         said = []
-        for shift, (arm, color) in zip((-0.15, 0.15), arms.items(), strict=True):
-            cells = reward_at_kl(runs, arm, kl)
-            shown = [
-                (methods.index(m) + shift, c) for m, c in cells.items() if m in NAMES
-            ]
-            marker = "o" if arm == "clean" else "s"
-            axis.plot(
-                [c.mean for _, c in shown], [y for y, _ in shown], marker, color=color
-            )
-            for row, cell in shown:
-                axis.plot([cell.low, cell.high], [row, row], color=color, lw=1.5)
-            ranked = sorted((c for _, c in shown), key=lambda c: -c.mean)
-            if ranked:
-                tied = [NAMES[c.variant] for c in ranked[1:] if c.ties(ranked[0])]
-                ties = f", a tie with {', '.join(tied)}" if tied else ""
-                best = f"{NAMES[ranked[0].variant]} {ranked[0].mean:.2f}{ties}"
-                said.append(f"{arm} (●)" if arm == "clean" else f"{arm} (■)")
-                said[-1] += f": {best}"
+        for shift, (arm, (color, mark)) in zip(
+            (-0.15, 0.15), arms.items(), strict=True
+        ):
+            cells = [c for n, c in reward_at_kl(runs, arm, kl).items() if n in NAMES]
+            rows = [methods.index(cell.variant) + shift for cell in cells]
+            ends = [x for c in cells for x in (c.low, c.high, math.nan)]
+            axis.plot(ends, np.repeat(rows, 3), color=color, lw=1.5)
+            axis.plot([cell.mean for cell in cells], rows, mark, color=color)
+            said += [f"{arm}: {_leader(cells)}"] if cells else []
         return f"At {kl:.2f} nats π* earns {most:.2f}. " + "; ".join(said) + "."
 
     return Scene.of(draw, around, height=4.4)
+
+
+def _leader(cells: list[Evidence]) -> str:
+    """The highest of them, and all that tie with it, in words."""
+    best = max(cells, key=lambda cell: cell.mean)
+    ties = [NAMES[c.variant] for c in cells if c.ties(best) and c is not best]
+    more = f", a tie with {', '.join(ties)}" if ties else ""
+    return f"{NAMES[best.variant]} {best.mean:.2f}{more}"
 
 
 def _cell(axis: Axes, at: tuple[int, int], cell: Evidence, fill):
