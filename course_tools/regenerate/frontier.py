@@ -36,7 +36,7 @@ METHODS = {  # what each runs with, and the values of its knob
     "expected": (EXACT, BETAS),
     "orpo": (BASE, (0.1, 0.5, 2.0, 10.0)),  # its weight
     "simpo": (BASE, (0.5, 2.0, 10.0)),
-    "sft": (BASE, (1.0,)),  # on the chosen responses; it has no knob
+    "sft": (BASE, (BASE.beta,)),  # on the chosen responses; it has no knob
 }
 LIMITS = {  # from what the model can be to what a thousand pairs tell, 500 steps each
     "π* itself": {"method": "imitate", "lr": 4e-3},
