@@ -27,8 +27,8 @@ class Says:
         "was"
     )
     HALF_PRECISION = (
-        "rounded to bfloat16, which keeps two or three digits: take the logarithms in float32, "
-        "logits.float(), or in what came in"
+        "rounded to bfloat16, which keeps two or three digits: take the logarithms in "
+        "float32, logits.float(), or in what came in"
     )
     SURPRISE = (
         "minus the log-probability, which cross_entropy gives: a log-probability is "
