@@ -35,20 +35,24 @@ class Patient(NamedTuple):
     function: Callable
     concerns: str  # "loss" or "logprobs"
     does: str  # what is wrong with it, in a sentence
-    shipped: str  # where it was published, or that we have not seen it so
+    shipped: str  # where it was met, or its nearest relative, or that it was not
+    in_code: bool  # met as this very bug in published code
 
 
 BUGGY: dict[str, Patient] = {}
 
 
 def _bug(
-    shipped: str = "We have not seen it in print; it is one slip of the hand away.",
+    shipped: str = "We have not met it in published code; it is one slip away.",
+    *,
+    in_code: bool | None = None,
 ):
     """Enter a function in `BUGGY`; its docstring says what is wrong with it."""
+    met = "not met" not in shipped if in_code is None else in_code
 
     def enter(function: Callable) -> Callable:
         concerns = "loss" if function.__code__.co_argcount == 5 else "logprobs"
-        patient = Patient(function, concerns, function.__doc__, shipped)
+        patient = Patient(function, concerns, function.__doc__, shipped, met)
         BUGGY[function.__name__] = patient
         return function
 
@@ -59,8 +63,9 @@ def _bug(
 
 
 @_bug(
-    "An appendix of the DPO paper prints the gradient's weight with the two answers "
-    "exchanged; the main text has it right."
+    "Not met in code. A formula in an appendix of the DPO paper has the two answers "
+    "exchanged in the gradient's weight; the main text has it right.",
+    in_code=False,
 )
 def swapped_pair(policy_w, policy_l, ref_w, ref_l, beta):
     """The rejected answer's log-ratio comes first, so that training prefers it."""
@@ -88,7 +93,11 @@ def reference_follows(policy_w, policy_l, ref_w, ref_l, beta):
     return -F.logsigmoid(beta * gap).mean()
 
 
-@_bug("A textbook's code reports rewards without β beside a loss that has it.")
+@_bug(
+    "Not met in a loss. A textbook's code reports its rewards without β, beside a loss "
+    "that has it.",
+    in_code=False,
+)
 def beta_forgotten(policy_w, policy_l, ref_w, ref_l, beta):
     """The gap goes into the sigmoid without β, as if β were 1."""
     return -F.logsigmoid((policy_w - ref_w) - (policy_l - ref_l)).mean()
@@ -172,8 +181,9 @@ def mask_inverted(logits, labels, mask):
 
 
 @_bug(
-    "A mask that left the prompt of the rejected side in has been mended in at least "
-    "one repository."
+    "Not met on both sides. At least one repository counted the prompt of the rejected "
+    "answer alone, where it does not cancel.",
+    in_code=False,
 )
 def prompt_counted(logits, labels, mask):
     """Every token but padding is counted, the prompt among them."""
@@ -231,6 +241,15 @@ def softmax_over_time(logits, labels, mask):
     return (realised * mask[:, 1:]).sum(-1)
 
 
+@_bug(
+    "Release 0.1 of this course did so with 16-bit logits; a library that serves "
+    "log-probabilities has a pull request about it."
+)
+def half_precision(logits, labels, mask):
+    """Logits and log-probabilities in bfloat16, which keeps two or three digits."""
+    return (_gathered(logits.bfloat16(), labels) * mask[:, 1:]).sum(-1).to(logits)
+
+
 # --- the healthy, written in other ways -----------------------------------------------
 
 
@@ -266,6 +285,11 @@ def by_normaliser(logits, labels, mask):
     return (score * kept).sum(-1) - (logits[:, :-1].logsumexp(-1) * kept).sum(-1)
 
 
+def by_upcast(logits, labels, mask):
+    logprobs = logits.float()[:, :-1].log_softmax(-1)  # float32, whatever came
+    return (logprobs.gather(-1, labels[:, 1:, None])[..., 0] * mask[:, 1:]).sum(-1)
+
+
 def token_by_token(logits, labels, mask):
     rows = []
     for row in range(len(labels)):
@@ -282,6 +306,7 @@ SOUND: dict[str, tuple[Callable, ...]] = {
         response_logprobs,
         by_token_cross_entropy,
         by_normaliser,
+        by_upcast,
         token_by_token,
     ),
 }
@@ -324,7 +349,8 @@ def response_logprobs_are_sound(response_logprobs: Callable[..., Tensor]) -> boo
     """Does this compute the log-probability of each whole response?
 
     Three rows of unequal prompts and responses, one response a lone END, padded, with
-    logits that differ everywhere and are not normalised.
+    logits that differ everywhere and are not normalised. Float32's digits are enough: a
+    function may upcast with .float(), and then answers in float32.
 
     response_logprobs: a function of logits (batch, time, vocab), labels and mask, both
         (batch, time), to shape (batch,)
@@ -351,7 +377,9 @@ def response_logprobs_are_sound(response_logprobs: Callable[..., Tensor]) -> boo
         for row, span in enumerate(spans)
     ]
     found = response_logprobs(logits, labels, mask)
-    return found.shape == (3,) and torch.allclose(found, torch.stack(right))
+    if found.shape != (3,) or found.dtype not in (torch.float32, torch.float64):
+        return False
+    return torch.allclose(found.double(), torch.stack(right))
 
 
 # --- what a wrong loss does to a training run -----------------------------------------

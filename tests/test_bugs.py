@@ -38,10 +38,18 @@ def test_the_healthy_are_found_well(kind, function):
     assert EXAMINATIONS[kind](function) is True
 
 
-def test_at_least_eight_patients_were_seen_in_print():
-    seen = [p for p in BUGGY.values() if "not seen it in print" not in p.shipped]
-    assert len(seen) == 15
-    assert {p.concerns for p in seen} == {"loss", "logprobs"}
+def test_patients_that_were_met_in_code_and_those_that_were_not():
+    """A formula, a report and a mask on one side are relatives, and say so."""
+    met = {name: p.in_code for name, p in BUGGY.items()}
+    assert sum(met.values()) == 13
+    assert {p.concerns for p in BUGGY.values() if p.in_code} == {"loss", "logprobs"}
+    assert {n for n, p in BUGGY.items() if p.shipped.startswith("Not met")} == {
+        "swapped_pair",
+        "beta_forgotten",
+        "prompt_counted",
+    }
+    said = {name for name, p in BUGGY.items() if "ot met" in p.shipped}
+    assert said == {name for name, is_met in met.items() if not is_met}
 
 
 FOUR = torch.tensor(
@@ -106,6 +114,21 @@ P, Q = (CHANCE / 10).log().tolist(), (LOGITS[0, 3].exp() / 10).log().tolist()
 def test_sick_logprobs_have_the_symptom_that_is_told(name, first):
     found = BUGGY[name].function(LOGITS, LABELS, MASK)
     assert oracles.isclose(found[0], first)
+
+
+def test_half_precision_rounds_each_token_to_a_few_digits():
+    found = BUGGY["half_precision"].function(LOGITS, LABELS, MASK)
+    error = (found[0] - (P[2] + P[1])).abs().item()
+    assert 1e-4 < error < 0.05
+    assert found.dtype == F64
+
+
+def test_the_healthy_may_answer_in_float32_and_no_coarser():
+    upcast = next(f for f in SOUND["logprobs"] if f.__name__ == "by_upcast")
+    assert upcast(LOGITS, LABELS, MASK).dtype == torch.float32
+    assert response_logprobs_are_sound(upcast) is True
+    assert response_logprobs_are_sound(lambda *x: upcast(*x).bfloat16()) is False
+    assert response_logprobs_are_sound(lambda *x: upcast(*x) + 1e-4) is False
 
 
 def test_the_first_prompt_hides_in_the_first_row_and_time_in_equal_rows():

@@ -3,8 +3,16 @@
 import torch
 
 from course_lib.bugs import END, PADDING
-from course_lib.exercises.spec import Exercise, builder, learns, rule, value
+from course_lib.exercises.spec import (
+    Exercise,
+    builder,
+    learns,
+    returns_float32_or_like,
+    rule,
+    value,
+)
 from course_lib.exercises.tokens import (
+    FLOAT32,
     OFFERS,
     TWO,
     Says,
@@ -42,10 +50,12 @@ EXERCISE = Exercise(
     number="4.4",
     title="The log-probability of each token",
     reference=token_logprobs,
+    within=FLOAT32,
     checks=(
         learns(
             "one number for every token but the first, with a gradient",
             [rows([[2, 3, END]], [(1, 3)]), rows(*TWO)],
+            holds=returns_float32_or_like,
         ),
         value(
             "−ln 4 for each of four equally likely words",
@@ -105,6 +115,10 @@ EXERCISE = Exercise(
             _tokens(lambda logits: logits.log_softmax(1)),
             "a softmax over positions: the words of one position share a probability "
             "of 1",
+        ),
+        "half precision": (
+            lambda logits, *rest: _tokens()(logits.bfloat16(), *rest).to(logits),
+            Says.HALF_PRECISION,
         ),
         "already summed": (
             response_logprobs,

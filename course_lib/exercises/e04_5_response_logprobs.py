@@ -1,18 +1,35 @@
 """Exercise 4.5: The log-probability of a response."""
 
 from course_lib.bugs import BUGGY, END, PADDING
-from course_lib.exercises.spec import Exercise, learns, rule, value
-from course_lib.exercises.tokens import OFFERS, TWO, Says, even, fresh_rows, rows, sure
+from course_lib.exercises.spec import (
+    Exercise,
+    learns,
+    returns_float32_or_like,
+    rule,
+    value,
+)
+from course_lib.exercises.tokens import (
+    FLOAT32,
+    OFFERS,
+    TWO,
+    Says,
+    even,
+    fresh_rows,
+    rows,
+    sure,
+)
 from course_lib.logprobs import response_logprobs, token_logprobs
 
 EXERCISE = Exercise(
     number="4.5",
     title="The log-probability of a response",
     reference=response_logprobs,
+    within=FLOAT32,
     checks=(
         learns(
             "one number for each row, with a gradient",
             [rows([[2, 3, END]], [(1, 3)]), rows(*TWO)],
+            holds=returns_float32_or_like,
         ),
         value(
             "the sum over the response: twice as many tokens, twice as unlikely",
@@ -65,6 +82,10 @@ EXERCISE = Exercise(
             Says.WHOLE_VOCABULARY,
         ),
         "raw logits": (BUGGY["raw_logits"].function, Says.RAW_LOGITS),
+        "half precision": (
+            BUGGY["half_precision"].function,
+            Says.HALF_PRECISION,
+        ),
         "tokens not summed": (
             token_logprobs,
             "one number for each token: the response's is their sum",

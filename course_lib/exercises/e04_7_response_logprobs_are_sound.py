@@ -35,8 +35,9 @@ def _batch(rows, spans, wave=_wave):
     return logits.reshape(*labels.shape, 6), labels, mask
 
 
-def _close(found, right):
-    return found.shape == right.shape and torch.allclose(found, right)
+def _close(found, right, rtol=1e-5):
+    """Float32 will do: healthy code may have upcast with .float()."""
+    return found.shape == right.shape and torch.allclose(found.to(right), right, rtol)
 
 
 def _suite(rows, spans, wave=_wave, normalised=False, same=_close):
@@ -85,6 +86,11 @@ EXERCISE = Exercise(
             buggy("vocabulary_summed", "softmax_over_time", "raw_logits"),
         ),
         rule(
+            "False where the logarithms are taken in half precision",
+            diagnosis,
+            buggy("half_precision"),
+        ),
+        rule(
             "False for fresh random slips of the hand",
             "be False: a factor that does not belong there",
             [
@@ -130,6 +136,16 @@ EXERCISE = Exercise(
             "only that the numbers are negative: no number is compared",
         ),
         "bit by bit": (_suite(*FULL, same=torch.equal), BIT_BY_BIT),
+        "one dtype alone": (
+            _suite(*FULL, same=torch.allclose),
+            "a comparison that fails on float32: code that upcasts with .float() is "
+            "healthy too. Compare found.to(right)",
+        ),
+        "a loose tolerance": (
+            _suite(*FULL, same=lambda found, right: _close(found, right, rtol=0.05)),
+            "a tolerance of several percent: what half precision does to each token "
+            "passes it",
+        ),
     },
     offers=OFFERS,
     hints=(
@@ -138,6 +154,7 @@ EXERCISE = Exercise(
         "Choose rows that give each patient away: prompts of unequal length, padding, "
         "END inside the response, more than one token, logits that differ everywhere.",
         "right = the sums of `logits[row, t - 1].log_softmax(-1)[labels[row, t]]`; "
-        "return `torch.allclose(found, right)`.",
+        "return `torch.allclose(found.to(right), right)`: healthy code may answer in "
+        "float32.",
     ),
 )

@@ -138,6 +138,17 @@ def returns_like(
     )
 
 
+def returns_float32_or_like(
+    call: Call, yours: Observation, ours: Observation, near: float
+) -> bool:
+    """As `returns_like`, and float32 will do where the inputs are float64.
+
+    An answer that upcasts 16-bit logits with .float() casts float64 down as well.
+    """
+    seen = replace(yours, dtype=ours.dtype) if yours.dtype == "float32" else yours
+    return returns_like(call, seen, ours, near)
+
+
 def kind_of(call: Call, ours: Observation) -> str:
     """The relation of `returns_like`, in words."""
     gradient = ", with a gradient" if ours.differentiable else ""
@@ -186,9 +197,11 @@ def kind(title: str, builds: Iterable[Build]) -> Check:
     return Check(title, tuple(builds), kind_of, returns_like)
 
 
-def learns(title: str, builds: Iterable[Build]) -> Check:
+def learns(
+    title: str, builds: Iterable[Build], *, holds: Holds = returns_like
+) -> Check:
     """As `kind`, and the result carries a gradient."""
-    return Check(title, tuple(builds), kind_of, returns_like, gradient=True)
+    return Check(title, tuple(builds), kind_of, holds, gradient=True)
 
 
 def value(title: str, builds: Iterable[Build], *, gradient: bool = False) -> Check:

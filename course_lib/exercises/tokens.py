@@ -3,7 +3,7 @@
 import torch
 
 from course_lib.bugs import END, PADDING
-from course_lib.exercises.spec import Call, Inputs, builder
+from course_lib.exercises.spec import Call, Inputs, builder, tolerance
 
 
 class Says:
@@ -26,12 +26,17 @@ class Says:
         "all words' log-probabilities added up, whatever was said: gather the one that "
         "was"
     )
+    HALF_PRECISION = (
+        "rounded to bfloat16, which keeps two or three digits: take the logarithms in "
+        "float32, logits.float(), or in what came in"
+    )
     SURPRISE = (
         "minus the log-probability, which cross_entropy gives: a log-probability is "
         "never above 0"
     )
 
 
+FLOAT32 = tolerance(torch.float32)  # .float() is what one writes for 16-bit logits
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING}}
 TWO = (  # token ids of two rows, and the span [start, stop) of each row's response
     [[2, 3, 4, 5, END, PADDING], [4, 2, END, PADDING, PADDING, PADDING]],

@@ -67,6 +67,18 @@ def token_logprobs__by_a_loop(logits, labels, mask):
     return torch.stack([torch.stack(row) for row in out])
 
 
+def token_logprobs__upcast(logits, labels, mask):
+    logprobs = torch.log_softmax(logits.float(), -1)[:, :-1]
+    return logprobs.gather(-1, labels[:, 1:, None])[..., 0] * mask[:, 1:]
+
+
+def response_logprobs__upcast(logits, labels, mask):
+    surprise = F.cross_entropy(
+        logits.float()[:, :-1].mT, labels[:, 1:], reduction="none"
+    )
+    return -torch.where(mask[:, 1:] == 1, surprise, 0).sum(-1)
+
+
 def response_logprobs__by_gather(logits, labels, mask):
     logprobs = logits[:, :-1].log_softmax(-1)
     return (logprobs.gather(-1, labels[:, 1:, None])[..., 0] * mask[:, 1:]).sum(1)
@@ -126,7 +138,7 @@ def response_logprobs_are_sound__against_a_healthy_one(function):
         labels[row, stop - 1], labels[row, stop:] = 1, 0
     logits = torch.randn(4, 8, 9, generator=generator)
     right = SOUND["logprobs"][1](logits, labels, mask)
-    return torch.allclose(function(logits, labels, mask), right)
+    return torch.allclose(function(logits, labels, mask), right)  # float32 already
 
 
 def response_logprobs_are_sound__by_a_table(function):
