@@ -54,7 +54,9 @@ LONG = "steps=[2000]"  # a claim about a run of so many steps is for the slow ha
 EQUATIONS = [(c.number, step) for c in CHAPTERS for step in getattr(c, "equation", [])]
 chapters = pytest.mark.parametrize("number", [c.number for c in CHAPTERS])
 WORLDS = 20
-RUNS, VARIANTS = map(datasets.shipped_runs, ("frontier", "variants"))
+RUNS, VARIANTS, ESTIMATES = map(
+    datasets.shipped_runs, ("frontier", "variants", "estimators")
+)
 
 
 @cache
@@ -68,6 +70,10 @@ def names() -> dict:
     known["runs"] = partial(datasets.run_values, RUNS)
     known["mean"] = lambda *a, **k: statistics.mean(known["runs"](*a, **k))
     known |= variants() | {"reviews": reviews, "outcome": outcome}
+    known["estimates"] = partial(datasets.run_values, ESTIMATES)
+    known["estimate"] = lambda method, arm, when="end": statistics.mean(
+        known["estimates"]("distance", method=method, arm=arm, experiment=when)
+    )
     facts = (SHIPPED / "reviews.json").read_text(encoding="utf-8")
     known |= {"hinge_optimum": hinge_optimum, "surest_split": surest_split}
     return known | {"reviews_facts": json.loads(facts)}

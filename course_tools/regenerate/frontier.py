@@ -15,7 +15,7 @@ from course_lib.metrics import exact_metrics, shortfall
 from course_lib.policies import best_of_n
 from course_lib.training import Config, run
 from course_lib.transformer import SHIPPED, Transformer, load
-from course_lib.variants import REFERENCE_FREE
+from course_lib.variants import METHODS
 from course_lib.worlds import SentenceWorld, World, sample_preferences, world_s
 from course_tools.regenerate._runs import in_parallel, write_table
 
@@ -27,7 +27,7 @@ BASE = Config(quiet=True)
 EXACT = dataclasses.replace(BASE, steps=400, lr=4e-3)
 ROLLOUTS = dataclasses.replace(BASE, steps=100)
 DRAWS = (1, 2, 4, 8, 16, 64, 256)  # of best-of-n, which needs no training
-METHODS = {  # what each runs with, and the values of its knob
+RUNS = {  # what each method runs with, and the values of its knob
     "dpo": (BASE, BETAS),
     "ipo": (BASE, BETAS),
     "kto": (BASE, BETAS),
@@ -64,12 +64,13 @@ def exact_world() -> tuple[SentenceWorld, World, Transformer]:
 def _run(job: tuple[str, str, Config]) -> Run:
     experiment, arm, config = job
     called = (experiment, arm, config.method, config.beta, config.seed)
-    known = config.beta if config.method not in REFERENCE_FREE else None
+    method = METHODS.get(config.method)  # none for PPO, and for the loss of all pairs
+    known = config.beta if method is None or method.beta_prices_kl else None
     return trained_and_scored(called, lambda: run(config, watch_at=()).model, known)
 
 
 def _configs() -> Iterator[tuple[str, str, Config]]:
-    for method, (base, knobs) in METHODS.items():
+    for method, (base, knobs) in RUNS.items():
         for beta, seed in itertools.product(knobs, SEEDS):
             config = dataclasses.replace(base, method=method, beta=beta, seed=seed)
             if method != "expected" or seed == 0:  # which no seed changes
