@@ -63,6 +63,7 @@ STILLS = {
     "displacement": [{"history": HISTORY}],
     "paths": [{"runs": PATHS, "betas": BETAS}],
     "methods_on_frontier": [{"world": WORLD, "runs": FRONTIER}],
+    "estimators_by_pairs": [{"world": WORLD, "runs": shipped_runs("estimators")}],
     "limits": [{"runs": LIMITS}],
     "blind_loss": [{"steps": (1, 10), "runs": {0.5: FALLING, 0.1: FALLING}}],
     "who_sees_whom": [{}, {"tokens": ("a", "b", "c", "d"), "parts": (0, 0, 1, 2)}],
