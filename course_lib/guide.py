@@ -214,7 +214,7 @@ def advise(
         them together, and the worst of the single cells decides.
     raises: ValueError for an answer or a field that there is not
 
-    >>> runs = [Run("data", "clean", name, 0.5, 0, *[lost] * 9)
+    >>> runs = [Run("data", "clean", name, SWEEPS[name].usual, 0, *[lost] * 9)
     ...         for name, lost in (("dpo", 0.2), ("kto", 0.1), ("cpo", 0.3))]
     >>> advice = advise(runs)
     >>> advice.variant, advice.tied, advice.instead["no room for it"].variant
