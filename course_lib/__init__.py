@@ -50,19 +50,22 @@ _NAMES = {  # module: what is public in it, its `__all__`
     "worlds": (
         "Demonstrations Preferences SentenceWorld World eight_words five_responses "
         "random_world sample_demonstrations sample_preferences sample_rewards "
-        "sample_thumbs sentence_logps world_l world_s"
+        "sample_single_thumbs sample_thumbs sentence_logps world_l world_s"
     ),
     "tabular": "AllPairs TabularRun expected_dpo_loss train_tabular",
     "transformer": "PrefixTable Shape Transformer from_llama load sample save",
     "batches": (
-        "Batch LAYOUTS Texts batch_order collate pairs part_mask response_logps "
-        "schedule sentence_texts sum_by_owner texts_logps with_mismatched"
+        "Batch LAYOUTS Texts batch_order collate evaluation_mode pairs part_mask "
+        "response_logps schedule sentence_texts sum_by_owner texts_logps "
+        "with_mismatched with_thumbs"
     ),
     "metrics": (
         "Interval exact_metrics implicit_accuracy kl_estimates label_chances shortfall "
         "win_rate"
     ),
-    "guide": "Advice Evidence NAMES QUESTIONS advise",
+    "guide": (
+        "Advice Evidence NAMES QUESTIONS SWEEPS Sweep advise evidence reward_at_kl"
+    ),
     "baselines": (
         "RewardModel clipped_policy_loss expected_dpo_steps imitation_steps "
         "policy_gradient_steps reward_model_steps reward_table sentence_rollouts"

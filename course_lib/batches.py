@@ -35,6 +35,7 @@ __all__ = [
     "sum_by_owner",
     "texts_logps",
     "with_mismatched",
+    "with_thumbs",
 ]
 
 LAYOUTS = ("shared", "padded")
@@ -48,15 +49,22 @@ class Texts(NamedTuple):
     prompt_lengths: Tensor  # (examples,)
     responses: Tensor  # (examples, sides, time)
     lengths: Tensor  # (examples, sides), tokens that count
+    desirable: Tensor | None = None  # of single responses, for KTO: thumbs, (examples,)
 
     def __len__(self) -> int:
         return len(self.prompts)
 
+    def but(self, **changed: Tensor) -> "Texts":
+        """These texts with some parts replaced (`_replace` trips over our `len`)."""
+        return Texts(**(self._asdict() | changed))
+
     def take(self, rows: Tensor) -> "Texts":
         """The examples of those rows, as wide as the longest among them."""
-        prompts, prompt_lengths, responses, lengths = (part[rows] for part in self)
-        wide, long = int(prompt_lengths.max()), int(lengths.max())
-        return Texts(prompts[:, :wide], prompt_lengths, responses[..., :long], lengths)
+        taken = Texts(*(part if part is None else part[rows] for part in self))
+        wide, long = int(taken.prompt_lengths.max()), int(taken.lengths.max())
+        return taken.but(
+            prompts=taken.prompts[:, :wide], responses=taken.responses[..., :long]
+        )
 
 
 class Batch(NamedTuple):
@@ -140,6 +148,22 @@ def sentence_texts(
     )
 
 
+def with_thumbs(texts: Texts, desirable: Tensor) -> Texts:
+    """Single responses, each with a thumb: what KTO trains on without any pairs.
+
+    texts: one response a prompt; desirable: booleans, True for a thumb up, (examples,)
+    raises: ValueError for texts with two sides, or anything but a boolean an example
+
+    >>> with_thumbs(pairs([[3]], [[0]]), torch.tensor([True])).desirable
+    tensor([True])
+    """
+    if texts.lengths.shape[1] != 1:
+        raise ValueError("texts must hold one response a prompt: pairs need no thumbs")
+    if desirable.dtype != torch.bool or desirable.shape != texts.prompt_lengths.shape:
+        raise ValueError("desirable must hold booleans, one for each example")
+    return texts.but(desirable=desirable)
+
+
 def schedule(texts: Texts, size: int, seed: int, epoch: int) -> list[Tensor]:
     """The rows of each batch of an epoch: shuffled, then near in length.
 
@@ -182,15 +206,31 @@ def batch_order(texts: Texts, size: int, seed: int) -> Callable[[int], Tensor]:
 
 
 def with_mismatched(texts: Texts) -> Texts:
-    """A third side, for KTO: the next example's chosen response, to this prompt.
+    """One more side, for KTO's reference point: a response that another prompt got.
 
-    >>> with_mismatched(pairs([[3], [3]], [[0], [1, 1]], [[2], [2]])).lengths
+    Of whom is drawn at random, always in the same way; chosen and rejected responses
+    take turns, since the policy's drift is to be seen on both kinds
+
+    raises: ValueError if there is one prompt only, so nothing can be mismatched
+
+    >>> with_mismatched(pairs([[3], [4]], [[0], [1, 1]], [[2], [2]])).lengths
     tensor([[1, 1, 2],
             [2, 1, 1]])
     """
-    responses = torch.cat((texts.responses, texts.responses[:, :1].roll(-1, 0)), 1)
-    lengths = torch.cat((texts.lengths, texts.lengths[:, :1].roll(-1, 0)), 1)
-    return Texts(texts.prompts, texts.prompt_lengths, responses, lengths)
+    each = torch.cat((texts.prompt_lengths[:, None], texts.prompts), 1)
+    _, asked, sizes = each.unique(dim=0, return_inverse=True, return_counts=True)
+    count, sides = texts.lengths.shape
+    if len(sizes) == 1:
+        raise ValueError("texts have one prompt: KTO mismatches responses to others")
+    by_prompt, end = asked.argsort(stable=True), sizes.cumsum(0)
+    others = count - sizes[asked]  # how many examples there are of other prompts
+    random = torch.rand(count, generator=torch.Generator().manual_seed(0))
+    step = (random.double() * others).long().clamp(max=others - 1)
+    partner = by_prompt[(end[asked] + step) % count]
+    side = torch.arange(count) % sides
+    responses = torch.cat((texts.responses, texts.responses[partner, side][:, None]), 1)
+    lengths = torch.cat((texts.lengths, texts.lengths[partner, side][:, None]), 1)
+    return texts.but(responses=responses, lengths=lengths)
 
 
 def collate(texts: Texts, layout: str = "shared", *, whole: bool = False) -> Batch:

@@ -30,7 +30,7 @@ def fingerprint(*of: Any) -> str:
             for name, part in thing.named_modules():
                 digest.update(f"{name} {_settings(part)}".encode())
                 tensors += filter(torch.is_tensor, vars(part).values())
-        for tensor in tensors:
+        for tensor in filter(torch.is_tensor, tensors):
             digest.update(f"{tensor.shape} {tensor.dtype}".encode())
             raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
             digest.update(raw.numpy().data)

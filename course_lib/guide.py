@@ -6,31 +6,82 @@ and which runs of `remake variants` answer a question; the rest is read off the 
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from course_lib import validate
 from course_lib.datasets import Run
 from course_lib.variants import METHODS, REFERENCE_FREE
 
-__all__ = ["NAMES", "QUESTIONS", "Advice", "Evidence", "advise"]
+__all__ = [
+    "NAMES",
+    "QUESTIONS",
+    "SWEEPS",
+    "Advice",
+    "Evidence",
+    "Sweep",
+    "advise",
+    "evidence",
+    "reward_at_kl",
+]
 
 NAMES = {"dpo": "DPO", "cdpo": "cDPO"}
 NAMES |= {name: method.label for name, method in METHODS.items() if name != "sft"}
-NAMES |= {"dpo_rounds": "DPO in rounds"}
-PAIRLESS = ("nca", "apo_zero", "kto")  # a term for either answer, and none for both
+NAMES |= {"kto": "KTO (APO-zero)", "dpo_rounds": "DPO in rounds"}
+del NAMES["apo_zero"]  # KTO but for a factor: one row, one piece of evidence
+
+
+class Sweep(NamedTuple):
+    """What a variant ran with: three values of its knob, and what stayed as it was."""
+
+    knob: str  # a name of LossSettings
+    symbol: str
+    values: tuple[float, float, float]  # the usual one in the middle
+    fixed: Mapping[str, float] = MappingProxyType({})
+
+    @property
+    def usual(self) -> float:
+        """What it ran with on data on which one value was tried."""
+        return self.values[1]
+
+    def told(self, value: float) -> str:
+        """The settings in symbols, as they stand beside a row.
+
+        >>> SWEEPS["cdpo"].told(0.2)
+        'β = 0.2, ε = 0.2'
+        """
+        signs = {"label_smoothing": "ε", "gamma": "γ", "beta": "β"}
+        rest = (f", {signs[name]} = {fixed:g}" for name, fixed in self.fixed.items())
+        return f"{self.symbol} = {value:g}" + "".join(rest)
+
+
+_TOLD = {"label_smoothing": 0.2}  # the noise that they believe in, on any data
+_MILD, _STRONG = (1.0, 0.5, 0.2), (0.5, 0.2, 0.1)  # values of β
+SWEEPS = {
+    "dpo": Sweep("beta", "β", _MILD),
+    "cdpo": Sweep("beta", "β", _STRONG, _TOLD),
+    "robust": Sweep("beta", "β", (2.0, 1.0, 0.5), _TOLD),
+    "ipo": Sweep("beta", "τ", (0.2, 0.1, 0.05)),
+    "hinge": Sweep("beta", "β", (2.0, 1.0, 0.5)),
+    "dpo_norm": Sweep("beta", "β", (3.0, 1.5, 0.6)),
+    "dpo_nll": Sweep("nll_weight", "λ", (1.0, 0.3, 0.1), {"beta": 0.5}),
+    "nca": Sweep("beta", "β", _STRONG),
+    "apo_zero": Sweep("beta", "β", (2.0, 0.5, 0.1)),
+    "kto": Sweep("beta", "β", (2.0, 0.5, 0.1)),
+    "orpo": Sweep("beta", "λ", (0.5, 2.0, 10.0)),
+    "simpo": Sweep("beta", "β", (10.0, 2.0, 0.5), {"gamma": 0.5}),
+    "cpo": Sweep("nll_weight", "λ", (1.0, 0.3, 0.1), {"beta": 0.5}),
+}
 CLEAN = ("clean",)
+SINGLE = {"0 % wrong": ("single thumbs",), "20 % wrong": ("single, 20 % noise",)}
+SINGLE["? % wrong"] = SINGLE["0 % wrong"] + SINGLE["20 % wrong"]  # one of the two
 QUESTIONS: dict[str, dict[str, tuple[str, ...]]] = {  # and the data that hold an answer
-    "data": {
-        "pairs": (),
-        "thumbs, matched": ("thumbs",),
-        "thumbs, single": ("thumbs",),
-    },
+    "data": {"pairs": (), "thumbs, matched": ("thumbs",), "thumbs, single": ()},
     "noise": {
         "0 % wrong": (),
         "20 % wrong": ("20 % noise",),
-        "30 % wrong": ("30 % noise",),
-        "? % wrong": ("clean", "20 % noise", "30 % noise"),
+        "? % wrong": ("clean", "20 % noise"),
     },
     "reference": {
         "right reference": (),
@@ -51,6 +102,74 @@ class Evidence(NamedTuple):
     low: float  # of the seeds
     high: float
 
+    def ties(self, other: "Evidence") -> bool:
+        """The one rule for ties: the ranges of the two over their seeds overlap."""
+        return self.low <= other.high and other.low <= self.high
+
+
+def evidence(runs: Sequence[Run], field: str) -> dict[tuple[str, str], Evidence]:
+    """Every cell of the table, at the usual value of each variant's knob.
+
+    runs: of `datasets.shipped_runs("variants")`; field: a number of a Run
+    returns: by variant and kind of data; no cell where a number is missing. Losses
+        without a reference have with a wrong one what they have on clean labels. DPO in
+        rounds is a variant of its own. APO-zero is left out: it is KTO but for a factor
+    """
+    values: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        usual = run.beta == SWEEPS[run.method].usual and run.method != "apo_zero"
+        if run.experiment == "data" and usual:
+            values.setdefault((run.method, run.arm), []).append(getattr(run, field))
+        elif run.arm == "5 rounds" and usual:  # measured against the same π*
+            values.setdefault(("dpo_rounds", "clean"), []).append(getattr(run, field))
+    for name in REFERENCE_FREE:
+        if (name, "clean") in values:
+            values[name, "wrong reference"] = values[name, "clean"]
+    return {
+        (variant, data): _evidence(variant, data, v)
+        for (variant, data), v in values.items()
+        if all(map(math.isfinite, v))
+    }
+
+
+def reward_at_kl(runs: Sequence[Run], data: str, kl: float) -> dict[str, Evidence]:
+    """What each variant earns where all of them have spent the same KL.
+
+    Of each seed: between the two values of its knob whose KL lie on either side, along
+    a line in √KL
+
+    runs: as for `evidence`; data: where knobs are swept; kl: nats
+    returns: by variant; none of those that spend more, or less, at every value
+
+    >>> runs = [Run("data", "clean", "dpo", beta, 0, reward, kl, *[0.0] * 7)
+    ...         for beta, reward, kl in ((1.0, 0.2, 0.25), (0.2, 0.6, 2.25))]
+    >>> reward_at_kl(runs, "clean", 1.0)["dpo"].mean
+    0.4
+    """
+    found: dict[str, list[float | None]] = {}
+    mine = [r for r in runs if (r.experiment, r.arm) == ("data", data)]
+    for name, seed in dict.fromkeys((r.method, r.seed) for r in mine):
+        points = [(r.kl, r.reward) for r in mine if (r.method, r.seed) == (name, seed)]
+        found.setdefault(name, []).append(_between(sorted(points), kl))
+    return {
+        name: _evidence(name, data, values)
+        for name, values in found.items()
+        if None not in values
+    }
+
+
+def _between(points: list[tuple[float, float]], kl: float) -> float | None:
+    for (low, less), (high, more) in itertools.pairwise(points):
+        if low <= kl <= high:
+            along = (kl**0.5 - low**0.5) / (high**0.5 - low**0.5)
+            return less + along * (more - less)
+    return None
+
+
+def _evidence(variant: str, data: str, values: list[float]) -> Evidence:
+    mean = math.fsum(values) / len(values)
+    return Evidence(variant, data, mean, min(values), max(values))
+
 
 class Advice(NamedTuple):
     """What the runs say. `ranking` is empty where no variant can be advised."""
@@ -69,11 +188,8 @@ class Advice(NamedTuple):
     @property
     def tied(self) -> tuple[str, ...]:
         """Others whose seeds overlap with those of the advised variant."""
-        return tuple(
-            cell.variant
-            for cell in self.ranking[1:]
-            if cell.low <= self.ranking[0].high
-        )
+        first, *others = self.ranking or (None,)
+        return tuple(cell.variant for cell in others if cell.ties(first))
 
 
 def advise(
@@ -90,9 +206,8 @@ def advise(
 
     runs: of `datasets.shipped_runs("variants")`
     data, noise, reference, length, ask: answers of QUESTIONS. Thumbs are "matched"
-        where prompts have both kinds, so that pairs can be made of them; "single" ones
-        leave the losses that do not compare. "asked again" admits DPO in five rounds,
-        which ran on clean pairs only.
+        where prompts have both kinds, so pairs can be made of them; KTO alone ran on
+        "single" ones. "asked again" admits DPO in five rounds, which ran on clean pairs
     field: "distance", KL(π‖π*) in nats: β times it is the reward less βKL that is lost.
         Or "shortfall", in reward, which is 0 for a policy that has not moved at all.
     returns: Advice. Where several answers ask for data of their own no run has all of
@@ -109,7 +224,7 @@ def advise(
     for name, answer in given.items():
         validate.choice(name, answer, tuple(QUESTIONS[name]))
     validate.choice("field", field, ("distance", "shortfall"))
-    cells = _cells(runs, field)
+    cells = evidence(runs, field)
     known = {data for _, data in cells}
     asked = _asked(given)
     ranking = _ranking(cells, given)
@@ -120,7 +235,7 @@ def advise(
     return Advice(
         ranking,
         tuple(cell for cell in because if cell),
-        sum(bool(QUESTIONS[name][answer]) for name, answer in given.items()) <= 1,
+        sum(map(bool, _told(given))) <= 1,
         tuple(missing),
         _instead(cells, given),
     )
@@ -129,26 +244,17 @@ def advise(
 Cells = dict[tuple[str, str], Evidence]
 
 
-def _cells(runs: Sequence[Run], field: str) -> Cells:
-    """Mean and ends over seeds, by variant and data; none where a number is missing."""
-    betas = {r.beta for r in runs if (r.experiment, r.method) == ("data", "dpo")}
-    values: dict[tuple[str, str], list[float]] = {}
-    for run in runs:
-        if run.experiment == "data":
-            values.setdefault((run.method, run.arm), []).append(getattr(run, field))
-        elif run.arm == "5 rounds" and run.beta in betas:  # measured against one π*
-            values.setdefault(("dpo_rounds", "clean"), []).append(getattr(run, field))
-    return {
-        (variant, data): Evidence(variant, data, math.fsum(v) / len(v), min(v), max(v))
-        for (variant, data), v in values.items()
-        if all(map(math.isfinite, v))
-    }
+def _told(given: dict[str, str]) -> list[tuple[str, ...]]:
+    """The kinds of data that each answer asks for."""
+    told = {name: QUESTIONS[name][answer] for name, answer in given.items()}
+    if given["data"] == "thumbs, single":  # which have runs of their own, noisy or not
+        told |= {"data": SINGLE[given["noise"]], "noise": ()}
+    return [*told.values()]
 
 
 def _asked(given: dict[str, str]) -> tuple[str, ...]:
-    """The kinds of data that the answers ask for."""
-    each = (QUESTIONS[name][answer] for name, answer in given.items())
-    return tuple(dict.fromkeys(itertools.chain(*each))) or CLEAN
+    """All of these kinds of data."""
+    return tuple(dict.fromkeys(itertools.chain(*_told(given)))) or CLEAN
 
 
 def _instead(cells: Cells, given: dict[str, str]) -> dict[str, Evidence | None]:
@@ -165,8 +271,7 @@ def _usable(variants: Iterable[str], given: dict[str, str]) -> list[str]:
     return [
         variant
         for variant in variants
-        if (given["data"] != "thumbs, single" or variant in PAIRLESS)
-        and (given["reference"] != "no room for it" or variant in REFERENCE_FREE)
+        if (given["reference"] != "no room for it" or variant in REFERENCE_FREE)
         and (given["ask"] == "asked again" or variant != "dpo_rounds")
     ]
 

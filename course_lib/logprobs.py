@@ -43,7 +43,7 @@ def token_logprobs(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     logprobs = _exact(inside).log_softmax(-1)  # (batch, time-1, vocab)
     realised = logprobs.gather(-1, targets[..., None]).squeeze(-1)  # (batch, time-1)
     realised = realised.masked_fill(~on_response, 0)
-    if realised.isnan().any():
+    if not validate.holds(~realised.isnan()):
         raise ValueError("logits hold NaN at a position that predicts the response")
     return realised
 
@@ -101,7 +101,7 @@ def length_desensitized_logprobs(
             f"shared_length {tuple(shared_length.shape)} must be "
             "(batch, time-1), (batch, time) and (batch,)"
         )
-    if not (shared_length >= 1).all():
+    if not validate.holds(shared_length >= 1):
         raise ValueError("shared_length must be at least 1 token")
     position = mask[:, 1:].long().cumsum(-1)  # 1, 2, … along the response
     in_tail = position > shared_length[:, None]
@@ -155,15 +155,15 @@ def _response_mask(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
                 f"{name} has shape {tuple(tensor.shape)}, "
                 f"it needs (batch, time) = {tuple(logits.shape[:2])}"
             )
-    if not ((mask == 0) | (mask == 1)).all():
+    if not validate.holds((mask == 0) | (mask == 1)):
         raise ValueError("mask must be 0 or 1 everywhere")
     mask = mask.bool()
-    if mask[:, 0].any():
+    if not validate.holds(~mask[:, 0]):
         raise ValueError("mask marks the first token: no earlier token predicts it")
-    if not mask.any(-1).all():
+    if not validate.holds(mask.any(-1)):
         row = int((~mask.any(-1)).nonzero()[0])
         raise ValueError(f"mask has no response token in row {row}")
     inside = (labels >= 0) & (labels < logits.shape[-1])
-    if not inside[mask].all():
+    if not validate.holds(inside | ~mask):
         raise ValueError("labels hold an id outside the vocabulary where mask is 1")
     return mask

@@ -10,7 +10,9 @@ the rejected one, and the gap h = u − v: all without β, which is > 0, in rewa
 
 Every loss is to be minimised, takes reduction="mean", "sum" or "none" as in
 torch.nn.functional, and returns nats: a scalar, or shape (batch,) with "none". Each
-raises ValueError on unequal shapes, an empty batch, NaN, infinity, or β ≤ 0.
+raises ValueError on unequal shapes, an empty batch, NaN, infinity, or β ≤ 0. In
+`torch.compile(fullgraph=True)` and on the meta device values are not looked at;
+`torch.func.vmap` does not work, and is not needed: a loss takes a whole batch.
 
 These are the losses that the chapters derive and the exercises ask for. The others, and
 the table of all methods, are in `variants`; both can be imported from here.
@@ -203,7 +205,7 @@ def f_dpo_loss(
         return -torch.expm1(-order * logratios) / order
 
     gap = f_prime(u) - f_prime(v)
-    if not gap.isfinite().all():
+    if not validate.holds(gap.isfinite()):
         raise ValueError(f'divergence="{divergence}" overflows at these log-ratios')
     return validate.reduce(-F.logsigmoid(beta * gap), reduction)
 
@@ -337,7 +339,9 @@ def orpo_loss(
         policy_chosen_avg_logps=policy_chosen_avg_logps,
         policy_rejected_avg_logps=policy_rejected_avg_logps,
     )
-    if (torch.maximum(policy_chosen_avg_logps, policy_rejected_avg_logps) >= 0).any():
+    if not validate.holds(
+        torch.maximum(policy_chosen_avg_logps, policy_rejected_avg_logps) < 0
+    ):
         raise ValueError("policy_…_avg_logps must be < 0: certain answers have no odds")
     validate.one_each(policy_chosen_avg_logps, nll=nll)
     validate.number("weight", weight)
@@ -384,7 +388,7 @@ def simpo_loss(
             for logps in (policy_chosen_avg_logps, policy_rejected_avg_logps)
         )
         difference = chosen - rejected
-        if not difference.isfinite().all():
+        if not validate.holds(difference.isfinite()):
             raise ValueError(f"alpha = {alpha} overflows at these log-probs")
     target = beta * gamma if gamma_is_ratio else gamma
     return validate.reduce(-F.logsigmoid(beta * difference - target), reduction)

@@ -50,8 +50,8 @@ def reward_model_loss(
 ) -> Tensor:
     """Negative log-likelihood of the choices under Bradley–Terry, and its two cousins.
 
-    With Δ = r_w − r_l and m the annotated magnitude of the preference:
-    "bt"      −log σ(Δ)          "margin"  −log σ(Δ − m)          "scaled"  −m log σ(Δ)
+    With Δ = r_w − r_l and g the annotated magnitude of the preference:
+    "bt"      −log σ(Δ)          "margin"  −log σ(Δ − g)          "scaled"  −g log σ(Δ)
     `centering` c adds c (r_w + r_l)², which fixes the free constant of the scores.
 
     chosen_rewards, rejected_rewards: shape (batch,), in logits
@@ -112,7 +112,9 @@ def fit_bradley_terry(wins: Tensor) -> Tensor:
 
     maximise Σ_ij wins_ij log σ(s_i − s_j): the reward-model loss over all comparisons
 
-    wins: shape (items, items); wins[i, j] = how often i beat j, a tie ½ to each side
+    wins: shape (items, items); wins[i, j] = how often i beat j, fractions allowed.
+        Count a tie ½ to each side if P(win) + ½ P(tie) = σ(s_i − s_j); leave it out if
+        P(win) / P(loss) = e^(s_i − s_j)
     returns: scores in logits, float64, shape (items,), with scores[0] = 0
     raises: ValueError if the table is not square, is negative, or has no finite
         maximum: an item, or a group, that never lost to the rest (Ford, 1957)
@@ -151,9 +153,12 @@ def fit_bradley_terry(wins: Tensor) -> Tensor:
 
 
 def bradley_terry_standard_errors(scores: Tensor, games: Tensor) -> Tensor:
-    """How far each fitted score may be off, relative to the first item.
+    """Standard error of each fitted score's difference from the first item's.
 
     I_ij = Σ over games of ± p(1 − p);  s.e. = √ diag(I⁻¹), first row and column dropped
+
+    For the differences from another item, put that one first: two errors from the first
+    item do not tell how sure the difference of those two scores is.
 
     scores: fitted scores, shape (items,)
     games: how often i met j, symmetric, shape (items, items): wins + wins.T
@@ -217,7 +222,7 @@ def gaussian_preference_probability(
 
 
 def accuracy_ceiling(probabilities: Tensor) -> Tensor:
-    """The best accuracy that any model can reach on labels drawn with these chances.
+    """The best accuracy that any model can expect on labels drawn with these chances.
 
     E[max(p, 1 − p)]: even the true rewards lose whenever the label fell the other way
 

@@ -12,10 +12,10 @@ run.
 import argparse
 import copy
 import dataclasses
-import inspect
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -44,6 +44,7 @@ from course_lib.distributed import (
     rank,
     threads,
 )
+from course_lib.losses import kto_loss
 from course_lib.metrics import exact_metrics
 from course_lib.policies import optimal_policy
 from course_lib.transformer import Block, load
@@ -128,7 +129,8 @@ def train(
 
     model: with `features` and `head`, as in `course_lib.transformer`; it goes to the
         GPU, if there is one and it is no toy
-    texts: one response a prompt for the method "sft", chosen and rejected for all
+    texts: one response a prompt for the method "sft", and for "kto" if they have thumbs
+        (`batches.with_thumbs`); chosen and rejected for all
     config: a Config
     ref: the frozen reference; none for the methods of REFERENCE_FREE
     watch: asked about the model after the steps of `watch_at`, 0 being the start
@@ -152,8 +154,9 @@ def preference_steps(
     validate.choice("method", config.method, tuple(METHODS))
     _refuse_unread(config)
     sides = texts.lengths.shape[1]
+    thumbs = config.method == "kto" and texts.desirable is not None
     single = config.method == "sft" and sides == 1
-    if not single and sides < 2:
+    if not (single or thumbs) and sides < 2:
         raise ValueError(
             f"texts hold no rejected responses: {config.method} needs them"
         )
@@ -179,7 +182,7 @@ def preference_steps(
         rows = rows_of(step)[rank() :: processes()]
         batch = collate(texts.take(rows), config.layout).to(device)
 
-        # log π(y|x) of whole responses: all chosen ones, all rejected ones
+        # log π(y|x) of whole responses: all chosen ones, then all rejected ones
         logps = response_logps(model, batch, chunk=config.chunk or None)
         logps, lengths = logps.view(-1, len(rows)), batch.lengths.view(-1, len(rows))
         if single:  # nats a response, not a token: the sum is what π(y|x) is
@@ -188,12 +191,19 @@ def preference_steps(
 
         # The reference is frozen, so its log-probs were computed once, for all steps.
         ref_rows = ref_logps[rows].T.to(logps)
-        pairs = PairLogps(*logps[:2], *ref_rows[:2], *lengths[:2])
+        point, more = None, {}
         if config.method == "kto":  # its zero: responses to other prompts, no gradient
-            shift = mean_of_all((logps[2] - ref_rows[2]).detach().mean())
-            pairs = pairs._replace(reference_point=shift.clamp(min=0))
+            shift = mean_of_all((logps[-1] - ref_rows[-1]).detach().mean())
+            point = shift.clamp(min=0)
+            more = {"mismatched_logratio": shift, "reference_point": point}
+        if thumbs:
+            good = texts.desirable[rows].to(device)
+            asked = logps[0], ref_rows[0], good, point, config.beta
+            yield kto_loss(*asked), more
+            return
+        pairs = PairLogps(*logps[:2], *ref_rows[:2], *lengths[:2], point)
         loss = preference_losses(config.method, pairs, config.loss_settings).mean()
-        yield loss, measures(pairs)
+        yield loss, {**measures(pairs), **more}
 
     return losses
 
@@ -429,7 +439,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=main.__doc__, formatter_class=shape, allow_abbrev=False
     )
-    words = dict(re.findall(r"^    (\w+): .*  # (.+)", inspect.getsource(Config), re.M))
+    source = Path(__file__).read_text(encoding="utf-8")  # the comments of Config
+    words = dict(re.findall(r"^    (\w+): \w+ = .*  # (.+)", source, re.M))
     choices = {"method": ", ".join(RUNS), "layout": ", ".join(LAYOUTS)}
     for field in dataclasses.fields(Config):
         flag, name = "--" + field.name.replace("_", "-"), field.name

@@ -31,9 +31,13 @@ def _plain(name: str, value: float) -> float:
     return value
 
 
-def has_values(tensor: Tensor) -> bool:
-    """Can a value decide what happens? Not on the meta device, not in a compiler."""
-    return not (tensor.is_meta or torch.compiler.is_compiling())
+def holds(condition: Tensor) -> bool:
+    """Is it true everywhere, as far as can be known?
+
+    On the meta device and in a compiler tensors have no values that could decide.
+    """
+    unknown = condition.is_meta or torch.compiler.is_compiling()
+    return unknown or bool(condition.all())
 
 
 def choice(name: str, value: str, options: tuple[str, ...]):
@@ -52,7 +56,7 @@ def tensors(**named: Tensor):
             raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
         if tensor.numel() == 0:
             raise ValueError(f"{name} is empty: its shape is {tuple(tensor.shape)}")
-        if has_values(tensor) and not tensor.isfinite().all():
+        if not holds(tensor.isfinite()):
             raise ValueError(f"{name} must be finite, it holds NaN or infinity")
         shapes[name] = tuple(tensor.shape)
     if len(set(shapes.values())) > 1:
@@ -87,7 +91,7 @@ def lengths(like: Tensor, **named: Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
         if tensor.shape != like.shape:
             raise ValueError(f"{name} has shape {tensor.shape}, it needs {like.shape}")
-        if not ((tensor >= 1) & tensor.isfinite()).all():
+        if not holds((tensor >= 1) & tensor.isfinite()):
             raise ValueError(f"{name} must be at least 1 token everywhere")
 
 
@@ -97,11 +101,11 @@ def probabilities(**named: Tensor):
     for name, tensor in named.items():
         if tensor.ndim == 0:
             raise ValueError(f"{name} must have shape (…, responses), got a scalar")
-        if (tensor < 0).any():
+        if not holds(tensor >= 0):
             raise ValueError(f"{name} holds a negative probability")
         sums = tensor.sum(-1)
         off = (sums - 1).abs()
-        if (off > torch.finfo(tensor.dtype).eps ** 0.5).any():
+        if not holds(off <= torch.finfo(tensor.dtype).eps ** 0.5):
             worst = sums.flatten()[off.argmax()].item()
             raise ValueError(f"{name} must sum to 1, a row sums to {worst:.6g}")
 
@@ -114,7 +118,7 @@ def ranking(order: Tensor, items: Tensor):
         raise ValueError(
             f"ranking has shape {tuple(order.shape)}, it needs {tuple(items.shape)}"
         )
-    if not (order.sort(-1).values == torch.arange(items.shape[-1]).to(order)).all():
+    if not holds(order.sort(-1).values == torch.arange(items.shape[-1]).to(order)):
         raise ValueError("ranking must hold every index once in each row, best first")
 
 

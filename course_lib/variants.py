@@ -321,7 +321,7 @@ def _dpo_nll(p: PairLogps, k: LossSettings) -> Tensor:
 
 
 def _kto(p: PairLogps, k: LossSettings) -> Tensor:
-    """Each pair is two unpaired examples, a good and a bad one; the mean of the two."""
+    """Each pair is two examples, a good and a bad one; the mean of the two."""
     logps = torch.cat((p.chosen, p.rejected))
     ref = torch.cat((p.ref_chosen, p.ref_rejected))
     good = torch.arange(len(logps), device=logps.device) < len(p.chosen)
@@ -351,7 +351,7 @@ METHODS: dict[str, Method] = {
     "robust": Method("robust DPO", _smoothed(losses.robust_dpo_loss), _SMOOTH),
     "ipo": Method("IPO", _pairwise(losses.ipo_loss), beta_prices_kl=False),  # τ
     "hinge": Method("hinge", _pairwise(hinge_loss)),
-    "dpo_norm": Method("DPO per token", _per_token_dpo, beta_prices_kl=False),
+    "dpo_norm": Method("length-norm. DPO", _per_token_dpo, beta_prices_kl=False),
     "dpo_nll": Method("DPO + NLL", _dpo_nll, _NLL),
     "nca": Method("NCA", _pairwise(nca_loss)),
     "apo_zero": Method("APO-zero", _pairwise(apo_zero_loss)),
@@ -422,7 +422,8 @@ def loss_optimum(
     ref: probabilities above 0, (responses,); rewards: (responses,)
     label_noise: ε, the share of labels that are flipped, in [0, ½)
     returns: probabilities, (responses,), float64
-    raises: ValueError on bad shapes or values, or if the loss has no minimum here
+    raises: ValueError on bad shapes or values, if the loss has no minimum here, or if
+        the search stalls, as it does at the kink of a hinge
 
     >>> from course_lib.losses import dpo_loss
     >>> half, zero = torch.tensor([0.5, 0.5]), torch.tensor([0.0, 0.0])
@@ -469,4 +470,10 @@ def _lowest(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
         return value
 
     search.step(closure)
+    closure()
+    slope = logits.grad.abs().max().item()
+    if slope > 1e-6:  # as at the kink of a hinge
+        raise ValueError(
+            f"losses: the search for a minimum stalled at slope {slope:.1g}"
+        )
     return logits.detach()

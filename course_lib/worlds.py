@@ -26,6 +26,7 @@ __all__ = [
     "sample_demonstrations",
     "sample_preferences",
     "sample_rewards",
+    "sample_single_thumbs",
     "sample_thumbs",
     "sentence_logps",
     "world_l",
@@ -218,6 +219,43 @@ def sample_thumbs(world: World, count: int, *, seed: int) -> Preferences:
             side[todo] = torch.multinomial(chances[rows], 1, generator=random)[:, 0]
         todo = todo[chosen[todo] == rejected[todo]]
     return Preferences(prompts, chosen, rejected)
+
+
+class Thumbs(NamedTuple):
+    """Single answers, by number, each liked or not."""
+
+    prompts: Tensor  # (thumbs,)
+    answers: Tensor  # (thumbs,)
+    desirable: Tensor  # (thumbs,), True for a thumb up
+
+
+def sample_single_thumbs(
+    world: World, count: int, *, seed: int, label_noise: float = 0.0
+) -> Thumbs:
+    """Thumbs up or down on single answers of the reference: nothing is compared.
+
+    P(up | y) = σ( r(y) − mean r ), and then a share of the thumbs is turned over
+
+    world: of shape (prompts, responses); prompts take turns
+    count: thumbs, ≥ 1; seed: the same ones again; label_noise: in [0, ½)
+    returns: Thumbs
+    raises: ValueError for a value outside its range
+
+    >>> world = World(("good",), torch.ones(1, 1), torch.zeros(1, 1))
+    >>> sample_single_thumbs(world, 2, seed=0).answers
+    tensor([0, 0])
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    validate.fraction("label_noise", label_noise, below=0.5)
+    random = torch.Generator().manual_seed(seed)
+    prompts = torch.arange(count) % len(world.ref)
+    answers = torch.multinomial(world.ref[prompts], 1, generator=random)[:, 0]
+    usual = (world.ref * world.rewards).sum(-1)
+    up = _coin(torch.sigmoid(world.rewards[prompts, answers] - usual[prompts]), random)
+    return Thumbs(
+        prompts, answers, up ^ _coin(torch.full((count,), label_noise), random)
+    )
 
 
 def _coin(chance: Tensor, random: torch.Generator) -> Tensor:

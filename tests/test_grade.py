@@ -288,8 +288,8 @@ def test_what_was_handed_in_anew_is_marked_anew(team):
 
 
 def test_ctrl_c_leaves_a_journal_and_no_process(team, tmp_path):
-    for number in range(40):
-        (team / f"more{number:02}.py").write_text(RIGHT)
+    for number in range(300):
+        (team / f"more{number:03}.py").write_text(RIGHT)
     with started([str(team)], tmp_path / "report", 3, start_new_session=True) as run:
         os.kill(run.pid, signal.SIGINT)
         told, _ = run.communicate(timeout=20 * patience())

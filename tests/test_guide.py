@@ -5,14 +5,13 @@ import math
 import statistics
 
 import pytest
-import torch
 
 from course_lib import plots
-from course_lib.datasets import Run, shipped_runs
-from course_lib.guide import NAMES, PAIRLESS, QUESTIONS, advise
+from course_lib.datasets import Run, run_values, shipped_runs
+from course_lib.guide import NAMES, QUESTIONS, SWEEPS, advise, evidence, reward_at_kl
 from course_lib.sliders.painting import Painter
-from course_lib.variants import METHODS, REFERENCE_FREE, LossSettings, PairLogps
-from course_tools.regenerate.variants import DATA, VARIANTS
+from course_lib.variants import REFERENCE_FREE, LossSettings
+from course_tools.regenerate.variants import DATA, SWEPT
 
 RUNS = shipped_runs("variants")
 NUMBERS = len(Run._fields) - 5
@@ -25,35 +24,61 @@ ANSWERS = [
 def rows(table: dict[tuple[str, str], list[float]]) -> list[Run]:
     """A run for each number: by method and data; every field has that number."""
     return [
-        Run("data", arm, method, 0.5, seed, *[value] * NUMBERS)
+        Run("data", arm, method, SWEEPS[method].usual, seed, *[value] * NUMBERS)
         for (method, arm), values in table.items()
         for seed, value in enumerate(values)
     ]
 
 
-def separable(method: str) -> bool:
-    """Whether moving both answers costs what moving either one does, added up."""
-    u = torch.tensor([-9.0, -9.0, -1.0, -1.0], dtype=torch.float64)
-    v = torch.tensor([-9.0, -1.0, -9.0, -1.0], dtype=torch.float64)
-    ref, ones = torch.full_like(u, -5.0), torch.ones(4)
-    scores = PairLogps(u, v, ref, ref, ones, ones, torch.tensor(0.0))
-    neither, right, left, both = METHODS[method](
-        scores, LossSettings(beta=0.7)
-    ).tolist()
-    return abs(neither + both - left - right) < 1e-12
-
-
 def test_the_table_is_whole_and_every_variant_has_a_name():
-    cells = {(r.method, r.arm): 0 for r in RUNS if r.experiment == "data"}
-    assert set(cells) == set(itertools.product(VARIANTS, DATA))
-    assert set(NAMES) == {*VARIANTS, "dpo_rounds"}
+    cells = evidence(RUNS, "kl")
+    rows = {*SWEEPS} - {"apo_zero"}
+    single = {("kto", arm) for arm in ("single thumbs", "single, 20 % noise")}
+    whole = set(itertools.product(rows, DATA)) | single | {("dpo_rounds", "clean")}
+    assert set(cells) == whole
+    assert set(NAMES) == {*rows, "dpo_rounds"}
     asked = {d for each in QUESTIONS.values() for data in each.values() for d in data}
     assert asked == set(DATA)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_what_needs_pairs_is_what_does_not_fall_apart(variant):
-    assert separable(VARIANTS[variant].method) == (variant in PAIRLESS)
+@pytest.mark.parametrize("arm", ["clean", "20 % noise"])
+def test_kto_and_apo_zero_are_one_piece_of_evidence(arm):
+    """Nearly the same runs: the point of KTO stays at 0, or close to it."""
+    told = {"arm": arm, "beta": SWEEPS["kto"].usual}
+    kto, apo = (
+        run_values(RUNS, "distance", method=method, **told)
+        for method in ("kto", "apo_zero")
+    )
+    assert statistics.fmean(kto) == pytest.approx(statistics.fmean(apo), abs=0.03)
+    assert statistics.correlation(kto, apo) > 0.7
+
+
+def test_a_sweep_goes_from_little_kl_to_much():
+    for name, sweep in SWEEPS.items():
+        assert sweep.knob in LossSettings._fields
+        if name not in ("apo_zero", "kto", "simpo"):  # whose knob hardly moves them
+            for arm in (arm for arm, swept in SWEPT.items() if name in swept):
+                kls = [
+                    statistics.fmean(
+                        run_values(RUNS, "kl", method=name, arm=arm, beta=value)
+                    )
+                    for value in sweep.values
+                ]
+                assert kls == sorted(kls), (name, arm)
+
+
+def test_rewards_are_compared_at_one_kl_and_never_beyond_the_sweep():
+    for arm in ("clean", "20 % noise"):
+        at = {kl: reward_at_kl(RUNS, arm, kl) for kl in (0.4, 0.8)}
+        for name in at[0.4].keys() & at[0.8].keys():
+            assert at[0.4][name].mean < at[0.8][name].mean + 0.2
+        assert "simpo" not in at[0.4]  # spends more at each of its settings
+    one = [
+        Run("data", "clean", "dpo", beta, 0, beta, kl, *[0.0] * 7)
+        for beta, kl in ((0.2, 1.0), (0.5, 0.25), (1.0, 0.04))
+    ]
+    assert reward_at_kl(one, "clean", 0.25)["dpo"].mean == pytest.approx(0.5)
+    assert reward_at_kl(one, "clean", 0.03) == {}
 
 
 @pytest.mark.parametrize("given", ANSWERS, ids=lambda given: ", ".join(given.values()))
@@ -61,7 +86,7 @@ def test_only_what_can_be_used_and_was_measured_is_advised(given):
     advice = advise(RUNS, **given)
     named = {cell.variant for cell in (*advice.ranking, *advice.because)}
     if given["data"] == "thumbs, single":
-        assert named <= set(PAIRLESS)
+        assert named <= {"kto"}
     if given["reference"] == "no room for it":
         assert named <= set(REFERENCE_FREE)
     if given["ask"] == "asked once":
@@ -77,15 +102,16 @@ def test_only_what_can_be_used_and_was_measured_is_advised(given):
         ).variant
 
 
-@pytest.mark.parametrize("noise", ["0 % wrong", "20 % wrong", "30 % wrong"])
+@pytest.mark.parametrize("noise", ["0 % wrong", "20 % wrong"])
 @pytest.mark.parametrize("field", ["distance", "shortfall"])
 def test_one_kind_of_data_is_the_least_mean_of_its_column(noise, field):
-    arm = {"0": "clean", "2": "20 % noise", "3": "30 % noise"}[noise[0]]
+    arm = {"0": "clean", "2": "20 % noise"}[noise[0]]
     means = {
         method: statistics.fmean(
-            getattr(r, field) for r in RUNS if (r.method, r.arm) == (method, arm)
+            run_values(RUNS, field, method=method, arm=arm, beta=sweep.usual)
         )
-        for method in VARIANTS
+        for method, sweep in SWEEPS.items()
+        if method != "apo_zero"
     }
     advice = advise(RUNS, noise=noise, field=field)
     assert [cell.variant for cell in advice.ranking] == sorted(means, key=means.get)
@@ -132,8 +158,8 @@ def test_what_was_not_measured_is_said():
     assert (advice.variant, advice.missing) == (None, ("long is liked",))
     assert [cell.variant for cell in advise(runs).ranking] == ["dpo"]
     both = advise(runs, noise="? % wrong")
-    assert (both.variant, both.missing) == ("dpo", ("20 % noise", "30 % noise"))
-    assert "No run has: 20 % noise, 30 % noise" in sentence(runs, noise="? % wrong")
+    assert (both.variant, both.missing) == ("dpo", ("20 % noise",))
+    assert "No run has: 20 % noise" in sentence(runs, noise="? % wrong")
 
 
 def test_rounds_count_only_where_they_ran():

@@ -8,11 +8,11 @@
   expressions on a random world: the first two agree, the third is a plausible mistake.
 
 Expressions know the course's functions, `torch`, `math`, the five-response world as
-`REF` and `R`, numbers of shipped runs as `runs(field, method=...)` and their `mean`,
-those of chapter 06 as `variants(...)` and `variant(field, method, arm)`, its guide as
-`advise(...)`, those of the film reviews as `outcome(field, method, beta)` and
-`reviews_facts`, and in equations a random world: `ref`, `r`, `beta`, another policy
-`q`, and indices `w` and `l` of two of its responses.
+`REF` and `R`, the season of chapter 01 as `WINS`, numbers of shipped runs as
+`runs(field, method=...)` and their `mean`, those of chapter 06 as `variants(...)` and
+`variant(field, method, arm)`, its guide as `advise(...)`, those of the film reviews as
+`outcome(field, method, beta)` and `reviews_facts`, and in equations a random world:
+`ref`, `r`, `beta`, another policy `q`, and indices `w` and `l` of two of its responses.
 """
 
 import json
@@ -20,12 +20,14 @@ import math
 import re
 import statistics
 import tomllib
+from collections.abc import Callable
 from functools import cache, partial
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 import torch
+from oracles import hinge_optimum, surest_split
 
 import course_lib
 from course_lib import (
@@ -38,6 +40,7 @@ from course_lib import (
     reviews,
     worlds,
 )
+from course_lib import variants as family
 from course_lib.transformer import SHIPPED
 from course_lib.workspace import notebooks, repository
 
@@ -58,13 +61,15 @@ RUNS, VARIANTS = map(datasets.shipped_runs, ("frontier", "variants"))
 def names() -> dict:
     """What an expression may use."""
     known = {"torch": torch, "math": math, "course_lib": course_lib}
-    for module in (preferences, policies, logprobs, losses, worlds):
+    for module in (preferences, policies, logprobs, losses, family, worlds):
         known |= {name: getattr(module, name) for name in module.__all__}
     _, known["REF"], known["R"] = worlds.five_responses()
+    _, known["WINS"] = datasets.wins_table(datasets.baseball_1987())
     known["runs"] = partial(datasets.run_values, RUNS)
     known["mean"] = lambda *a, **k: statistics.mean(known["runs"](*a, **k))
     known |= variants() | {"reviews": reviews, "outcome": outcome}
     facts = (SHIPPED / "reviews.json").read_text(encoding="utf-8")
+    known |= {"hinge_optimum": hinge_optimum, "surest_split": surest_split}
     return known | {"reviews_facts": json.loads(facts)}
 
 
@@ -77,26 +82,38 @@ def outcome(field: str, method: str, beta: float) -> float:
 
 
 def variants() -> dict:
-    """Means over seeds of chapter 06's runs, and what share of a gain noise leaves."""
-    data = [run for run in VARIANTS if run.experiment == "data"]
+    """Chapter 06's table: cells at usual settings, rewards at one KL, single runs."""
 
     def variant(field: str, method: str, arm: str) -> float:
-        return statistics.mean(datasets.run_values(data, field, method=method, arm=arm))
+        return guide.evidence(VARIANTS, field)[method, arm].mean
+
+    def at_kl(arm: str, kl: float) -> dict[str, guide.Evidence]:
+        return guide.reward_at_kl(VARIANTS, arm, kl)
+
+    def first(field: str, arm: str, better: Callable = min) -> list[str]:
+        """The best of a column, and then all that tie with it."""
+        cells = [
+            cell for (_, a), cell in guide.evidence(VARIANTS, field).items() if a == arm
+        ]
+        best = better(cells, key=lambda cell: cell.mean)
+        ties = [cell.variant for cell in cells if cell.ties(best) and cell != best]
+        return [best.variant, *sorted(ties)]
 
     start = datasets.run_values(RUNS, "reward", method="best_of_n", beta=1.0)[0]
 
     def kept(method: str) -> float:
-        arms = ("20 % noise", "clean")
-        noisy, clean = (variant("reward", method, arm) - start for arm in arms)
-        return noisy / clean
+        """What share of the reward gained at 0.5 nats is left with flipped labels."""
+        noisy, clean = (at_kl(arm, 0.5)[method].mean for arm in ("20 % noise", "clean"))
+        return (noisy - start) / (clean - start)
 
     return {
         "variant": variant,
-        "variants": partial(datasets.run_values, VARIANTS),
-        "advise": partial(guide.advise, VARIANTS),
         "kept": kept,
-        "VARIANTS": {run.method for run in data},
-        "ARMS": {run.arm for run in data},
+        "START": start,
+        "variants": partial(datasets.run_values, VARIANTS),
+        "at_kl": at_kl,
+        "first": first,
+        "advise": partial(guide.advise, VARIANTS),
     }
 
 

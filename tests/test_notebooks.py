@@ -118,8 +118,8 @@ def test_the_frame_of_a_lesson(path):
     assert "By the end" in text
     assert re.search(r"[Ww]rite down (a|two) prediction", text)
     assert "## Recap" in text
-    assert text.count("<details>") == text.count("</details>")  # proofs are folded too
-    assert text.partition("## Recap")[2].count("<details>") == 3
+    assert text.count("<details>") == text.count("</details>")
+    assert text.partition("## Recap")[2].count("<details>") == 3  # above it, proofs
     assert "slider_plot(" in "\n".join(cell.source for cell in code(path))
 
 
@@ -141,6 +141,16 @@ def test_headings_go_down_one_level_at_a_time(path):
     assert levels.count(1) == 1
     for before, after in pairwise(levels):
         assert after <= before + 1 or path.parent.name != "notebooks"
+
+
+def test_the_first_page_lists_every_chapter():
+    first, *others = notebooks("notebooks")
+    table = prose(first).partition("| chapter |")[2]
+    rows = [row for row in table.splitlines() if re.match(r"\| \[?\d\d", row)]
+    assert [path.name[:2] for path in (first, *others)] == [
+        re.search(r"\d\d", row)[0] for row in rows
+    ]
+    assert [link for row in rows for link in links(row)] == [p.name for p in others]
 
 
 def links(text: str) -> list[str]:

@@ -137,6 +137,13 @@ def test_a_poll_is_the_share_of_its_votes_and_another_town_votes_differently():
     assert sum(abs(s - 0.7311) < 2 * 0.0140 for s in shares) >= 17
 
 
+def test_bars_that_reach_the_first_item_are_named():
+    """By hand: 1.96 × 0.5 = 0.98 is above 0.7 and below 1.1."""
+    half = 0.5 * (SCORES > 0)
+    picture = plots.strengths(["a", "b", "c"], SCORES, half)
+    assert repr(picture).endswith("standard errors that include 0: c.")
+
+
 def test_alternative_text_in_html_but_plain_when_stored(monkeypatch):
     picture = plots.strengths(["a & b", "c"], SCORES[:2], title='The "best"')
     monkeypatch.setenv("COURSE_PLAIN_FIGURES", "1")

@@ -237,6 +237,74 @@ def test_the_journals_have_their_published_strengths_and_errors():
         assert ours == pytest.approx(theirs, abs=2e-6)
 
 
+def test_a_difference_has_the_error_that_drawn_seasons_have():
+    """Var(s_i − s_j) = C_ii + C_jj − 2 C_ij, whoever's score is held at zero."""
+    _, wins = season_table()
+    fitted, games = fit_bradley_terry(wins), wins + wins.T
+    p = torch.sigmoid(fitted[:, None] - fitted)
+    information = (games * p * (1 - p)).sum(1).diag() - games * p * (1 - p)
+    assert torch.allclose(information.sum(1), torch.zeros(7, dtype=F64), atol=1e-12)
+    assert torch.linalg.matrix_rank(information) == 6
+    c = torch.linalg.pinv(information)
+    between = (c.diagonal()[:, None] + c.diagonal() - 2 * c).clamp(min=0).sqrt()
+    for k in range(7):
+        order = torch.arange(7).roll(-k)
+        ours = bradley_terry_standard_errors(fitted[order], games[order][:, order])
+        assert torch.allclose(ours.roll(k), between[k], atol=1e-7)
+    assert between[4, 3].item() == pytest.approx(0.311, abs=5e-4)
+    random = torch.Generator().manual_seed(0)
+    i, j = torch.triu_indices(7, 7, 1)
+    seen = []
+    for _ in range(300):
+        table = torch.zeros_like(wins)
+        table[i, j] = torch.binomial(games[i, j], p[i, j], generator=random)
+        table[j, i] = games[i, j] - table[i, j]
+        seen.append(fit_bradley_terry(table))
+    seen = torch.stack(seen)
+    spread = (seen[:, 4] - seen[:, 3]).std().item()
+    # 300 draws know a spread to 4 %, and the errors are those of many games
+    assert spread == pytest.approx(between[4, 3].item(), rel=0.15)
+
+
+def test_wins_in_all_decide_where_the_games_are_equal():
+    """Other victims, the same totals: the same scores. Other opponents: others."""
+    one = torch.tensor([[0, 5, 1, 2], [1, 0, 4, 3], [5, 2, 0, 1], [4, 3, 5, 0]])
+    other = one + torch.tensor([[0, -2, 2, 0], [2, 0, -2, 0], [-2, 2, 0, 0], [0] * 4])
+    assert torch.equal(one + one.T, other + other.T)
+    assert torch.equal(one.sum(1), other.sum(1))
+    assert not torch.equal(one, other)
+    fitted = [fit_bradley_terry(wins.double()) for wins in (one, other)]
+    assert torch.allclose(*fitted, atol=1e-10)
+    # two records of 6 : 6, one of them against the strong, one against the weak
+    met = torch.tensor([[0, 0, 6, 0], [0, 0, 0, 6], [6, 0, 0, 12], [0, 6, 4, 0]])
+    assert met.sum(1)[:2].tolist() == met.sum(0)[:2].tolist()
+    strong, weak = fit_bradley_terry(met.double())[:2].tolist()
+    assert strong - weak == pytest.approx(math.log(3), abs=1e-9)
+
+
+def test_a_tie_dropped_or_halved_is_right_for_the_model_that_says_so():
+    def fitted(win, loss):
+        table = torch.tensor([[0, win], [loss, 0]], dtype=F64)
+        return -fit_bradley_terry(table)[1].item()
+
+    a, b = 2.0, 1.0  # e to the scores: Δ = ln 2
+    for nu in (0.5, 1.0, 3.0):  # Davidson (1970)
+        tie = nu * (a * b) ** 0.5
+        assert fitted(a, b) == pytest.approx(math.log(2), abs=1e-12)
+        halved = math.log((a + tie / 2) / (b + tie / 2))
+        assert fitted(a + tie / 2, b + tie / 2) == pytest.approx(halved, abs=1e-12)
+        assert halved < 0.56
+    win, loss, tie = a / (a + 2 * b), b / (b + 2 * a), 0.3  # Rao and Kupper (1967)
+    assert win + loss + tie == pytest.approx(1, abs=1e-12)
+    assert fitted(win, loss) == pytest.approx(0.91629, abs=1e-5)
+    assert fitted(win + tie / 2, loss + tie / 2) == pytest.approx(0.61904, abs=1e-5)
+    win, loss, tie = 4 / 9, 1 / 9, 4 / 9  # two voters, each 2 : 1
+    assert fitted(win + tie / 2, loss + tie / 2) == pytest.approx(
+        math.log(2), abs=1e-12
+    )
+    assert fitted(win, loss) == pytest.approx(2 * math.log(2), abs=1e-12)
+
+
 def minorised(wins):
     """Hunter's MM algorithm in numpy: another way to the same maximum."""
     games, strength = wins + wins.T, np.ones(len(wins))
@@ -314,6 +382,24 @@ def test_standard_errors_against_a_numerical_hessian():
 
 
 # ── uncertain scores, ceiling ─────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("items", "rank"), [(2, 1), (3, 3), (4, 6), (5, 9), (6, 11)])
+def test_choices_fix_one_deviation_an_item_from_five_items_on(items, rank):
+    """One pair never, as a smaller difference does the same."""
+    random = torch.Generator().manual_seed(items)
+    means = torch.randn(items, generator=random, dtype=F64)
+    stds = 0.3 + 2 * torch.rand(items, generator=random, dtype=F64)
+    i, j = torch.triu_indices(items, items, 1)
+
+    def chances(free, s):
+        m = torch.cat([means[:1], free])
+        return gaussian_preference_probability(m[i], s[i], m[j], s[j])
+
+    both = torch.autograd.functional.jacobian(chances, (means[1:], stds))
+    slopes = torch.cat(both, -1)
+    assert slopes.shape == (items * (items - 1) // 2, 2 * items - 1)
+    assert torch.linalg.matrix_rank(slopes) == rank == min(slopes.shape)
 
 
 @pytest.mark.parametrize("std", [0.0, 1e-3, 0.3, 1.0, 3.0, 20.0, 100.0])

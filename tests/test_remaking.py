@@ -7,16 +7,23 @@ import pytest
 import torch
 
 from course_lib.datasets import Run, run_values, shipped_runs
-from course_lib.policies import best_of_n, frontier
+from course_lib.guide import SWEEPS
+from course_lib.policies import best_of_n, frontier, optimal_policy
 from course_lib.transformer import SHIPPED, load
 from course_lib.variants import METHODS
-from course_lib.worlds import world_l, world_s
+from course_lib.worlds import (
+    World,
+    random_world,
+    sample_preferences,
+    world_l,
+    world_s,
+)
 from course_tools import regenerate
+from course_tools.regenerate import estimators, references, variants
 from course_tools.regenerate import frontier as table
-from course_tools.regenerate import references, variants
 from course_tools.regenerate._runs import write_table
 
-RUNS, VARIANTS = map(shipped_runs, ("frontier", "variants"))
+RUNS, VARIANTS, ESTIMATORS = map(shipped_runs, ("frontier", "variants", "estimators"))
 
 
 @pytest.mark.slow
@@ -47,13 +54,37 @@ def test_every_run_that_is_promised_is_there_once():
 
 
 def test_every_variant_that_is_promised_is_there_once():
-    found = [(row.experiment, row.arm, row.method, row.seed) for row in VARIANTS]
-    data = set(itertools.product(["data"], variants.DATA, variants.VARIANTS, (0, 1, 2)))
-    online = set(itertools.product(["online"], variants.ROUNDS, ["dpo"], (0, 1, 2)))
-    assert set(found) == data | online
-    assert len(found) == len(data) + 2 * len(online)  # at two β
-    methods = {config.method for config in variants.VARIANTS.values()}
-    assert methods == set(METHODS) - {"sft"}
+    assert [row[:5] for row in VARIANTS] == [*variants.jobs()]
+    assert set(SWEEPS) - {"cdpo"} == set(METHODS) - {"sft"}
+    for name, sweep in SWEEPS.items():
+        for arm in (arm for arm, swept in variants.SWEPT.items() if name in swept):
+            seeds = {
+                (r.beta, r.seed) for r in VARIANTS if (r.method, r.arm) == (name, arm)
+            }
+            assert seeds == set(itertools.product(sweep.values, range(5)))
+
+
+def test_every_estimator_that_is_promised_is_there_once():
+    found = [(row.experiment, row.arm, row.method, row.seed) for row in ESTIMATORS]
+    arms = [f"{count} pairs" for count in estimators.COUNTS]
+    ends = itertools.product(["end"], arms, estimators.ESTIMATORS, range(5))
+    best = itertools.product(["best"], arms, ("dpo", "tilt"), range(5))
+    assert sorted(found) == sorted([*ends, *best])
+
+
+def test_a_table_s_reward_and_then_its_tilt_is_dpo_on_the_table():
+    """One stage is two stages where the classes match: on any data, with any prior."""
+    world = World(("a", "b", "c", "d"), *random_world(0, responses=4, worlds=2)[1:])
+    asked = sample_preferences(world, 60, seed=0)
+    two = optimal_policy(world.ref, estimators.fit_table(world, asked), 0.5).log()
+    logits = two.clone().requires_grad_()
+    implicit = 0.5 * (logits.log_softmax(-1) - world.ref.log())
+    centred = implicit - implicit.mean(-1, keepdim=True)  # where the prior is largest
+    prompts, w, l = asked  # noqa: E741
+    gap = centred[prompts, w] - centred[prompts, l]
+    loss = -torch.nn.functional.logsigmoid(gap).sum() + (centred**2).sum() / 2
+    (slope,) = torch.autograd.grad(loss, logits)
+    assert slope.abs().max() < 1e-5
 
 
 def frontier_job(method: str, beta: float, seed: int) -> tuple:
@@ -68,8 +99,8 @@ def frontier_job(method: str, beta: float, seed: int) -> tuple:
         (table, frontier_job("dpo", 0.5, 1)),
         (table, frontier_job("simpo", 2.0, 2)),
         (table, frontier_job("ppo_learned", 0.5, 0)),
-        (variants, ("data", "20 % noise", "ipo", None, 1)),
-        (variants, ("data", "wrong reference", "kto", None, 2)),
+        (variants, ("data", "20 % noise", "ipo", 0.1, 4)),
+        (variants, ("data", "single thumbs", "kto", 0.5, 2)),
         (variants, ("online", "5 rounds", "dpo", 0.1, 0)),
     ],
 )
@@ -82,9 +113,16 @@ def test_a_run_comes_again(module, job):
     assert list(again[5:-1]) == pytest.approx(numbers, abs=2e-5, nan_ok=True)
 
 
+@pytest.mark.slow
+def test_an_estimate_comes_again():
+    (again,) = estimators._run(("table", 10_000, 3))
+    (shipped,) = (row for row in ESTIMATORS if row[:5] == again[:5])
+    assert list(again[5:-1]) == pytest.approx(list(shipped[5:-1]), abs=2e-5)
+
+
 def test_no_run_stands_above_the_frontier():
     world = world_s().exact(load("S"))
-    for row in [*RUNS, *VARIANTS]:
+    for row in [*RUNS, *VARIANTS, *ESTIMATORS]:
         assert row.shortfall > -1e-6
     for n in (2, 16):
         policy = best_of_n(world.ref, world.rewards, n)
@@ -105,7 +143,7 @@ def test_no_run_stands_above_the_frontier():
 
 def test_runs_are_found_by_what_they_have():
     seeds = run_values(RUNS, "seed", method="dpo", beta=0.5, experiment="frontier")
-    assert seeds == [0, 1, 2]
+    assert seeds == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="no run with"):
         run_values(RUNS, "seed", method="grpo")
 
@@ -130,7 +168,7 @@ def test_the_verb_says_what_can_be_made(capsys):
     with pytest.raises(SystemExit, match="0"):
         regenerate.main(["--help"])
     said = capsys.readouterr().out
-    for thing in (references, table, variants):
+    for thing in (estimators, references, table, variants):
         assert thing.__doc__.partition("\n")[0] in said
     for wrong in ([], ["nothing"], ["references", "more"]):
         with pytest.raises(SystemExit, match="2"):

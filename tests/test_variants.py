@@ -5,10 +5,12 @@ import math
 
 import pytest
 import torch
+from oracles import hinge_optimum, surest_split, win_rates
 
 from course_lib import losses
-from course_lib.variants import METHODS, LossSettings, loss_optimum
-from course_lib.worlds import five_responses
+from course_lib.policies import optimal_policy
+from course_lib.variants import METHODS, LossSettings, PairLogps, loss_optimum
+from course_lib.worlds import five_responses, random_world
 
 
 def of(method: str, **knobs):
@@ -43,17 +45,45 @@ def test_between_two_answers_ipo_stops_where_its_formula_says(share):
         assert gap == pytest.approx((2 * share - 1) / (2 * tau), abs=1e-6)
 
 
-def test_the_hinge_s_optimum_is_that_of_a_fine_grid():
-    """Between two answers, where the better one wins in three of four labels."""
-    rewards = torch.tensor([math.log(3.0), 0.0], dtype=torch.float64)
-    half = torch.tensor([0.5, 0.5], dtype=torch.float64)
-    grid = torch.arange(-5, 5, 0.001, dtype=torch.float64)
-    expected = 0.75 * (1 - 0.5 * grid).clamp(min=0) + 0.25 * (1 + 0.5 * grid).clamp(
-        min=0
-    )
-    best = grid[expected.argmin()].item()
-    found = loss_optimum(of("hinge"), half, rewards).log()
-    assert (found[0] - found[1]).item() == pytest.approx(best, abs=0.01)
+def test_a_search_that_stalls_at_a_kink_says_so():
+    """The hinge's true optimum is lower, and found from the kinks themselves."""
+    _, ref, rewards = five_responses()
+    with pytest.raises(ValueError, match=r"stalled at slope 0\.03"):
+        loss_optimum(of("hinge"), ref, rewards)
+    best = hinge_optimum(ref, rewards, 0.5)
+    margins = 0.5 * (best / ref).log()
+    integers = torch.tensor([0.0, 1.0, -1.0, 1.0, -2.0], dtype=torch.float64)
+    assert torch.allclose(margins - margins[0], integers, atol=1e-9)
+
+
+def test_ipo_leads_to_the_tilt_by_win_rate():
+    """On all pairs: the closed form, with P(y beats the sampler) as its reward."""
+    for seed in range(20):
+        _, ref, rewards = random_world(seed, responses=5)
+        for tau in (0.1, 0.5, 2.0):
+            rate = win_rates(ref, rewards)
+            best = optimal_policy(ref, rate, tau)
+            found = loss_optimum(of("ipo", beta=tau), ref, rewards)
+            assert torch.allclose(found, best, atol=1e-6)
+            log_odds = best.log() - ref.log()
+            assert (log_odds.max() - log_odds.min()) < 1 / tau
+
+
+def test_when_robust_dpo_has_an_optimum():
+    """Iff no split of the answers is surer, on average, than 1 − ε."""
+    _, ref, rewards = five_responses()
+    limit = 1 - surest_split(ref, rewards)
+    assert limit == pytest.approx(0.1082, abs=5e-5)
+    loss_optimum(of("robust", label_smoothing=limit - 0.003), ref, rewards)
+    with pytest.raises(ValueError, match=r"no minimum|stalled"):
+        loss_optimum(of("robust", label_smoothing=limit + 0.003), ref, rewards)
+
+
+def test_kto_at_its_point_of_zero_is_half_of_apo_zero():
+    logps = torch.randn(4, 6, dtype=torch.float64)
+    pairs = PairLogps(*logps, *torch.ones(2, 6), torch.tensor(0.0))
+    kto, apo = (METHODS[m](pairs, LossSettings()) for m in ("kto", "apo_zero"))
+    assert torch.allclose(2 * kto, apo, atol=1e-12)
 
 
 def test_believing_in_noise_that_is_not_there_has_no_optimum():

@@ -65,8 +65,20 @@ EXERCISE = Exercise(
         ),
         "overflowing exponentials": (
             lambda a, b: a.exp() / (a.exp() + b.exp()),
-            "the right formula with exponentials that overflow: divide both by e^{r_w} "
-            "first, or use torch.sigmoid",
+            "the right formula with exponentials that overflow, and ∞ / ∞ is not a "
+            "number. It is a function of r_w − r_l alone: torch.sigmoid computes it "
+            "without an overflow",
+        ),
+        "sigmoid by hand": (
+            lambda a, b: 1 / (1 + (b - a).exp()),
+            "right in value everywhere, but its gradient is NaN where r_l − r_w is "
+            "large: e^{r_l − r_w} overflows to ∞, and the chain rule then multiplies 0 "
+            "by ∞. torch.sigmoid is the same function with a finite gradient",
+        ),
+        "odds by hand": (
+            lambda a, b: (a - b).exp() / (1 + (a - b).exp()),
+            "odds / (1 + odds), right until the odds e^{r_w − r_l} overflow to ∞: "
+            "∞ / ∞ is not a number. torch.sigmoid never forms the odds",
         ),
         "base ten": (
             lambda a, b: 1 / (1 + 10 ** (b - a)),
@@ -94,9 +106,10 @@ EXERCISE = Exercise(
     hints=(
         "Which of these changes nothing about the choice: adding 5 to both rewards, or "
         "doubling both? Whatever you write must depend on the difference alone.",
-        "Write e^{r_w} / (e^{r_w} + e^{r_l}) and divide above and below by e^{r_w}. "
-        "What is left is a function of r_l − r_w that PyTorch has by name.",
-        "The logistic sigmoid, σ(z) = 1 / (1 + e^{−z}), of chosen minus rejected: "
-        "`torch.sigmoid`.",
+        "Divide e^{r_w} / (e^{r_w} + e^{r_l}) above and below by e^{r_w}: that leaves "
+        "1 / (1 + e^{−z}) with z = r_w − r_l. Typed like this, its gradient breaks for "
+        "large −z; PyTorch has the function by name, with a gradient that does not.",
+        "The logistic sigmoid of chosen minus rejected: "
+        "`torch.sigmoid(reward_w - reward_l)`.",
     ),
 )

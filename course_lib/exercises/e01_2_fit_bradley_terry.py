@@ -47,7 +47,7 @@ EXERCISE = Exercise(
             [RECORD],
         ),
         rule(
-            "who you beat counts, not how often you win",
+            "whom you met counts, not the share of wins",
             "expect as many wins for each item as it had: Σ_j games_ij σ(s_i − s_j) = "
             "wins_i",
             [

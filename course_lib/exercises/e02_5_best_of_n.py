@@ -99,7 +99,8 @@ EXERCISE = Exercise(
         ),
         "the reward sharpened": (
             lambda ref, r, n: torch.softmax(ref.log() + n * r, -1),
-            "a tilt with β = 1/n: close to best-of-n, yet another policy",
+            "a tilt of the reward with β = 1/n, which changes with the unit of the "
+            "reward. Best-of-n depends on the order of the rewards alone",
         ),
         "the worst of n": (
             lambda ref, r, n: best_of_n(ref, -r, n),

@@ -23,7 +23,7 @@ def choice_curve(probability: Callable = preference_probability) -> Scene:
     probability: the function to draw
     slider: difference, r_w − r_l in logits, within ±6
     """
-    title = "Any difference of rewards is a chance, and none is certainty"
+    title = "Every difference gives a probability, never a certainty"
     x = "reward of the first answer minus the second (logits)", -6, 6
     y = "P(first is preferred)", 0, 1
 
@@ -86,7 +86,9 @@ def strengths(
 ) -> Picture:
     """Fitted scores from strongest to weakest, with 95 % intervals if errors are given.
 
-    names, scores, errors, published: one entry each item, scores in logits
+    names, scores, errors, published: one entry each item, scores in logits. Errors are
+        those of the difference from the first item: they compare it with each other
+        one, and no two others with one another
     """
     order = scores.argsort().tolist()
     rows = range(len(names))
@@ -100,7 +102,14 @@ def strengths(
             axis.plot(given, rows, "x", color=ORANGE, ms=9, mew=2, label="published")
             axis.legend(loc="lower right")
         pairs = [f"{names[i]} {float(scores[i]):.2f}" for i in reversed(order)]
-        return f"{title}. From strongest to weakest: {', '.join(pairs)}."
+        words = f"{title}. From strongest to weakest: {', '.join(pairs)}."
+        if errors is None:
+            return words
+        axis.axvline(0, color=GREY, lw=1, ls=":")
+        near = (scores - scores[0]).abs() <= 1.96 * errors
+        with_0 = [names[i] for i in reversed(order) if i and near[i]]
+        listed = ", ".join(with_0) or "none"
+        return f"{words} Bars of 1.96 standard errors that include 0: {listed}."
 
     x, rising = (f"score, in logits above {names[0]}",), [names[i] for i in order]
     around = panel(title, x, ("",), ynames=rising)
@@ -201,7 +210,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
     sliders: difference, r_A − r_B in logits; people, how many are asked; town, the seed
     """
     zero = torch.zeros(1, dtype=torch.float64)
-    title = "A poll comes nearer to its chance the more are asked"
+    title = "The more people a poll asks, the narrower the band of its error"
     x, y = ("share that prefers A", 0, 1), ("", -0.6, 1.6)
     around = panel(title, x, y, grid="x", ynames=["the poll", "the formula"])
 
@@ -225,7 +234,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
 def magnitude_losses() -> Scene:
     """Three ways to use an annotated magnitude, against the reward difference.
 
-    slider: magnitude, m of the pair, 0 to 3
+    slider: magnitude, g of the pair, 0 to 3
     """
     grid = torch.linspace(-4, 6, 201, dtype=torch.float64)
     zero = torch.zeros_like(grid)

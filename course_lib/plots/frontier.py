@@ -201,6 +201,56 @@ def limits(runs: Sequence[Run]) -> Picture:
     return Picture.of(draw, *[panel(f"β = {beta:g}", x, y, **more) for beta in betas])
 
 
+ESTIMATORS = {  # method: name, colour, marker
+    "table": ("a table with a prior", GREY, "s"),
+    "tilt": ("reward model, tilted", PURPLE, "v"),
+    "ppo_learned": ("reward model, PPO", OCHRE, "^"),
+    "dpo": ("DPO", BLUE, "o"),
+}
+
+
+def estimators_by_pairs(world: World, runs: Sequence[Run]) -> Picture:
+    """How far from π* four estimators end, against the number of their pairs.
+
+    Marks are means over seeds, with their range; the same pairs for all. On the right
+    each run was stopped where it was nearest to π*, which nobody can know in practice.
+
+    world: with the reference; runs: of `datasets.shipped_runs("estimators")`
+    """
+    start = exact_metrics(world, world.ref, runs[0].beta)["distance"]
+    counts = list(dict.fromkeys(run.arm for run in runs))
+    at = [int(arm.split()[0]) for arm in counts]
+
+    def draw(axes: tuple[Axes, ...]) -> str:
+        said = []
+        for axis, when in zip(axes, ("end", "best"), strict=True):
+            for number, (method, (name, color, mark)) in enumerate(ESTIMATORS.items()):
+                mine = [r for r in runs if (r.experiment, r.method) == (when, method)]
+                if not mine:
+                    continue
+                each = [[r.distance for r in mine if r.arm == arm] for arm in counts]
+                means = [sum(values) / len(values) for values in each]
+                x = [count * 1.06 ** (number - 1.5) for count in at]
+                axis.plot(x, means, marker=mark, color=color, label=name)
+                axis.vlines(x, [*map(min, each)], [*map(max, each)], color=color)
+                if when == "end":
+                    ends = f"{means[0]:.2f} → {means[-1]:.3f}"
+                    said.append(f"{name} {ends}")
+            axis.axhline(start, color=GREY, lw=0.8, ls=":")
+        axes[0].set_ylabel("KL(π‖π*) (nats)")
+        axes[0].legend(fontsize=9, loc="lower left")
+        return (
+            f"Distance from π*, from {counts[0]} to {counts[-1]}, at the end of "
+            f"training: {'; '.join(said)} nats. Dotted: the reference, where all begin."
+        )
+
+    x = "pairs", at[0] / 1.5, at[-1] * 1.5
+    titles = "After 500 steps", "Stopped where it was nearest"
+    scales = {"xscale": "log", "yscale": "log"}
+    panels = [panel(title, x, ("", 0.01, 8), **scales) for title in titles]
+    return Picture.of(draw, *panels, height=3.8)
+
+
 def run_so_far(log: Log) -> Scene:
     """Loss, log-ratios and accuracy of a run, up to a step; means of ten steps.
 

@@ -67,7 +67,7 @@ def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
     ref = torch.tensor([0.8, 0.2], dtype=torch.float64)
     rewards = torch.tensor([0.0, 1.0], dtype=torch.float64)
     rows = ref.expand_as(policies), rewards.expand_as(policies)
-    title = "Where one more step earns what it costs, the best policy stands"
+    title = "The best policy is where marginal reward equals marginal cost"
     x = "chance of the better answer (reference: 0.2)", 0, 1
     y = "unit of the reward", -0.75, 1.35
 
@@ -111,7 +111,7 @@ def tilt_and_normalise(
     log_whole = float(log_z(ref, rewards, beta))
     top = torch.tensor(log_whole).exp().item()
     before = [*ref.tolist(), 1.0]
-    title = "Tilting leaves more than one to share; normalising mends it"
+    title = "Tilting changes the sum; normalising brings it back to 1"
     x = (f"answer, its reward (β = {beta:g}); dashed: the reference",)
     weight, answers = ("weight", 0, 1.15 * top), [*_with_rewards(world), "sum"]
     around = panel(title, x, weight, xnames=answers, **BARS)
@@ -287,7 +287,7 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
     policies = {n: best(ref, rewards, n) for n in range(1, 33)}
     spent = {n: abs(float(kl_divergence(p, ref))) for n, p in policies.items()}
     earned = {n: float(expected_reward(p, rewards)) for n, p in policies.items()}
-    title = "Best-of-n stays below the frontier, its bound to the right"
+    title = "Best-of-n never passes the frontier, nor its bound on the KL"
     around, curve = _plane(world, optimal_policy, title, 2.6)
 
     def still(axis: Axes):

@@ -28,7 +28,9 @@ def reviews_outcomes(outcomes: Sequence[Outcome]) -> Picture:
 
     def draw(axis: Axes) -> str:
         chosen = rows["best_of_n"]
-        axis.plot(*_at(chosen), "D-", color=GREY, lw=1, label="best of n")
+        axis.plot(
+            *_at(chosen), "D-", color=GREY, lw=1, label="best of n (its KL: at most)"
+        )
         above = {"textcoords": "offset points", "color": GREY}
         for row in chosen:
             axis.annotate(f"{row.beta:g}", (row.kl, row.reward), (-4, 8), **above)
@@ -46,7 +48,10 @@ def reviews_outcomes(outcomes: Sequence[Outcome]) -> Picture:
         axis.legend(loc="lower right", fontsize=9)
         steps = ", ".join(f"n = {row.beta:g} {row.reward:.2f}" for row in chosen)
         told = "; ".join(told)
-        return f"Reward against KL on held-out openings. Best of {steps}; {told}."
+        return (
+            "Reward against KL on held-out openings; of best of n, the upper bound of "
+            f"its KL. Best of {steps}; {told}."
+        )
 
     title = "For the same KL, choosing among samples earns more"
     x, y = ("KL from the reference (nats a sentence)",), ("reward: log-odds of praise",)

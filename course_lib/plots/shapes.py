@@ -47,7 +47,7 @@ SHAPES = {
     "simpo": Shape(METHODS["simpo"], more="γ"),
     "cpo": Shape(METHODS["cpo"]),
 }
-CALLED = NAMES | {"apo_down": "APO-down", "kto": "KTO at z = 0"}
+CALLED = NAMES | {"apo_down": "APO-down", "apo_zero": "APO-zero", "kto": "KTO at z = 0"}
 
 
 def loss_shapes() -> Scene:

@@ -12,9 +12,11 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
 
 from course_lib.datasets import Run
-from course_lib.guide import NAMES
+from course_lib.guide import NAMES, SWEEPS, Evidence, evidence, reward_at_kl
 from course_lib.losses import ipo_loss, kto_loss
 from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
+from course_lib.policies import frontier
+from course_lib.worlds import World
 
 FIELDS = {  # what is measured, and which end of it is the better
     "distance": ("KL(π‖π*), nats", min),
@@ -25,6 +27,7 @@ FIELDS = {  # what is measured, and which end of it is the better
     "rejected": ("Log-ratio of held-out rejected answers, nats", None),
     "length": ("Expected words", None),
 }
+KINDS = ("clean", "20 % noise", "long is liked", "thumbs", "wrong reference")
 
 
 def target_parabolas(loss: Callable = ipo_loss) -> Scene:
@@ -109,19 +112,20 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
 
 
 def variant_table(runs: Sequence[Run]) -> Scene:
-    """Every variant on every kind of data: the seeds' mean, and half of their range.
+    """Every variant at its usual setting, on every kind of data: mean, half the range.
+
+    Framed are the best mean of a column and all that tie with it (`Evidence.ties`).
 
     runs: of `datasets.shipped_runs("variants")`
     sliders: field, one of FIELDS
     """
-    data = [run for run in runs if run.experiment == "data"]
-    methods = list(dict.fromkeys(run.method for run in data))
-    kinds = list(dict.fromkeys(run.arm for run in data))
-    title = "No variant is best on all kinds of data"
-    x = "framed: the best mean; ±: half of the range over seeds", -0.5, len(kinds) - 0.5
-    broken = ["\n".join(kind.rsplit(" ", 1)) for kind in kinds]
-    down = [NAMES[method] for method in methods]
+    methods = [name for name in SWEEPS if name in NAMES]
+    title = "Each setting on each kind of data"
+    x = "framed: the best and its ties; ±: half the range of seeds"
+    broken = ["\n".join(kind.rsplit(" ", 1)) for kind in KINDS]
+    down = [f"{NAMES[m]}, {SWEEPS[m].told(SWEEPS[m].usual)}" for m in methods]
     y = "", len(methods) - 0.5, -0.5
+    x = x, -0.5, len(KINDS) - 0.5
     around = panel(title, x, y, grid="", xnames=broken, ynames=down)
 
     def still(axis: Axes):
@@ -131,38 +135,88 @@ def variant_table(runs: Sequence[Run]) -> Scene:
 
     def draw(axis: Axes, field: str) -> str:
         called, better = FIELDS[field]
-        values = {(method, kind): [] for method in methods for kind in kinds}
-        for run in data:
-            values[run.method, run.arm].append(getattr(run, field))
-        means = {cell: math.fsum(found) / len(found) for cell, found in values.items()}
-        known = [mean for mean in means.values() if math.isfinite(mean)]
-        ends = min(known), max(known)
+        cells = evidence(runs, field)
+        means = [cell.mean for (_, kind), cell in cells.items() if kind in KINDS]
+        ends = min(means), max(means)
         norm = (LogNorm if ends[0] > 0 and ends[1] > 10 * ends[0] else Normalize)(*ends)
-        for (method, kind), found in values.items():
-            at = kinds.index(kind), methods.index(method)
-            fill = matplotlib.colormaps["cividis"](norm(means[method, kind]))
-            _cell(axis, at, found, means[method, kind], fill)
-        best = []
-        for x, kind in enumerate(kinds if better else ()):
-            method = better(methods, key=lambda m, k=kind: means[m, k])
-            corner = (x - 0.47, methods.index(method) - 0.46)
-            axis.add_patch(Rectangle(corner, 0.94, 0.92, fill=False, ec=ORANGE, lw=2.5))
-            best.append(f"{kind}: {NAMES[method]} {means[method, kind]:.2f}")
+        said = []
+        for x, kind in enumerate(KINDS):
+            column = {m: cells[m, kind] for m in methods if (m, kind) in cells}
+            for method, cell in column.items():
+                fill = matplotlib.colormaps["cividis"](norm(cell.mean))
+                _cell(axis, (x, methods.index(method)), cell, fill)
+            if better:
+                best = better(column.values(), key=lambda cell: cell.mean)
+                first = [m for m, cell in column.items() if cell.ties(best)]
+                for method in first:
+                    corner = (x - 0.47, methods.index(method) - 0.46)
+                    frame = {"fill": False, "ec": ORANGE, "lw": 2.5}
+                    axis.add_patch(Rectangle(corner, 0.94, 0.92, **frame))
+                ties = f" (ties: {len(first) - 1})" if first[1:] else ""
+                said.append(f"{kind}: {NAMES[best.variant]} {best.mean:.2f}{ties}")
         low, high = (f"{end:.2f}".replace("-", "−") for end in ends)
         spread = f"{called}: means over seeds from {low} to {high}."
-        said = f" The best of each column: {'; '.join(best)}." if best else ""
-        return spread + said
+        return spread + (
+            f" The best of each column: {'; '.join(said)}." if said else ""
+        )
 
     return Scene.of(draw, around, still=still, height=4.4)
 
 
-def _cell(axis: Axes, at: tuple[int, int], values: list[float], mean: float, fill):
+def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:
+    """What each variant earns at one KL, on clean and on noisy labels, and the limit.
+
+    A dot is the mean over seeds, with their range; variants without one spend more, or
+    less, at every value of their knob.
+
+    runs: of `datasets.shipped_runs("variants")`; world: with the reference
+    sliders: kl, within 0.1 to 1.5 nats
+    """
+    methods = [name for name in SWEEPS if name in NAMES]
+    arms = {"clean": (BLUE, "o"), "20 % noise": (ORANGE, "s")}
+    betas = torch.logspace(-1.5, 1.5, 121).tolist()
+    limit = frontier(world.ref, world.rewards, betas)
+    spent, earned = (part.mean(0).numpy() for part in (limit.kl, limit.expected_reward))
+    order = spent.argsort()
+    y = "", len(methods) - 0.5, -0.5
+    title = "At equal KL: clean labels ●, a fifth of them flipped ■"
+    down = [*map(NAMES.get, methods)]
+    around = panel(title, ("expected reward", -0.1, 1.15), y, ynames=down)
+
+    def draw(axis: Axes, kl: float) -> str:
+        most = float(np.interp(kl, spent[order], earned[order]))
+        axis.axvline(most, color="black", lw=1.2)
+        axis.text(most + 0.01, len(methods) - 0.6, "exact limit", fontsize=9)
+        said = []
+        for shift, (arm, (color, mark)) in zip(
+            (-0.15, 0.15), arms.items(), strict=True
+        ):
+            cells = [c for n, c in reward_at_kl(runs, arm, kl).items() if n in NAMES]
+            rows = [methods.index(cell.variant) + shift for cell in cells]
+            ends = [x for c in cells for x in (c.low, c.high, math.nan)]
+            axis.plot(ends, np.repeat(rows, 3), color=color, lw=1.5)
+            axis.plot([cell.mean for cell in cells], rows, mark, color=color)
+            said += [f"{arm}: {_leader(cells)}"] if cells else []
+        return f"At {kl:.2f} nats π* earns {most:.2f}. " + "; ".join(said) + "."
+
+    return Scene.of(draw, around, height=4.4)
+
+
+def _leader(cells: list[Evidence]) -> str:
+    """The highest of them, and all that tie with it, in words."""
+    best = max(cells, key=lambda cell: cell.mean)
+    ties = [NAMES[c.variant] for c in cells if c.ties(best) and c is not best]
+    more = f", a tie with {', '.join(ties)}" if ties else ""
+    return f"{NAMES[best.variant]} {best.mean:.2f}{more}"
+
+
+def _cell(axis: Axes, at: tuple[int, int], cell: Evidence, fill):
     """A mean, and half of the range of its seeds, on its colour."""
     x, y = at
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=fill, lw=0))
     text = {"color": _ink(fill), "va": "center_baseline"}
-    half = (max(values) - min(values)) / 2
-    told = f"{mean:.2f}".replace("-", "−")
+    half = (cell.high - cell.low) / 2
+    told = f"{cell.mean:.2f}".replace("-", "−")
     axis.text(x + 0.02, y, told, ha="right", fontsize=9, **text)
     axis.text(x + 0.06, y, f"±{half:.2f}", ha="left", fontsize=7.5, **text)
 
