@@ -72,7 +72,7 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
 def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
     """The push on one pair against β, its gap held still.
 
-    steepest: steepest(gap), where the dashed line is drawn for a gap > 0
+    steepest: steepest(gap), where the dotted line is drawn for a gap > 0
     slider: gap, h in nats, within −10 to 30
     """
     betas = torch.logspace(-2, 1, 301, dtype=torch.float64)
