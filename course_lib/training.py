@@ -269,8 +269,10 @@ def fit(
 
 
 def _require(config: Config):
-    for name in ("lr", "clip", "batch_size", "every", "samples", "pairs"):
+    for name in ("lr", "batch_size", "every", "samples", "pairs"):
         validate.number(name, getattr(config, name))
+    if not config.clip > 0:  # infinity: gradients as they are
+        raise ValueError(f"clip must be above 0, got {config.clip}")
     for name in ("steps", "warmup", "weight_decay", "chunk", "yardstick"):
         validate.fraction(name, getattr(config, name))
 

@@ -416,6 +416,8 @@ def test_two_processes_are_one_and_the_module_runs_under_torchrun(tmp_path):
     one, two = histories(), torch.load(where)
     for method, name in [(m, n) for m in METHODS_SPREAD for n in one[m]]:
         there, here = (torch.as_tensor(x[method][name]) for x in (two, one))
+        if name == "accuracy":  # at the start all are ties, which rounding breaks
+            there, here = there[1:], here[1:]
         assert torch.allclose(there, here, atol=1e-12, rtol=0), (method, name)
 
 
