@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from sandboxes import best, patience
@@ -290,7 +291,10 @@ def test_what_was_handed_in_anew_is_marked_anew(team):
 def test_ctrl_c_leaves_a_journal_and_no_process(team, tmp_path):
     for number in range(300):
         (team / f"more{number:03}.py").write_text(RIGHT)
-    with started([str(team)], tmp_path / "report", 3, start_new_session=True) as run:
+    # a shell that runs the tests in the background lets them ignore Ctrl-C
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    more = {"start_new_session": True, "preexec_fn": heed}
+    with started([str(team)], tmp_path / "report", 3, **more) as run:
         os.kill(run.pid, signal.SIGINT)
         told, _ = run.communicate(timeout=20 * patience())
     assert run.returncode == 130
