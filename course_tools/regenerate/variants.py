@@ -59,7 +59,7 @@ def jobs() -> Iterator[tuple]:
 
 
 def make(folder: Path = SHIPPED) -> str:
-    """Train and score every variant on all data; 20 minutes on two idle cores."""
+    """Train and score every variant on all data; 20 to 25 minutes on two cores."""
     return write_table(
         Run._fields, in_parallel(_run, [*jobs()]), folder / "variants.csv"
     )
