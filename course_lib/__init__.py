@@ -25,7 +25,8 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "optimal_policy rlhf_objective"
     ),
     "logprobs": (
-        "length_desensitized_logprobs response_logprobs token_logprobs wpo_weights"
+        "at_least_float32 length_desensitized_logprobs response_logprobs "
+        "token_logprobs wpo_weights"
     ),
     "losses": (
         "dpo_gradients dpo_loss dpo_metrics f_dpo_loss implicit_preference_probability "
@@ -64,13 +65,15 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "win_rate"
     ),
     "guide": (
-        "Advice Evidence NAMES QUESTIONS SWEEPS Sweep advise evidence reward_at_kl"
+        "Advice Evidence NAMES QUESTIONS SWEEPS Sweep advise evidence leaders "
+        "reward_at_kl"
     ),
     "baselines": (
         "RewardModel clipped_policy_loss expected_dpo_steps imitation_steps "
         "policy_gradient_steps reward_model_steps reward_table sentence_rollouts"
     ),
-    "training": "Config Log fit main reference_logps run train",
+    "config": "Config require",
+    "training": "Log fit main reference_logps run train",
     "sliders": "Choice LinSlider LivePlot LogSlider SliderPlot slider_plot",
     "checking": "check hint progress yours",
 }

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from course_lib import validate
 from course_lib._moved import renamed
+from course_lib.logprobs import at_least_float32
 from course_lib.worlds import SentenceWorld
 
 __all__ = [
@@ -54,7 +55,7 @@ class Texts(NamedTuple):
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def but(self, **changed: Tensor) -> "Texts":
+    def replace(self, **changed: Tensor) -> "Texts":
         """These texts with some parts replaced (`_replace` trips over our `len`)."""
         return Texts(**(self._asdict() | changed))
 
@@ -62,7 +63,7 @@ class Texts(NamedTuple):
         """The examples of those rows, as wide as the longest among them."""
         taken = Texts(*(part if part is None else part[rows] for part in self))
         wide, long = int(taken.prompt_lengths.max()), int(taken.lengths.max())
-        return taken.but(
+        return taken.replace(
             prompts=taken.prompts[:, :wide], responses=taken.responses[..., :long]
         )
 
@@ -161,7 +162,7 @@ def with_thumbs(texts: Texts, desirable: Tensor) -> Texts:
         raise ValueError("texts must hold one response a prompt: pairs need no thumbs")
     if desirable.dtype != torch.bool or desirable.shape != texts.prompt_lengths.shape:
         raise ValueError("desirable must hold booleans, one for each example")
-    return texts.but(desirable=desirable)
+    return texts.replace(desirable=desirable)
 
 
 def schedule(texts: Texts, size: int, seed: int, epoch: int) -> list[Tensor]:
@@ -230,7 +231,7 @@ def with_mismatched(texts: Texts) -> Texts:
     side = torch.arange(count) % sides
     responses = torch.cat((texts.responses, texts.responses[partner, side][:, None]), 1)
     lengths = torch.cat((texts.lengths, texts.lengths[partner, side][:, None]), 1)
-    return texts.but(responses=responses, lengths=lengths)
+    return texts.replace(responses=responses, lengths=lengths)
 
 
 def collate(texts: Texts, layout: str = "shared", *, whole: bool = False) -> Batch:
@@ -388,6 +389,5 @@ def texts_logps(
 
 
 def _realised(features: Tensor, targets: Tensor, head) -> Tensor:
-    logits = head(features)
-    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return -F.cross_entropy(exact, targets, reduction="none")
+    logits = at_least_float32(head(features))
+    return -F.cross_entropy(logits, targets, reduction="none")

@@ -42,13 +42,12 @@ class Patient(NamedTuple):
 BUGGY: dict[str, Patient] = {}
 
 
-def _bug(
-    shipped: str = "We have not met it in published code; it is one slip away.",
-    *,
-    in_code: bool | None = None,
-):
+NOT_MET = "We have not met it in published code; it is one slip away."
+
+
+def _bug(shipped: str = NOT_MET, *, in_code: bool = True):
     """Enter a function in `BUGGY`; its docstring says what is wrong with it."""
-    met = "not met" not in shipped if in_code is None else in_code
+    met = in_code and shipped != NOT_MET
 
     def enter(function: Callable) -> Callable:
         concerns = "loss" if function.__code__.co_argcount == 5 else "logprobs"

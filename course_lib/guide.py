@@ -6,7 +6,7 @@ and which runs of `remake variants` answer a question; the rest is read off the 
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,13 +23,17 @@ __all__ = [
     "Sweep",
     "advise",
     "evidence",
+    "leaders",
     "reward_at_kl",
 ]
 
 NAMES = {"dpo": "DPO", "cdpo": "cDPO"}
-NAMES |= {name: method.label for name, method in METHODS.items() if name != "sft"}
+NAMES |= {
+    name: method.label
+    for name, method in METHODS.items()
+    if name not in ("sft", "apo_zero")  # which is KTO but for a factor: one row
+}
 NAMES |= {"kto": "KTO (APO-zero)", "dpo_rounds": "DPO in rounds"}
-del NAMES["apo_zero"]  # KTO but for a factor: one row, one piece of evidence
 
 
 class Sweep(NamedTuple):
@@ -45,10 +49,10 @@ class Sweep(NamedTuple):
         """What it ran with on data on which one value was tried."""
         return self.values[1]
 
-    def told(self, value: float) -> str:
+    def describe(self, value: float) -> str:
         """The settings in symbols, as they stand beside a row.
 
-        >>> SWEEPS["cdpo"].told(0.2)
+        >>> SWEEPS["cdpo"].describe(0.2)
         'β = 0.2, ε = 0.2'
         """
         signs = {"label_smoothing": "ε", "gamma": "γ", "beta": "β"}
@@ -56,12 +60,12 @@ class Sweep(NamedTuple):
         return f"{self.symbol} = {value:g}" + "".join(rest)
 
 
-_TOLD = {"label_smoothing": 0.2}  # the noise that they believe in, on any data
+_ASSUMED = {"label_smoothing": 0.2}  # the noise, whatever the data
 _MILD, _STRONG = (1.0, 0.5, 0.2), (0.5, 0.2, 0.1)  # values of β
 SWEEPS = {
     "dpo": Sweep("beta", "β", _MILD),
-    "cdpo": Sweep("beta", "β", _STRONG, _TOLD),
-    "robust": Sweep("beta", "β", (2.0, 1.0, 0.5), _TOLD),
+    "cdpo": Sweep("beta", "β", _STRONG, _ASSUMED),
+    "robust": Sweep("beta", "β", (2.0, 1.0, 0.5), _ASSUMED),
     "ipo": Sweep("beta", "τ", (0.2, 0.1, 0.05)),
     "hinge": Sweep("beta", "β", (2.0, 1.0, 0.5)),
     "dpo_norm": Sweep("beta", "β", (3.0, 1.5, 0.6)),
@@ -105,6 +109,13 @@ class Evidence(NamedTuple):
     def ties(self, other: "Evidence") -> bool:
         """The one rule for ties: the ranges of the two over their seeds overlap."""
         return self.low <= other.high and other.low <= self.high
+
+
+def leaders(cells: Iterable[Evidence], better: Callable = min) -> list[Evidence]:
+    """The best cell, `better` being min or max of the mean, and then all that tie."""
+    cells = list(cells)
+    best = better(cells, key=lambda cell: cell.mean)
+    return [best, *(c for c in cells if c is not best and c.ties(best))]
 
 
 def evidence(runs: Sequence[Run], field: str) -> dict[tuple[str, str], Evidence]:
@@ -188,8 +199,8 @@ class Advice(NamedTuple):
     @property
     def tied(self) -> tuple[str, ...]:
         """Others whose seeds overlap with those of the advised variant."""
-        first, *others = self.ranking or (None,)
-        return tuple(cell.variant for cell in others if cell.ties(first))
+        ties = leaders(self.ranking)[1:] if self.ranking else ()
+        return tuple(cell.variant for cell in ties)
 
 
 def advise(
@@ -235,7 +246,7 @@ def advise(
     return Advice(
         ranking,
         tuple(cell for cell in because if cell),
-        sum(map(bool, _told(given))) <= 1,
+        sum(map(bool, _wanted(given))) <= 1,
         tuple(missing),
         _instead(cells, given),
     )
@@ -244,17 +255,17 @@ def advise(
 Cells = dict[tuple[str, str], Evidence]
 
 
-def _told(given: dict[str, str]) -> list[tuple[str, ...]]:
+def _wanted(given: dict[str, str]) -> list[tuple[str, ...]]:
     """The kinds of data that each answer asks for."""
-    told = {name: QUESTIONS[name][answer] for name, answer in given.items()}
+    wanted = {name: QUESTIONS[name][answer] for name, answer in given.items()}
     if given["data"] == "thumbs, single":  # which have runs of their own, noisy or not
-        told |= {"data": SINGLE[given["noise"]], "noise": ()}
-    return [*told.values()]
+        wanted |= {"data": SINGLE[given["noise"]], "noise": ()}
+    return [*wanted.values()]
 
 
 def _asked(given: dict[str, str]) -> tuple[str, ...]:
     """All of these kinds of data."""
-    return tuple(dict.fromkeys(itertools.chain(*_told(given)))) or CLEAN
+    return tuple(dict.fromkeys(itertools.chain(*_wanted(given)))) or CLEAN
 
 
 def _instead(cells: Cells, given: dict[str, str]) -> dict[str, Evidence | None]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from course_lib import validate
 
 __all__ = [
+    "at_least_float32",
     "length_desensitized_logprobs",
     "response_logprobs",
     "token_logprobs",
@@ -40,7 +41,7 @@ def token_logprobs(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     # zeros off the response: NaN there, as left padding leaves it, would otherwise
     # come back in the gradient
     inside = logits[:, :-1].masked_fill(~on_response[..., None], 0)
-    logprobs = _exact(inside).log_softmax(-1)  # (batch, time-1, vocab)
+    logprobs = at_least_float32(inside).log_softmax(-1)  # (batch, time-1, vocab)
     realised = logprobs.gather(-1, targets[..., None]).squeeze(-1)  # (batch, time-1)
     realised = realised.masked_fill(~on_response, 0)
     if not validate.holds(~realised.isnan()):
@@ -126,15 +127,19 @@ def wpo_weights(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """
     with torch.no_grad():
         realised = token_logprobs(logits, labels, mask)  # (batch, time-1)
-        logprobs = _exact(logits[:, :-1]).log_softmax(-1)
+        logprobs = at_least_float32(logits[:, :-1]).log_softmax(-1)
         collision = (2 * logprobs).logsumexp(-1)  # log Σ_v π(v)²
         on_response = mask[:, 1:].bool()
         surplus = torch.where(on_response, realised - collision, 0.0)
         return (surplus.sum(-1) / on_response.sum(-1)).exp()
 
 
-def _exact(logits: Tensor) -> Tensor:
-    """In float32 at least: a sum over a response in 16 bits is off by whole nats."""
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits of 16 bits in float32: a sum over a response would be off by whole nats.
+
+    >>> at_least_float32(torch.zeros(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

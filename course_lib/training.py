@@ -12,10 +12,10 @@ run.
 import argparse
 import copy
 import dataclasses
+import inspect
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -34,6 +34,7 @@ from course_lib.batches import (
     with_mismatched,
 )
 from course_lib.checkpoint import Checkpoint, fingerprint
+from course_lib.config import Config, require
 from course_lib.distributed import (
     average_gradients,
     mean_of_all,
@@ -51,61 +52,15 @@ from course_lib.transformer import Block, load
 from course_lib.variants import (
     METHODS,
     REFERENCE_FREE,
-    LossSettings,
     PairLogps,
     measures,
     preference_losses,
 )
 from course_lib.worlds import SentenceWorld, World, sample_preferences, world_l, world_s
 
-__all__ = ["Config", "Log", "fit", "main", "reference_logps", "run", "train"]
+__all__ = ["Log", "fit", "main", "reference_logps", "run", "train"]
 
 Watch = Callable[[nn.Module], dict[str, float]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """Everything that a run depends on besides its model and its data."""
-
-    method: str = "dpo"  # a name of METHODS, in `run` of RUNS
-    beta: float = 0.5  # KL strength in reward per nat; IPO's τ, ORPO's λ
-    gamma: float = 0.5  # SimPO's target margin
-    label_smoothing: float = 0.0  # cDPO and robust DPO
-    nll_weight: float = 1.0  # CPO and DPO + NLL
-    steps: int = 250  # updates of the model
-    batch_size: int = 128  # pairs a step, of all processes together
-    lr: float = 2e-3  # at the start; it falls in a line to zero
-    warmup: int = 0  # steps in which it rises first
-    clip: float = 5.0  # the gradient's norm is held to this
-    weight_decay: float = 0.0  # of AdamW
-    seed: int = 0  # of the pairs and of their order
-    world: str = "S"  # what `run` trains in: "S" or "L"
-    pairs: int = 10_000  # how many comparisons it asks for
-    yardstick: float = 0.0  # `run` measures against π* of this β; 0: see `Config.aim`
-    label_noise: float = 0.0  # the share of their labels that is flipped
-    samples: int = 256  # responses that PPO and REINFORCE write a step
-    layout: str = "shared"  # how responses become rows
-    chunk: int = 0  # response tokens whose logits are held at a time; 0: all
-    compile: bool = False  # the blocks, before the first step: a minute, then faster
-    every: int = 50  # steps between checkpoints
-    checkpoint: str = ""  # a file to continue from and to write; "": none
-    quiet: bool = False  # no progress bar
-
-    @property
-    def aim(self) -> float:
-        """The β of the π* that `run` measures against.
-
-        `yardstick`, or else `beta` where that is the price of a nat, and 0.5 where it
-        is something else: IPO's τ, ORPO's λ, the β of SimPO, CPO and DPO per token.
-        """
-        priced = self.method not in METHODS or METHODS[self.method].beta_prices_kl
-        return self.yardstick or (self.beta if priced else 0.5)
-
-    @property
-    def loss_settings(self) -> LossSettings:
-        return LossSettings(
-            self.beta, self.gamma, self.label_smoothing, self.nll_weight
-        )
 
 
 class Log(NamedTuple):
@@ -152,7 +107,7 @@ def preference_steps(
 ) -> baselines.StepLosses:
     """For `fit`: from a batch to its loss, for SFT and for every preference method."""
     validate.choice("method", config.method, tuple(METHODS))
-    _refuse_unread(config)
+    require(config)
     sides = texts.lengths.shape[1]
     thumbs = config.method == "kto" and texts.desirable is not None
     single = config.method == "sft" and sides == 1
@@ -226,7 +181,7 @@ def fit(
         data or another reference
     model, config, watch, watch_at, returns, raises: as for `train`
     """
-    _require(config)
+    require(config)
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
         raise ValueError(
@@ -266,28 +221,6 @@ def fit(
                 checkpoint.save(step + 1, log[1:])
         _watched(log, watch, watch_at, config.steps)
     return log
-
-
-def _require(config: Config):
-    for name in ("lr", "batch_size", "every", "samples", "pairs"):
-        validate.number(name, getattr(config, name))
-    if not config.clip > 0:  # infinity: gradients as they are
-        raise ValueError(f"clip must be above 0, got {config.clip}")
-    for name in ("steps", "warmup", "weight_decay", "chunk", "yardstick"):
-        validate.fraction(name, getattr(config, name))
-
-
-def _refuse_unread(config: Config):
-    """A loss setting that is not as it was, and that the method does not read."""
-    usual = LossSettings()
-    reads = METHODS[config.method].reads if config.method in METHODS else ("beta",)
-    for name, value in config.loss_settings._asdict().items():
-        if name not in reads and value != getattr(usual, name):
-            others = [n for n, method in METHODS.items() if name in method.reads]
-            raise ValueError(
-                f"{name} is {value}, and {config.method} does not read it "
-                f"({', '.join(others)} do): leave it out"
-            )
 
 
 def set_learning_rate(optimiser, config: Config, step: int):
@@ -375,8 +308,8 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
         "ppo" or "reinforce" on the true reward; "ppo_learned" on a reward model of the
         same pairs
     watch_at: after how many steps to measure; None for the start and the end
-    returns: a Log; `watched` has the `exact_metrics` against the π* of `config.aim`,
-        which is among them as `yardstick`
+    returns: a Log; `watched` has the `exact_metrics` against the π* of
+        `config.optimum_beta`, which is among them as `yardstick`
     raises: ValueError for an unknown method or world, or as `train`
 
     >>> log = run(Config(method="dpo", steps=2, quiet=True))
@@ -385,7 +318,7 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
     """
     validate.choice("method", config.method, RUNS)
     validate.choice("world", config.world, tuple(WORLDS))
-    _refuse_unread(config)
+    require(config)
     sentences = WORLDS[config.world]()
     ref = load(config.world).double()  # a run in float32 depends on the processor
     world, model = sentences.exact(ref), copy.deepcopy(ref)
@@ -394,7 +327,8 @@ def run(config: Config, *, watch_at: tuple[int, ...] | None = None) -> Log:
 
     def watch(model: nn.Module) -> dict[str, float]:
         policy = sentences.exact(model).ref
-        return {**exact_metrics(world, policy, config.aim), "yardstick": config.aim}
+        beta = config.optimum_beta
+        return {**exact_metrics(world, policy, beta), "yardstick": beta}
 
     at = (0, config.steps) if watch_at is None else watch_at
     looks = {"watch": watch, "watch_at": at}
@@ -441,8 +375,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=main.__doc__, formatter_class=shape, allow_abbrev=False
     )
-    source = Path(__file__).read_text(encoding="utf-8")  # the comments of Config
-    words = dict(re.findall(r"^    (\w+): \w+ = .*  # (.+)", source, re.M))
+    words = dict(re.findall(r"^    (\w+): .*  # (.+)", inspect.getsource(Config), re.M))
     choices = {"method": ", ".join(RUNS), "layout": ", ".join(LAYOUTS)}
     for field in dataclasses.fields(Config):
         flag, name = "--" + field.name.replace("_", "-"), field.name

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib import validate
+from course_lib.logprobs import at_least_float32
 
 __all__ = [
     "PrefixTable",
@@ -266,8 +267,8 @@ def sample(
     lengths = torch.zeros_like(ended, dtype=torch.long)
     for _ in range(longest):
         known = model.features(reads, cache=cache)[:, -1]
-        exact = torch.promote_types(known.dtype, torch.float32)
-        chances = (model.head(known).to(exact) / temperature).softmax(-1)
+        logits = at_least_float32(model.head(known))
+        chances = (logits / temperature).softmax(-1)
         token = torch.multinomial(chances, 1, generator=generator).squeeze(1)
         token = token.masked_fill(ended, end)
         lengths += ~ended

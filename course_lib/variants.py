@@ -343,10 +343,11 @@ def _cpo(p: PairLogps, k: LossSettings) -> Tensor:
     return cpo_loss(*pair, k.beta, weight=k.nll_weight, reduction="none")
 
 
+_NO_REFERENCE = {"needs_reference": False, "beta_prices_kl": False}
 _SMOOTH, _NLL = ("beta", "label_smoothing"), ("beta", "nll_weight")
 METHODS: dict[str, Method] = {
     # SFT trains on the chosen responses; the rejected ones are only looked at
-    "sft": Method("SFT", lambda p, k: -p.chosen, (), False, False),
+    "sft": Method("SFT", lambda p, k: -p.chosen, (), **_NO_REFERENCE),
     "dpo": Method("DPO", _smoothed(losses.dpo_loss), _SMOOTH),  # with ε > 0: cDPO
     "robust": Method("robust DPO", _smoothed(losses.robust_dpo_loss), _SMOOTH),
     "ipo": Method("IPO", _pairwise(losses.ipo_loss), beta_prices_kl=False),  # τ
@@ -356,9 +357,9 @@ METHODS: dict[str, Method] = {
     "nca": Method("NCA", _pairwise(nca_loss)),
     "apo_zero": Method("APO-zero", _pairwise(apo_zero_loss)),
     "kto": Method("KTO", _kto),
-    "orpo": Method("ORPO", _orpo, ("beta",), False, False),  # λ
-    "simpo": Method("SimPO", _simpo, ("beta", "gamma"), False, False),
-    "cpo": Method("CPO", _cpo, _NLL, False, False),
+    "orpo": Method("ORPO", _orpo, **_NO_REFERENCE),  # λ
+    "simpo": Method("SimPO", _simpo, ("beta", "gamma"), **_NO_REFERENCE),
+    "cpo": Method("CPO", _cpo, _NLL, **_NO_REFERENCE),
 }
 REFERENCE_FREE = tuple(n for n, method in METHODS.items() if not method.needs_reference)
 

@@ -207,8 +207,7 @@ def sample_thumbs(world: World, count: int, *, seed: int) -> Preferences:
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     random = torch.Generator().manual_seed(seed)
-    usual = (world.ref * world.rewards).sum(-1, keepdim=True)
-    up = torch.sigmoid(world.rewards - usual)
+    up = _chance_of_thumb_up(world)
     prompts = torch.arange(count) % len(world.ref)
     chosen, rejected = torch.zeros(2, count, dtype=torch.long)
     todo = torch.arange(count)
@@ -251,11 +250,16 @@ def sample_single_thumbs(
     random = torch.Generator().manual_seed(seed)
     prompts = torch.arange(count) % len(world.ref)
     answers = torch.multinomial(world.ref[prompts], 1, generator=random)[:, 0]
-    usual = (world.ref * world.rewards).sum(-1)
-    up = _coin(torch.sigmoid(world.rewards[prompts, answers] - usual[prompts]), random)
+    up = _coin(_chance_of_thumb_up(world)[prompts, answers], random)
     return Thumbs(
         prompts, answers, up ^ _coin(torch.full((count,), label_noise), random)
     )
+
+
+def _chance_of_thumb_up(world: World) -> Tensor:
+    """σ( r(y) − mean r ), the mean over the reference's answers to the prompt."""
+    usual = (world.ref * world.rewards).sum(-1, keepdim=True)
+    return torch.sigmoid(world.rewards - usual)
 
 
 def _coin(chance: Tensor, random: torch.Generator) -> Tensor:

@@ -27,7 +27,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 import torch
-from oracles import hinge_optimum, surest_split
+from optima import hinge_optimum, surest_split
 
 import course_lib
 from course_lib import (
@@ -101,9 +101,8 @@ def variants() -> dict:
         cells = [
             cell for (_, a), cell in guide.evidence(VARIANTS, field).items() if a == arm
         ]
-        best = better(cells, key=lambda cell: cell.mean)
-        ties = [cell.variant for cell in cells if cell.ties(best) and cell != best]
-        return [best.variant, *sorted(ties)]
+        best, *ties = guide.leaders(cells, better)
+        return [best.variant, *sorted(cell.variant for cell in ties)]
 
     start = datasets.run_values(RUNS, "reward", method="best_of_n", beta=1.0)[0]
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import hinge_optimum, surest_split, win_rates
+from optima import hinge_optimum, surest_split, win_rates
 
 from course_lib import losses
 from course_lib.policies import optimal_policy

@@ -1,4 +1,4 @@
-"""Exercise 6.6: Robust DPO: labels that may be turned round."""
+"""Exercise 6.6: Robust DPO: labels that may be flipped."""
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ def _four(rate: float, *pairs: list[float], **more):
 
 EXERCISE = Exercise(
     number="6.6",
-    title="Robust DPO: labels that may be turned round",
+    title="Robust DPO: labels that may be flipped",
     reference=robust_dpo_loss,
     checks=(
         learns(

@@ -29,7 +29,7 @@ def reviews_outcomes(outcomes: Sequence[Outcome]) -> Picture:
     def draw(axis: Axes) -> str:
         chosen = rows["best_of_n"]
         axis.plot(
-            *_at(chosen), "D-", color=GREY, lw=1, label="best of n (its KL: at most)"
+            *_at(chosen), "D-", color=GREY, lw=1, label="best of n (bound on its KL)"
         )
         above = {"textcoords": "offset points", "color": GREY}
         for row in chosen:

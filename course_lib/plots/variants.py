@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
 
 from course_lib.datasets import Run
-from course_lib.guide import NAMES, SWEEPS, Evidence, evidence, reward_at_kl
+from course_lib.guide import NAMES, SWEEPS, Evidence, evidence, leaders, reward_at_kl
 from course_lib.losses import ipo_loss, kto_loss
 from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
 from course_lib.policies import frontier
@@ -123,7 +123,7 @@ def variant_table(runs: Sequence[Run]) -> Scene:
     title = "Each setting on each kind of data"
     x = "framed: the best and its ties; ±: half the range of seeds"
     broken = ["\n".join(kind.rsplit(" ", 1)) for kind in KINDS]
-    down = [f"{NAMES[m]}, {SWEEPS[m].told(SWEEPS[m].usual)}" for m in methods]
+    down = [f"{NAMES[m]}, {SWEEPS[m].describe(SWEEPS[m].usual)}" for m in methods]
     y = "", len(methods) - 0.5, -0.5
     x = x, -0.5, len(KINDS) - 0.5
     around = panel(title, x, y, grid="", xnames=broken, ynames=down)
@@ -146,14 +146,13 @@ def variant_table(runs: Sequence[Run]) -> Scene:
                 fill = matplotlib.colormaps["cividis"](norm(cell.mean))
                 _cell(axis, (x, methods.index(method)), cell, fill)
             if better:
-                best = better(column.values(), key=lambda cell: cell.mean)
-                first = [m for m, cell in column.items() if cell.ties(best)]
-                for method in first:
-                    corner = (x - 0.47, methods.index(method) - 0.46)
+                best, *ties = leaders(column.values(), better)
+                for cell in (best, *ties):
+                    corner = (x - 0.47, methods.index(cell.variant) - 0.46)
                     frame = {"fill": False, "ec": ORANGE, "lw": 2.5}
                     axis.add_patch(Rectangle(corner, 0.94, 0.92, **frame))
-                ties = f" (ties: {len(first) - 1})" if first[1:] else ""
-                said.append(f"{kind}: {NAMES[best.variant]} {best.mean:.2f}{ties}")
+                tied = f" (ties: {len(ties)})" if ties else ""
+                said.append(f"{kind}: {NAMES[best.variant]} {best.mean:.2f}{tied}")
         low, high = (f"{end:.2f}".replace("-", "−") for end in ends)
         spread = f"{called}: means over seeds from {low} to {high}."
         return spread + (
@@ -204,9 +203,8 @@ def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:
 
 def _leader(cells: list[Evidence]) -> str:
     """The highest of them, and all that tie with it, in words."""
-    best = max(cells, key=lambda cell: cell.mean)
-    ties = [NAMES[c.variant] for c in cells if c.ties(best) and c is not best]
-    more = f", a tie with {', '.join(ties)}" if ties else ""
+    best, *ties = leaders(cells, max)
+    more = ", a tie with " + ", ".join(NAMES[c.variant] for c in ties) if ties else ""
     return f"{NAMES[best.variant]} {best.mean:.2f}{more}"
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from course_lib import baselines
 from course_lib.batches import batch_order, sentence_texts
 from course_lib.datasets import Run
-from course_lib.policies import optimal_policy
+from course_lib.policies import kl_divergence, optimal_policy
 from course_lib.training import Config, fit, train
 from course_lib.transformer import SHIPPED
 from course_lib.worlds import Preferences, World, sample_preferences
@@ -101,28 +101,28 @@ def fit_table(world: World, asked: Preferences) -> Tensor:
     return scores.detach()
 
 
-class _Best:
+class _Nearest:
     """Looks at a policy while it is trained and keeps the one nearest to π*."""
 
     def __init__(self, policy_of):
         _, world, _ = exact_world()
         self.policy_of, self.distance = policy_of, math.inf
-        self.target = optimal_policy(world.ref, world.rewards, BETA).log()
+        self.target = optimal_policy(world.ref, world.rewards, BETA)
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         policy = self.policy_of(model)
-        distance = (torch.xlogy(policy, policy) - policy * self.target).sum(-1).mean()
+        distance = kl_divergence(policy, self.target).mean().item()
         if distance < self.distance:
-            self.distance, self.policy = distance.item(), policy
-        return {"distance": distance.item()}
+            self.distance, self.policy = distance, policy
+        return {"distance": distance}
 
 
 def _dpo(asked: Preferences, config: Config) -> dict[tuple[str, str], Tensor]:
     sentences, _, ref = exact_world()
-    best = _Best(lambda model: sentences.exact(model).ref)
+    nearest = _Nearest(lambda model: sentences.exact(model).ref)
     model, texts = copy.deepcopy(ref), sentence_texts(sentences, *asked)
-    train(model, texts, config, ref=ref, watch=best, watch_at=LOOKS)
-    return {("dpo", "end"): sentences.exact(model).ref, ("dpo", "best"): best.policy}
+    train(model, texts, config, ref=ref, watch=nearest, watch_at=LOOKS)
+    return {("dpo", "end"): sentences.exact(model).ref, ("dpo", "best"): nearest.policy}
 
 
 def _reward_model(asked: Preferences, config: Config) -> dict[tuple[str, str], Tensor]:
@@ -135,10 +135,10 @@ def _reward_model(asked: Preferences, config: Config) -> dict[tuple[str, str], T
         learned = baselines.reward_table(judge, sentences)
         return optimal_policy(world.ref, learned, BETA)
 
-    best, texts = _Best(tilted), sentence_texts(sentences, *asked)
+    nearest, texts = _Nearest(tilted), sentence_texts(sentences, *asked)
     rows_of = batch_order(texts, config.batch_size, config.seed)
     losses = baselines.reward_model_steps(judge, texts, rows_of)
-    fit(judge, losses, config, watch=best, watch_at=LOOKS)
+    fit(judge, losses, config, watch=nearest, watch_at=LOOKS)
 
     learned = baselines.reward_table(judge, sentences)
     writing = {"each": config.samples // len(learned), "seed": config.seed}
@@ -147,6 +147,6 @@ def _reward_model(asked: Preferences, config: Config) -> dict[tuple[str, str], T
     fit(policy, losses, Config(steps=ROLLOUTS, seed=config.seed, quiet=True))
     return {
         ("tilt", "end"): tilted(judge),
-        ("tilt", "best"): best.policy,
+        ("tilt", "best"): nearest.policy,
         ("ppo_learned", "end"): sentences.exact(policy).ref,
     }

@@ -15,7 +15,6 @@ from course_lib.metrics import exact_metrics, shortfall
 from course_lib.policies import best_of_n
 from course_lib.training import Config, run
 from course_lib.transformer import SHIPPED, Transformer, load
-from course_lib.variants import METHODS
 from course_lib.worlds import SentenceWorld, World, sample_preferences, world_s
 from course_tools.regenerate._runs import in_parallel, write_table
 
@@ -64,8 +63,7 @@ def exact_world() -> tuple[SentenceWorld, World, Transformer]:
 def _run(job: tuple[str, str, Config]) -> Run:
     experiment, arm, config = job
     called = (experiment, arm, config.method, config.beta, config.seed)
-    method = METHODS.get(config.method)  # none for PPO, and for the loss of all pairs
-    known = config.beta if method is None or method.beta_prices_kl else None
+    known = config.beta if config.beta_prices_kl else None
     return trained_and_scored(called, lambda: run(config, watch_at=()).model, known)
 
 

@@ -286,9 +286,9 @@ def test_a_model_with_nothing_to_train_and_one_with_shared_frozen_weights(ref, t
 
 
 def test_a_run_says_against_which_optimum_it_is_measured():
-    assert Config(beta=0.1).aim == 0.1
-    assert Config("ipo", beta=0.1).aim == 0.5
-    assert Config("ipo", beta=0.1, yardstick=0.2).aim == 0.2
+    assert Config(beta=0.1).optimum_beta == 0.1
+    assert Config("ipo", beta=0.1).optimum_beta == 0.5
+    assert Config("ipo", beta=0.1, yardstick=0.2).optimum_beta == 0.2
     log = training.run(Config("ipo", beta=0.1, steps=1, quiet=True))
     assert log.watched[0]["yardstick"] == 0.5
     assert log.watched[0]["distance"] == pytest.approx(1.326, abs=1e-3)
