@@ -347,13 +347,15 @@ def dpo_loss_is_sound(loss: Callable[..., Tensor]) -> bool:
 def response_logprobs_are_sound(response_logprobs: Callable[..., Tensor]) -> bool:
     """Does this compute the log-probability of each whole response?
 
-    Three rows of unequal prompts and responses, one response a lone END, padded, with
-    logits that differ everywhere and are not normalised. Float32's digits are enough: a
-    function may upcast with .float(), and then answers in float32.
+    Three rows of unequal prompts and responses, padded, one response a lone END and one
+    with an END inside it, with logits that differ everywhere and are not normalised;
+    then the same with logits so large that probabilities round to 0. Values, and
+    gradients for the logits. Float32's digits are enough: a function may upcast with
+    .float(), and then answers in float32.
 
     response_logprobs: a function of logits (batch, time, vocab), labels and mask, both
         (batch, time), to shape (batch,)
-    returns: True, or False for another shape or other numbers
+    returns: True, or False for another shape, other numbers or another gradient
     raises: whatever the function raises
     source: a sum over t of log softmax(logits at t − 1)[y_t], in a loop
 
@@ -363,22 +365,33 @@ def response_logprobs_are_sound(response_logprobs: Callable[..., Tensor]) -> boo
     False
     """
     labels = torch.tensor(
-        [[2, 3, 4, 5, END, 0, 0], [4, 4, 2, 3, 5, 2, END], [5, 2, END, 0, 0, 0, 0]]
+        [[2, 3, 4, 5, END, 0, 0], [4, 4, 2, END, 5, 2, END], [5, 2, END, 0, 0, 0, 0]]
     )
     spans = [(2, 5), (1, 7), (2, 3)]  # of the three responses
     mask = torch.zeros_like(labels)
     for row, (start, stop) in enumerate(spans):
         mask[row, start:stop] = 1
-    wave = torch.arange(3 * 7 * 6, dtype=torch.float64)
-    logits = 3 * torch.sin(wave**2).reshape(3, 7, 6)
-    right = [
-        sum(logits[row, t - 1].log_softmax(-1)[labels[row, t]] for t in range(*span))
-        for row, span in enumerate(spans)
-    ]
-    found = response_logprobs(logits, labels, mask)
-    if found.shape != (3,) or found.dtype not in (torch.float32, torch.float64):
-        return False
-    return torch.allclose(found.double(), torch.stack(right))
+    wave = torch.sin(torch.arange(3 * 7 * 6, dtype=torch.float64) ** 2).reshape(3, 7, 6)
+    for scale in (3, 900):
+        logits = (scale * wave).requires_grad_()
+        right = [
+            sum(logits[r, t - 1].log_softmax(-1)[labels[r, t]] for t in range(*span))
+            for r, span in enumerate(spans)
+        ]
+        found = response_logprobs(logits, labels, mask)
+        if found.shape != (3,) or found.dtype not in (torch.float32, torch.float64):
+            return False
+        if not torch.allclose(found.double(), torch.stack(right)):
+            return False
+        if not found.requires_grad:
+            return False
+        slopes = [
+            torch.autograd.grad(rows @ rows.new_tensor([1, 2, 3]), logits)[0]
+            for rows in (found, torch.stack(right))
+        ]
+        if not torch.allclose(*slopes, atol=1e-6):
+            return False
+    return True
 
 
 # --- what a wrong loss does to a training run -----------------------------------------

@@ -37,18 +37,18 @@ def starter():
 
 
 def test_the_card_of_a_mistake_reads_like_this(work_folder):
-    summary = "2 of 6 properties hold".rjust(WIDTH - 32)
+    summary = "2 of 10 properties hold".rjust(WIDTH - 32)
     assert repr(check(swapped())) == (
         f"preference_probability · not yet{summary}\n"
+        " looks like: rejected minus chosen: the reward of the answer whose chance is "
+        "asked for\n comes first\n"
         " ✓ a tensor of probabilities, one for each pair\n"
         " ✓ one half when both answers are equally good\n"
-        " ✗ above one half when the first answer has the higher reward\n"
-        "     input   reward_w = [2], reward_l = [1]\n"
-        "     yours   [0.2689]\n"
-        "     must    be above 0.5\n"
-        "     looks like  rejected minus chosen: "
-        "the better answer's reward comes first\n"
-        " · three more properties wait for this one\n"
+        " ✗ a first answer with the higher reward\n"
+        "     input  reward_w = [2], reward_l = [1]\n"
+        "     yours  [0.2689]\n"
+        "     must   be above 0.5\n"
+        " · seven more properties wait for this one\n"
         " next: `hint(preference_probability)`"
     )
 
@@ -67,7 +67,7 @@ def test_three_states_and_a_pass_never_says_that_everything_is_right(work_folder
         (lambda w, v: torch.sigmoid(w - v).sum(), "(a tensor, shape ())"),
         (lambda w, v: torch.sigmoid(w - v).float(), "(dtype float32)"),
         (lambda w, v: torch.sigmoid(w - v).detach(), "no gradient flows back"),
-        (lambda w, v: torch.sigmoid(w - v.detach()), "gradients"),
+        (lambda w, v: torch.sigmoid(w - v.detach()), "have the gradient"),
         (lambda w, v: w.missing, "AttributeError: 'Tensor' object has no attribute"),
         (broken, "(line 3: return total[7])"),
         (broken, "IndexError"),
@@ -85,11 +85,36 @@ def test_it_says_what_the_function_gave(work_folder, function, yours_line):
     assert yours_line in " ".join(repr(card).split())
 
 
-def test_check_wants_a_function_of_the_course():
-    with pytest.raises(TypeError, match="without quotes"):
-        check("preference_probability")
-    with pytest.raises(ValueError, match="no exercise asks for"):
-        check(len)
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("dpo_loss", "write `check(dpo_loss)`, without quotes"),
+        (torch.ones(2), "the result of a call, a Tensor"),
+        (len, "no exercise asks for a function called `len`"),
+    ],
+)
+def test_what_is_no_function_of_an_exercise_gets_a_card(asked, says):
+    card = check(asked)
+    assert card.state == "not attempted"
+    assert says in card.diagnosis
+    assert says in repr(card)
+
+
+def test_a_card_says_why_and_has_a_state(work_folder):
+    assert check(swapped()).diagnosis.startswith("rejected minus chosen")
+    assert check(right).diagnosis == ""
+    unknown = named(lambda w, v: sigmiod(w - v))  # noqa: F821
+    assert "`sigmiod`" in check(unknown).diagnosis
+
+
+def test_an_answer_and_its_reason_after_a_pass_or_the_last_hint(work_folder):
+    for card in (check(right), hint(right, 3)):
+        assert "torch.sigmoid(" in card.answer.code
+        assert "Why this is right" in card.answer.why
+        assert "<details>" in card._repr_html_()
+        assert "BEGIN SOLUTION" not in card._repr_html_()
+    for card in (check(swapped()), check(starter()), hint(right, 2)):
+        assert card.answer is None
 
 
 class Reader(HTMLParser):

@@ -109,7 +109,7 @@ def test_the_class_report_says_what_to_talk_about(graded):
     assert "Most often stopped at" in text
     assert "5.1" in text
     assert "discrimination" in text
-    assert "Misconceptions, by name" in text
+    assert "Misconceptions, slips and symptoms" in text
     assert "Isolation:" in text
     assert "<b>" not in page
     told = json.loads((graded / "report.json").read_text(encoding="utf-8"))

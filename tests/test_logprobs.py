@@ -323,6 +323,7 @@ def test_wpo_weights_take_words_that_are_ruled_out():
 
 def test_signatures_are_the_contract_and_sources_are_named():
     assert oracles.contract(logprobs) == {
+        "at_least_float32": "logits",
         "length_desensitized_logprobs": "token_logps, mask, shared_length, alpha",
         "response_logprobs": "logits, labels, mask, *, average=False",
         "token_logprobs": "logits, labels, mask",

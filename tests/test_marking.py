@@ -4,6 +4,7 @@ import functools
 import inspect
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from course_lib.checking.verdict import Examination, Verdict
 from course_lib.exercises import EXERCISES
 from course_lib.submission import observing
 from course_lib.submission.loading import Loaded, cells_of
-from course_lib.submission.observing import Observation, observe_all
+from course_lib.submission.observing import Observation, observe, observe_all
 from course_lib.workspace import repository
 from course_tools.grading.marking import STATUSES, Mark, examinations, glance, mark
 from course_tools.grading.sandbox import harness, talking
@@ -94,30 +95,30 @@ def test_right_answers_and_the_starter_get_from_grade_what_they_get_from_check(
 
 @pytest.mark.slow
 @by_name
-def test_misconceptions_get_from_grade_what_they_get_from_check(name, monkeypatch):
+def test_faults_get_from_grade_what_they_get_from_check(name, monkeypatch):
     """They have no source of their own: they are put where loading would put them."""
-    for wrong in EXERCISES[name].misconceptions:
-        monkeypatch.setattr(harness, "load", lambda *_, w=wrong: Loaded(w.function))
-        found = verdict(name, answered(name, []))
-        assert found == verdict(name, checked(name, wrong.function))
-        assert found.finding.misconception == wrong.name
+    for fault in EXERCISES[name].faults:
+        function = EXERCISES[name].function(fault)
+        monkeypatch.setattr(harness, "load", lambda *_, f=function: Loaded(f))
+        assert repr(answered(name, [])) == repr(tuple(checked(name, function)))
 
 
 @pytest.mark.slow
 @by_name
 def test_mutants_get_from_grade_what_they_get_from_check(box, name, monkeypatch):
-    """Each by the loader and the harness here, and in a process of its own."""
+    """Each by loader and harness here, every other one in a process of its own."""
     monkeypatch.setattr(observing, "SECONDS", patience())
     source = next(cell for cell in page("solutions", name) if f"def {name}(" in cell)
     setting = "import torch\nimport torch.nn.functional as F\n"
-    for what, mutant in mutants(source):
+    for number, (what, mutant) in enumerate(mutants(source)):
         world = {"torch": torch, "F": F}
         exec(compile(mutant, f"<{name}>", "exec"), world)
         seen, cells = checked(name, world[name]), [setting, mutant]
-        ours = verdict(name, seen)
-        for one in (answered(name, cells), graded(box, name, cells)):
-            found = ours if one == tuple(seen) else verdict(name, one)
-            assert (found.state, found.holding) == (ours.state, ours.holding), what
+        wrong = examination(name).first_wrong(seen)
+        seen_there = [answered(name, cells)]
+        seen_there += [graded(box, name, cells)] if number % 2 else []
+        for one in seen_there:
+            assert examination(name).first_wrong(one) == wrong, what
 
 
 def test_nobody_knows_the_inputs_who_has_not_the_seed():
@@ -129,15 +130,20 @@ def test_nobody_knows_the_inputs_who_has_not_the_seed():
 
 @by_name
 def test_no_finding_shows_what_a_drawn_input_should_have_given(name):
-    exam, exercise = examination(name), EXERCISES[name]
-    others = [Examination(exercise, seed=seed).calls for seed in (1, 2)]
-    drawn = [repr(one) != repr(other) for one, other in zip(*others, strict=True)]
-    for place, (number, call) in enumerate(exam._asked):
-        must, expected = exercise.checks[number].must, exam._expected[place]
-        text = must if isinstance(must, str) else must(call, expected)
-        for value in expected.numbers if drawn[place] else ():
+    """Whatever is wrong with it, and wherever: on each input in turn, all numbers."""
+    exercise = EXERCISES[name]
+    exams = [Examination(exercise, seed=seed, tell=False) for seed in (1, 2)]
+    one, other = ([repr(call) for call in exam.calls] for exam in exams)
+    right = [observe(exercise.reference, call) for call in exams[0].calls]
+    for place in range(exams[0].deciding):
+        if one[place] == other[place]:
+            continue
+        off = tuple(number + 0.3 for number in right[place].numbers)
+        seen = [*right[:place], replace(right[place], numbers=off), *right[place + 1 :]]
+        found = exams[0].verdict(seen).finding
+        for value in right[place].numbers if found else ():
             if value not in (0.0, 1.0):  # True and False are told with the reason
-                assert f"{value:.4f}".replace("-", "−") not in text
+                assert f"{value:.4g}".replace("-", "−") not in found.must
 
 
 # ── the words around a mark ───────────────────────────────────────────────────────────
@@ -163,7 +169,7 @@ def marked(box, tmp_path, source, name="dpo_loss", file="mine.py") -> Mark:
 @pytest.mark.parametrize(
     ("source", "status", "says"),
     [
-        (RIGHT, "passed", "7 of 7"),
+        (RIGHT, "passed", "10 of 10"),
         (RIGHT.replace("-F", "F"), "failed", "looks like"),
         (RIGHT.replace("dpo_loss", "dpo_los"), "missing", "there is dpo_los"),
         (RIGHT.replace("F.log", "G.log"), "error", "name 'G' is not defined"),
@@ -195,7 +201,7 @@ def test_every_mark_names_its_cause(box, tmp_path, source, status, says):
 def test_a_card_for_a_mark_is_the_card_of_check(box, tmp_path):
     found = marked(box, tmp_path, RIGHT.replace("-F", "F"))
     assert found.verdict.holding == found.score
-    assert found.verdict.finding.looks_like in found.message
+    assert found.verdict.diagnosis in found.message
 
 
 def test_a_notebook_is_held_to_its_whole_chapter(tmp_path):

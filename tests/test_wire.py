@@ -60,7 +60,7 @@ def test_every_observation_arrives_as_it_was(name):
     for call in Examination(exercise, seed=4).calls:
         for function in (
             exercise.reference,
-            *(m.function for m in exercise.misconceptions),
+            *map(exercise.function, exercise.faults),
         ):
             seen = observe(function, call)
             assert repr(observation(through(plain(seen)), len(call.args))) == repr(seen)

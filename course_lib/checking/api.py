@@ -10,6 +10,7 @@ from course_lib import workspace
 from course_lib.checking.card import (
     Badge,
     Card,
+    help_card,
     hint_card,
     progress_card,
     verdict_card,
@@ -28,15 +29,20 @@ def check(function: Callable) -> Card:
     """Check your function, and say what is wrong and why.
 
     function: the function itself, not its name: `check(preference_probability)`
-    returns: a card; it shows itself when the call is the last line of a cell
-    raises: TypeError if it is not a function, ValueError if no exercise has its name
+    returns: a card; it shows itself when the call is the last line of a cell. `.state`
+        is "not attempted", "not yet" or "passed"; `.diagnosis` says why, or is "".
+        What is no function of an exercise gets a card that says what to write
     source: three states: not attempted, not yet, passed. Inputs are fresh each time.
 
     >>> from course_lib.preferences import preference_probability
     >>> check(preference_probability).state
     'passed'
     """
-    return checked(find(function), function)
+    try:
+        exercise = find(function)
+    except (TypeError, ValueError) as error:
+        return help_card(str(error))
+    return checked(exercise, function)
 
 
 def hint(function: Callable, number: int | None = None) -> Card:
@@ -45,7 +51,8 @@ def hint(function: Callable, number: int | None = None) -> Card:
     function: the exercise's function, in whatever state
     number: from 1 to the number of hints
     returns: a card with the hints so far
-    raises: as `check`, and ValueError for a hint that does not exist
+    raises: TypeError if it is not a function, ValueError if no exercise has its name
+        or for a hint that does not exist
     source: from a nudge to the line itself
 
     >>> from course_lib.preferences import preference_probability
@@ -81,7 +88,7 @@ def yours(function: Callable) -> Callable:
 
     function: the exercise's function, in whatever state
     returns: a function that a picture can safely be drawn with
-    raises: as `check`
+    raises: TypeError if it is not a function, ValueError if no exercise has its name
     source: the badge in the notebook turns stale once you redefine the function
 
     >>> from course_lib.preferences import preference_probability

@@ -1,13 +1,23 @@
 """What a learner sees: the same card as HTML in a notebook and as text elsewhere."""
 
 import html
+import re
 import textwrap
 from dataclasses import dataclass
 from functools import cache
 
+from course_lib.checking.answers import Answer, answer
 from course_lib.checking.verdict import NOT_ATTEMPTED, NOT_YET, PASSED, Verdict
 
-__all__ = ["Badge", "Card", "Row", "hint_card", "progress_card", "verdict_card"]
+__all__ = [
+    "Badge",
+    "Card",
+    "Row",
+    "help_card",
+    "hint_card",
+    "progress_card",
+    "verdict_card",
+]
 
 WIDTH = 88
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -22,6 +32,8 @@ CARD = (
     '<div style="display:flex;justify-content:space-between;gap:2em">'
     "<strong>{{ it.heading }}{% if it.state %} · {{ it.state }}{% endif %}</strong>"
     "<span>{{ it.summary }}</span></div>"
+    '{% if it.lead %}<div style="margin:.3em 0">{{ it.lead | code | safe }}</div>'
+    "{% endif %}"
     '{% if it.rows %}<ul style="list-style:none;margin:.4em 0;padding:0">'
     "{% for row in it.rows %}"
     '<li><span role="img" aria-label="{{ said.get(row.mark, row.mark) }}">'
@@ -30,7 +42,10 @@ CARD = (
     '<div style="display:grid;grid-template-columns:6em 1fr;margin-left:1.6em">'
     "<span>{{ label }}</span><span>{{ text | code | safe }}</span></div>"
     "{% endfor %}</li>{% endfor %}</ul>{% endif %}"
-    "{% if it.closing %}<div>{{ it.closing | code | safe }}</div>{% endif %}</section>"
+    "{% if it.closing %}<div>{{ it.closing | code | safe }}</div>{% endif %}"
+    "{% if it.answer %}<details><summary>One answer, and why it is right</summary>"
+    '<pre style="overflow-x:auto"><code>{{ it.answer.code }}</code></pre>'
+    "<div>{{ it.answer.why | code | safe }}</div></details>{% endif %}</section>"
 )
 BADGE = (
     '<span role="status" style="border:1px solid {{ accent }};border-left-width:6px;'
@@ -50,17 +65,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Card:
-    """A heading, a state, a summary, rows, and what to do next."""
+    """A heading, a state, a summary, what it looks like, rows, and what to do next.
+
+    diagnosis: why it is wrong, as far as that can be told: a sentence, or ""
+    answer: one that is right, folded away on a page and left out of the text
+    """
 
     heading: str
     state: str
     summary: str
     rows: tuple[Row, ...] = ()
     closing: str = ""
+    lead: str = ""
+    diagnosis: str = ""
+    answer: Answer | None = None
 
     def __repr__(self) -> str:
         head = f"{self.heading} · {self.state}" if self.state else self.heading
         lines = [head + self.summary.rjust(WIDTH - len(head)) if self.summary else head]
+        lines += _wrap(" ", self.lead) if self.lead else []
         for row in self.rows:
             lines += _wrap(f" {row.mark} ", row.text)
             width = max((len(label) for label, _ in row.details), default=0)
@@ -94,6 +117,7 @@ class Badge:
 def verdict_card(verdict: Verdict) -> Card:
     """The card of `check`."""
     name, titles = verdict.exercise.name, verdict.titles
+    lead = ""
     if verdict.state == NOT_ATTEMPTED:
         return Card(
             name,
@@ -106,6 +130,8 @@ def verdict_card(verdict: Verdict) -> Card:
     rows = [Row("✓", title) for title in titles[: verdict.holding]]
     closing = f"All {len(titles)} public checks passed."
     if verdict.finding:
+        label = verdict.finding.label
+        lead = f"{label}: {verdict.diagnosis}" if verdict.diagnosis else ""
         failing = titles[verdict.holding]
         rows.append(Row("✗", failing, tuple(verdict.finding.lines())))
         waiting = len(titles) - verdict.holding - 1
@@ -120,6 +146,9 @@ def verdict_card(verdict: Verdict) -> Card:
         f"{verdict.holding} of {len(titles)} properties hold",
         tuple(rows),
         closing,
+        lead,
+        verdict.diagnosis,
+        answer(name) if verdict.state == PASSED else None,
     )
 
 
@@ -128,7 +157,13 @@ def hint_card(name: str, number: int, hints: tuple[str, ...]) -> Card:
     rows = tuple(Row(f"{i + 1}", hints[i]) for i in range(number))
     left = len(hints) - number
     closing = "That was the last one." if not left else ""
-    return Card(name, "", f"hint {number} of {len(hints)}", rows, closing)
+    last = None if left else answer(name)
+    return Card(name, "", f"hint {number} of {len(hints)}", rows, closing, answer=last)
+
+
+def help_card(says: str) -> Card:
+    """The card of what is no function of an exercise: what to write instead."""
+    return Card("check", NOT_ATTEMPTED, "", (), says, diagnosis=says)
 
 
 def progress_card(states: dict[str, tuple[str, int]], titles: dict[str, str]) -> Card:
@@ -163,6 +198,7 @@ def _template(source: str):
 
 
 def _code(text: str) -> str:
-    """Escape for HTML; `backticks` become code."""
+    """Escape for HTML; `backticks` become code, **asterisks** bold."""
     parts = html.escape(text).split("`")
-    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+    text = "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)

@@ -5,6 +5,7 @@ is written down, and the other files what several exercises share.
 """
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -25,15 +26,20 @@ def find(function: Callable) -> Exercise:
 
     raises: TypeError for anything but a function, ValueError for a name not asked for
     """
-    if not callable(function):
+    if isinstance(function, str):
+        name = function if function in EXERCISES else "preference_probability"
         raise TypeError(
-            f"function must be the function itself, got {type(function).__name__}: "
-            "write check(preference_probability), without quotes or call"
+            f"a name in quotes is not a function: write `check({name})`, without quotes"
+        )
+    if not callable(function):
+        kind = type(function).__name__
+        raise TypeError(
+            f"this is the result of a call, a {kind}, where the function itself is "
+            "wanted: write its name alone, as in `check(preference_probability)`"
         )
     name = getattr(function, "__name__", type(function).__name__)
     if name not in EXERCISES:
-        raise ValueError(
-            f"no exercise asks for a function called {name!r}; "
-            f"there are {', '.join(EXERCISES)}"
-        )
+        near = get_close_matches(name, EXERCISES)
+        like = f"is `{near[0]}` meant?" if near else "the name must be the exercise's"
+        raise ValueError(f"no exercise asks for a function called `{name}`: {like}")
     return EXERCISES[name]

@@ -1,12 +1,11 @@
 """Exercise 1.1: The loss of a reward model."""
 
-import torch
-import torch.nn.functional as F
-
-from course_lib.exercises.pairs import Says
+from course_lib.exercises import pairs
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import (
     Exercise,
     finite,
+    fresh,
     given,
     learns,
     normal,
@@ -19,6 +18,57 @@ EXERCISE = Exercise(
     number="1.1",
     title="The loss of a reward model",
     reference=reward_model_loss,
+    recipe=Recipe("c r", "m = c - r  # the difference") | pairs.LOGISTIC,
+    faults=(
+        pairs.NO_MINUS,
+        pairs.SUM,
+        pairs.LOG_SIGMOID,
+        """
+        swapped: m = r - c
+            rejected minus chosen: training on it would reward the worse answer
+        difference of sigmoids: m = sigmoid(c) - sigmoid(r)
+            a sigmoid of each reward, and then their difference: a reward alone has no
+            meaning. Subtract first, one sigmoid after
+        every chosen against every rejected: m = c[:, None] - r
+            each chosen answer against the rejected ones of all pairs: a column less a
+            row is a table. Answers are compared within a pair
+        each answer alone: losses = -logsigmoid(c) - logsigmoid(-r)
+            each answer classified alone, the chosen as good, the rejected as bad: only
+            their difference is known
+        softmax over the batch: losses = -c.log_softmax(-1)
+            a softmax over the pairs of the batch, which then compete with each other:
+            it is the two answers of one pair that do
+        log(1 − σ): losses = log(sigmoid(-m))
+            log(1 − σ(Δ)): it falls without end as a pair is won, and lets go of a pair
+            that is lost. The loss is −log σ(Δ)
+        probability in place of its log: losses = sigmoid(-m)
+            1 − σ(Δ): a bounded loss that stops pushing where the model is most wrong.
+            The likelihood needs the logarithm
+        mean before the logarithm: loss = -logsigmoid(m.mean())
+            one logarithm of the mean difference: a large win would pay for a loss. Each
+            pair has a likelihood of its own
+        mean of the probabilities: loss = -log(sigmoid(m).mean())
+            one logarithm of the mean probability: each pair has a logarithm of its own,
+            and a likelihood is their product
+        hinge: losses = relu(1 - m)
+            a hinge: another loss, with no probability behind it
+        squared error: losses = (1 - sigmoid(m)) ** 2
+            a squared error of the probability: its push vanishes where the model is
+            most wrong. The likelihood is −log σ
+        linear: losses = -m
+            minus the difference: without −log σ it falls for ever, and pushes pairs
+            that are right as hard as the others
+        small number added: losses = -log(sigmoid(m) + 1e-8)
+            a small number inside the logarithm: the loss stops growing there and no
+            longer pushes. Use F.logsigmoid
+        unreduced: loss = losses
+            one loss for each pair: backward() needs a single number, their mean
+        detached: loss = losses.mean().detach()
+            the right number cut off from the rewards: no gradient reaches the model
+        rejected side detached: m = c - r.detach()
+            a rejected reward that gets no gradient: both sides of the difference learn
+        """,
+    ),
     checks=(
         learns(
             "one number that carries a gradient",
@@ -29,7 +79,7 @@ EXERCISE = Exercise(
             [given([0.0], [0.0]), given([5, -3], [5, -3])],
         ),
         rule(
-            "below ln 2 when the chosen answer has the higher reward",
+            "a chosen answer with the higher reward",
             "be below 0.6931 and above 0",
             [given([2.0], [1.0]), given([-1.0], [-4.0])],
             holds=lambda call, yours, ours, near: 0 < yours.numbers[0] < 0.6931,
@@ -37,59 +87,19 @@ EXERCISE = Exercise(
         value(
             "the mean over the batch", [given([2, 0], [0, 0]), given([2] * 4, [0] * 4)]
         ),
-        rule(
-            "right on fresh random rewards, values and gradients",
+        fresh(
             "equal the mean of −log σ(chosen − rejected), and so must its gradient",
             [given(normal(n, scale=2), normal(n, scale=2)) for n in (1, 2, 7)],
             gradient=True,
         ),
         rule(
-            "finite when the model is wrong by 2000 logits, and still pushing",
+            "a model that is wrong by 2000 logits",
             finite,
             [given([-2000.0], [0.0]), given([0.0], [-2000.0])],
             gradient=True,
         ),
     ),
-    misconceptions={
-        "swapped": (
-            lambda c, r: -F.logsigmoid(r - c).mean(),
-            "rejected minus chosen: training on it would reward the worse answer",
-        ),
-        "no minus sign": (lambda c, r: F.logsigmoid(c - r).mean(), Says.NO_MINUS),
-        "sum in place of mean": (lambda c, r: -F.logsigmoid(c - r).sum(), Says.SUM),
-        "log(sigmoid)": (
-            lambda c, r: -torch.log(torch.sigmoid(c - r)).mean(),
-            "log(sigmoid(x)), whose sigmoid rounds to 0 and whose log is then −∞: use "
-            "F.logsigmoid, which never forms the sigmoid",
-        ),
-        "probability in place of its log": (
-            lambda c, r: (1 - torch.sigmoid(c - r)).mean(),
-            "1 − σ(Δ): a bounded loss that stops pushing where the model is most "
-            "wrong. The likelihood needs the logarithm",
-        ),
-        "mean before the logarithm": (
-            lambda c, r: -F.logsigmoid((c - r).mean()),
-            "one logarithm of the mean difference: a large win would pay for a loss. "
-            "Each pair has a likelihood of its own",
-        ),
-        "hinge": (
-            lambda c, r: F.relu(1 - (c - r)).mean(),
-            "a hinge: another loss, with no probability behind it",
-        ),
-        "unreduced": (
-            lambda c, r: -F.logsigmoid(c - r),
-            "one loss for each pair: backward() needs a single number, their mean",
-        ),
-        "detached": (
-            lambda c, r: -F.logsigmoid(c - r).mean().detach(),
-            "the right number cut off from the rewards: no gradient reaches the model",
-        ),
-        "rejected side detached": (
-            lambda c, r: -F.logsigmoid(c - r.detach()).mean(),
-            "a rejected reward that gets no gradient: both sides of the difference "
-            "learn",
-        ),
-    },
+    extremes=(given([1, -3000, 0.5, 3000, 0], [0, 3000, 2, -3000, 1]),),
     hints=(
         "The likelihood of a whole data set is a product over pairs; its logarithm is "
         "a sum; a loss is minus that, averaged.",

@@ -1,23 +1,89 @@
 """Exercise 1.2: Strengths from a season."""
 
+import math
+
 import torch
 
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.seasons import season
-from course_lib.exercises.spec import Exercise, given, rule
+from course_lib.exercises.spec import Exercise, fresh, given, rule
 from course_lib.preferences import fit_bradley_terry
 
 RECORD = given([[0, 1], [3, 0]])  # the second item won 3 of 4
 
 
-def _scores(of=fit_bradley_terry, zero=lambda scores: scores[0]):
-    """Scores with one thing wrong: what they are, or what counts as 0."""
-    return lambda wins: of(wins) - zero(of(wins))
+def _climbed(wins, steps):
+    """The climb of the hints, ended after so many steps."""
+    games, scores = wins + wins.T, torch.zeros(len(wins)).double()
+    for _ in range(steps):
+        expected = (games * torch.sigmoid(scores[:, None] - scores)).sum(1)
+        scores = scores + (wins.sum(1) - expected) / games.sum(1)
+    return scores
 
 
 EXERCISE = Exercise(
     number="1.2",
     title="Strengths from a season",
     reference=fit_bradley_terry,
+    slow=True,
+    recipe=Recipe(
+        "wins",
+        """
+        table = wins.double()  # the table of wins
+        fitted = fit(table)  # the fitted scores
+        scores = fitted - fitted[0]  # the scores
+        """,
+        fit=fit_bradley_terry,
+        climbed=_climbed,
+        elo=400 / math.log(10),
+    ),
+    faults=(
+        """
+        table read the wrong way round: table = wins.T.double()
+            losses read as wins: wins[i, j] counts how often i beat j
+        log odds of all games: fitted = log(table.sum(1) / table.sum(0))
+            the log odds of each item's own record: it forgets whom the games were
+            against. Fit all scores together
+        share of games won: fitted = table.sum(1) / (table + table.T).sum(1)
+            the share of games won: a probability, not a score in logits, and blind to
+            the opponents
+        logarithm of the share: fitted = log(table.sum(1) / (table + table.T).sum(1))
+            the logarithm of each item's share of wins: it forgets whom the games were
+            against. Fit all scores together
+        wins minus losses: fitted = table.sum(1) - table.sum(0)
+            wins minus losses, which are points: they grow with the number of games, and
+            are blind to the opponents
+        log odds against the first: scores = log(table[:, 0] / table[0]).nan_to_num()
+            the log odds of the games against the first item alone: what others say of
+            each other counts as well
+        mean of pairwise log odds: fitted = log(table / table.T).nan_to_num().mean(1)
+            the mean of the log odds against each opponent: one met once would weigh as
+            much as one met often. Fit all scores together
+        shares fitted: fitted = fit((table / (table + table.T)).nan_to_num())
+            a fit of shares, in which a pair that met once weighs as much as one that
+            met often: fit the counts themselves
+        a win added to each side: fitted = fit((table + 1).fill_diagonal_(0))
+            a win added to each side of each pair, which pulls the scores together: the
+            likelihood takes the table as it is
+        constant left free: scores = fitted - fitted.mean()
+            scores that average 0: right up to a constant. Subtract the first one
+        last item as the zero: scores = fitted - fitted[-1]
+            scores counted from the last item; the first one is to be 0
+        strengths in place of their logarithms: scores = exp(fitted - fitted[0])
+            e to the score: the strengths that multiply. Scores are their logarithms
+        strengths that sum to 1: scores = softmax(fitted, -1)
+            strengths as shares of a whole: scores are their logarithms, counted from
+            the first item
+        Elo points: scores = elo * (fitted - fitted[0])
+            Elo points, 400 for odds of 10 : 1: scores are in logits, 1 for odds of
+            e : 1
+        ten steps: fitted = climbed(table, 10)
+            a climb that has only begun: the scores still rise. More steps, or larger
+            ones
+        thirty steps: fitted = climbed(table, 30)
+            a climb that is not at the top yet: more steps, or larger ones
+        """,
+    ),
     within=5e-4,  # a climb by small steps is as good as the library's Newton steps
     checks=(
         rule(
@@ -47,7 +113,7 @@ EXERCISE = Exercise(
             [RECORD],
         ),
         rule(
-            "whom you met counts, not the share of wins",
+            "seasons in which the opponents differ",
             "expect as many wins for each item as it had: Σ_j games_ij σ(s_i − s_j) = "
             "wins_i",
             [
@@ -55,41 +121,13 @@ EXERCISE = Exercise(
                 given([[0, 9, 0, 1], [1, 0, 9, 1], [1, 1, 0, 9], [1] * 3 + [0]]),
             ],
         ),
-        rule(
-            "the maximum of the likelihood, to three decimals, on fresh random seasons",
+        fresh(
             "be where the likelihood of the whole table is highest; more steps, or "
             "larger ones?",
             [given(season(items)) for items in (3, 5, 7)],
+            title="to three decimals on fresh random seasons",
         ),
     ),
-    misconceptions={
-        "table read the wrong way round": (
-            lambda wins: fit_bradley_terry(wins.T),
-            "losses read as wins: wins[i, j] counts how often i beat j",
-        ),
-        "log odds of all games": (
-            _scores(lambda wins: torch.log(wins.sum(1) / wins.sum(0))),
-            "the log odds of each item's own record: it forgets whom the games were "
-            "against. Fit all scores together",
-        ),
-        "share of games won": (
-            _scores(lambda wins: wins.sum(1) / (wins + wins.T).sum(1)),
-            "the share of games won: a probability, not a score in logits, and blind "
-            "to the opponents",
-        ),
-        "constant left free": (
-            _scores(zero=torch.mean),
-            "scores that average 0: right up to a constant. Subtract the first one",
-        ),
-        "last item as the zero": (
-            _scores(zero=lambda scores: scores[-1]),
-            "scores counted from the last item; the first one is to be 0",
-        ),
-        "strengths in place of their logarithms": (
-            lambda wins: fit_bradley_terry(wins).exp(),
-            "e to the score: the strengths that multiply. Scores are their logarithms",
-        ),
-    },
     hints=(
         "At the maximum each item's expected wins equal its wins. Away from it, the "
         "difference of the two is the gradient.",

@@ -1,88 +1,110 @@
 """Exercise 2.1: How far is one policy from another?"""
 
-import torch
+import math
 
-from course_lib.exercises.policies import EVEN, policy
-from course_lib.exercises.spec import Exercise, given, learns, rule, value
+import torch.nn.functional as F
+from torch.distributions import Categorical
+from torch.distributions import kl_divergence as divergence
+
+from course_lib.exercises.policies import EVEN, KL, KL_FAULTS, RARE, policy
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, fresh, given, learns, rule, value
 from course_lib.policies import kl_divergence
 
 EXERCISE = Exercise(
     number="2.1",
     title="How far is one policy from another?",
     reference=kl_divergence,
+    recipe=KL
+    | Recipe(
+        "",
+        kl_div=F.kl_div,
+        categorical=Categorical,
+        divergence=divergence,
+        ln2=math.log(2),
+    ),
+    faults=(
+        """
+        NaN made a number: terms = torch.nan_to_num(p * log(p / q))
+            nan_to_num, which also makes a large number of ∞: torch.xlogy(0, 0) is 0 and
+            leaves ∞ alone
+        turned round: mine = xlogy(q, q); theirs = xlogy(q, p)
+            KL(q‖p): the first argument is the policy that draws the answers and weighs
+            the log-ratios
+        reversed arguments of kl_div: kl = kl_div(log(p), q, reduction="none").sum(-1)
+            F.kl_div(log p, q) is KL(q‖p): it takes the logarithm of the second policy,
+            and then the first policy
+        reduced by kl_div: kl = kl_div(log(q), p, reduction="none").mean()
+            a mean over all numbers, which F.kl_div takes unless it is told otherwise:
+            with reduction="none", sum over the last dimension
+        torch.distributions: kl = divergence(categorical(p), categorical(q))
+            torch.distributions, which divides p and q by their sums: the value is right
+            and the gradient another one. Write out the sum
+        softmax of probabilities: mine = xlogy(softmax(p, -1), softmax(p, -1));
+                theirs = xlogy(softmax(p, -1), softmax(q, -1))
+            a softmax of what are probabilities already: p and q are used as they come
+        unweighted log-ratios: terms = log(p / q)
+            log-ratios that nothing weighs: each counts as often as p draws the answer
+        mean of the log-ratios: kl = log(p / q).mean(-1)
+            a plain mean of log-ratios: each counts as often as p draws the answer
+        weighed by q: terms = q * log(p / q)
+            log-ratios weighed by q: it is p that draws the answers
+        negated: terms = theirs - mine
+            log q − log p: KL is never negative, the policy that draws stands on top
+        cross-entropy: mine = torch.zeros_like(p)
+            the cross-entropy −Σ p log q, which is not 0 between a policy and itself:
+            the entropy of p is missing
+        entropy: theirs = torch.zeros_like(p)
+            Σ p log p, the entropy of p with its sign turned: q is missing
+        bits: terms = (mine - theirs) / ln2
+            a divergence in bits, with logarithms to the base 2: nats need the natural
+            logarithm
+        total variation: kl = (p - q).abs().sum(-1) / 2
+            half the sum of absolute differences (total variation): a distance without
+            logarithms, not measured in nats
+        squared differences: kl = ((p - q) ** 2).sum(-1)
+            the sum of squared differences: KL compares logarithms, weighed by p
+        both directions: kl = ((p - q) * log(p / q)).sum(-1)
+            KL(p‖q) + KL(q‖p), which favours neither policy: asked for is the first
+        all prompts in one number: kl = terms.sum()
+            one sum over all prompts: sum over the last dimension alone
+        """,
+        KL_FAULTS,
+    ),
     checks=(
         learns(
             "one number for each prompt, with a gradient",
             [given(EVEN, [0.25, 0.75]), given(policy(4, 3), policy(4, 3))],
         ),
         value(
-            "0 between a policy and itself",
+            "the value between a policy and itself",
             [given(EVEN, EVEN), given([0.7, 0.2, 0.1], [0.7, 0.2, 0.1])],
         ),
         value(
-            "the first policy is the one that draws",
+            "0.9 and 0.1 against an even policy, and the other way round",
             [given([0.9, 0.1], EVEN), given(EVEN, [0.9, 0.1])],
         ),
         value(
-            "ln 2 for an answer that was even and is now certain: 0 log 0 counts as 0",
+            "a certain answer against an even choice, where 0 log 0 counts as 0",
             [given([1.0, 0.0], EVEN), given([0.0, 1.0, 0.0], [0.5, 0.5, 0.0])],
         ),
         rule(
-            "infinite where p answers what q never would",
+            "an answer that p gives and q never would",
             "be infinite: no number of nats pays for leaving the support of q",
             [given(EVEN, [1.0, 0.0]), given([0.25, 0.5, 0.25], [0.5, 0.5, 0.0])],
             holds=lambda call, yours, ours, near: yours.numbers == ours.numbers,
         ),
-        rule(
-            "right on fresh random policies, values and gradients",
+        fresh(
             "equal Σ p (log p − log q) in every row, and so must its gradient",
             [given(policy(*s), policy(*s)) for s in ((2,), (5,), (3, 4))],
             gradient=True,
         ),
     ),
-    misconceptions={
-        "turned round": (
-            lambda p, q: kl_divergence(q, p),
-            "KL(q‖p): the first argument is the policy that draws the answers and "
-            "weighs the log-ratios",
-        ),
-        "0 log 0 is not a number": (
-            lambda p, q: (p * (p / q).log()).sum(-1),
-            "0 · log 0, which a computer calls NaN: torch.xlogy(0, 0) is 0, as the sum "
-            "needs it",
-        ),
-        "a small number added": (
-            lambda p, q: (p * ((p + 1e-12) / (q + 1e-12)).log()).sum(-1),
-            "a small number added before the logarithm: leaving q's support then costs "
-            "some nats, where it must cost infinitely many",
-        ),
-        "unweighted log-ratios": (
-            lambda p, q: (p.log() - q.log()).mean(-1),
-            "a plain mean of log-ratios: each counts as often as p draws the answer",
-        ),
-        "negated": (
-            lambda p, q: -kl_divergence(p, q),
-            "log q − log p: KL is never negative, the policy that draws stands on top",
-        ),
-        "cross-entropy": (
-            lambda p, q: -torch.xlogy(p, q).sum(-1),
-            "the cross-entropy −Σ p log q, which is not 0 between a policy and itself: "
-            "the entropy of p is missing",
-        ),
-        "absolute differences": (
-            lambda p, q: (p - q).abs().sum(-1) / 2,
-            "half the sum of absolute differences (total variation): a distance "
-            "without logarithms, not measured in nats",
-        ),
-        "mean over the answers": (
-            lambda p, q: kl_divergence(p, q) / p.shape[-1],
-            "a mean over the answers: p already weighs them, so they are summed",
-        ),
-        "all prompts in one number": (
-            lambda p, q: kl_divergence(p, q).sum(),
-            "one sum over all prompts: sum over the last dimension alone",
-        ),
-    },
+    extremes=(
+        given(RARE, EVEN),
+        given(EVEN, RARE),
+        given([0.5, 0.5, 0.0], [0.25, 0.75, 0.0]),
+    ),
     hints=(
         "An expectation under p is a sum weighted by p. Of what? Of how much likelier "
         "p makes each answer than q does, in logarithms.",

@@ -1,8 +1,17 @@
 """Exercise 2.2: What RLHF maximises."""
 
-from course_lib.exercises.policies import EVEN, policy
-from course_lib.exercises.spec import Exercise, given, learns, normal, rule, value
-from course_lib.policies import expected_reward, kl_divergence, rlhf_objective
+from course_lib.exercises.policies import EVEN, KL, KL_FAULTS, RARE, policy
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import (
+    Exercise,
+    fresh,
+    given,
+    learns,
+    normal,
+    rule,
+    value,
+)
+from course_lib.policies import rlhf_objective
 
 
 def _fresh(beta: float, *shape: int):
@@ -13,81 +22,97 @@ EXERCISE = Exercise(
     number="2.2",
     title="What RLHF maximises",
     reference=rlhf_objective,
+    recipe=KL
+    | Recipe(
+        "p q kl r beta",
+        """
+        earned = (p * r).sum(-1)  # the expected reward
+        price = beta * kl  # the price β KL
+        value = earned - price  # the objective
+        """,
+    ),
+    faults=(
+        """
+        KL turned round: mine = xlogy(q, q); theirs = xlogy(q, p)
+            KL(ref‖policy): the policy draws, so it stands first
+        KL added: value = earned + price
+            a KL that is added: leaving the reference would be paid for
+        β forgotten: price = kl
+            a leash without β: every nat costs 1, whatever β is
+        β on the reward: value = beta * earned - kl
+            β times the reward: β is the price of a nat and stands before the KL
+        β on both: value = beta * (earned - kl)
+            β times the whole: it is the price of a nat and stands before the KL alone
+        divided by β: price = kl / beta
+            KL / β: a larger β must make the leash dearer
+        a mixture: value = (1 - beta) * earned - beta * kl
+            1 − β before the reward: β is a price and may be above 1, the reward counts
+            in full
+        reward of the reference: earned = (q * r).sum(-1)
+            the reference's expected reward: the policy's answers are rewarded
+        gain over the reference: earned = ((p - q) * r).sum(-1)
+            the gain over the reference's reward: what counts is the policy's expected
+            reward, and nothing is subtracted from it
+        plain mean of the rewards: earned = r.mean(-1)
+            a plain mean of the rewards: each counts as often as the policy gives it
+        plain sum of the rewards: earned = r.sum(-1)
+            a plain sum of the rewards: each counts as often as the policy gives it
+        unweighted log-ratios: terms = log(p / q)
+            log-ratios that nothing weighs: each counts as often as the policy gives the
+            answer
+        weighed by the reference: terms = q * log(p / q)
+            log-ratios weighed by the reference: it is the policy that draws the answers
+        KL without logarithms: terms = p * (p / q)
+            policy times the ratio: the KL averages the logarithm of the ratio
+        cross-entropy: mine = torch.zeros_like(p)
+            the cross-entropy in place of the KL: the policy's own log-probability is
+            missing, and the reference would pay for being itself
+        entropy in place of KL: theirs = torch.zeros_like(p)
+            a bonus for entropy in place of the KL: the reference is missing from it
+        a loss: value = price - earned
+            the objective with its sign turned, a loss: this one is to be maximised
+        all prompts in one number: value = (earned - price).sum()
+            one sum over all prompts: each prompt has an objective of its own
+        """,
+        KL_FAULTS,
+    ),
     checks=(
         learns(
             "one number for each prompt, with a gradient",
             [given(EVEN, [0.25, 0.75], [1, 0], 0.5), _fresh(0.5, 4, 3)],
         ),
         value(
-            "the reference's expected reward, at no cost, for the reference itself",
+            "the reference itself, which pays nothing",
             [
                 given(EVEN, EVEN, [1, 0], 0.1),
                 given([0.2, 0.3, 0.5], [0.2, 0.3, 0.5], [1, 2, -1], 2.0),
             ],
         ),
         rule(
-            "the policy pays, the reference is compared with",
+            "the price alone: 0.9 and 0.1 against an even reference",
             "be −KL(policy‖ref) = −0.3681 where no answer earns anything",
             [given([0.9, 0.1], EVEN, [0, 0], 1.0)],
         ),
         rule(
-            "1 − ln 2 for turning an even choice into a certain one, at β = 1",
+            "an even choice turned into a certain one, at β = 1",
             "be 1 − ln 2 = 0.3069: the reward minus the price of leaving the reference",
             [given([1.0, 0.0], EVEN, [1, 0], 1.0)],
         ),
         value(
-            "β is the price of a nat",
+            "a certain choice at β = 0.1 and at β = 10",
             [given([1.0, 0.0], EVEN, [1, 0], beta) for beta in (0.1, 10.0)],
         ),
-        rule(
-            "right on fresh random worlds, values and gradients",
+        fresh(
             "equal E[r] − β KL(policy‖ref) in every row, and so must its gradient",
             [_fresh(0.1, 2), _fresh(0.5, 5), _fresh(3.0, 3, 4)],
             gradient=True,
         ),
     ),
-    misconceptions={
-        "KL turned round": (
-            lambda p, ref, r, b: expected_reward(p, r) - b * kl_divergence(ref, p),
-            "KL(ref‖policy): the policy draws, so it stands first",
-        ),
-        "KL added": (
-            lambda p, ref, r, b: expected_reward(p, r) + b * kl_divergence(p, ref),
-            "a KL that is added: leaving the reference would be paid for",
-        ),
-        "β forgotten": (
-            lambda p, ref, r, b: expected_reward(p, r) - kl_divergence(p, ref),
-            "a leash without β: every nat costs 1, whatever β is",
-        ),
-        "β on the reward": (
-            lambda p, ref, r, b: b * expected_reward(p, r) - kl_divergence(p, ref),
-            "β times the reward: β is the price of a nat and stands before the KL",
-        ),
-        "divided by β": (
-            lambda p, ref, r, b: expected_reward(p, r) - kl_divergence(p, ref) / b,
-            "KL / β: a larger β must make the leash dearer",
-        ),
-        "reward of the reference": (
-            lambda p, ref, r, b: expected_reward(ref, r) - b * kl_divergence(p, ref),
-            "the reference's expected reward: the policy's answers are rewarded",
-        ),
-        "plain mean of the rewards": (
-            lambda p, ref, r, b: r.mean(-1) - b * kl_divergence(p, ref),
-            "a plain mean of the rewards: each counts as often as the policy gives it",
-        ),
-        "a loss": (
-            lambda p, ref, r, b: -rlhf_objective(p, ref, r, b),
-            "the objective with its sign turned, a loss: this one is to be maximised",
-        ),
-        "0 log 0 is not a number": (
-            lambda p, ref, r, b: (p * r - b * p * (p / ref).log()).sum(-1),
-            "0 · log 0, which a computer calls NaN: use torch.xlogy",
-        ),
-        "all prompts in one number": (
-            lambda p, ref, r, b: rlhf_objective(p, ref, r, b).sum(),
-            "one sum over all prompts: each prompt has an objective of its own",
-        ),
-    },
+    extremes=(
+        given(RARE, EVEN, [0, 3000], 0.1),
+        given(EVEN, RARE, [1, 0], 0.1),
+        given([0.5, 0.5, 0.0], [0.25, 0.75, 0.0], [0, 1, 3000], 0.5),
+    ),
     hints=(
         "Two parts: what the policy earns on average, and what it pays for being "
         "another policy than the reference.",

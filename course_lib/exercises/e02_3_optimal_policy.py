@@ -1,24 +1,61 @@
 """Exercise 2.3: Tilt, then normalise."""
 
-import torch
-
 from course_lib.exercises.policies import EVEN, fresh_world, rows_sum_to_one
-from course_lib.exercises.spec import Exercise, agrees, given, returns_like, rule, value
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import (
+    Exercise,
+    agrees,
+    fresh,
+    given,
+    returns_like,
+    rule,
+    value,
+)
 from course_lib.policies import optimal_policy
-
-
-def _share(weights):
-    return weights / weights.sum(-1, keepdim=True)
-
-
-def _normalised(weights):
-    return lambda ref, r, b: _share(weights(ref, r / b))
-
 
 EXERCISE = Exercise(
     number="2.3",
     title="Tilt, then normalise",
     reference=optimal_policy,
+    recipe=Recipe(
+        "ref r beta",
+        """
+        start = ref.log()  # log π_ref
+        tilt = r / beta  # r/β
+        logits = start + tilt  # log π_ref + r/β
+        policy = softmax(logits, -1)  # the normalised weights
+        """,
+        share=lambda weights: weights / weights.sum(-1, keepdim=True),
+    ),
+    faults=(
+        """
+        overflowing exponentials: policy = share(ref * exp(tilt))
+            exponentials that overflow or vanish: add r/β to log π_ref and let a softmax
+            normalise, which subtracts the largest first
+        not normalised: policy = ref * exp(tilt)
+            the tilt alone: its weights do not sum to 1
+        reference forgotten: logits = tilt
+            a softmax of r/β: the reference, which the leash is tied to, is missing
+        times β: tilt = r * beta
+            r · β where it must be r / β: a larger β must tilt less
+        β forgotten: tilt = r
+            a tilt without β: e^r, as if β were always 1
+        logarithm of the reference forgotten: start = ref
+            probabilities added to r/β: inside the exponential it is log π_ref
+        added, not multiplied: policy = share(ref + exp(tilt))
+            ref + e^{r/β}: the tilt multiplies the reference
+        weighed by the reward itself: policy = share(ref * tilt)
+            ref · r/β without the exponential: weights that may be negative
+        sign turned: tilt = -r / beta
+            e^{−r/β}: the worst answer would gain most
+        a small number added: start = log(ref + 1e-12)
+            a small number added to the reference: log 0 = −∞ is right here, it keeps at
+            0 what the reference never says
+        normalised over all prompts:
+                policy = softmax(logits.flatten(), 0).view_as(logits)
+            one normalisation for the whole batch: each prompt is a policy of its own
+        """,
+    ),
     checks=(
         rule(
             "one probability for each answer, and rows that sum to 1",
@@ -38,25 +75,24 @@ EXERCISE = Exercise(
             [given(EVEN, [1, 0], 1.0), given([0.8, 0.2], [0, 1], 1.0)],
         ),
         value(
-            "the smaller β, the further from the reference",
+            "a small β and a large one",
             [given(EVEN, [1, 0], 0.5), given(EVEN, [1, 0], 4.0)],
         ),
         rule(
-            "0 where the reference is 0, whatever the reward",
+            "an answer that the reference never gives",
             "be 0.5, 0.5 and exactly 0: no reward brings back what is never said",
             [given([0.5, 0.5, 0.0], [0, 0, 30], 1.0)],
             holds=lambda call, yours, ours, near: (
                 agrees(call, yours, ours, near) and yours.numbers[2] == 0
             ),
         ),
-        rule(
-            "right on fresh random worlds",
+        fresh(
             "be in proportion to ref · e^{rewards/β} within each row",
             [fresh_world(0.2, 2), fresh_world(0.5, 5), fresh_world(3.0, 3, 4)],
             gradient=True,
         ),
         rule(
-            "finite at β = 0.001, and for rewards in the thousands",
+            "β = 0.001, and rewards in the thousands",
             "stay finite: e^3000 is not a number that a computer holds",
             [
                 given([0.5, 0.25, 0.25], [3, 2.5, -0.5], 0.001),
@@ -65,54 +101,7 @@ EXERCISE = Exercise(
             ],
         ),
     ),
-    misconceptions={
-        "overflowing exponentials": (
-            _normalised(lambda ref, tilt: ref * tilt.exp()),
-            "exponentials that overflow or vanish: add r/β to log π_ref and let a "
-            "softmax normalise, which subtracts the largest first",
-        ),
-        "not normalised": (
-            lambda ref, r, b: ref * (r / b).exp(),
-            "the tilt alone: its weights do not sum to 1",
-        ),
-        "reference forgotten": (
-            lambda ref, r, b: torch.softmax(r / b, -1),
-            "a softmax of r/β: the reference, which the leash is tied to, is missing",
-        ),
-        "times β": (
-            lambda ref, r, b: torch.softmax(ref.log() + r * b, -1),
-            "r · β where it must be r / β: a larger β must tilt less",
-        ),
-        "β forgotten": (
-            lambda ref, r, b: torch.softmax(ref.log() + r, -1),
-            "a tilt without β: e^r, as if β were always 1",
-        ),
-        "logarithm of the reference forgotten": (
-            lambda ref, r, b: torch.softmax(ref + r / b, -1),
-            "probabilities added to r/β: inside the exponential it is log π_ref",
-        ),
-        "added, not multiplied": (
-            _normalised(lambda ref, tilt: ref + tilt.exp()),
-            "ref + e^{r/β}: the tilt multiplies the reference",
-        ),
-        "weighed by the reward itself": (
-            _normalised(torch.mul),
-            "ref · r/β without the exponential: weights that may be negative",
-        ),
-        "sign turned": (
-            lambda ref, r, b: torch.softmax(ref.log() - r / b, -1),
-            "e^{−r/β}: the worst answer would gain most",
-        ),
-        "a small number added": (
-            lambda ref, r, b: torch.softmax((ref + 1e-12).log() + r / b, -1),
-            "a small number added to the reference: log 0 = −∞ is right here, it keeps "
-            "at 0 what the reference never says",
-        ),
-        "normalised over all prompts": (
-            lambda ref, r, b: (ref.log() + r / b).flatten().softmax(0).view_as(r),
-            "one normalisation for the whole batch: each prompt is a policy of its own",
-        ),
-    },
+    extremes=(given([0.5, 0.5, 0.0], [0, 1, 3000], 1.0),),
     hints=(
         "Multiply each probability of the reference by e^{r/β}, then divide by what "
         "the row sums to. Then ask what becomes of e^{3000}.",

@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.exercises.policies import EVEN, policy, rows_sum_to_one
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import (
     Exercise,
+    fresh,
     given,
     integers,
     returns_like,
@@ -14,20 +16,6 @@ from course_lib.exercises.spec import (
     value_of,
 )
 from course_lib.policies import best_of_n
-
-
-def _levels(chance):
-    """`chance` from π_ref of an answer, of all worse ones, of its equals, and n."""
-
-    def best(ref, rewards, n):
-        below = (rewards < rewards[:, None]).to(ref) @ ref
-        level = (rewards == rewards[:, None]).to(ref) @ ref
-        return chance(ref, below, level, n)
-
-    return best
-
-
-_every_tie_wins = _levels(lambda ref, below, level, n: (below + level) ** n - below**n)
 
 
 def _ties_by_place(ref, rewards, n):
@@ -41,6 +29,68 @@ EXERCISE = Exercise(
     number="2.5",
     title="The best of n draws",
     reference=best_of_n,
+    recipe=Recipe(
+        "ref r n",
+        """
+        below = (r < r[:, None]).to(ref) @ ref  # the chance of a worse answer
+        level = (r == r[:, None]).to(ref) @ ref  # the chance of an equally good one
+        best = (below + level) ** n - below**n  # the chance that the level is the best
+        share = where(ref > 0, ref / level, ref)  # the answer's share of its level
+        policy = share * best  # the probabilities
+        """,
+        in_place=_ties_by_place,
+        one_hot=F.one_hot,
+        scaled=lambda weights: weights / weights.sum(),
+    ),
+    faults=(
+        """
+        none better, and nothing subtracted: best = (below + level) ** n
+            the chance that no draw is better: subtract the chance that all draws are
+            worse
+        none better, every tie wins: policy = (below + level) ** n
+            the chance that no draw is better, for each answer whole: subtract the
+            chance that all are worse, and let a level share what is left
+        none better, normalised: policy = scaled(share * (below + level) ** n)
+            the chance that no draw is better, divided by what these chances sum to:
+            subtract the chance that all are worse, then they sum to 1
+        all worse: best = below**n
+            the chance that all draws are worse than the answer: then it is not drawn
+        drawn at least once: policy = 1 - (1 - ref) ** n
+            the chance that an answer is among the draws: a better one may be there too
+        level drawn at least once: best = 1 - (1 - level) ** n
+            the chance that a level is among the draws: a better one may be there too
+        the reference sharpened: policy = scaled(ref**n)
+            ref to the power n: that prefers what is frequent, whatever its reward
+        the reward sharpened: policy = softmax(log(ref) + n * r, -1)
+            a tilt of the reward with β = 1/n, which changes with the unit of the
+            reward. Best-of-n depends on the order of the rewards alone
+        the worst of n: below = (r > r[:, None]).to(ref) @ ref
+            the worst draw: keep the one with the highest reward
+        always the best: policy = one_hot(r.argmax(), r.numel()).to(ref)
+            the best answer of all: it is kept only if it is drawn
+        every tie wins: share = torch.ones_like(ref)
+            the whole level's chance for each of its answers: they share it
+        ties shared evenly: share = 1 / (r == r[:, None]).sum(-1)
+            a level shared evenly: of equally good draws the one drawn first is kept,
+            and what the reference gives more often is more often the first
+        ties broken by position: policy = in_place(ref, r, n)
+            ties that the position in the list decides: equal rewards are one level
+        ties looked at alone: policy = (below + ref) ** n - below**n
+            each answer set against the worse ones alone: its equals are forgotten
+        ties counted twice: best = n * level * (below + level) ** (n - 1)
+            n times the chance that one draw is it and no other is better: that counts
+            twice where two draws are equally good
+        one draw, all others worse: policy = n * ref * below ** (n - 1)
+            n times the chance that one draw is it and all others are worse: several
+            draws may give the same answer, or an equally good one
+        answers counted: below = (r < r[:, None]).to(ref).mean(-1);
+                level = (r == r[:, None]).to(ref).mean(-1); share = ref / level
+            answers counted, not weighed: the reference draws some more often than
+            others, so add up its probabilities
+        0 divided by 0: share = ref / level
+            a level that the reference never gives, shared by dividing 0 by 0
+        """,
+    ),
     checks=(
         rule(
             "one probability for each answer, and they sum to 1",
@@ -53,27 +103,27 @@ EXERCISE = Exercise(
             ),
         ),
         value(
-            "the reference itself for n = 1",
+            "a single draw, n = 1",
             [given(EVEN, [1, 0], 1), given([0.7, 0.2, 0.1], [0, 2, 1], 1)],
         ),
         rule(
-            "¾ for the better of two even answers, n = 2",
+            "two draws of two even answers",
             "give ¾ to the better one: it loses only if both draws miss it",
             [given(EVEN, [1, 0], 2), given(EVEN, [-7, 20], 2)],
         ),
         rule(
-            "ties are shared as the reference shares them",
+            "equally good answers",
             lambda call, ours: (
-                f"{value_of(call, ours)}: the first of the best draws is kept"
+                f"{value_of(call, ours)}: of equally good draws, the one drawn first "
+                "is kept, wherever it stands in the list"
             ),
             [given([0.25, 0.75], [1, 1], 2), given([0.5, 0.125, 0.375], [0, 1, 1], 3)],
         ),
         value(
-            "0 where the reference is 0",
+            "an answer that the reference never gives",
             [given([0.5, 0.5, 0.0], [0, 1, 2], 2), given([0.0, 1.0], [0, 1], 4)],
         ),
-        rule(
-            "right on fresh random references with ties among the rewards",
+        fresh(
             "be F(r)^n − F(r⁻)^n for each level of reward, shared as the reference "
             "shares the level",
             [
@@ -82,60 +132,10 @@ EXERCISE = Exercise(
             ],
         ),
     ),
-    misconceptions={
-        "none better, and nothing subtracted": (
-            _levels(lambda ref, below, level, n: (below + level) ** n),
-            "the chance that no draw is better: subtract the chance that all draws are "
-            "worse",
-        ),
-        "drawn at least once": (
-            lambda ref, r, n: 1 - (1 - ref) ** n,
-            "the chance that an answer is among the draws: a better one may be there "
-            "too",
-        ),
-        "the reference sharpened": (
-            lambda ref, r, n: ref**n / (ref**n).sum(),
-            "ref to the power n: that prefers what is frequent, whatever its reward",
-        ),
-        "the reward sharpened": (
-            lambda ref, r, n: torch.softmax(ref.log() + n * r, -1),
-            "a tilt of the reward with β = 1/n, which changes with the unit of the "
-            "reward. Best-of-n depends on the order of the rewards alone",
-        ),
-        "the worst of n": (
-            lambda ref, r, n: best_of_n(ref, -r, n),
-            "the worst draw: keep the one with the highest reward",
-        ),
-        "always the best": (
-            lambda ref, r, n: F.one_hot(r.argmax(), len(r)).to(ref),
-            "the best answer of all: it is kept only if it is drawn",
-        ),
-        "every tie wins": (
-            _every_tie_wins,
-            "the whole level's chance for each of its answers: they share it",
-        ),
-        "ties shared evenly": (
-            lambda ref, r, n: _every_tie_wins(ref, r, n) / (r == r[:, None]).sum(-1),
-            "a level shared evenly: among equally good draws the first is kept, and it "
-            "is whichever the reference draws more often",
-        ),
-        "ties broken by position": (
-            _ties_by_place,
-            "ties that the position in the list decides: equal rewards are one level",
-        ),
-        "ties looked at alone": (
-            _levels(lambda ref, below, level, n: (below + ref) ** n - below**n),
-            "each answer set against the worse ones alone: its equals are forgotten",
-        ),
-        "0 divided by 0": (
-            _levels(
-                lambda ref, below, level, n: (
-                    ref * ((below + level) ** n - below**n) / level
-                )
-            ),
-            "a level that the reference never gives, shared by dividing 0 by 0",
-        ),
-    },
+    extremes=(
+        given([0.5, 0.25, 0.25], [-3000, 2000, 2000], 4),
+        given([0.9, 0.0625, 0.0375], [2, 1, 3], 100),
+    ),
     hints=(
         "Ask for a whole level of reward first. The best draw is at this level if no "
         "draw is above it and not all are below it.",

@@ -5,7 +5,8 @@ import math
 import torch
 
 from course_lib.exercises.policies import EVEN, policy
-from course_lib.exercises.spec import Exercise, given, learns, rule, value, words
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, fresh, given, learns, rule, value, words
 from course_lib.policies import implicit_rewards
 
 # 1 / 1e-310 is not a number in float64, the logarithm of 1e-310 is
@@ -16,6 +17,61 @@ EXERCISE = Exercise(
     number="3.1",
     title="The reward that a policy implies",
     reference=implicit_rewards,
+    recipe=Recipe(
+        "policy ref beta",
+        """
+        p = policy.log()  # log π
+        q = ref.log()  # log π_ref
+        h = p - q  # the log-ratio
+        r = beta * h  # the reward
+        """,
+    ),
+    faults=(
+        """
+        upside down: h = q - p
+            reference over policy: what became more likely would have the lower reward
+        beta forgotten: r = h
+            the log-ratio in nats: times β it is in the unit of the reward
+        divided by beta: r = h / beta
+            the log-ratio divided by β. π* holds r/β, so that r is β times what is read
+        no reference: h = p
+            the policy's log-probability alone: an answer that was always likely has not
+            been rewarded for it
+        ratio without its logarithm: h = policy / ref
+            β times the ratio itself: the reward stands in an exponent, and a logarithm
+            brings it down
+        ratio minus one: h = policy / ref - 1
+            β(π/π_ref − 1), which is near the logarithm for small changes only
+        difference of probabilities: h = policy - ref
+            a difference of probabilities: rewards multiply probabilities, so that their
+            logarithms differ
+        logarithm of the difference: h = log(policy - ref)
+            log(π − π_ref): the logarithm of a quotient is a difference of two
+            logarithms
+        quotient of logarithms: h = p / q
+            log π divided by log π_ref: the logarithm of a quotient is the difference of
+            the logarithms
+        beta on one term: r = beta * p - q
+            β log π − log π_ref: without brackets β multiplies the first logarithm alone
+        beta inside the logarithm: r = log(beta * policy / ref)
+            β inside the logarithm, where it only adds the same log β to every reward
+        a divergence: r = beta * (policy * h).sum(-1)
+            β KL(π‖π_ref): an average over answers. Each answer has a reward of its own
+        weighted by the policy: r = beta * policy * h
+            each answer's part of a KL: leave out the weight π(y)
+        quotient before the logarithm: h = log(policy / ref)
+            log(policy / ref), right as a formula: the quotient of 1 and a very small
+            probability is infinite. Subtract two logarithms
+        centred: r = beta * (h - h.mean(-1, keepdim=True))
+            rewards shifted so that each row averages 0: as good a member of the class,
+            but asked for is the one without a shift, β log(π/π_ref)
+        a small number added: p = log(policy + 1e-12); q = log(ref + 1e-12)
+            a small number added before the logarithm: it changes the reward of every
+            answer rarer than itself
+        softmax of probabilities: p = policy.log_softmax(-1); q = ref.log_softmax(-1)
+            a log_softmax of what are probabilities already: take their logarithms
+        """,
+    ),
     checks=(
         learns(
             "one reward for each answer, of one prompt or of many, with a gradient",
@@ -44,8 +100,7 @@ EXERCISE = Exercise(
                 for b in (2.0, 0.1)
             ],
         ),
-        rule(
-            "right on fresh random policies, values and gradients",
+        fresh(
             "equal β log( policy / ref ), answer by answer, and so must its gradient",
             [
                 given(policy(3), policy(3), 0.5),
@@ -55,69 +110,12 @@ EXERCISE = Exercise(
             gradient=True,
         ),
         rule(
-            "finite for a probability as small as that of a hundred tokens",
+            "a probability as small as that of a hundred tokens",
             words("be {0:.1f} and {1:.1f}, both finite"),
             [given(RARE, RARE.flip(0), 0.5), given(RARE.flip(0), RARE, 0.1)],
         ),
     ),
-    misconceptions={
-        "upside down": (
-            lambda policy, ref, beta: beta * (ref.log() - policy.log()),
-            "reference over policy: what became more likely would have the lower "
-            "reward",
-        ),
-        "beta forgotten": (
-            lambda policy, ref, beta: policy.log() - ref.log(),
-            "the log-ratio in nats: times β it is in the unit of the reward",
-        ),
-        "divided by beta": (
-            lambda policy, ref, beta: (policy.log() - ref.log()) / beta,
-            "the log-ratio divided by β. π* holds r/β, so that r is β times what is "
-            "read",
-        ),
-        "no reference": (
-            lambda policy, ref, beta: beta * policy.log(),
-            "the policy's log-probability alone: an answer that was always likely has "
-            "not been rewarded for it",
-        ),
-        "ratio without its logarithm": (
-            lambda policy, ref, beta: beta * policy / ref,
-            "β times the ratio itself: the reward stands in an exponent, and a "
-            "logarithm brings it down",
-        ),
-        "difference of probabilities": (
-            lambda policy, ref, beta: beta * (policy - ref),
-            "a difference of probabilities: rewards multiply probabilities, so that "
-            "their logarithms differ",
-        ),
-        "a divergence": (
-            lambda policy, ref, beta: (
-                beta * (policy * (policy.log() - ref.log())).sum(-1)
-            ),
-            "β KL(π‖π_ref): an average over answers. Each answer has a reward of its "
-            "own",
-        ),
-        "weighted by the policy": (
-            lambda policy, ref, beta: beta * policy * (policy.log() - ref.log()),
-            "each answer's part of a KL: leave out the weight π(y)",
-        ),
-        "quotient before the logarithm": (
-            lambda policy, ref, beta: beta * torch.log(policy / ref),
-            "log(policy / ref), right as a formula: the quotient of 1 and a very small "
-            "probability is infinite. Subtract two logarithms",
-        ),
-        "centred": (
-            lambda policy, ref, beta: (
-                beta
-                * (policy / ref).log().sub((policy / ref).log().mean(-1, keepdim=True))
-            ),
-            "rewards that average 0: a member of the class, but not the canonical one",
-        ),
-        "detached": (
-            lambda policy, ref, beta: beta * (policy.log() - ref.log()).detach(),
-            "the right numbers cut off from the policy: nothing can learn from them",
-        ),
-    },
+    extremes=(given([[0.3, 0.7], [1.0, 1e-30]], [[1e-30, 1.0], EVEN], 0.1),),
     hints=(
         "Take the logarithm of π*(y) = π_ref(y) e^{r(y)/β} / Z and solve for r(y). "
         "Then leave out the term that is the same for every answer.",

@@ -2,10 +2,10 @@
 
 import math
 
-import torch
-
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import (
     Exercise,
+    fresh,
     given,
     learns,
     normal,
@@ -15,15 +15,70 @@ from course_lib.exercises.spec import (
 )
 from course_lib.policies import estimate_log_partition
 
-
-def _log_mean(exponents):
-    return torch.logsumexp(exponents, -1) - math.log(exponents.shape[-1])
-
-
 EXERCISE = Exercise(
     number="3.2",
     title="log Z from a sample",
     reference=estimate_log_partition,
+    recipe=Recipe(
+        "r beta",
+        """
+        tilt = r / beta  # r/β
+        total = logsumexp(tilt, -1)  # the logarithm of the sum
+        n = torch.full_like(total, tilt.shape[-1])  # n
+        size = log(n)  # log n
+        mean = total - size  # the logarithm of the mean
+        """,
+    ),
+    faults=(
+        """
+        mean of the logarithms: mean = tilt.mean(-1)
+            the mean of r/β: the mean of the logarithms is less than the logarithm of
+            the mean (Jensen), and no sample size mends that
+        sum in place of mean: mean = total
+            the logarithm of a sum: it grows with the sample. Subtract log n
+        divided by n after the logarithm: mean = total / n
+            the logarithm of the sum, divided by n: dividing by n inside the logarithm
+            is subtracting log n outside
+        n without its logarithm: mean = total - n
+            n itself subtracted: dividing by n inside the logarithm is subtracting log n
+            outside
+        overflowing exponentials: mean = log(exp(tilt).mean(-1))
+            log(mean(exp(x))), right as a formula and infinite for large rewards:
+            logsumexp never leaves the logarithm
+        no logarithm: mean = exp(tilt).mean(-1)
+            Ẑ itself; asked for is its logarithm
+        no exponential: mean = log(tilt.mean(-1))
+            the logarithm of the mean of r/β: the weights to be averaged are e^{r/β}
+        times beta: tilt = r * beta
+            r times β: a small β must make the tilt steeper, r is divided by it
+        beta forgotten: tilt = r
+            the formula at β = 1: rewards are divided by β first
+        beta taken out: mean = (logsumexp(r, -1) - size) / beta
+            the exponentials without β, and a division at the end: β belongs inside each
+            exponential, e^{r/β}
+        in the unit of the reward: mean = beta * (total - size)
+            β log Ẑ, in the unit of the reward; asked for is log Ẑ, in nats
+        one number for all samples: total = logsumexp(tilt.flatten(), 0);
+                n = torch.full_like(total, tilt.numel())
+            all samples thrown together: work along the last dimension, one estimate a
+            row
+        along the wrong dimension: total = logsumexp(tilt, 0);
+                n = torch.full_like(total, tilt.shape[0])
+            a mean over the rows: answers of one sample lie along the last dimension
+        one maximum for all samples:
+                total = tilt.max() + log(exp(tilt - tilt.max()).sum(-1))
+            the largest r/β of all samples subtracted before the exponentials: they
+            vanish in a row whose own rewards are far smaller. Each row needs its own
+        maximum not added again: total = log(exp(tilt - tilt.amax(-1, True)).sum(-1))
+            the largest r/β subtracted before the exponentials, and not added again
+            after the logarithm
+        the largest term alone: mean = tilt.amax(-1)
+            the largest r/β: a useful bound, and not the mean of the weights
+        weighted by the tilt: mean = (softmax(tilt, -1) * tilt).sum(-1)
+            the mean of r/β over the *tilted* sample. Z is a plain mean of e^{r/β} over
+            answers of the reference
+        """,
+    ),
     checks=(
         learns(
             "one number for each sample, with a gradient",
@@ -38,8 +93,7 @@ EXERCISE = Exercise(
             "be 0.4055: the mean of the weights first, their logarithm afterwards",
             [given([0.0, math.log(2.0)], 1.0)],
         ),
-        rule(
-            "right on fresh random samples, values and gradients",
+        fresh(
             "equal the logarithm of the mean of e^{r/β}, and so must its gradient",
             [
                 *[given(normal(n), b) for n, b in ((2, 1.0), (5, 0.3), (40, 4.0))],
@@ -48,7 +102,7 @@ EXERCISE = Exercise(
             gradient=True,
         ),
         rule(
-            "finite for rewards as large as 2000, of either sign",
+            "rewards as large as 2000, of either sign",
             words(
                 "be {0:.2f}: e^{{4000}} and e^{{−4000}} are no numbers that a computer "
                 "holds"
@@ -57,61 +111,7 @@ EXERCISE = Exercise(
             gradient=True,
         ),
     ),
-    misconceptions={
-        "mean of the logarithms": (
-            lambda rewards, beta: (rewards / beta).mean(-1),
-            "the mean of r/β: the mean of the logarithms is less than the logarithm of "
-            "the mean (Jensen), and no sample size mends that",
-        ),
-        "sum in place of mean": (
-            lambda rewards, beta: torch.logsumexp(rewards / beta, -1),
-            "the logarithm of a sum: it grows with the sample. Subtract log n",
-        ),
-        "divided by n after the logarithm": (
-            lambda r, beta: torch.logsumexp(r / beta, -1) / r.shape[-1],
-            "the logarithm of the sum, divided by n: dividing by n inside the "
-            "logarithm is subtracting log n outside",
-        ),
-        "overflowing exponentials": (
-            lambda rewards, beta: (rewards / beta).exp().mean(-1).log(),
-            "log(mean(exp(x))), right as a formula and infinite for large rewards: "
-            "logsumexp never leaves the logarithm",
-        ),
-        "no logarithm": (
-            lambda rewards, beta: (rewards / beta).exp().mean(-1),
-            "Ẑ itself; asked for is its logarithm",
-        ),
-        "times beta": (
-            lambda rewards, beta: _log_mean(rewards * beta),
-            "r times β: a small β must make the tilt steeper, r is divided by it",
-        ),
-        "beta forgotten": (
-            lambda rewards, beta: _log_mean(rewards),
-            "the formula at β = 1: rewards are divided by β first",
-        ),
-        "in the unit of the reward": (
-            lambda rewards, beta: beta * _log_mean(rewards / beta),
-            "β log Ẑ, in the unit of the reward; asked for is log Ẑ, in nats",
-        ),
-        "one number for all samples": (
-            lambda rewards, beta: _log_mean((rewards / beta).flatten()),
-            "all samples thrown together: work along the last dimension, one estimate "
-            "a row",
-        ),
-        "the largest term alone": (
-            lambda rewards, beta: (rewards / beta).amax(-1),
-            "the largest r/β: a useful bound, and not the mean of the weights",
-        ),
-        "weighted by the tilt": (
-            lambda r, beta: (torch.softmax(r / beta, -1) * r / beta).sum(-1),
-            "the mean reward of the *tilted* sample. Z is a plain mean over answers of "
-            "the reference, weights e^{r/β}",
-        ),
-        "detached": (
-            lambda rewards, beta: _log_mean(rewards / beta).detach(),
-            "the right number cut off from the rewards: no gradient flows back",
-        ),
-    },
+    extremes=(given([[1.0, 0.0], [3000.0, 2999.0], [-3000.0, -2999.0]], 0.5),),
     hints=(
         "Z is the reference's expectation of e^{r/β}, and you hold n draws from the "
         "reference: a mean estimates an expectation.",

@@ -1,22 +1,60 @@
 """Exercise 3.4: A preference without any Z."""
 
-import torch
-import torch.nn.functional as F
-
+from course_lib.exercises import pairs
 from course_lib.exercises.pairs import BETTER, four, fresh_four
-from course_lib.exercises.spec import Exercise, learns, rule, value, words
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, fresh, learns, rule, value, words
 from course_lib.losses import implicit_preference_probability
-
-
-def _of_gap(probability):
-    """A preference from the gap and β, with one thing wrong."""
-    return lambda pw, pl, rw, rl, beta: probability((pw - rw) - (pl - rl), beta)
-
 
 EXERCISE = Exercise(
     number="3.4",
     title="A preference without any Z",
     reference=implicit_preference_probability,
+    recipe=pairs.GAP | pairs.MARGIN | Recipe("m", "p = sigmoid(m)  # the probability"),
+    faults=(
+        pairs.SWAPPED,
+        """
+        no reference: u = a; v = b
+            the policy's log-probabilities alone: an answer that the reference found
+            likely already would count as preferred
+        reference added: u = a + c; v = b + d
+            the reference's difference added to the policy's: subtract from each
+            answer's log-probability the reference's for the same answer
+        quotient of logarithms: u = a / c; v = b / d
+            log-probabilities divided: the logarithm of a ratio is their difference
+        beta forgotten: m = h
+            σ of the gap in nats: β turns it into a difference of rewards
+        divided by beta: m = h / beta
+            the gap divided by β: r = β log(π*/π_ref) + β log Z has β in front
+        beta outside: p = beta * sigmoid(h)
+            β in front of the sigmoid, where it scales the probability: it multiplies
+            the gap inside
+        margin in place of a probability: p = m
+            the reward margin βh: σ turns it into a probability
+        log-probability: p = logsigmoid(m)
+            the logarithm of the probability, which the next chapter's loss will want
+        ratios of probabilities:
+                p = 1 / (1 + ((exp(b) / exp(d)) / (exp(a) / exp(c))) ** beta)
+            exponentials of log-probabilities: real answers have e^−2000, which is 0,
+            and 0/0. Stay with differences of logarithms
+        sigmoid from exponentials: p = 1 / (1 + exp(-m))
+            1 / (1 + e^(−m)), right as a value: where e^(−m) is infinite, its gradient
+            is NaN. torch.sigmoid has a finite one
+        fraction of exponentials: p = exp(m) / (1 + exp(m))
+            e^m / (1 + e^m), which is ∞/∞ for a large margin: torch.sigmoid never forms
+            it
+        shares of the rewards: p = u / (u + v)
+            the chosen reward's share of both: Bradley–Terry takes shares of their
+            exponentials, which is a sigmoid of the difference
+        two sigmoids: p = sigmoid(beta * u) / (sigmoid(beta * u) + sigmoid(beta * v))
+            a sigmoid of each reward before they are compared: one sigmoid, of their
+            difference
+        chosen alone: h = u
+            the chosen answer alone: β log Z does not cancel without its partner
+        averaged: p = sigmoid(m).mean()
+            one average for the batch: each pair has a probability of its own
+        """,
+    ),
     checks=(
         learns(
             "one probability for each pair, with a gradient",
@@ -46,75 +84,26 @@ EXERCISE = Exercise(
                 four([-3, -5, -3, -3], beta=0.5),
             ],
         ),
-        rule(
-            "right on fresh random pairs, values and gradients",
+        fresh(
             "equal σ(β(chosen log-ratio − rejected log-ratio)), and so must its "
             "gradient",
             [fresh_four(n, b, scale=3) for n, b in ((1, 0.1), (4, 0.5), (6, 1.5))],
             gradient=True,
         ),
         rule(
-            "a number for answers as improbable as e^−2000",
+            "answers as improbable as e^−2000",
             words(
-                "be {0:.4f}: e^−2000 is 0 to a computer, the difference of two "
-                "logarithms is not"
+                "be {0:.4f}, with its gradient: e^−2000 is 0 to a computer, the "
+                "difference of two logarithms is not"
             ),
             [
                 four([-2000, -2002, -2001, -2001], beta=0.5),
                 four([-2000, -10, -10, -2000], beta=0.5),
+                four([-10, -2000, -2000, -10], beta=0.5),
             ],
+            gradient=True,
         ),
     ),
-    misconceptions={
-        "swapped": (
-            lambda pw, pl, rw, rl, beta: torch.sigmoid(beta * ((pl - rl) - (pw - rw))),
-            "rejected minus chosen: P(y_l ≻ y_w)",
-        ),
-        "no reference": (
-            lambda pw, pl, rw, rl, beta: torch.sigmoid(beta * (pw - pl)),
-            "the policy's log-probabilities alone: an answer that the reference found "
-            "likely already would count as preferred",
-        ),
-        "reference added": (
-            lambda pw, pl, rw, rl, beta: torch.sigmoid(beta * ((pw - pl) + (rw - rl))),
-            "the reference's difference added: its log-probabilities are subtracted",
-        ),
-        "beta forgotten": (
-            _of_gap(lambda gap, beta: torch.sigmoid(gap)),
-            "σ of the gap in nats: β turns it into a difference of rewards",
-        ),
-        "divided by beta": (
-            _of_gap(lambda gap, beta: torch.sigmoid(gap / beta)),
-            "the gap divided by β: r = β log(π*/π_ref) + β log Z has β in front",
-        ),
-        "margin in place of a probability": (
-            _of_gap(lambda gap, beta: beta * gap),
-            "the reward margin βh: σ turns it into a probability",
-        ),
-        "log-probability": (
-            _of_gap(lambda gap, beta: F.logsigmoid(beta * gap)),
-            "the logarithm of the probability, which the next chapter's loss will want",
-        ),
-        "ratios of probabilities": (
-            lambda pw, pl, rw, rl, beta: (
-                1 / (1 + ((pl.exp() / rl.exp()) / (pw.exp() / rw.exp())) ** beta)
-            ),
-            "exponentials of log-probabilities: real answers have e^−2000, which is 0, "
-            "and 0/0. Stay with differences of logarithms",
-        ),
-        "chosen alone": (
-            lambda pw, pl, rw, rl, beta: torch.sigmoid(beta * (pw - rw)),
-            "the chosen answer alone: β log Z does not cancel without its partner",
-        ),
-        "averaged": (
-            _of_gap(lambda gap, beta: torch.sigmoid(beta * gap).mean()),
-            "one average for the batch: each pair has a probability of its own",
-        ),
-        "detached": (
-            _of_gap(lambda gap, beta: torch.sigmoid(beta * gap).detach()),
-            "the right numbers cut off from the policy: nothing can learn from them",
-        ),
-    },
     hints=(
         "Each answer has the implicit reward β log(π_θ/π_ref); Bradley–Terry wants the "
         "difference of two of them.",

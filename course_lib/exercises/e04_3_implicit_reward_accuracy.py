@@ -1,9 +1,9 @@
 """Exercise 4.3: Implicit-reward accuracy."""
 
-import torch
-
+from course_lib.exercises import pairs
 from course_lib.exercises.pairs import BETTER, START, WORSE, four
-from course_lib.exercises.spec import Exercise, builder, kind, rule, value
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, builder, fresh, kind, rule, value
 from course_lib.losses import implicit_reward_accuracy
 
 FOUR_PAIRS = (  # log-ratios 1, 1, 1, 1 and −1, −1, 1, −1
@@ -17,19 +17,55 @@ FOUR_PAIRS = (  # log-ratios 1, 1, 1, 1 and −1, −1, 1, −1
 _fresh = builder(lambda inputs: tuple(-inputs.integers(1, 4, 40) for _ in range(4)))
 
 
-def _accuracy(right, reduce=torch.mean):
-    """An accuracy with one thing wrong: when a pair is right, from its log-ratios."""
-    return lambda a, b, c, d: reduce(right(a - c, b - d).to(a.dtype))
-
-
-def _above(x):
-    return (1 + torch.sign(x)) / 2
-
-
 EXERCISE = Exercise(
     number="4.3",
     title="Implicit-reward accuracy",
     reference=implicit_reward_accuracy,
+    recipe=pairs.GAP
+    | Recipe(
+        "h",
+        """
+        side = torch.sign(h)  # the sign of the gap
+        points = (1 + side) / 2  # the points of each pair
+        share = points.mean()  # the mean
+        """,
+    ),
+    faults=(
+        pairs.SWAPPED,
+        """
+        ties are wrong: points = (h > 0).to(h)
+            u > v alone, which is 0 at the start of every run: a tie is to count half
+        ties are right: points = (h >= 0).to(h)
+            u ≥ v, which is 1 before anything is learnt: a tie is to count half
+        ties left out: share = (h > 0).to(h).sum() / (h != 0).to(h).sum()
+            the share of the pairs without a tie: a tie counts half, and where all are
+            ties there is nothing to divide by
+        points from −1 to 1: points = side
+            the mean sign, from −1 to 1: (1 + sign) / 2 counts 1, ½ and 0
+        ranking accuracy: h = a - b
+            how often the policy itself prefers the chosen answer: another measure. This
+            one looks at log-ratios
+        the reference's ranking: h = c - d
+            how often the reference prefers the chosen answer: this measure looks at
+            what the policy has moved from it
+        chosen rose: h = u
+            how often the chosen answer rose: the rejected one may have risen more
+        chosen rose, ties wrong: points = (u > 0).to(h)
+            u > 0, whether the chosen answer rose: the rejected one may have risen more.
+            Compare u with v; a tie counts half
+        one up and one down: points = ((u > 0) & (v < 0)).to(h)
+            u > 0 and v < 0: both may rise or both fall, only which gained more decides
+        sign of the mean gap: points = (1 + torch.sign(h.mean())) / 2
+            the side of the mean gap: one large gap would decide for all pairs. Count
+            the pairs one by one
+        count: share = points.sum()
+            a number of pairs; an accuracy is their share
+        in per cent: share = 100 * points.mean()
+            a percentage: asked for is a share between 0 and 1
+        mean probability: points = sigmoid(h)
+            the mean chance σ(h): an accuracy asks on which side of 0 a gap is
+        """,
+    ),
     checks=(
         kind(
             "one number, of the inputs' dtype",
@@ -52,44 +88,14 @@ EXERCISE = Exercise(
             "a share of the pairs",
             [four(*FOUR_PAIRS, beta=None), four(BETTER, WORSE, WORSE, beta=None)],
         ),
-        rule(
-            "right on fresh random log-probabilities, ties among them",
+        fresh(
             "be the share of gaps above 0 plus half the share of gaps at 0",
             [_fresh()] * 3,
         ),
     ),
-    misconceptions={
-        "ties are wrong": (
-            _accuracy(torch.gt),
-            "u > v alone, which is 0 at the start of every run: a tie is to count half",
-        ),
-        "ties are right": (
-            _accuracy(torch.ge),
-            "u ≥ v, which is 1 before anything is learnt: a tie is to count half",
-        ),
-        "ranking accuracy": (
-            lambda a, b, c, d: _above(a - b).mean(),
-            "how often the policy itself prefers the chosen answer: another measure. "
-            "This one looks at log-ratios",
-        ),
-        "chosen above the reference": (
-            lambda a, b, c, d: _above(a - c).mean(),
-            "how often the chosen answer rose: the rejected one may have risen more",
-        ),
-        "count": (
-            _accuracy(lambda u, v: _above(u - v), torch.sum),
-            "a number of pairs; an accuracy is their share",
-        ),
-        "mean probability": (
-            _accuracy(lambda u, v: torch.sigmoid(u - v)),
-            "the mean chance σ(h): an accuracy asks on which side of 0 a gap is",
-        ),
-        "swapped": (
-            _accuracy(lambda u, v: _above(v - u)),
-            "how often the implicit reward is wrong: chosen minus rejected, not the "
-            "other way",
-        ),
-    },
+    extremes=(
+        four([-9, -4000, -4000, -9], [-4000, -9, -9, -4000], START[0], beta=None),
+    ),
     hints=(
         "The implicit rewards are βu and βv, and β > 0 decides nothing.",
         "Per pair: 1 if u > v, ½ if they are equal, 0 otherwise. torch.sign gives 1, 0 "

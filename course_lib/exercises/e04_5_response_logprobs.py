@@ -1,30 +1,68 @@
 """Exercise 4.5: The log-probability of a response."""
 
-from course_lib.bugs import BUGGY, END, PADDING
+from course_lib.bugs import END, PADDING
+from course_lib.exercises import tokens
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import (
     Exercise,
+    fresh,
     learns,
     returns_float32_or_like,
-    rule,
     value,
 )
 from course_lib.exercises.tokens import (
-    FLOAT32,
-    OFFERS,
     TWO,
-    Says,
     even,
     fresh_rows,
+    hopeless,
+    long,
     rows,
     sure,
 )
-from course_lib.logprobs import response_logprobs, token_logprobs
+from course_lib.logprobs import response_logprobs
 
 EXERCISE = Exercise(
     number="4.5",
     title="The log-probability of a response",
     reference=response_logprobs,
-    within=FLOAT32,
+    within=tokens.FLOAT32,
+    recipe=tokens.TOKENS | Recipe("tokens", "total = tokens.sum(-1)  # the sum"),
+    faults=(
+        tokens.MISTAKES,
+        """
+        half precision: before = logits[:, :-1].bfloat16();
+                total = tokens.sum(-1).to(logits)
+            rounded to bfloat16, which keeps two or three digits: take the logarithms in
+            float32, logits.float(), or in what came in
+        first prompt for all: kept = mask[:, 1:] * mask[:1, 1:].cumsum(-1).clamp(max=1)
+            where the first row's response begins, taken for every row: each row has a
+            prompt of its own
+        average: total = tokens.sum(-1) / kept.sum(-1)
+            the mean over the response's tokens: the paper's loss takes the sum, the
+            log-probability of the whole
+        average over the row: total = tokens.mean(-1)
+            a mean over all positions, padding among them: neither the sum nor the
+            average per token
+        tokens not summed: total = tokens
+            one number for each token: the response's is their sum
+        one sum for the batch: total = tokens.sum()
+            one number for the whole batch: each row is a response of its own
+        summed over the rows: total = tokens.sum(0)
+            a sum over the rows, position by position: a response lies along the last
+            dimension
+        product of probabilities: total = log(exp(tokens).prod(-1))
+            the logarithm of a product of probabilities, which is 0 to a computer after
+            some hundred tokens: add the logarithms up
+        the probability: total = exp(tokens.sum(-1))
+            the probability itself, which is 0 to a computer for a long answer: asked
+            for is its logarithm
+        perplexity: total = exp(-tokens.sum(-1) / kept.sum(-1))
+            the perplexity per token: asked for is the sum of the log-probabilities
+        surprise: total = -tokens.sum(-1)
+            minus the log-probability, which cross_entropy gives: a log-probability is
+            never above 0
+        """,
+    ),
     checks=(
         learns(
             "one number for each row, with a gradient",
@@ -32,11 +70,11 @@ EXERCISE = Exercise(
             holds=returns_float32_or_like,
         ),
         value(
-            "the sum over the response: twice as many tokens, twice as unlikely",
+            "responses of two tokens and of four",
             [even([[2, 3, END]], [(1, 3)]), even([[2, 3, 3, 3, END]], [(1, 5)])],
         ),
         value(
-            "the same in another row, with other padding",
+            "two tokens, with one and with two of padding after them",
             [
                 even([[2, 3, END, PADDING]], [(1, 3)]),
                 even([[2, 3, END, PADDING, PADDING]], [(1, 3)]),
@@ -44,58 +82,22 @@ EXERCISE = Exercise(
         ),
         value(
             "without the prompt, and with a response that is a lone end",
-            [even([[2, 3, 2, END]], [(3, 4)]), even([[2, 3, 2, 3, END]], [(3, 5)])],
+            [
+                even([[2, 3, 2, END]], [(3, 4)]),
+                even([[2, 3, 2, 3, END]], [(3, 5)]),
+                even([[2, END, 3, END]], [(2, 4)]),
+            ],
         ),
         value("read one position before each token", [sure()]),
-        rule(
-            "right on fresh random logits, values and gradients",
+        fresh(
             "equal the sum of log softmax(logits at t − 1)[y_t] over the response, and "
             "so must its gradient",
             [fresh_rows()],
             gradient=True,
         ),
     ),
-    misconceptions={
-        "no shift": (BUGGY["no_shift"].function, Says.NO_SHIFT),
-        "mask not shifted": (BUGGY["mask_off_by_one"].function, Says.MASK_NOT_SHIFTED),
-        "prompt counted": (
-            BUGGY["prompt_counted"].function,
-            "the prompt counted as well: everything where the mask is 0 stays out",
-        ),
-        "padding counted": (
-            BUGGY["padding_counted"].function,
-            "padding counted as well: the mask ends where the response does",
-        ),
-        "end left out": (BUGGY["end_left_out"].function, Says.END_LEFT_OUT),
-        "average": (
-            BUGGY["averaged"].function,
-            "the mean over the response's tokens: the paper's loss takes the sum, the "
-            "log-probability of the whole",
-        ),
-        "average over the row": (
-            lambda *given: token_logprobs(*given).mean(-1),
-            "a mean over all positions, padding among them: neither the sum nor the "
-            "average per token",
-        ),
-        "whole vocabulary": (
-            BUGGY["vocabulary_summed"].function,
-            Says.WHOLE_VOCABULARY,
-        ),
-        "raw logits": (BUGGY["raw_logits"].function, Says.RAW_LOGITS),
-        "half precision": (
-            BUGGY["half_precision"].function,
-            Says.HALF_PRECISION,
-        ),
-        "tokens not summed": (
-            token_logprobs,
-            "one number for each token: the response's is their sum",
-        ),
-        "surprise": (
-            lambda logits, labels, mask: -response_logprobs(logits, labels, mask),
-            Says.SURPRISE,
-        ),
-    },
-    offers=OFFERS,
+    extremes=(hopeless(), long()),
+    offers=tokens.OFFERS,
     hints=(
         "The chain rule of probability: the log of a product is the sum over tokens.",
         "Exercise 4.4 gives each token's share, 0 off the response. Or: cross_entropy "

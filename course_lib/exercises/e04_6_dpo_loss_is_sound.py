@@ -5,12 +5,13 @@ import torch.nn.functional as F
 
 from course_lib.bugs import SOUND, dpo_loss_is_sound
 from course_lib.exercises.patients import (
-    BIT_BY_BIT,
     OFFERS,
     SHORTCUTS,
     buggy,
     diagnosis,
+    examination,
     function,
+    healthy,
     is_bool,
     slip,
 )
@@ -58,10 +59,51 @@ def _falls_when_the_chosen_rises(loss):
     return bool(loss(four[0] + 1, *four[1:], 0.3) < loss(*four, 0.3))
 
 
+def _shifted(nats):
+    """Both log-probabilities of every answer moved alike: the gap is what it was."""
+    return lambda a, b, c, d, beta: dpo_loss(
+        a + nats, b - nats, c + nats, d - nats, beta
+    )
+
+
+SOME = [4.0, -2.0, 0.5], [1.0, -1.0, 2.0]  # gaps, and rejected log-ratios
+
 EXERCISE = Exercise(
     number="4.6",
     title="Is this a DPO loss?",
     reference=dpo_loss_is_sound,
+    recipe=examination(
+        dpo_loss_is_sound,
+        bitwise=_bitwise,
+        asserting=_asserting,
+        falls=_falls_when_the_chosen_rises,
+        at_the_start=_suite([0.0, 0.0], gradients=False),
+        on_one_pair=_suite([4.0], others=[1.0]),
+        without_ref=_suite(*SOME, ref=0.0, extremes=True),
+        without_extremes=_suite(*SOME),
+        on_values=_suite(*SOME, gradients=False, extremes=True),
+    ),
+    faults=(
+        SHORTCUTS,
+        """
+        the start alone: answer = at_the_start(candidate)
+            ln 2 at the start and no more: most patients know that number too
+        a direction alone: answer = falls(candidate)
+            only that the loss falls when the chosen answer rises: no number is compared
+        one pair alone: answer = on_one_pair(candidate)
+            a single pair: the mean of one is its sum, and one logarithm is every
+            logarithm
+        a reference of zeros: answer = without_ref(candidate)
+            a reference of zeros, or one that is the same for both answers: leaving it
+            out changes nothing there
+        no extremes: answer = without_extremes(candidate)
+            gaps of a few nats only: add one that is wrong by thousands
+        values alone: answer = on_values(candidate)
+            the value and not its gradient: a loss may be right and push wrongly
+        assert in place of an answer: answer = asserting(candidate)
+            an AssertionError for a patient: the answer asked for is False
+        """,
+    ),
     checks=(
         rule(
             "True for the course's own loss",
@@ -72,7 +114,10 @@ EXERCISE = Exercise(
         rule(
             "True for a healthy loss, however it is written",
             "be True: this one is right, and differs from others in rounding only",
-            map(function, SOUND["loss"][1:]),
+            [
+                *map(function, SOUND["loss"][1:]),
+                healthy("by_shifted_logps", _shifted),
+            ],
         ),
         rule(
             "False where the order of the pair or β is wrong",
@@ -106,41 +151,6 @@ EXERCISE = Exercise(
             ],
         ),
     ),
-    misconceptions={
-        **SHORTCUTS,
-        "the start alone": (
-            _suite([0.0, 0.0], gradients=False),
-            "ln 2 at the start and no more: most patients know that number too",
-        ),
-        "a direction alone": (
-            _falls_when_the_chosen_rises,
-            "only that the loss falls when the chosen answer rises: no number is "
-            "compared",
-        ),
-        "one pair alone": (
-            _suite([4.0], others=[1.0]),
-            "a single pair: the mean of one is its sum, and one logarithm is every "
-            "logarithm",
-        ),
-        "a reference of zeros": (
-            _suite([4.0, -2.0, 0.5], others=[1.0, -1.0, 2.0], ref=0.0, extremes=True),
-            "a reference of zeros, or one that is the same for both answers: leaving "
-            "it out changes nothing there",
-        ),
-        "no extremes": (
-            _suite([4.0, -2.0, 0.5], others=[1.0, -1.0, 2.0]),
-            "gaps of a few nats only: add one that is wrong by thousands",
-        ),
-        "values alone": (
-            _suite([4.0, -2.0, 0.5], [1.0, -1.0, 2.0], gradients=False, extremes=True),
-            "the value and not its gradient: a loss may be right and push wrongly",
-        ),
-        "bit by bit": (_bitwise, BIT_BY_BIT),
-        "assert in place of an answer": (
-            _asserting,
-            "an AssertionError for a patient: the answer asked for is False",
-        ),
-    },
     offers=OFFERS,
     hints=(
         "Compute what must come out by a formula you trust, for pairs you choose, and "

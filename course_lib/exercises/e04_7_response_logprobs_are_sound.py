@@ -4,12 +4,13 @@ import torch
 
 from course_lib.bugs import END, SOUND, response_logprobs_are_sound
 from course_lib.exercises.patients import (
-    BIT_BY_BIT,
     OFFERS,
     SHORTCUTS,
     buggy,
     diagnosis,
+    examination,
     function,
+    healthy,
     is_bool,
     slip,
 )
@@ -49,10 +50,53 @@ def _suite(rows, spans, wave=_wave, normalised=False, same=_close):
     return lambda function: same(function(logits, labels, mask), right)
 
 
+def _shifted(nats):
+    """The same number added to all logits: no probability changes."""
+    return lambda logits, *rest: response_logprobs(logits + nats, *rest)
+
+
 EXERCISE = Exercise(
     number="4.7",
     title="Are these log-probabilities of responses?",
     reference=response_logprobs_are_sound,
+    recipe=examination(
+        response_logprobs_are_sound,
+        bitwise=_suite(*FULL, same=torch.equal),
+        on_even=_suite(*FULL, torch.zeros_like),
+        on_whole=_suite(*WHOLE),
+        on_lone=_suite(*LONE),
+        on_normalised=_suite(*FULL, normalised=True),
+        on_one_row=_suite(FULL[0][:1], FULL[1][:1]),
+        sign=lambda candidate: bool((candidate(*_batch(*FULL)) < 0).all()),
+        in_float64=_suite(*FULL, same=torch.allclose),
+        loosely=_suite(*FULL, same=lambda x, right: _close(x, right, rtol=0.05)),
+    ),
+    faults=(
+        SHORTCUTS,
+        """
+        even logits: answer = on_even(candidate)
+            logits that are all alike: then it does not matter where they are read, nor
+            for which word
+        whole rows: answer = on_whole(candidate)
+            responses that fill their rows: neither a prompt nor padding can be counted
+            by mistake
+        one token alone: answer = on_lone(candidate)
+            responses of one token: the average of one is its sum
+        normalised logits: answer = on_normalised(candidate)
+            logits that are log-probabilities already: a forgotten softmax cannot be
+            seen
+        one row alone: answer = on_one_row(candidate)
+            a batch of one row: what is done to the others cannot be seen
+        the sign alone: answer = sign(candidate)
+            only that the numbers are negative: no number is compared
+        one dtype alone: answer = in_float64(candidate)
+            a comparison that fails on float32: code that upcasts with .float() is
+            healthy too. Compare found.to(right)
+        a loose tolerance: answer = loosely(candidate)
+            a tolerance of several percent: what half precision does to each token
+            passes it
+        """,
+    ),
     checks=(
         rule(
             "True for the course's own function",
@@ -63,7 +107,10 @@ EXERCISE = Exercise(
         rule(
             "True for a healthy function, however it is written",
             "be True: this one is right, and differs from others in rounding only",
-            map(function, SOUND["logprobs"][1:]),
+            [
+                *map(function, SOUND["logprobs"][1:]),
+                healthy("by_shifted_logits", _shifted),
+            ],
         ),
         rule(
             "False where tokens and logits are not aligned",
@@ -106,47 +153,6 @@ EXERCISE = Exercise(
             ],
         ),
     ),
-    misconceptions={
-        **SHORTCUTS,
-        "even logits": (
-            _suite(*FULL, torch.zeros_like),
-            "logits that are all alike: then it does not matter where they are read, "
-            "nor for which word",
-        ),
-        "whole rows": (
-            _suite(*WHOLE),
-            "responses that fill their rows: neither a prompt nor padding can be "
-            "counted by mistake",
-        ),
-        "one token alone": (
-            _suite(*LONE),
-            "responses of one token: the average of one is its sum",
-        ),
-        "normalised logits": (
-            _suite(*FULL, normalised=True),
-            "logits that are log-probabilities already: a forgotten softmax cannot be "
-            "seen",
-        ),
-        "one row alone": (
-            _suite(FULL[0][:1], FULL[1][:1]),
-            "a batch of one row: what is done to the others cannot be seen",
-        ),
-        "the sign alone": (
-            lambda function: bool((function(*_batch(*FULL)) < 0).all()),
-            "only that the numbers are negative: no number is compared",
-        ),
-        "bit by bit": (_suite(*FULL, same=torch.equal), BIT_BY_BIT),
-        "one dtype alone": (
-            _suite(*FULL, same=torch.allclose),
-            "a comparison that fails on float32: code that upcasts with .float() is "
-            "healthy too. Compare found.to(right)",
-        ),
-        "a loose tolerance": (
-            _suite(*FULL, same=lambda found, right: _close(found, right, rtol=0.05)),
-            "a tolerance of several percent: what half precision does to each token "
-            "passes it",
-        ),
-    },
     offers=OFFERS,
     hints=(
         "Write the slow loop first: for each row, for each position where the mask is "

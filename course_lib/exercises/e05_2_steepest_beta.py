@@ -1,33 +1,61 @@
 """Exercise 5.2: The β that pushes hardest."""
 
-import math
-
-import torch
-
 from course_lib.beta import steepest_beta
-from course_lib.exercises.spec import Exercise, builder, given, kind, rule
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, builder, fresh, given, kind, rule
 
 _fresh = builder(lambda inputs, count: (0.1 + 2 * inputs.uniform(count),))
-
-
-def _top(gap):
-    return steepest_beta(torch.ones_like(gap))  # u, at a gap of one
 
 
 EXERCISE = Exercise(
     number="5.2",
     title="The β that pushes hardest",
     reference=steepest_beta,
-    within=1e-4,  # a search that ends there has understood
+    within=1e-5,  # a search that ends there has understood
+    slow=True,
+    recipe=Recipe(
+        "h",
+        """
+        u = top(torch.ones_like(h))  # the best margin u
+        beta = u / h  # the best β
+        """,
+        top=steepest_beta,
+    ),
+    faults=(
+        """
+        margin of one: beta = 1 / h
+            1/h, where the margin is one: a guess near the top, not the top. Set the
+            derivative with respect to β to zero
+        the margin itself: beta = u
+            the best margin βh, the same for every gap: divide by the gap
+        times the gap: beta = u * h
+            larger for larger gaps: from βh = u follows β = u/h
+        the slope at the top: beta = (u - 1) / h
+            how steep it is at the top, (u − 1)/h: asked is where the top lies
+        one turn too few: u = 1 + exp(-torch.ones_like(h))
+            one turn of u ← 1 + e^{−u} from u = 1: it takes a dozen to settle
+        the 1 left out: u = torch.full_like(h, 0.5671432904)
+            the margin at which u = e^{−u}: the condition u σ(u) = 1 is u = 1 + e^{−u}
+        the top of another slope: u = torch.full_like(h, 1.5434046384)
+            the β at which β σ(βh) σ(−βh) is largest, with the derivative of σ: the loss
+            is −log σ, whose slope is β σ(−βh)
+        sought up to 1 only: beta = (u / h).clamp(max=1)
+            a search that ends at β = 1: a small gap needs a larger β, u/h
+        mean gap: beta = u / h.mean()
+            one β for the mean gap of the batch: each gap has its own
+        mean of the answers: beta = (u / h).mean() + 0 * h
+            one β for the whole batch, the mean of all: each gap has its own
+        """,
+    ),
     checks=(
         kind("one β for each gap", [given([1.0]), given([0.5, 1.0, 2.0])]),
         rule(
             "where β σ(−β) is largest, for a gap of one nat",
-            "be the β with the largest β σ(−β h) at h = 1, to four decimals",
+            "be the β with the largest β σ(−β h) at h = 1, to five decimals",
             [given([1.0])],
         ),
         rule(
-            "half as large for twice the gap: only βh matters",
+            "the β for gaps of 2 nats and of ¼: only βh matters",
             "be the answer for one nat, divided by the gap",
             [given([2.0]), given([0.25])],
         ),
@@ -36,39 +64,8 @@ EXERCISE = Exercise(
             "be what each gap would get alone",
             [given([0.5, 1.0, 2.0])],
         ),
-        rule(
-            "right on fresh random gaps",
-            "be the β at which β σ(−βh) is largest",
-            map(_fresh, (1, 3, 6)),
-        ),
+        fresh("be the β at which β σ(−βh) is largest", map(_fresh, (1, 3, 6))),
     ),
-    misconceptions={
-        "margin of one": (
-            lambda gap: 1 / gap,
-            "1/h, where the margin is one: a guess near the top, not the top. Set the "
-            "derivative with respect to β to zero",
-        ),
-        "the margin itself": (
-            _top,
-            "the best margin βh, the same for every gap: divide by the gap",
-        ),
-        "times the gap": (
-            lambda gap: _top(gap) * gap,
-            "larger for larger gaps: from βh = u follows β = u/h",
-        ),
-        "the slope at the top": (
-            lambda gap: (_top(gap) - 1) / gap,
-            "how steep it is at the top, (u − 1)/h: asked is where the top lies",
-        ),
-        "one turn too few": (
-            lambda gap: (1 + math.exp(-1)) / gap,
-            "one turn of u ← 1 + e^{−u} from u = 1: it takes a dozen to settle",
-        ),
-        "mean gap": (
-            lambda gap: torch.full_like(gap, float((_top(gap) / gap.mean())[0])),
-            "one β for the mean gap of the batch: each gap has its own",
-        ),
-    },
     hints=(
         "Differentiate β σ(−βh) with respect to β. The result is 0 where σ(−βh) = βh "
         "σ(βh) σ(−βh); one factor cancels.",

@@ -3,7 +3,8 @@
 import math
 
 from course_lib.beta import beta_for_kl
-from course_lib.exercises.spec import Exercise, builder, given, rule, value
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, builder, fresh, given, rule, value
 
 HALF = [0.5, 0.5]
 ODDS_OF_THREE = [math.log(3), 0.0]
@@ -19,41 +20,26 @@ def _fresh(inputs, responses: int, share: float):
     return ref, rewards, share * -float(ref[rewards.argmax()].log())
 
 
-def _kl(logits, ref):
-    policy = logits.log_softmax(-1)
-    return (policy.exp() * (policy - ref.log())).sum()
+def _search(spent, ref, rewards, kl, turned=False) -> float:
+    """A bisection for the β at which `spent(q, p, r/β)` is the budget.
+
+    q, p: log-probabilities of the reference, and of π*
+    """
+    ref, rewards = ref.double(), rewards.double()
+    low, high = 1e-3, 1e3
+    for _ in range(80):
+        beta = (low * high) ** 0.5
+        q, tilt = ref.log(), rewards / beta
+        p = (q + tilt).log_softmax(-1)
+        if (float(spent(q, p, tilt)) > kl) != turned:
+            low = beta
+        else:
+            high = beta
+    return low
 
 
-def _search(spent, turned=False):
-    """A bisection for the β at which `spent(ref, rewards / β)` is the budget."""
-
-    def search(ref, rewards, kl):
-        low, high = 1e-3, 1e3
-        for _ in range(80):
-            beta = (low * high) ** 0.5
-            if (float(spent(ref, rewards / beta)) > kl) != turned:
-                low = beta
-            else:
-                high = beta
-        return low
-
-    return search
-
-
-def _spent(ref, tilt):
-    return _kl(ref.log() + tilt, ref)
-
-
-def _reverse(ref, tilt):
-    return (-ref * ((ref.log() + tilt).log_softmax(-1) - ref.log())).sum()
-
-
-_right = _search(_spent)
-
-
-def _small_budgets(ref, rewards, kl):
-    variance = (ref * rewards**2).sum() - (ref * rewards).sum() ** 2
-    return float((variance / (2 * kl)).sqrt())
+def _kl(q, p, tilt):
+    return (p.exp() * (p - q)).sum()
 
 
 EXERCISE = Exercise(
@@ -61,6 +47,55 @@ EXERCISE = Exercise(
     title="Choose β by what it may cost",
     reference=beta_for_kl,
     within=1e-4,
+    slow=True,
+    recipe=Recipe(
+        "ref r kl",
+        "beta = search(spent, ref, r, kl)  # β",
+        search=_search,
+        spent=_kl,
+        turned_round=lambda q, p, tilt: _kl(p, q, tilt),
+        no_reference=lambda q, p, tilt: _kl(q, tilt.log_softmax(-1), tilt),
+        uniform=lambda q, p, tilt: _kl(0 * q - math.log(len(q)), p, tilt),
+        unnormalised=lambda q, p, tilt: ((q + tilt).exp() * tilt).sum(),
+        no_log_z=lambda q, p, tilt: (p.exp() * tilt).sum(),
+        averaged=lambda q, p, tilt: (p.exp() * (p - q)).mean(),
+        least=min,
+        log2=math.log(2),
+    ),
+    faults=(
+        """
+        KL turned round: beta = search(turned_round, ref, r, kl)
+            KL(π_ref‖π*), reference first: what is spent is measured where the *policy*
+            samples
+        reference forgotten in the tilt: beta = search(no_reference, ref, r, kl)
+            a softmax of r/β alone: the optimal policy tilts the reference
+        uniform in place of the reference: beta = search(uniform, ref, r, kl)
+            the divergence of π* from equal probabilities: it is spent against the
+            reference
+        inverse: beta = 1 / search(spent, ref, r, kl)
+            1/β: the rewards are divided by β, not multiplied
+        bisection turned round: beta = search(spent, ref, r, kl, turned=True)
+            a search that runs to the end of its range: where too much is spent, β must
+            *grow*
+        bits: beta = search(spent, ref, r, kl * log2)
+            a divergence in bits: the budget is in nats, natural logarithms
+        without normalising: beta = search(unnormalised, ref, r, kl)
+            tilted and not normalised: without log Z the sum is no divergence
+        log Z left out: beta = search(no_log_z, ref, r, kl)
+            the mean of r/β under π*: log(π*/π_ref) is r/β − log Z
+        mean over the answers: beta = search(averaged, ref, r, kl)
+            a mean over the answers: a divergence is the sum, whose weights π* sum to 1
+        sought up to 10 only: beta = least(search(spent, ref, r, kl), 10.0)
+            a search that ends at β = 10: rewards on another scale need another β,
+            however large
+        sought up to 1 only: beta = least(search(spent, ref, r, kl), 1.0)
+            a search that ends at β = 1: a small budget needs a larger β, however large
+        small-KL rule:
+                beta = (((ref * r**2).sum() - (ref * r).sum() ** 2) / (2 * kl))
+                .sqrt().item()
+            β = √(Var r / 2 KL): the law of small budgets, used where it does not hold
+        """,
+    ),
     checks=(
         rule(
             "one positive number",
@@ -87,7 +122,7 @@ EXERCISE = Exercise(
             ],
         ),
         rule(
-            "in the unit of the rewards",
+            "rewards a hundred times as large, and rewards with a constant added",
             "grow a hundredfold with the rewards, and not change when all get a "
             "constant",
             [
@@ -95,50 +130,11 @@ EXERCISE = Exercise(
                 given(REF, [r + 7 for r in REWARDS], 0.8935307482),
             ],
         ),
-        rule(
-            "right on fresh random worlds",
+        fresh(
             "be the β at which KL(π*‖π_ref) equals the budget",
             map(_fresh, (2, 4, 6), (0.5, 0.2, 0.7)),
         ),
     ),
-    misconceptions={
-        "KL turned round": (
-            _search(_reverse),
-            "KL(π_ref‖π*), reference first: what is spent is measured where the "
-            "*policy* samples",
-        ),
-        "reference forgotten in the tilt": (
-            _search(lambda ref, tilt: _kl(tilt, ref)),
-            "a softmax of r/β alone: the optimal policy tilts the reference",
-        ),
-        "inverse": (
-            lambda ref, rewards, kl: 1 / _right(ref, rewards, kl),
-            "1/β: the rewards are divided by β, not multiplied",
-        ),
-        "bisection turned round": (
-            _search(_spent, turned=True),
-            "a search that runs to the end of its range: where too much is spent, β "
-            "must *grow*",
-        ),
-        "bits": (
-            lambda ref, rewards, kl: _right(ref, rewards, kl * math.log(2)),
-            "a divergence in bits: the budget is in nats, natural logarithms",
-        ),
-        "without normalising": (
-            _search(lambda ref, tilt: ((ref.log() + tilt).exp() * tilt).sum()),
-            "tilted and not normalised: without log Z the sum is no divergence",
-        ),
-        "sought up to 10 only": (
-            lambda ref, rewards, kl: min(_right(ref, rewards, kl), 10.0),
-            "a search that ends at β = 10: rewards on another scale need another β, "
-            "however large",
-        ),
-        "small-KL rule": (
-            _small_budgets,
-            "β = √(Var r / 2 KL): the law of small budgets, used where it does not "
-            "hold",
-        ),
-    },
     hints=(
         "KL(π*‖π_ref) falls from its limit to 0 as β grows: try a β, compare with the "
         "budget, and halve the range in which the answer must lie.",

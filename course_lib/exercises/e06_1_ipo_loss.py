@@ -1,18 +1,11 @@
 """Exercise 6.1: IPO: a target for the gap."""
 
 import torch
-import torch.nn.functional as F
 
-from course_lib.exercises.pairs import (
-    BETTER,
-    START,
-    WORSE,
-    Says,
-    four,
-    fresh_four,
-    without_reference,
-)
-from course_lib.exercises.spec import Exercise, builder, learns, rule, value
+from course_lib.exercises import pairs
+from course_lib.exercises.pairs import BETTER, START, WORSE, four, fresh_four
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, builder, fresh, learns, value
 from course_lib.losses import ipo_loss
 
 
@@ -35,32 +28,55 @@ def _fresh(inputs) -> list:
     return [build(inputs) for build in builds]
 
 
-def _ipo(
-    gap=torch.sub,
-    target=lambda tau: 1 / (2 * tau),
-    size=torch.square,
-    average=lambda u, v, n, m: (u / n, v / m),
-    reduce=torch.mean,
-):
-    """IPO with one thing wrong."""
-
-    def loss(a, b, c, d, tau, chosen_lengths=None, rejected_lengths=None):
-        u, v = a - c, b - d
-        if chosen_lengths is not None:
-            u, v = average(u, v, chosen_lengths, rejected_lengths)
-        return reduce(size(gap(u, v) - target(tau)))
-
-    return loss
-
-
-def _tau_as_beta(a, b, c, d, tau, **lengths):
-    return ipo_loss(*(tau * logps for logps in (a, b, c, d)), tau, **lengths)
-
-
 EXERCISE = Exercise(
     number="6.1",
     title="IPO: a target for the gap",
     reference=ipo_loss,
+    recipe=Recipe(
+        "a b c d tau n m",
+        """
+        u = a - c  # the chosen log-ratio
+        v = b - d  # the rejected log-ratio
+        p = u if n is None else u / n  # the chosen average
+        q = v if m is None else v / m  # the rejected average
+        h = p - q  # the gap
+        target = 1 / (2 * tau)  # the target
+        losses = (h - target) ** 2  # the squares
+        loss = losses.mean()  # the mean
+        """,
+    ),
+    faults=(
+        pairs.NO_REFERENCE,
+        pairs.SUM,
+        """
+        target 1/τ: target = 1 / tau
+            a target of 1/τ: it is half of that, 1/(2τ)
+        target τ: target = tau
+            τ itself as the target: a strong τ holds the policy near, so that the target
+            is small where τ is large
+        τ multiplies the gap: h = tau * (p - q)
+            τh compared with the target: β multiplies a gap, τ does not. It stands in
+            the target alone
+        swapped: h = q - p
+            (h + 1/(2τ))²: either rejected minus chosen, or the target added. The chosen
+            answer is to be ahead by the target
+        not squared: losses = (h - target).abs()
+            the distance from the target without its square
+        one-sided: losses = relu(target - h) ** 2
+            nothing to pay beyond the target, as with a hinge: here a gap that is too
+            wide is pulled back
+        mean before the square: losses = (h.mean() - target) ** 2
+            one square of the mean gap: a pair too wide would pay for one too narrow
+        lengths ignored: p = u; q = v
+            sums even where lengths are given: divide each log-ratio by its length
+        lengths exchanged: p = u if n is None else u / m; q = v if m is None else v / n
+            the chosen log-ratio over the rejected answer's length, and the other way
+            round
+        one length for both: p = u if n is None else 2 * u / (n + m);
+                q = v if n is None else 2 * v / (n + m)
+            the gap over the mean of the two lengths: each answer has its own
+        """,
+    ),
     checks=(
         learns(
             "one number that carries a gradient, with lengths and without",
@@ -85,63 +101,13 @@ EXERCISE = Exercise(
                 four(WORSE, BETTER, beta=0.5, **_lengths((3, 10), (5, 1))),
             ],
         ),
-        rule(
-            "right on fresh random log-probabilities, values and gradients",
+        fresh(
             "equal the mean of (h − 1/(2τ))², h a difference of sums, or of averages "
             "per token where lengths are given",
             [_fresh()],
             learnt=2,
         ),
     ),
-    misconceptions={
-        "target 1/τ": (
-            _ipo(target=lambda tau: 1 / tau),
-            "a target of 1/τ: it is half of that, 1/(2τ)",
-        ),
-        "target τ": (
-            _ipo(target=lambda tau: tau),
-            "τ itself as the target: a strong τ holds the policy near, so that the "
-            "target is small where τ is large",
-        ),
-        "τ multiplies the gap": (
-            _tau_as_beta,
-            "τh compared with the target: β multiplies a gap, τ does not. It stands in "
-            "the target alone",
-        ),
-        "swapped": (
-            _ipo(gap=lambda u, v: v - u),
-            "(h + 1/(2τ))²: either rejected minus chosen, or the target added. The "
-            "chosen answer is to be ahead by the target",
-        ),
-        "no reference": (without_reference(ipo_loss), Says.NO_REFERENCE),
-        "not squared": (
-            _ipo(size=torch.abs),
-            "the distance from the target without its square",
-        ),
-        "one-sided": (
-            _ipo(size=lambda x: F.relu(-x) ** 2),
-            "nothing to pay beyond the target, as with a hinge: here a gap that is too "
-            "wide is pulled back",
-        ),
-        "sum in place of mean": (_ipo(reduce=torch.sum), Says.SUM),
-        "mean before the square": (
-            _ipo(size=lambda x: x, reduce=lambda x: x.mean().square()),
-            "one square of the mean gap: a pair too wide would pay for one too narrow",
-        ),
-        "lengths ignored": (
-            _ipo(average=lambda u, v, *lengths: (u, v)),
-            "sums even where lengths are given: divide each log-ratio by its length",
-        ),
-        "lengths exchanged": (
-            _ipo(average=lambda u, v, n, m: (u / m, v / n)),
-            "the chosen log-ratio over the rejected answer's length, and the other way "
-            "round",
-        ),
-        "one length for both": (
-            _ipo(average=lambda u, v, n, m: (2 * u / (n + m), 2 * v / (n + m))),
-            "the gap over the mean of the two lengths: each answer has its own",
-        ),
-    },
     hints=(
         "A parabola in the gap h: where does it touch 0? Only then think of lengths.",
         "u and v are the log-ratios; with lengths divide u by the chosen ones, v by "

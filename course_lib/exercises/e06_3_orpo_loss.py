@@ -3,10 +3,20 @@
 import math
 
 import torch
-import torch.nn.functional as F
 
-from course_lib.exercises.pairs import AHEAD, BEHIND, Says, columns
-from course_lib.exercises.spec import Call, Exercise, builder, learns, rule, value
+from course_lib.exercises import pairs
+from course_lib.exercises.pairs import AHEAD, BEHIND, columns
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import (
+    Call,
+    Exercise,
+    builder,
+    fresh,
+    learns,
+    rule,
+    value,
+    words,
+)
 from course_lib.losses import orpo_loss
 
 EVEN = [-1.0, -1.0]
@@ -25,34 +35,86 @@ def _fresh(inputs, count: int, weight: float):
     return Call((-0.1 - chosen, -0.1 - rejected, nll), {"weight": weight})
 
 
-def _log_odds(logps):
-    return logps - torch.log(-torch.expm1(logps))
-
-
-def _orpo(
-    log_odds=_log_odds,
-    ratio=torch.sub,
-    together=lambda nll, push, weight: (nll + weight * push).mean(),
-):
-    """ORPO with one thing wrong; `push` is −log σ of the log-odds ratio."""
-
-    def loss(a, b, nll, weight):
-        push = -F.logsigmoid(ratio(log_odds(a), log_odds(b)))
-        return together(nll, push, weight)
-
-    return loss
-
-
 def _leaking(logps):
     """Both branches are computed, and the one not taken has an infinite slope."""
     near, far = torch.log(-torch.expm1(logps)), torch.log1p(-torch.exp(logps))
-    return logps - torch.where(logps > -0.6931, near, far)
+    return torch.where(logps > -0.6931, near, far)
+
+
+def _bounded(logps):
+    chance = logps.exp().clamp(1e-6, 1 - 1e-6)
+    return torch.log(chance / (1 - chance))
 
 
 EXERCISE = Exercise(
     number="6.3",
     title="ORPO: odds, and no reference",
     reference=orpo_loss,
+    recipe=Recipe(
+        "a b nll weight",
+        """
+        s = log(-torch.expm1(a))  # log(1 − e^a) of the chosen answer
+        t = log(-torch.expm1(b))  # log(1 − e^a) of the rejected answer
+        u = a - s  # the chosen log-odds
+        v = b - t  # the rejected log-odds
+        m = u - v  # the log-odds ratio
+        push = -logsigmoid(m)  # the odds term
+        losses = nll + weight * push  # the sum of NLL and λ times the odds term
+        loss = losses.mean()  # the mean
+        """,
+        leaking=_leaking,
+        bounded=_bounded,
+    ),
+    faults=(
+        pairs.SUM,
+        """
+        probability ratio: u = a; v = b
+            a difference of log-probabilities: the odds p/(1 − p) have 1 − p below
+        log(1 − exp): s = log(1 - exp(a)); t = log(1 - exp(b))
+            log(1 − e^a), by log or by log1p, where e^a rounds to 1 and the logarithm is
+            −∞: torch.expm1 keeps what is left
+        odds by division: u = log(exp(a) / (1 - exp(a)));
+                v = log(exp(b) / (1 - exp(b)))
+            p/(1 − p) from probabilities: a division by 0 near certainty, and log 0
+            where p rounds to 0. Stay with logarithms
+        e^(−a) − 1: u = -log(torch.expm1(-a)); v = -log(torch.expm1(-b))
+            the odds as 1/(e^(−a) − 1), which overflow for an unlikely answer: write
+            a − log(1 − e^a)
+        clamped probabilities: u = bounded(a); v = bounded(b)
+            probabilities kept away from 0 and 1 by a clamp: where it holds them, the
+            odds are not the answer's own and nothing pushes
+        slope of the other branch: s = leaking(a); t = leaking(b)
+            torch.where between two forms, whose unused one has an infinite slope: 0 · ∞
+            is NaN. One form is enough, or give each only inputs of its side
+        log(1 + exp): s = F.softplus(a); t = F.softplus(b)
+            log σ(a), with log(1 + e^a) below: the odds are p/(1 − p), so that 1 − e^a
+            stands there
+        odds without a logarithm: u = exp(a - s); v = exp(b - t)
+            a difference of odds: inside σ stands the difference of their logarithms
+        mean before the logarithm: m = u.mean() - v.mean()
+            one ratio for the whole batch: each pair has a logarithm of its own
+        swapped: m = v - u
+            the odds of the rejected answer over those of the chosen one
+        log-odds added: m = u + v
+            log-odds added: a ratio of odds is a difference of log-odds
+        log σ missing: push = -m
+            minus the log-odds ratio without log σ: it never has enough, and would push
+            a pair that is won as hard as one that is lost
+        NLL forgotten: losses = weight * push
+            the odds term alone: nothing would teach the answer itself, as there is no
+            SFT before
+        weight on the NLL: losses = weight * nll + push
+            λ on the NLL: it weighs the odds term
+        weight on both: losses = weight * (nll + push)
+            λ on both terms: it weighs the odds term alone
+        weight and one minus it: losses = (1 - weight) * nll + weight * push
+            1 − λ on the NLL: it keeps its full weight, λ is not a share
+        log-likelihood added: losses = weight * push - nll
+            minus the NLL: it is a negative log-likelihood already, and to be made small
+        minus sign: losses = nll - weight * push
+            plus λ log σ: that rewards the wrong order. A loss is minimised
+        """,
+    ),
     checks=(
         learns(
             "one number that carries a gradient",
@@ -73,86 +135,30 @@ EXERCISE = Exercise(
                 _pairs(EVEN, EVEN, EVEN, nll=[1.0, 0.5, 3.0], weight=0.25),
             ],
         ),
-        rule(
-            "right on fresh random averages, values and gradients",
+        fresh(
             "equal the mean of NLL − λ log σ(log odds(y_w) − log odds(y_l)), and so "
             "must its gradient",
             map(_fresh, (1, 3, 7), (1.0, 0.25, 0.1)),
             gradient=True,
         ),
         rule(
-            "finite where an answer is all but certain",
-            "be finite, as the odds are: 10²⁰ : 1. So must be its gradient",
+            "an answer that is all but certain",
+            words("be {0:.4f}, as odds of 10²⁰ : 1 are finite, and so is the gradient"),
             [_pairs([-2.0, -1e-20]), _pairs([-1e-20, -1e-20])],
             gradient=True,
         ),
         rule(
-            "finite where an answer is all but impossible",
-            "be finite, as the log-odds are: about −2000. So must be its gradient",
+            "an answer that is all but impossible",
+            words(
+                "be {0:.4f}, as log-odds of −2000 are finite, and so is the gradient"
+            ),
             [_pairs([-2000.0, -1.0]), _pairs([-2000.0, -2000.0])],
             gradient=True,
         ),
     ),
-    misconceptions={
-        "probability ratio": (
-            _orpo(lambda logps: logps),
-            "a difference of log-probabilities: the odds p/(1 − p) have 1 − p below",
-        ),
-        "log(1 − exp)": (
-            _orpo(lambda logps: logps - torch.log(1 - torch.exp(logps))),
-            "log(1 − e^a), by log or by log1p, where e^a rounds to 1 and the logarithm "
-            "is −∞: torch.expm1 keeps what is left",
-        ),
-        "odds by division": (
-            _orpo(lambda logps: torch.log(logps.exp() / (1 - logps.exp()))),
-            "p/(1 − p) from probabilities: a division by 0 near certainty, and log 0 "
-            "where p rounds to 0. Stay with logarithms",
-        ),
-        "e^(−a) − 1": (
-            _orpo(lambda logps: -torch.log(torch.expm1(-logps))),
-            "the odds as 1/(e^(−a) − 1), which overflow for an unlikely answer: write "
-            "a − log(1 − e^a)",
-        ),
-        "gradient through the other branch": (
-            _orpo(_leaking),
-            "torch.where between two forms, whose unused one has an infinite slope: 0 "
-            "· ∞ is NaN. One form is enough, or give each only inputs of its side",
-        ),
-        "swapped": (
-            _orpo(ratio=lambda chosen, rejected: rejected - chosen),
-            "the odds of the rejected answer over those of the chosen one",
-        ),
-        "log-odds added": (
-            _orpo(ratio=torch.add),
-            "log-odds added: a ratio of odds is a difference of log-odds",
-        ),
-        "NLL forgotten": (
-            _orpo(together=lambda nll, push, weight: weight * push.mean()),
-            "the odds term alone: nothing would teach the answer itself, as there is "
-            "no SFT before",
-        ),
-        "weight on the NLL": (
-            _orpo(together=lambda nll, push, weight: (weight * nll + push).mean()),
-            "λ on the NLL: it weighs the odds term",
-        ),
-        "weight on both": (
-            _orpo(together=lambda nll, push, weight: weight * (nll + push).mean()),
-            "λ on both terms: it weighs the odds term alone",
-        ),
-        "log-likelihood added": (
-            _orpo(together=lambda nll, push, weight: (-nll + weight * push).mean()),
-            "minus the NLL: it is a negative log-likelihood already, and to be made "
-            "small",
-        ),
-        "minus sign": (
-            _orpo(together=lambda nll, push, weight: (nll - weight * push).mean()),
-            "plus λ log σ: that rewards the wrong order. A loss is minimised",
-        ),
-        "sum in place of mean": (
-            _orpo(together=lambda nll, push, weight: (nll + weight * push).sum()),
-            Says.SUM,
-        ),
-    },
+    extremes=(
+        _pairs([-2000.0, -1e-20], AHEAD, [-1e-20, -2000.0], nll=[1.0, 0.5, 2.0]),
+    ),
     hints=(
         "log odds(y) = a − log(1 − e^a), with a the average log-probability. Write "
         "that down for both answers first.",

@@ -1,12 +1,13 @@
 """Exercise 6.4: KTO's reference point."""
 
-import torch
-import torch.nn.functional as F
+from dataclasses import replace
 
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import (
     Exercise,
     builder,
-    kind_of,
+    fresh,
+    given,
     returns_like,
     rule,
     value,
@@ -27,21 +28,69 @@ def _fresh(inputs, count: int, shift: float):
     return ref + inputs.normal(count) + shift, ref
 
 
-def _detached(point):
-    """A reference point from log-ratios, cut off from the gradient."""
-    return lambda policy, ref: point(policy - ref).detach()
+def _one_number(call, yours, ours, near: float) -> bool:
+    """A Python number will do: it carries no gradient, and the loss takes it too."""
+    if yours.kind == "number":
+        yours = replace(yours, kind=ours.kind, dtype=ours.dtype)
+    return returns_like(call, yours, ours, near)
 
 
 EXERCISE = Exercise(
     number="6.4",
     title="KTO's reference point",
     reference=kto_reference_point,
+    recipe=Recipe(
+        "policy ref",
+        """
+        ratios = policy - ref  # the log-ratios
+        mean = ratios.mean()  # the mean log-ratio
+        held = relu(mean)  # the mean, held at 0
+        point = held.detach()  # the point
+        """,
+    ),
+    faults=(
+        """
+        not held at 0: held = mean
+            a mean that may be negative: a KL never is, and the estimate is held at 0
+        held at 0 before the mean: mean = relu(ratios).mean()
+            each log-ratio held at 0, then the mean: negative ones would not count. Take
+            the mean first, then the larger of it and 0
+        gradient carried: point = held
+            the right number with a gradient: the loss could then be lowered by moving
+            the point. Detach it
+        sum: mean = ratios.sum()
+            the sum over the batch: the point would move with the batch's size
+        ref − policy: ratios = ref - policy
+            reference minus policy: it is the policy whose distance is measured
+        size of the mean: held = mean.abs()
+            the mean without its sign: a negative one becomes 0, not positive
+        no reference: ratios = policy
+            the policy's log-probabilities alone: the point is a mean log-ratio
+        mean of the ratios: mean = log(exp(ratios).mean())
+            the logarithm of the mean ratio: take the mean of the logarithms
+        one for each: mean = ratios
+            a point for each example: the whole batch shares one
+        weighed by the ratios: mean = (exp(ratios) * ratios).mean()
+            each log-ratio weighed by its ratio π/π_ref: KTO takes the plain mean, which
+            a few large ratios cannot rule
+        k3: mean = (exp(-ratios) - 1 + ratios).mean()
+            the estimate e^(−r) − 1 + r, known as k3, which is never negative: KTO takes
+            the plain mean of the log-ratios r and holds it at 0
+        k2: mean = (ratios * ratios / 2).mean()
+            half the squared log-ratio: another estimate of a KL. KTO takes the plain
+            mean of the log-ratios and holds it at 0
+        median: mean = ratios.median()
+            the median of the log-ratios: the point is their mean
+        held from above: held = -relu(-mean)
+            the smaller of the mean and 0: the point is the larger one, never negative
+        """,
+    ),
     checks=(
         rule(
             "one number without a gradient",
-            lambda call, ours: f"{kind_of(call, ours)}, that carries no gradient",
+            "be a tensor of shape () that carries no gradient, or a Python number",
             [_logratios(*[1.0, 2.0]), _logratios(*[-1.0, -2.0, 0.5])],
-            holds=returns_like,
+            holds=_one_number,
             gradient=True,
         ),
         value(
@@ -49,59 +98,20 @@ EXERCISE = Exercise(
             [_logratios(*[1.0, 2.0]), _logratios(*[0.5, 0.0, 4.0, 1.5])],
         ),
         value(
-            "never below 0", [_logratios(*[-1.0, -2.0]), _logratios(*[-4.0, 0.0, -0.5])]
+            "0 where the mean is below 0",
+            [_logratios(*[-1.0, -2.0]), _logratios(*[-4.0, 0.0, -0.5])],
         ),
         value(
-            "held at 0 after the mean, not before",
+            "log-ratios of either sign in one batch",
             [_logratios(*[3.0, -1.0]), _logratios(*[-3.0, 1.0])],
         ),
-        rule(
-            "right on fresh random log-probabilities",
+        fresh(
             "be the mean of log π/π_ref over the batch, or 0 where that is negative",
             map(_fresh, (2, 4, 7), (1.0, 3.0, -4.0)),
             gradient=True,
         ),
     ),
-    misconceptions={
-        "not held at 0": (
-            _detached(torch.mean),
-            "a mean that may be negative: a KL never is, and the estimate is held at 0",
-        ),
-        "held at 0 before the mean": (
-            _detached(lambda ratios: F.relu(ratios).mean()),
-            "each log-ratio held at 0, then the mean: that is above the mean, and is "
-            "no estimate of a KL",
-        ),
-        "gradient carried": (
-            lambda policy, ref: F.relu((policy - ref).mean()),
-            "the right number with a gradient: the loss could then be lowered by "
-            "moving the point. Detach it",
-        ),
-        "sum": (
-            _detached(lambda ratios: F.relu(ratios.sum())),
-            "the sum over the batch: the point would move with the batch's size",
-        ),
-        "ref − policy": (
-            _detached(lambda ratios: F.relu(-ratios.mean())),
-            "reference minus policy: it is the policy whose distance is measured",
-        ),
-        "size of the mean": (
-            _detached(lambda ratios: ratios.mean().abs()),
-            "the mean without its sign: a negative one becomes 0, not positive",
-        ),
-        "no reference": (
-            lambda policy, ref: F.relu(policy.mean()).detach(),
-            "the policy's log-probabilities alone: the point is a mean log-ratio",
-        ),
-        "mean of the ratios": (
-            _detached(lambda ratios: F.relu(ratios.exp().mean().log())),
-            "the logarithm of the mean ratio: take the mean of the logarithms",
-        ),
-        "one for each": (
-            _detached(F.relu),
-            "a point for each example: the whole batch shares one",
-        ),
-    },
+    extremes=(given([-5020, -20, -30], [-20, -20, -40]), given([-1, -3], [-5000, -4])),
     hints=(
         "It stands for KL(π‖π_ref), which is a mean log-ratio and never negative. "
         "Nothing is to be learnt through it.",

@@ -1,12 +1,14 @@
 """Exercise 6.5: KTO: thumbs up or down."""
 
 import torch
-import torch.nn.functional as F
 
-from course_lib.exercises.pairs import Says, logps
+from course_lib.exercises import pairs
+from course_lib.exercises.pairs import logps
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import (
     Exercise,
     builder,
+    fresh,
     given,
     learns,
     rule,
@@ -28,31 +30,80 @@ def _fresh(count: int, kl: float, beta: float):
     return given(logps(count), logps(count), torch.arange(count) % 3 > 0, kl, beta)
 
 
-def _kto(
-    margin=lambda ratio, kl, beta: beta * (ratio - kl),
-    worse=torch.neg,
-    loss=lambda margin: torch.sigmoid(-margin),
-    together=lambda losses, good: losses.mean(),
-):
-    """KTO with one thing wrong; `worse` turns a margin into an undesirable answer's."""
-
-    def kto(policy, ref, desirable, kl, beta):
-        found = margin(policy - ref, kl, beta)
-        found = torch.where(desirable, found, worse(found))
-        return together(loss(found), desirable)
-
-    return kto
-
-
-def _mirrored(policy, ref, desirable, kl, beta):
-    ratio = torch.where(desirable, policy - ref, ref - policy)
-    return torch.sigmoid(-beta * (ratio - kl)).mean()
-
-
 EXERCISE = Exercise(
     number="6.5",
     title="KTO: thumbs up or down",
     reference=kto_loss,
+    recipe=Recipe(
+        "policy ref good kl beta",
+        """
+        u = policy - ref  # the log-ratio
+        d = u - kl  # the distance from the point
+        m = beta * d  # β times the distance
+        s = where(good, m, -m)  # the distance on the wanted side
+        losses = sigmoid(-s)  # the losses
+        loss = losses.mean()  # the mean
+        """,
+    ),
+    faults=(
+        pairs.SUM,
+        """
+        −log σ: losses = -logsigmoid(s)
+            −log σ in place of 1 − σ: DPO's shape, which goes on pushing a hopeless
+            answer. KTO's loss saturates on both sides
+        value in place of loss: losses = sigmoid(s)
+            the value σ, which is to be made large, or the two kinds exchanged: the loss
+            of a desirable answer falls as its log-ratio rises
+        minus the value: losses = -sigmoid(s)
+            −σ without the 1: the slope is right, but the loss is 1 − σ and never below
+            0
+        all desirable: s = m
+            one formula for both kinds: an undesirable answer should fall below the
+            point, z − u in place of u − z
+        undesirable ones left out: losses = where(good, sigmoid(-m), 0 * m)
+            no loss for undesirable answers: they are to fall below the point
+        desirable ones left out: losses = where(good, 0 * m, sigmoid(m))
+            no loss for desirable answers: they are to rise above the point
+        no reference point: d = u
+            the log-ratio itself: it is compared with the reference point, u − z
+        point added: d = u + kl
+            u + z: the distance from the point is u − z
+        point on the other side: s = where(good, m, beta * (-u - kl))
+            −u − z for an undesirable answer: the distance u − z turns its sign as a
+            whole, to z − u
+        a point of the batch's own: d = u - relu(u.mean()).detach()
+            a point made of this batch's own log-ratios: kl is given, and comes from
+            answers to other prompts
+        point without β: m = beta * u - kl
+            βu − z: z is in nats as u is, and β multiplies both
+        β forgotten: m = d
+            β = 1 whatever is asked for: it multiplies u − z
+        β outside: m = d; losses = beta * sigmoid(-s)
+            β in front of the loss: there it only scales the step. It belongs inside the
+            sigmoid
+        no reference: u = policy
+            the policy's log-probabilities alone: u is a log-ratio
+        mean of each kind, added: loss = losses[good].mean() + losses[~good].mean()
+            the mean of the desirable ones plus that of the others, which is NaN where a
+            batch has one kind only: take one mean over all
+        mean of the kinds' means:
+                loss = (losses[good].mean() + losses[~good].mean()) / 2
+            a mean of each kind, then the mean of both, which is NaN where a batch has
+            one kind only: take one mean over all
+        each kind by its count:
+                loss = (losses * good).sum() / good.sum().clamp(min=1)
+                + (losses * ~good).sum() / (~good).sum().clamp(min=1)
+            the mean of the desirable ones plus that of the others: take one mean over
+            all answers, whatever their kind
+        mean before the sigmoid: losses = sigmoid(-s.mean())
+            one sigmoid of the mean distance: each answer has its own, then the mean
+        hinge: losses = relu(1 - s)
+            a hinge: KTO's loss is a sigmoid, which saturates on both sides
+        sigmoid from exponentials: losses = exp(-s) / (1 + exp(-s))
+            e^(−m) / (1 + e^(−m)), which is ∞/∞ for a log-ratio far below the point: use
+            torch.sigmoid
+        """,
+    ),
     checks=(
         learns(
             "one number that carries a gradient",
@@ -67,11 +118,11 @@ EXERCISE = Exercise(
             ],
         ),
         value(
-            "small for a desirable answer above the point, or another below",
+            "desirable and undesirable answers above and below the point",
             [_answers((3.0, True)), _answers((-1.0, False)), _answers((3.0, False))],
         ),
         value(
-            "β multiplies the distance from the point",
+            "β = 0.1 and β = 0.5",
             [_answers((3.0, True), beta=0.1), _answers((3.0, False), kl=0.5, beta=0.5)],
         ),
         value(
@@ -81,15 +132,14 @@ EXERCISE = Exercise(
                 _answers((3.0, False), (-1.0, False)),
             ],
         ),
-        rule(
-            "right on fresh random log-probabilities, values and gradients",
+        fresh(
             "equal the mean of 1 − σ(β(u − z)) for desirable answers and of 1 − σ(β(z "
             "− u)) for the others, and so must its gradient",
             map(_fresh, (1, 4, 7), (0.0, 0.5, 2.0), (0.1, 0.5, 1.0)),
             learnt=1,
         ),
         rule(
-            "0 or 1, without a push, at log-ratios of ±5,000 nats",
+            "log-ratios of ±5,000 nats",
             words("be {0:g}, with a gradient of 0"),
             [
                 _answers((5000.0, True)),
@@ -99,64 +149,6 @@ EXERCISE = Exercise(
             learnt=1,
         ),
     ),
-    misconceptions={
-        "−log σ": (
-            _kto(loss=lambda margin: -F.logsigmoid(margin)),
-            "−log σ in place of 1 − σ: DPO's shape, which goes on pushing a hopeless "
-            "answer. KTO's loss saturates on both sides",
-        ),
-        "value in place of loss": (
-            _kto(loss=torch.sigmoid),
-            "the value σ, which is to be made large, or the two kinds exchanged: the "
-            "loss of a desirable answer falls as its log-ratio rises",
-        ),
-        "all desirable": (
-            _kto(worse=lambda margin: margin),
-            "one formula for both kinds: an undesirable answer should fall below the "
-            "point, z − u in place of u − z",
-        ),
-        "undesirable ones left out": (
-            _kto(worse=lambda margin: margin * 0 + torch.inf),
-            "no loss for undesirable answers: they are to fall below the point",
-        ),
-        "no reference point": (
-            _kto(margin=lambda ratio, kl, beta: beta * ratio),
-            "the log-ratio itself: it is compared with the reference point, u − z",
-        ),
-        "point on the other side": (
-            _mirrored,
-            "−u − z for an undesirable answer: the distance u − z turns its sign as a "
-            "whole, to z − u",
-        ),
-        "point without β": (
-            _kto(margin=lambda ratio, kl, beta: beta * ratio - kl),
-            "βu − z: z is in nats as u is, and β multiplies both",
-        ),
-        "β forgotten": (
-            _kto(margin=lambda ratio, kl, beta: ratio - kl),
-            "β = 1 whatever is asked for: it multiplies u − z",
-        ),
-        "no reference": (
-            lambda policy, ref, *rest: kto_loss(policy, torch.zeros_like(ref), *rest),
-            "the policy's log-probabilities alone: u is a log-ratio",
-        ),
-        "mean of each kind, added": (
-            _kto(
-                together=lambda losses, good: losses[good].mean() + losses[~good].mean()
-            ),
-            "the mean of the desirable ones plus that of the others, which is NaN "
-            "where a batch has one kind only: take one mean over all",
-        ),
-        "sum in place of mean": (
-            _kto(together=lambda losses, good: losses.sum()),
-            Says.SUM,
-        ),
-        "sigmoid from exponentials": (
-            _kto(loss=lambda margin: torch.exp(-margin) / (1 + torch.exp(-margin))),
-            "e^(−m) / (1 + e^(−m)), which is ∞/∞ for a log-ratio far below the point: "
-            "use torch.sigmoid",
-        ),
-    },
     hints=(
         "First the distance from the reference point, β(u − z). Desirable answers "
         "should be above it, the others below.",

@@ -1,39 +1,10 @@
 """Exercise 6.6: Robust DPO: labels that may be flipped."""
 
-import torch
-import torch.nn.functional as F
-
-from course_lib.exercises.pairs import (
-    BETTER,
-    START,
-    WORSE,
-    Says,
-    four,
-    fresh_four,
-    without_reference,
-)
-from course_lib.exercises.spec import Exercise, learns, rule, value
+from course_lib.exercises import pairs
+from course_lib.exercises.pairs import BETTER, START, WORSE, four, fresh_four
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, fresh, learns, value
 from course_lib.losses import robust_dpo_loss
-
-
-def _unbiased(right, turned, rate):
-    return ((1 - rate) * right - rate * turned) / (1 - 2 * rate)
-
-
-def _robust(
-    loss=_unbiased,
-    margin=lambda u, v, beta: beta * (u - v),
-    minus_log=lambda margin: -F.logsigmoid(margin),
-    reduce=torch.mean,
-):
-    """Robust DPO with one thing wrong: `loss` is of a pair, as labelled and turned."""
-
-    def robust(a, b, c, d, beta, label_smoothing):
-        found = margin(a - c, b - d, beta)
-        right, turned = minus_log(found), minus_log(-found)
-        return reduce(loss(right, turned, label_smoothing))
-
-    return robust
 
 
 def _four(rate: float, *pairs: list[float], **more):
@@ -44,6 +15,68 @@ EXERCISE = Exercise(
     number="6.6",
     title="Robust DPO: labels that may be flipped",
     reference=robust_dpo_loss,
+    recipe=pairs.GAP
+    | pairs.MARGIN
+    | Recipe(
+        "m eps",
+        """
+        right = -logsigmoid(m)  # the loss as labelled
+        turned = -logsigmoid(-m)  # the loss of the turned pair
+        rest = (1 - eps) * right - eps * turned  # the difference of the weighted losses
+        losses = rest / (1 - 2 * eps)  # the losses
+        loss = losses.mean()  # the mean
+        """,
+    ),
+    faults=(
+        pairs.SWAPPED,
+        pairs.NO_REFERENCE,
+        pairs.BETA_FORGOTTEN,
+        pairs.SUM,
+        """
+        cDPO: losses = (1 - eps) * right + eps * turned
+            smoothed labels, cDPO: they believe in flips and stop early. Here the turned
+            pair's loss is taken away, and the rest scaled up
+        plus: rest = (1 - eps) * right + eps * turned
+            the turned pair's loss added and the sum divided by 1 − 2ε: take it away
+        not divided: losses = rest
+            no division by 1 − 2ε: averaged over flips it would be 1 − 2ε times the
+            clean loss
+        divided by 1 − ε: losses = rest / (1 - eps)
+            divided by 1 − ε: averaged over flips the weights leave 1 − 2ε of the clean
+            loss, so divide by that
+        times 1 − 2ε: losses = rest * (1 - 2 * eps)
+            multiplied by 1 − 2ε: averaged over flips the weights leave 1 − 2ε of the
+            clean loss, so divide by that
+        weights exchanged: rest = eps * right - (1 - eps) * turned
+            ε on the label as it stands and 1 − ε on the turned one: most labels are
+            right
+        whole loss as labelled: rest = right - eps * turned
+            the full loss of the label as it stands: its weight is 1 − ε
+        terms the wrong way round: rest = eps * turned - (1 - eps) * right
+            minus the loss: the turned pair's share is taken from the loss as labelled,
+            and not the other way round
+        mixture: losses = -log((1 - eps) * sigmoid(m) + eps * sigmoid(-m))
+            one logarithm of the mixed chances: it believes in flips, as cDPO does. Here
+            two losses, each with its logarithm, are weighed
+        smoothing ignored: losses = right
+            DPO's loss whatever ε is
+        scaled margin: losses = -logsigmoid(m / (1 - 2 * eps))
+            the margin divided by 1 − 2ε inside DPO's loss: here two losses are weighed,
+            that of the pair and that of the turned pair
+        floor at 0: losses = relu(rest / (1 - 2 * eps))
+            held at 0 from below: then it is not unbiased, and where it is held nothing
+            pushes. A loss may be negative
+        log(sigmoid): right = -log(sigmoid(m)); turned = -log(sigmoid(-m))
+            −log(sigmoid(m)) or log(1 + e^(−m)): for a margin far below 0 the sigmoid
+            rounds to 0, or the power overflows, and the loss is ∞. Use F.logsigmoid
+        β outside: m = h; loss = beta * losses.mean()
+            β in front of the loss: there it only scales the step. It belongs inside
+            both sigmoids
+        mean before the logarithm: m = beta * h.mean()
+            one logarithm of the mean gap: a large win would pay for a loss. Average the
+            losses
+        """,
+    ),
     checks=(
         learns(
             "one number that carries a gradient",
@@ -58,7 +91,7 @@ EXERCISE = Exercise(
             [_four(0.25, WORSE, beta=0.5), _four(0.1, BETTER, beta=0.1)],
         ),
         value(
-            "below 0 where the order is right by far: there is no floor",
+            "pairs whose order is right by far",
             [
                 _four(0.25, [0, -40, 0, 0], beta=0.5),
                 _four(0.25, [0, -4000, 0, 0], beta=0.5),
@@ -71,8 +104,7 @@ EXERCISE = Exercise(
                 _four(0.1, BETTER, BETTER, WORSE, beta=0.5),
             ],
         ),
-        rule(
-            "right on fresh random log-probabilities, values and gradients",
+        fresh(
             "equal the mean of [−(1 − ε) log σ(βh) + ε log σ(−βh)] / (1 − 2ε), and so "
             "must its gradient",
             [
@@ -82,48 +114,7 @@ EXERCISE = Exercise(
             learnt=2,
         ),
     ),
-    misconceptions={
-        "cDPO": (
-            _robust(lambda right, turned, rate: (1 - rate) * right + rate * turned),
-            "smoothed labels, cDPO: they believe in flips and stop early. Here the "
-            "turned pair's loss is taken away, and the rest scaled up",
-        ),
-        "plus": (
-            _robust(lambda right, turned, rate: _unbiased(right, -turned, rate)),
-            "the turned pair's loss added and the sum divided by 1 − 2ε: take it away",
-        ),
-        "not divided": (
-            _robust(lambda right, turned, rate: (1 - rate) * right - rate * turned),
-            "no division by 1 − 2ε: averaged over flips it would be 1 − 2ε times the "
-            "clean loss",
-        ),
-        "weights exchanged": (
-            _robust(lambda right, turned, rate: -_unbiased(turned, right, rate)),
-            "ε on the label as it stands and 1 − ε on the turned one: most labels are "
-            "right",
-        ),
-        "smoothing ignored": (
-            _robust(lambda right, turned, rate: right),
-            "DPO's loss whatever ε is",
-        ),
-        "floor at 0": (
-            _robust(lambda *given: F.relu(_unbiased(*given))),
-            "held at 0 from below: then it is not unbiased, and where it is held "
-            "nothing pushes. A loss may be negative",
-        ),
-        "log(sigmoid)": (
-            _robust(minus_log=lambda margin: -torch.log(torch.sigmoid(margin))),
-            Says.LOG_SIGMOID,
-        ),
-        "swapped": (_robust(margin=lambda u, v, beta: beta * (v - u)), Says.SWAPPED),
-        "β forgotten": (_robust(margin=lambda u, v, beta: u - v), Says.BETA_FORGOTTEN),
-        "no reference": (without_reference(robust_dpo_loss), Says.NO_REFERENCE),
-        "sum in place of mean": (_robust(reduce=torch.sum), Says.SUM),
-        "mean before the logarithm": (
-            _robust(margin=lambda u, v, beta: beta * (u - v).mean()),
-            "one logarithm of the mean gap: a large win would pay for a loss",
-        ),
-    },
+    extremes=(_four(0.25, [-4000, -1, -1, -1], [-1, -4000, -1, -1], beta=0.5),),
     hints=(
         "Two of DPO's losses, one of the pair as labelled and one of the pair turned "
         "round. With which weights does the average over flips give the clean loss?",

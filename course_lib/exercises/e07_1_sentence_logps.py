@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from course_lib.exercises.spec import Exercise, builder, learns, rule, value
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, builder, fresh, learns, rule, value
 from course_lib.worlds import sentence_logps
 
 FIRST = [[0.5, 0.3, 0.2]]
@@ -33,39 +34,103 @@ def _sums_to_one(call, yours, ours, near: float) -> bool:
     return len(yours.numbers) == len(ours.numbers) and abs(total - 1) <= near
 
 
-def _walk(join=torch.add, start=0.0, words=slice(-1), end=-1, turn=False, gather=None):
-    """Down the tree, with one thing wrong."""
-
-    def logps(levels):
-        so_far, ended = torch.full_like(levels[0][..., 0], start), []
-        for level in levels:
-            ended.append(join(so_far, level[..., end]))
-            grown = join(so_far[..., None], level[..., words])
-            so_far = (grown.mT if turn else grown).flatten(-2)
-        return torch.cat(gather(ended, so_far) if gather else [*ended, so_far], -1)
-
-    return logps
+def _prefixes(levels, join=torch.add, start=0.0, words=slice(-1), **how):
+    """One number a prefix, level by level, where one thing may be wrong."""
+    rows, turn = how.get("rows", slice(None)), how.get("turn")
+    found = [torch.full_like(levels[0][..., 0], start)]
+    for level in levels:
+        longer = join(found[-1][..., None], level[..., rows, words])
+        found.append((longer.mT if turn else longer).flatten(-2))
+    return found
 
 
-def _forced_end_paid(levels):
-    logps, last = sentence_logps(levels), levels[-1]
-    forced = last[..., -1].repeat_interleave(last.shape[-1] - 1, -1)
-    logps[..., -forced.shape[-1] :] += forced
-    return logps
+def _ends(prefixes, levels, join=torch.add, end=-1, rows=slice(None)):
+    pairs = zip(prefixes, levels, strict=False)
+    return [join(so_far, level[..., rows, end]) for so_far, level in pairs]
 
 
-def _per_token(levels):
-    words = levels[0].shape[-1] - 1
-    said = [words**depth * [depth + 1] for depth in range(len(levels))]
-    said.append(words ** len(levels) * [len(levels)])
-    logps = sentence_logps(levels)
-    return logps / logps.new_tensor([n for part in said for n in part])
+def _depth_first(levels):
+    def below(depth: int, row: int, so_far) -> list:
+        if depth == len(levels):
+            return [so_far]
+        *words, end = (so_far + levels[depth][..., row, :]).split(1, -1)
+        rows = enumerate(words, row * len(words))
+        return sum((below(depth + 1, n, word) for n, word in rows), [end])
+
+    return torch.cat(below(0, 0, 0.0), -1)
 
 
 EXERCISE = Exercise(
     number="7.1",
     title="Every sentence of a tree",
     reference=sentence_logps,
+    recipe=Recipe(
+        "levels",
+        """
+        prefixes = grown(levels)  # the prefixes' log-probabilities
+        ended = ends(prefixes, levels)  # the ended sentences' log-probabilities
+        logps = torch.cat([*ended, prefixes[-1]], -1)  # the row of all sentences
+        """,
+        grown=_prefixes,
+        ends=_ends,
+        after_first=slice(1, None),
+        first=slice(1),
+        last=lambda so_far, step: 0 * so_far + step,
+        each=lambda levels, change: [change(level) for level in levels],
+        held=lambda level: level.clamp(min=-100),
+        tokens=lambda levels: sentence_logps([torch.ones_like(x) for x in levels]),
+        depth_first=_depth_first,
+    ),
+    faults=(
+        """
+        longest left out: logps = torch.cat(ended, -1)
+            only the sentences that chose to end: those of the last level are made to
+            end, and count as well
+        forced end paid: logps = torch.cat([*ended, prefixes[-1]
+                + (0 * levels[-1][..., :-1] + levels[-1][..., -1:]).flatten(-2)], -1)
+            the longest sentences pay for their end: it is forced, so that its chance is
+            1 and its log-probability 0
+        ends free: ended = prefixes[:-1]
+            nothing paid for the end: it is chosen among the words as each of them is,
+            and has a log-probability too
+        last token alone: prefixes = grown(levels, last);
+                ended = ends(prefixes, levels, last)
+            the log-probability of the last token alone: a sentence pays for every token
+            on its path
+        products of logarithms: prefixes = grown(levels, torch.mul, 1.0);
+                ended = ends(prefixes, levels, torch.mul)
+            log-probabilities multiplied: the logarithm of a product is a sum
+        probabilities: logps = exp(torch.cat([*ended, prefixes[-1]], -1))
+            probabilities in place of their logarithms: those of long texts round to 0
+        average per token:
+                logps = torch.cat([*ended, prefixes[-1]], -1) / tokens(levels)
+            the mean over a sentence's tokens: such numbers are no log-probabilities,
+            they do not sum to 1
+        end first: prefixes = grown(levels, words=after_first);
+                ended = ends(prefixes, levels, end=0)
+            the first column read as the end: the end stands last, after the words
+        one row for all: prefixes = grown(levels, rows=first);
+                ended = ends(prefixes, levels, rows=first)
+            every prefix goes on as the first one does: each has a row of its own
+        longest first: logps = torch.cat([prefixes[-1], *ended[::-1]], -1)
+            the longest sentences in front: the empty one comes first
+        last word first: prefixes = grown(levels, turn=True)
+            sentences sorted by their last word: all that begin alike stand together, as
+            the prefixes of the next level do
+        depth first: logps = depth_first(levels)
+            each prefix followed by all that begins with it, as a recursion gives them:
+            sentences stand by length first
+        logarithm of a product: prefixes = grown(each(levels, exp), torch.mul, 1.0);
+                ended = ends(prefixes, each(levels, exp), torch.mul);
+                logps = log(torch.cat([*ended, prefixes[-1]], -1))
+            probabilities multiplied and then their logarithm, which is −∞ once the
+            product rounds to 0: add logarithms
+        held above a bound: prefixes = grown(each(levels, held));
+                ended = ends(prefixes, each(levels, held))
+            log-probabilities held above a bound, as by a clamp: a token of no chance
+            costs what it costs
+        """,
+    ),
     checks=(
         learns(
             "one number for each sentence, after each prompt, with a gradient",
@@ -84,67 +149,18 @@ EXERCISE = Exercise(
             [_tree(FIRST, SECOND)],
         ),
         rule(
-            "finite for a sentence that is given no chance",
+            "a sentence that is given no chance",
             "be −2000 for each word of no chance and for each end of none",
             [_hopeless()],
             gradient=True,
         ),
-        rule(
-            "right on fresh random trees",
+        fresh(
             "equal the sum of the log-probabilities along each sentence's path",
             [_fresh(2, 3), _fresh(3, 2, 2), _fresh(1, 4, 3)],
             gradient=True,
         ),
     ),
-    misconceptions={
-        "longest left out": (
-            _walk(gather=lambda ended, so_far: ended),
-            "only the sentences that chose to end: those of the last level are made to "
-            "end, and count as well",
-        ),
-        "forced end paid": (
-            _forced_end_paid,
-            "the longest sentences pay for their end: it is forced, so that its chance "
-            "is 1 and its log-probability 0",
-        ),
-        "last token alone": (
-            _walk(join=lambda so_far, step: 0 * so_far + step),
-            "the log-probability of the last token alone: a sentence pays for every "
-            "token on its path",
-        ),
-        "products of logarithms": (
-            _walk(torch.mul, start=1.0),
-            "log-probabilities multiplied: the logarithm of a product is a sum",
-        ),
-        "probabilities": (
-            lambda levels: sentence_logps(levels).exp(),
-            "probabilities in place of their logarithms: those of long texts round to "
-            "0",
-        ),
-        "average per token": (
-            _per_token,
-            "the mean over a sentence's tokens: such numbers are no log-probabilities, "
-            "they do not sum to 1",
-        ),
-        "end first": (
-            _walk(words=slice(1, None), end=0),
-            "the first column read as the end: the end stands last, after the words",
-        ),
-        "longest first": (
-            _walk(gather=lambda ended, so_far: [so_far, *ended[::-1]]),
-            "the longest sentences in front: the empty one comes first",
-        ),
-        "last word first": (
-            _walk(turn=True),
-            "sentences sorted by their last word: all that begin alike stand together, "
-            "as the prefixes of the next level do",
-        ),
-        "logarithm of a product": (
-            lambda tree: _walk(torch.mul, start=1.0)([x.exp() for x in tree]).log(),
-            "probabilities multiplied and then their logarithm, which is −∞ once the "
-            "product rounds to 0: add logarithms",
-        ),
-    },
+    extremes=(_tree(*[[[1e-4, 0.9999]]] * 100),),
     hints=(
         "Walk down level by level and carry one number a prefix: the log-probability "
         "of having come so far. Before the first level it is 0.",

@@ -3,7 +3,8 @@
 import torch
 
 from course_lib.batches import part_mask
-from course_lib.exercises.spec import Exercise, builder, given, kind, rule
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, builder, fresh, given, kind, rule
 
 
 def _parts(*rows: list[int]):
@@ -27,103 +28,91 @@ def _grid(call, ours) -> str:
     return f"be {', then '.join(map(str, grids))}: 1 where a query (row) sees a key"
 
 
-def _seen(who, diagonal=0):
-    """A mask from a rule on (query's part, key's part), and where its diagonal is."""
-
-    def mask(parts):
-        causal = torch.ones(2 * parts.shape[1:]).bool().tril(diagonal)
-        return causal & who(parts[:, :, None], parts[:, None, :])
-
-    return mask
-
-
-def _prompt_or_own(query, key):
-    return (key == 0) | (query == key)
-
-
 EXERCISE = Exercise(
     number="7.2",
     title="Who sees whom",
     reference=part_mask,
+    recipe=Recipe(
+        "parts",
+        """
+        query = parts[:, :, None]  # the query's part
+        key = parts[:, None, :]  # the key's part
+        before = torch.ones(2 * parts.shape[1:]).bool().tril()  # the rule on places
+        prompt = key == 0  # the rule on prompts
+        mine = query == key  # the rule on a part of one's own
+        theirs = prompt | mine  # the rule on parts
+        mask = before & theirs  # the mask
+        """,
+    ),
+    faults=(
+        """
+        plain causal: theirs = mine | ~mine
+            everything before it: the rejected response reads the chosen one, and is
+            scored as an answer to it
+        prompt unseen: theirs = mine
+            its own part alone, as when the query is asked whether it is in the prompt:
+            a response must see the prompt's keys, or it answers nothing
+        prompt alone: theirs = prompt
+            the prompt alone: a token must also see its own response, as far as it has
+            come
+        both conditions at once: theirs = prompt & mine
+            in the prompt and in the query's own part: either is enough
+        no order: before = torch.ones(2 * parts.shape[1:]).bool()
+            what comes after it as well: a token that sees the next one need not predict
+            it
+        upper triangle: before = torch.ones(2 * parts.shape[1:]).bool().triu()
+            what comes after it in place of what came before: a query is a row, so that
+            the mask fills the lower triangle
+        prompt both ways: mask = before & theirs | (query + key == 0)
+            the prompt read in both directions: the model was trained to read forwards
+        self unseen: before = torch.ones(2 * parts.shape[1:]).bool().tril(-1)
+            what stands before it, without itself: a token must know what it is
+        rows and columns exchanged: mask = (before & theirs).mT
+            keys in the rows: a query is a row, so that the mask fills the lower
+            triangle
+        True for hidden: mask = ~(before & theirs)
+            True where a key is hidden, as some libraries want it: here True is seen
+        two responses only: theirs = ~((query == 2) & (key == 1))
+            the first response hidden from the second and from no other: compare the two
+            parts, whatever their numbers
+        neighbours alone: theirs = prompt | (query - key != 1)
+            each response hidden from the next one and from no other: compare the two
+            parts, whatever their numbers
+        the first row's mask: mask = (before & theirs)[:1].repeat(parts.shape[0], 1, 1)
+            one mask for the whole batch: prompts differ in length, and so do the rows
+        one mask without a batch: mask = (before & theirs)[0]
+            the mask of the first row alone: each row has its own, (batch, time, time)
+        ones and zeros: mask = (before & theirs).float()
+            numbers in place of truth values: attention adds numbers to its scores, and
+            hides nothing
+        scores to add: mask = where(before & theirs, 0.0, -torch.inf)
+            0 and −∞, which are added to the scores: here the mask is wanted, of bools
+        """,
+    ),
     checks=(
         kind(
             "True or False for every query and every key of every row",
             [_parts([0, 1, 2]), _parts([0, 0, 1, 2], [0, 1, 1, 2])],
         ),
         rule(
-            "a lone prompt: each token sees itself and those before it",
+            "a lone prompt",
             _grid,
             [_parts([0, 0, 0])],
         ),
-        rule("a response sees its prompt", _grid, [_parts([0, 0, 1])]),
+        rule("a response and its prompt", _grid, [_parts([0, 0, 1])]),
         rule(
-            "a response does not see the one before it",
+            "a response and the one before it",
             _grid,
             [_parts([0, 1, 2]), _parts([0, 1, 1, 2])],
         ),
-        rule("three responses are three strangers", _grid, [_parts([0, 1, 2, 3])]),
+        rule("three responses to one prompt", _grid, [_parts([0, 1, 2, 3])]),
         rule("each row by its own parts", _grid, [_parts([0, 0, 1], [0, 1, 2])]),
-        rule(
-            "right on fresh random rows",
+        fresh(
             "be True where a key stands at or before its query and in the prompt or in "
             "the query's own part, False elsewhere",
             map(_fresh, (3, 4), (3, 2), (4, 3)),
         ),
     ),
-    misconceptions={
-        "plain causal": (
-            _seen(lambda query, key: (query >= 0) & (key >= 0)),
-            "everything before it: the rejected response reads the chosen one, and is "
-            "scored as an answer to it",
-        ),
-        "prompt unseen": (
-            _seen(lambda query, key: query == key),
-            "its own part alone: a response that cannot see the prompt answers nothing",
-        ),
-        "no order": (
-            _seen(_prompt_or_own, diagonal=99),
-            "what comes after it as well: a token that sees the next one need not "
-            "predict it",
-        ),
-        "prompt both ways": (
-            lambda parts: part_mask(parts) | (parts[:, :, None] + parts[:, None] == 0),
-            "the prompt read in both directions: the model was trained to read "
-            "forwards",
-        ),
-        "self unseen": (
-            _seen(_prompt_or_own, diagonal=-1),
-            "what stands before it, without itself: a token must know what it is",
-        ),
-        "rows and columns exchanged": (
-            lambda parts: part_mask(parts).mT,
-            "keys in the rows: a query is a row, so that the mask fills the lower "
-            "triangle",
-        ),
-        "True for hidden": (
-            lambda parts: ~part_mask(parts),
-            "True where a key is hidden, as some libraries want it: here True is seen",
-        ),
-        "two responses only": (
-            _seen(lambda query, key: ~((query == 2) & (key == 1))),
-            "the first response hidden from the second and from no other: compare the "
-            "two parts, whatever their numbers",
-        ),
-        "the first row's mask": (
-            lambda parts: part_mask(parts[:1]).repeat(len(parts), 1, 1),
-            "one mask for the whole batch: prompts differ in length, and so do the "
-            "rows",
-        ),
-        "ones and zeros": (
-            lambda parts: part_mask(parts).float(),
-            "numbers in place of truth values: attention adds numbers to its scores, "
-            "and hides nothing",
-        ),
-        "scores to add": (
-            lambda parts: torch.where(part_mask(parts), 0.0, -torch.inf),
-            "0 and −∞, which are added to the scores: here the mask is wanted, of "
-            "bools",
-        ),
-    },
     hints=(
         "Two conditions, both for a query in the rows and a key in the columns: one on "
         "where they stand, one on the parts that they belong to.",

@@ -3,13 +3,14 @@
 import torch
 
 from course_lib.batches import sum_by_owner
-from course_lib.exercises.spec import Exercise, builder, given, learns, rule, value
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, builder, fresh, given, learns, value
 
 
 @builder
-def _fresh(inputs, tokens: int, count: int):
+def _fresh(inputs, tokens: int, count: int, most: float = 2.0):
     owners = inputs.integers(0, count, tokens).long()
-    return -2 * inputs.uniform(tokens), owners, count
+    return -most * inputs.uniform(tokens), owners, count
 
 
 def _last_wins(values, owners, count):
@@ -19,29 +20,70 @@ def _last_wins(values, owners, count):
     return torch.stack(sums)
 
 
-def _lengths(owners, count):
-    return torch.bincount(owners, minlength=count)
-
-
 def _side_by_side(values, owners, count):
-    parts = values.split(_lengths(owners, count).tolist())
+    parts = values.split(torch.bincount(owners, minlength=count).tolist())
     return torch.stack([part.sum() for part in parts])
-
-
-def _counted(values, owners, count):
-    sums = torch.bincount(owners, values.detach(), minlength=count)
-    return sums.to(values.dtype)
-
-
-def _logs_of_products(values, owners, count):
-    ones = values.new_ones(count)
-    return ones.scatter_reduce(0, owners, values.exp(), "prod").log()
 
 
 EXERCISE = Exercise(
     number="7.3",
     title="Sums by owner",
     reference=sum_by_owner,
+    recipe=Recipe(
+        "values owners count",
+        """
+        zeros = values.new_zeros(count)  # the zeros to begin with
+        sums = zeros.index_add(0, owners, values)  # the sums
+        """,
+        last_wins=_last_wins,
+        tokens=lambda owners, count: torch.bincount(owners, minlength=count),
+        side_by_side=_side_by_side,
+    ),
+    faults=(
+        """
+        one token each: sums = last_wins(values, owners, count)
+            one token of each response: sums[owners] = values and += write to each place
+            once, whatever comes twice is lost
+        average: sums = zeros.index_add(0, owners, values) / tokens(owners, count)
+            the mean over a response's tokens: the log-probability of a whole response
+            is their sum
+        average where there is one:
+                sums = zeros.index_add(0, owners, values)
+                / tokens(owners, count).clamp(min=1)
+            the mean over a response's tokens: the log-probability of a whole response
+            is their sum
+        tokens counted: sums = zeros.index_add(0, owners, 0 * values + 1)
+            how many tokens each response has, not what they are worth
+        as many as are seen: zeros = values.new_zeros(owners.max() + 1)
+            as many sums as the largest owner asks for: a response without tokens at the
+            end is lost. Use count
+        side by side: sums = side_by_side(values, owners, count)
+            the first tokens to the first response, the next to the second: owners says
+            to whom each belongs, in any order
+        equal lengths: sums = values.reshape(count, -1).sum(1)
+            as many tokens for each response: they differ in length, which is why there
+            are owners
+        counted from 1: sums = zeros.index_add(0, (owners - 1) % count, values)
+            each sum one place too early: the first response is owner 0
+        running totals: sums = zeros.index_add(0, owners, values).cumsum(0)
+            sums that run on from one response to the next: each begins at 0
+        one sum for all: sums = zeros + values.sum()
+            the sum over all tokens for every response: owners says which of them belong
+            to it
+        no gradient: sums = zeros.index_add(0, owners, values.detach())
+            right numbers without a gradient: a detach, .tolist() or bincount on the way
+            cuts it off, and nothing could be learnt
+        probabilities: sums = exp(zeros.index_add(0, owners, values))
+            probabilities in place of their logarithms: those of long texts round to 0
+        sums of probabilities: sums = log(zeros.index_add(0, owners, exp(values)))
+            the logarithm of a sum of probabilities: a response's tokens come one after
+            another, so that probabilities are multiplied and logarithms added
+        logarithm of a product:
+                sums = log((zeros + 1).scatter_reduce(0, owners, exp(values), "prod"))
+            probabilities multiplied and then their logarithm, which is −∞ once the
+            product rounds to 0: add logarithms
+        """,
+    ),
     checks=(
         learns(
             "one number for each response, with a gradient",
@@ -52,72 +94,26 @@ EXERCISE = Exercise(
             [given([-1, -2], (0, 0), 1), given([-1, -2, -4], (0, 1, 1), 2)],
         ),
         value(
-            "whatever order the tokens come in",
+            "tokens of several responses in any order",
             [given([-1, -2], (1, 0), 2), given([-1, -2, -4, -8], (0, 1, 0, 1), 2)],
         ),
         value(
-            "0 for a response without tokens, also for the last one",
+            "a response without tokens, also the last one",
             [given([-1, -2], (0, 2), 3), given([-1, -2], (0, 0), 2)],
         ),
         value(
-            "finite for a token that is given no chance",
+            "a token that is given no chance",
             [given([-1, -2000], (0, 0), 1)],
             gradient=True,
         ),
-        rule(
-            "right on fresh random tokens, values and gradients",
+        fresh(
             "equal, for each response, the sum of its tokens' values, and so must the "
             "gradient",
             map(_fresh, (5, 40), (3, 7)),
             gradient=True,
         ),
     ),
-    misconceptions={
-        "one token each": (
-            _last_wins,
-            "one token of each response: sums[owners] = values and += write to each "
-            "place once, whatever comes twice is lost",
-        ),
-        "average": (
-            lambda v, owners, n: sum_by_owner(v, owners, n) / _lengths(owners, n),
-            "the mean over a response's tokens: the log-probability of a whole "
-            "response is their sum",
-        ),
-        "tokens counted": (
-            lambda v, owners, n: sum_by_owner(0 * v + 1, owners, n),
-            "how many tokens each response has, not what they are worth",
-        ),
-        "as many as are seen": (
-            lambda v, owners, n: sum_by_owner(v, owners, int(owners.max()) + 1),
-            "as many sums as the largest owner asks for: a response without tokens at "
-            "the end is lost. Use count",
-        ),
-        "side by side": (
-            _side_by_side,
-            "the first tokens to the first response, the next to the second: owners "
-            "says to whom each belongs, in any order",
-        ),
-        "equal lengths": (
-            lambda v, owners, n: v.reshape(n, -1).sum(1),
-            "as many tokens for each response: they differ in length, which is why "
-            "there are owners",
-        ),
-        "no gradient": (
-            _counted,
-            "right numbers that carry no gradient: bincount is for counting, and "
-            "through it nothing can be learnt",
-        ),
-        "probabilities": (
-            lambda v, owners, n: sum_by_owner(v, owners, n).exp(),
-            "probabilities in place of their logarithms: those of long texts round to "
-            "0",
-        ),
-        "logarithm of a product": (
-            _logs_of_products,
-            "probabilities multiplied and then their logarithm, which is −∞ once the "
-            "product rounds to 0: add logarithms",
-        ),
-    },
+    extremes=(_fresh(400, 2, 10.0), given([-5000, -0.5, -3, -5000], (0, 2, 0, 3), 5)),
     hints=(
         "Begin with a zero for each response, and add each token's value at its "
         "owner's place: every one, also where an owner comes twice.",

@@ -1,10 +1,10 @@
 """Exercise 7.4: PPO's loss on whole responses."""
 
-import torch
-
 from course_lib.baselines import clipped_policy_loss
-from course_lib.exercises.pairs import Says, logps
-from course_lib.exercises.spec import Exercise, builder, learns, rule, value
+from course_lib.exercises import pairs
+from course_lib.exercises.pairs import logps
+from course_lib.exercises.recipe import Recipe
+from course_lib.exercises.spec import Exercise, builder, fresh, given, learns, value
 
 
 @builder
@@ -20,30 +20,77 @@ def _fresh(inputs, count: int, clip: float):
     return old + inputs.normal(count, scale=0.4), old, inputs.normal(count), clip
 
 
-def _clipped(
-    ratio=lambda new, old: (new - old).exp(),
-    keep=lambda ratio, clip: ratio.clamp(1 - clip, 1 + clip),
-    choose=torch.minimum,
-    reduce=lambda gains: -gains.mean(),
-):
-    """PPO's loss with one thing wrong."""
-
-    def loss(logps, old_logps, advantages, clip=0.2):
-        rho = ratio(logps, old_logps)
-        return reduce(choose(rho * advantages, keep(rho, clip) * advantages))
-
-    return loss
-
-
-def _gain_clamped(logps, old_logps, advantages, clip=0.2):
-    gain = (logps - old_logps).exp() * advantages
-    return -torch.minimum(gain, gain.clamp(1 - clip, 1 + clip)).mean()
-
-
 EXERCISE = Exercise(
     number="7.4",
     title="PPO's loss on whole responses",
     reference=clipped_policy_loss,
+    recipe=Recipe(
+        "logps old adv clip",
+        """
+        d = logps - old  # the log-ratio
+        ratio = exp(d)  # the ratio
+        kept = ratio.clamp(1 - clip, 1 + clip)  # the clipped ratio
+        gain = ratio * adv  # the gain
+        held = kept * adv  # the clipped gain
+        least = torch.minimum(gain, held)  # the smaller gain
+        losses = -least  # the losses
+        loss = losses.mean()  # the mean
+        """,
+        centred=lambda advantages: advantages - advantages.mean(),
+    ),
+    faults=(
+        pairs.SUM,
+        """
+        no minus sign: losses = least
+            the gain itself: it is to be made large, a loss is made small
+        REINFORCE: losses = -logps * adv
+            log-probability times advantage: REINFORCE has the same gradient before the
+            first step, and after it no notion of how far the policy has gone
+        difference in place of ratio: ratio = d
+            the difference of log-probabilities: it is the logarithm of the ratio, and
+            wants an exp
+        ratio of log-probabilities: ratio = logps / old
+            one log-probability divided by the other: divide probabilities, which is to
+            subtract their logarithms and then exp
+        ratio of probabilities: ratio = exp(logps) / exp(old)
+            one probability divided by the other: for a long response both round to 0.
+            Subtract the logarithms first
+        ratio upside down: d = old - logps
+            old over new: the ratio grows with what the trained policy likes better
+        never clipped: kept = ratio
+            no clip: one batch of samples could be followed to any distance
+        clipped from above alone: kept = torch.minimum(ratio, 1 + clip + 0 * ratio)
+            a ratio held below 1 + clip and not above 1 − clip: a bad response could be
+            made rarer without end
+        1/(1 + clip): kept = ratio.clamp(1 / (1 + clip), 1 + clip)
+            a ratio held above 1/(1 + clip): the lower bound is 1 − clip
+        clipped without a minimum: least = held
+            the clipped ratio alone: a response that went the wrong way far enough gets
+            no gradient and never comes back
+        maximum in place of minimum: least = torch.maximum(gain, held)
+            the larger of the two: the clip must take gains away and leave losses
+        minimum of the ratios: least = torch.minimum(ratio, kept) * adv
+            the smaller ratio, and only then the advantage: where that is negative the
+            larger ratio gives the smaller gain. Compare the gains
+        0.2 whatever is asked for: kept = ratio.clamp(0.8, 1.2)
+            a clip of 0.2 whatever is asked for: it is an argument
+        log-ratio clipped: kept = exp(d.clamp(-clip, clip))
+            the log-ratio held within ± clip: close for small clips, but it is the ratio
+            that stays within 1 ± clip
+        gain clipped: held = gain.clamp(1 - clip, 1 + clip)
+            ratio times advantage held within 1 ± clip: only the ratio is, before it
+            meets the advantage
+        minimum of the means: losses = -torch.minimum(gain.mean(), held.mean())
+            one minimum for the batch: each response is to be clipped on its own, then
+            the mean taken
+        advantages centred: gain = ratio * centred(adv); held = kept * centred(adv)
+            advantages less their mean over the batch: a baseline has been subtracted
+            already, take them as they are
+        a penalty added: losses = d - least
+            a KL term added to the loss: here the clip alone holds the policy near, and
+            what is paid for drift is in the advantages
+        """,
+    ),
     checks=(
         learns(
             "one number that carries a gradient",
@@ -69,72 +116,18 @@ EXERCISE = Exercise(
             "the mean over responses, each clipped on its own",
             [_steps([2, 2], [1, -1])],
         ),
-        rule(
-            "right on fresh random responses, values and gradients",
+        fresh(
             "equal minus the mean of the smaller of ρA and clip(ρ)A, and so must its "
             "gradient for the policy",
             map(_fresh, (1, 5, 30), (0.2, 0.1, 0.3)),
             learnt=1,
         ),
     ),
-    misconceptions={
-        "no minus sign": (
-            _clipped(reduce=lambda gains: gains.mean()),
-            "the gain itself: it is to be made large, a loss is made small",
+    extremes=(
+        given(
+            [-1000.25, -900, -15, -10], [-1000, -900.5, -10, -15], [2, -1, 1, 1], 0.2
         ),
-        "sum in place of mean": (_clipped(reduce=lambda gains: -gains.sum()), Says.SUM),
-        "log-probability times advantage": (
-            lambda logps, old, advantages, clip=0.2: -(logps * advantages).mean(),
-            "REINFORCE: the same gradient before the first step, and after it no "
-            "notion of how far the policy has gone",
-        ),
-        "difference in place of ratio": (
-            _clipped(ratio=lambda new, old: new - old),
-            "the difference of log-probabilities: it is the logarithm of the ratio, "
-            "and wants an exp",
-        ),
-        "ratio of log-probabilities": (
-            _clipped(ratio=lambda new, old: new / old),
-            "one log-probability divided by the other: divide probabilities, which is "
-            "to subtract their logarithms and then exp",
-        ),
-        "ratio upside down": (
-            _clipped(ratio=lambda new, old: (old - new).exp()),
-            "old over new: the ratio grows with what the trained policy likes better",
-        ),
-        "never clipped": (
-            _clipped(keep=lambda ratio, clip: ratio),
-            "no clip: one batch of samples could be followed to any distance",
-        ),
-        "clipped without a minimum": (
-            _clipped(choose=lambda gain, kept: kept),
-            "the clipped ratio alone: a response that went the wrong way far enough "
-            "gets no gradient and never comes back",
-        ),
-        "maximum in place of minimum": (
-            _clipped(choose=torch.maximum),
-            "the larger of the two: the clip must take gains away and leave losses",
-        ),
-        "0.2 whatever is asked for": (
-            _clipped(keep=lambda ratio, clip: ratio.clamp(0.8, 1.2)),
-            "a clip of 0.2 whatever is asked for: it is an argument",
-        ),
-        "log-ratio clipped": (
-            _clipped(keep=lambda ratio, clip: ratio.log().clamp(-clip, clip).exp()),
-            "the log-ratio held within ± clip: close for small clips, but it is the "
-            "ratio that stays within 1 ± clip",
-        ),
-        "gain clipped": (
-            _gain_clamped,
-            "ratio times advantage held within 1 ± clip: only the ratio is, before it "
-            "meets the advantage",
-        ),
-        "minimum of the means": (
-            _clipped(choose=lambda *gains: torch.minimum(*(g.mean() for g in gains))),
-            "one minimum for the batch: each response is to be clipped on its own, "
-            "then the mean taken",
-        ),
-    },
+    ),
     hints=(
         "Three lines: the ratio of probabilities from two log-probabilities, the same "
         "ratio held within 1 ± clip, and the smaller of the two gains.",

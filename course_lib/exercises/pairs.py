@@ -1,36 +1,7 @@
 """Inputs of the losses of pairs, and what is said of mistakes that several share."""
 
-from collections.abc import Callable
-
-import torch
-
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Call, Inputs, builder
-
-
-class Says:
-    """What is said of mistakes that several losses share."""
-
-    SUM = "a sum over the batch: the learning rate would depend on the batch's size"
-    NO_MINUS = "the log-likelihood without its minus sign: a loss is minimised"
-    SWAPPED = (
-        "rejected minus chosen: the gap is the chosen log-ratio minus the rejected one"
-    )
-    NO_REFERENCE = (
-        "the policy's log-probabilities alone: each needs the reference's subtracted "
-        "from it"
-    )
-    BETA_FORGOTTEN = (
-        "β = 1 whatever is asked for: it multiplies the gap inside the sigmoid"
-    )
-    BETA_OUTSIDE = (
-        "β in front of the loss: there it only scales the step. It belongs inside the "
-        "sigmoid"
-    )
-    LOG_SIGMOID = (
-        "log(sigmoid(x)), whose sigmoid rounds to 0 and whose log is then −∞: use "
-        "F.logsigmoid"
-    )
-
 
 # Chosen and rejected, first of the policy, then of the reference
 START = ([-4.0, -7.0, -4.0, -7.0], [-9.0, -2.0, -9.0, -2.0])  # policy is reference
@@ -70,8 +41,59 @@ def fresh_four(
     return Call((*(random(inputs) for _ in range(4)), beta), kwargs)
 
 
-def without_reference(loss: Callable) -> Callable:
-    """The same loss as if the reference found every answer equally likely."""
-    return lambda a, b, c, d, *rest, **named: loss(
-        a, b, torch.zeros_like(c), torch.zeros_like(d), *rest, **named
-    )
+# From four log-probabilities to the gap; from a margin to the loss of a batch
+GAP = Recipe(
+    "a b c d",
+    """
+    u = a - c  # the chosen log-ratio
+    v = b - d  # the rejected log-ratio
+    h = u - v  # the gap
+    """,
+)
+MARGIN = Recipe("h beta", "m = beta * h  # the margin")
+LOGISTIC = Recipe(
+    "m",
+    """
+    losses = -logsigmoid(m)  # the losses
+    loss = losses.mean()  # the mean
+    """,
+)
+SWAPPED = """
+swapped: h = v - u
+    rejected minus chosen: the gap is the chosen log-ratio minus the rejected one
+"""
+NO_REFERENCE = """
+no reference: u = a; v = b
+    the policy's log-probabilities alone: each needs the reference's subtracted from it
+"""
+NO_MINUS = """
+no minus sign: losses = logsigmoid(m)
+    the log-likelihood without its minus sign: a loss is minimised
+"""
+LOG_SIGMOID = """
+log(sigmoid): losses = -log(sigmoid(m))
+    −log(sigmoid(m)) or log(1 + e^(−m)): for a margin far below 0 the sigmoid rounds to
+    0, or the power overflows, and the loss is ∞. Use F.logsigmoid
+"""
+SATURATING = """
+1 − σ: losses = sigmoid(-m)
+    1 − σ(m), without a logarithm: it saturates, so that a pair which is far wrong gets
+    next to no push. The loss is −log σ(m)
+"""
+BETA_FORGOTTEN = """
+beta forgotten: m = h
+    β = 1 whatever is asked for: it multiplies the gap inside the sigmoid
+"""
+BETA_OUTSIDE = """
+beta outside: m = h; losses = -beta * logsigmoid(m)
+    β in front of the loss: there it only scales the step. It belongs inside the sigmoid
+"""
+MEAN_FIRST = """
+mean before the logarithm: losses = -logsigmoid(m.mean())
+    one logarithm of the mean margin: a large win would pay for a loss. Average the
+    losses
+"""
+SUM = """
+sum in place of mean: loss = losses.sum()
+    a sum over the batch: the learning rate would depend on the batch's size
+"""

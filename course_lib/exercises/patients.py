@@ -3,24 +3,26 @@
 from collections.abc import Callable
 
 from course_lib.bugs import BUGGY, END, PADDING, SOUND
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Build, Call, Inputs, Observation, agrees, builder
 
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING, "SOUND": SOUND, "BUGGY": BUGGY}}
 
-SHORTCUTS = {
-    "always sound": (
-        lambda function: True,
-        "True whatever it is given: a test that cannot fail",
-    ),
-    "never sound": (
-        lambda function: False,
-        "False whatever it is given: it rejects the healthy as well",
-    ),
-}
-BIT_BY_BIT = (
-    "equality to the last bit: another order of additions rounds differently. "
-    "torch.allclose compares what matters"
-)
+SHORTCUTS = """
+always sound: answer = same(candidate, True)
+    True whatever it is given: a test that cannot fail
+never sound: answer = same(candidate, False)
+    False whatever it is given: it rejects the healthy as well
+bit by bit: answer = bitwise(candidate)
+    equality to the last bit: another order of additions rounds differently.
+    torch.allclose compares what matters
+"""
+
+
+def examination(right: Callable, **suites: Callable) -> Recipe:
+    """A recipe of one step, beside which stand suites that see too little."""
+    known = {"right": right, "same": lambda candidate, answer: answer, **suites}
+    return Recipe("candidate", "answer = right(candidate)  # the answer", **known)
 
 
 def function(one: Callable) -> Build:
@@ -40,6 +42,14 @@ def slip(inputs: Inputs, name: str, by: Callable[[float], Callable]) -> Call:
     wrong = by(factor)
     wrong.__name__ = f"{name}_{factor:.2f}"
     return Call((wrong,))
+
+
+@builder
+def healthy(inputs: Inputs, name: str, shift: Callable[[float], Callable]) -> Call:
+    """A call with a right function that rounds as none of SOUND does."""
+    right = shift(100 * inputs.uniform(1).item())
+    right.__name__ = name
+    return Call((right,))
 
 
 def diagnosis(call: Call, ours: Observation) -> str:

@@ -4,15 +4,18 @@ Each file of this folder writes down one exercise in these words. Nothing here r
 learner's code; a check sees only what was observed.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import wraps
-from typing import Any, NamedTuple
+from functools import cached_property, wraps
+from inspect import Signature, signature
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from course_lib.exercises.recipe import Fault, Recipe
 from course_lib.submission.observing import Call, Observation
 
 
@@ -103,6 +106,7 @@ normal, uniform, integers, permutations = map(
 )
 
 
+Slope = tuple[float, ...] | None  # a gradient
 Holds = Callable[[Call, Observation, Observation, float], bool]
 Must = str | Callable[[Call, Observation], str]
 
@@ -178,6 +182,8 @@ class Check:
     holds: (call, observed, expected, tolerance) -> bool, `expected` being what the
         course's own function did
     gradient: whether gradients are asked for
+    learnt: of how many arguments, from the first on, gradients count; 0: of all
+    drawn: whether every input is random: what is said of its kind is then tried on it
     """
 
     title: str
@@ -185,6 +191,8 @@ class Check:
     must: Must
     holds: Holds = agrees
     gradient: bool = False
+    learnt: int = 0
+    drawn: bool = False
 
     def calls(self, inputs: Inputs) -> list[Call]:
         made = [build(inputs) for build in self.builds]
@@ -224,15 +232,18 @@ def rule(
     """
     if learnt:
         holds, gradient = agrees_where_learnt(learnt), True
-    return Check(title, tuple(builds), must, holds, gradient)
+    return Check(title, tuple(builds), must, holds, gradient, learnt)
 
 
-class Misconception(NamedTuple):
-    """A named way of getting it wrong: a function that does it, and what to say."""
-
-    name: str
-    function: Callable
-    says: str
+def fresh(
+    must: Must,
+    builds: Iterable[Build],
+    *,
+    title: str = "right on fresh random inputs",
+    **how: Any,
+) -> Check:
+    """As `rule`, on inputs that are drawn anew each time."""
+    return replace(rule(title, must, builds, **how), drawn=True)
 
 
 @dataclass(frozen=True)
@@ -241,10 +252,16 @@ class Exercise:
 
     number, title: "1.2" is the second of chapter 01
     reference: the course's own function, whose name the exercise has
+    recipe: the same in named steps, from which mistakes are made
+    faults: mistakes worth a sentence of their own, as `Recipe.faults` reads them;
+        plain slips need no line
     checks: in order; the first that fails keeps the rest waiting
-    misconceptions: by name, a wrong function and what to say; kept as a tuple
     hints: from a nudge to the line itself
     within: a tolerance wider than the dtype's, where an answer is found by iteration
+    extremes: inputs on which it must be right beside those among its checks
+    zeros: whether it must be right where a probability is 0 as well
+    steep: whether its gradients must be right at the extremes as well
+    slow: whether an answer may take long, so that it is asked no more than its checks
     offers: what of the course a right answer may use, by module and name; a grader
         gives it that and nothing else
     """
@@ -253,18 +270,42 @@ class Exercise:
     title: str
     reference: Callable
     checks: tuple[Check, ...]
-    misconceptions: Mapping[str, tuple[Callable, str]] | tuple[Misconception, ...]
     hints: tuple[str, ...]
+    recipe: Recipe
+    faults: tuple[Fault, ...] | tuple[str, ...]
     within: float = 0.0
+    extremes: tuple[Build, ...] = ()
+    zeros: bool = True
+    steep: bool = True
+    slow: bool = False
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.reference.__name__
 
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(self._signature.parameters)
+
+    @cached_property
+    def _signature(self) -> Signature:
+        return signature(self.reference)
+
+    def arguments(self, call: Call) -> list[Any]:
+        """The values of all parameters, defaults among them."""
+        bound = self._signature.bind(*call.args, **call.kwargs)
+        bound.apply_defaults()
+        return list(bound.arguments.values())
+
+    def function(self, *faults: Fault) -> Callable:
+        """The recipe as the function that is asked for, with these faults in it."""
+        made = self.recipe.function(*faults)
+        return lambda *args, **kwargs: made(*self.arguments(Call(args, kwargs)))
+
     def __post_init__(self):
-        named = (Misconception(name, *it) for name, it in self.misconceptions.items())
-        object.__setattr__(self, "misconceptions", tuple(named))
+        made = (self.recipe.faults(text) for text in self.faults)
+        object.__setattr__(self, "faults", tuple(itertools.chain.from_iterable(made)))
 
 
 def same(one: Observation, other: Observation, near: float) -> bool:
@@ -280,16 +321,27 @@ def same(one: Observation, other: Observation, near: float) -> bool:
     )
 
 
-def _alike(one: Observation, other: Observation, near: float) -> bool:
-    if len(one.gradients) != len(other.gradients) or one.error or other.error:
+def _alike(yours: Observation, ours: Observation, near: float) -> bool:
+    if len(yours.gradients) != len(ours.gradients) or yours.error or ours.error:
         return False
-    pairs = zip(one.gradients, other.gradients, strict=True)
-    return _close(one.numbers, other.numbers, near) and all(
-        (a is None) == (b is None) and _close(a or (), b or (), near) for a, b in pairs
+    pairs = zip(yours.gradients, ours.gradients, strict=True)
+    return close(yours.numbers, ours.numbers, near) and all(
+        gradients_agree(a, b, near) for a, b in pairs
     )
 
 
-def _close(one: Sequence[float], other: Sequence[float], near: float) -> bool:
+def gradients_agree(yours: Slope, ours: Slope, near: float) -> bool:
+    """None is as good as zeros, and anything where the right one is not finite."""
+    yours = (0.0,) * len(ours or ()) if yours is None else yours
+    ours = (0.0,) * len(yours) if ours is None else ours
+    if len(yours) != len(ours):
+        return False
+    kept = [(a, b) for a, b in zip(yours, ours, strict=True) if math.isfinite(b)]
+    return close([a for a, _ in kept], [b for _, b in kept], near)
+
+
+def close(one: Sequence[float], other: Sequence[float], near: float) -> bool:
+    """Number by number within `near`, absolute below 1 and relative above."""
     return len(one) == len(other) and all(
         a == b
         or (math.isnan(a) and math.isnan(b))

@@ -3,38 +3,8 @@
 import torch
 
 from course_lib.bugs import END, PADDING
+from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Call, Inputs, builder, tolerance
-
-
-class Says:
-    """What is said of mistakes that two exercises share."""
-
-    NO_SHIFT = (
-        "each token looked up in the logits at its own position, which have seen it: "
-        "logits[:, :-1] goes with labels[:, 1:]"
-    )
-    MASK_NOT_SHIFTED = (
-        "tokens shifted and the mask not: mask[:, 1:] goes with labels[:, 1:]"
-    )
-    END_LEFT_OUT = (
-        "the token that ends the answer is left out: a policy must learn to stop"
-    )
-    RAW_LOGITS = (
-        "the logits themselves: without the softmax they are no log-probabilities"
-    )
-    WHOLE_VOCABULARY = (
-        "all words' log-probabilities added up, whatever was said: gather the one that "
-        "was"
-    )
-    HALF_PRECISION = (
-        "rounded to bfloat16, which keeps two or three digits: take the logarithms in "
-        "float32, logits.float(), or in what came in"
-    )
-    SURPRISE = (
-        "minus the log-probability, which cross_entropy gives: a log-probability is "
-        "never above 0"
-    )
-
 
 FLOAT32 = tolerance(torch.float32)  # .float() is what one writes for 16-bit logits
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING}}
@@ -81,3 +51,80 @@ def fresh_rows(inputs: Inputs) -> Call:
     ids = inputs.integers(2, 6, 3, 6).long().tolist()
     ids[0][5], ids[1][4:], ids[2][1:] = END, [END, 0], [END, 0, 0, 0, 0]
     return rows(ids, [(3, 6), (1, 5), (1, 2)])(inputs)
+
+
+@builder
+def hopeless(inputs: Inputs) -> tuple:
+    """The first word of the response is given no chance."""
+    logits = inputs.tensor([[[0.0] * 4] * 3])
+    logits[0, 0, 3] = 2000.0
+    return logits, *masked([[3, 2, END]], [(1, 3)])
+
+
+@builder
+def long(inputs: Inputs) -> Call:
+    """A response of 400 tokens, of which e^x holds no probability."""
+    ids = inputs.integers(2, 6, 1, 402).long().tolist()
+    return rows(ids, [(2, 402)])(inputs)
+
+
+# From logits to the log-probability of each token
+TOKENS = Recipe(
+    "logits labels mask",
+    """
+    before = logits[:, :-1]  # the logits before each token
+    words = labels[:, 1:]  # the tokens
+    kept = mask[:, 1:]  # the mask
+    logprobs = before.log_softmax(-1)  # all words' log-probabilities
+    said = logprobs.gather(-1, words[..., None])[..., 0]  # those of the tokens
+    tokens = said * kept  # the response's log-probabilities
+    """,
+    END=END,
+    PADDING=PADDING,
+)
+MISTAKES = """
+no shift: before = logits[:, 1:]
+    each token looked up in the logits at its own position, which have seen it:
+    logits[:, :-1] goes with labels[:, 1:]
+tokens not shifted: words = labels[:, :-1]
+    labels[:, :-1] beside logits[:, :-1]: the logits at t − 1 are asked about token t,
+    which is in labels[:, 1:]
+mask not shifted: kept = mask[:, :-1]
+    tokens shifted and the mask not: mask[:, 1:] goes with labels[:, 1:]
+prompt counted: kept = words != PADDING
+    the prompt counted as well: everything where the mask is 0 stays out
+padding counted: kept = mask[:, 1:].cumsum(-1) > 0
+    padding counted as well: the mask ends where the response does
+everything counted: kept = torch.ones_like(words)
+    every token counted: the mask is 1 on the response only
+mask inverted: kept = 1 - mask[:, 1:]
+    prompt and padding in place of the response, where the mask is 1
+end left out: kept = mask[:, 1:] * (words != END)
+    the token that ends the answer is left out: a policy must learn to stop
+cut at the first END: kept = mask[:, 1:] * (labels == END).cumsum(-1)[:, :-1].eq(0)
+    nothing counted after the first END of a row, which may end the prompt: the mask
+    alone says what is counted
+raw logits: logprobs = before
+    the logits themselves: without the softmax they are no log-probabilities
+probabilities: logprobs = softmax(before, -1)
+    probabilities in place of their logarithms: it is logarithms that are added up
+log(softmax): logprobs = log(softmax(before, -1))
+    log(softmax(x)), whose softmax rounds to 0 and whose log is then −∞: use log_softmax
+a small number added: logprobs = log(softmax(before, -1) + 1e-10)
+    1e-10 added inside the logarithm: no token can then be less likely than that, and a
+    hopeless one gets no gradient. Use log_softmax
+cut at −100: said = logprobs.gather(-1, words[..., None])[..., 0].clamp(min=-100)
+    log-probabilities cut off at −100: a token below gets no gradient
+softmax over time: logprobs = before.log_softmax(1)
+    a softmax over positions: the words of one position share a probability of 1
+softmax over the batch: logprobs = before.log_softmax(0)
+    a softmax over the rows: the words of one position share a probability of 1
+normalised over what was said:
+        said = before.gather(-1, words[..., None])[..., 0].log_softmax(-1)
+    a softmax over the tokens of the row, after gather: the words of one position share
+    a probability of 1, so the softmax comes first
+likeliest word: said = logprobs.amax(-1)
+    the likeliest word's log-probability in place of that of the one that was said
+whole vocabulary: said = logprobs.sum(-1)
+    all words' log-probabilities added up, whatever was said: gather the one that was
+"""

@@ -38,9 +38,10 @@ class Observation:
     """What one call did.
 
     kind: "tensor", "number", "bool", "error", or the name of another returned type
-    numbers: the returned values, flattened (none if there are more than `MOST`);
-        gradients: one such tuple for each argument that is a floating tensor, None
-        where the result does not depend on it (tensors in a list are left out)
+    numbers: the returned values, flattened (none if there are more than `MOST`)
+    gradients: one such tuple for each argument that is a floating tensor, None where
+        the result does not depend on it (tensors in a list are left out): of the sum of
+        the values, the first once, the second twice, … so that none hides another
     error: the exception's type, message and the line of the learner's code
     """
 
@@ -114,7 +115,9 @@ def _describe(result: Any, call: Call, args: tuple) -> Observation:
     inputs = [value for value in inputs if value.requires_grad]
     gradients: tuple = ()
     if inputs and result.requires_grad and result.numel() <= MOST:
-        found = torch.autograd.grad(result.sum(), inputs, allow_unused=True)
+        place = torch.arange(1, result.numel() + 1, device=result.device)
+        whole = (result * place.view(result.shape)).sum()
+        found = torch.autograd.grad(whole, inputs, allow_unused=True)
         gradients = tuple(None if g is None else _numbers(g) for g in found)
     return Observation(
         "tensor",

@@ -144,7 +144,7 @@ def _certainly(
     except Exception as error:
         told = f"the grader failed: {type(error).__name__}: {error}"[:500]
         lost = [
-            Mark(name, "grader_error", 0, len(exam.exercise.checks), told)
+            Mark(name, "grader_error", 0, len(exam.titles), told)
             for name, exam in exams.items()
         ]
         return Marked(submission.name, submission.learner, "", tuple(lost))

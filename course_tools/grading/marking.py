@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from course_lib.checking.verdict import (
     NOT_ATTEMPTED,
+    NOT_YET,
     PASSED,
     Examination,
     Finding,
     Verdict,
+    titles,
 )
 from course_lib.exercises import EXERCISES
 from course_lib.submission.observing import Observation, TimeUp
@@ -52,6 +54,8 @@ class Mark:
 
     score: how many of the exercise's properties hold, in their order, before the first
         that does not; max_score: how many there are
+    misconception: the name of the fault, slip or symptom; diagnosis: its sentence, and
+        whether the answer does just that (`likeness`) or it is merely noticed
     finding: (label, text) lines on what is wrong, as `check` shows them
     """
 
@@ -61,24 +65,30 @@ class Mark:
     max_score: int
     message: str
     misconception: str = ""
+    diagnosis: str = ""
+    likeness: bool = False
     finding: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
         """As `check` would have given it: for its card."""
-        exercise = EXERCISES[self.exercise]
+        verdict = Verdict(
+            EXERCISES[self.exercise], NOT_ATTEMPTED, titles(self.exercise)
+        )
         if self.status in ("not_attempted", "missing"):
-            return Verdict(exercise, NOT_ATTEMPTED)
+            return verdict
         if self.status == "passed":
-            return Verdict(exercise, PASSED, self.score)
+            return replace(verdict, state=PASSED, holding=self.score)
         rows = dict(self.finding)
         found = Finding(
             *(rows.get(key, "") for key in ("input", "yours", "must")),
             self.misconception,
-            rows.get("looks like", ""),
+            self.diagnosis,
+            self.likeness,
         )
-        return Verdict(exercise, "not yet", self.score, found if rows else None)
+        found = found if rows else None
+        return replace(verdict, state=NOT_YET, holding=self.score, finding=found)
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ def examinations(names: Sequence[str], seed: str) -> dict[str, Examination]:
         digest = hashlib.sha256(f"{seed}\n{name}".encode()).digest()
         return int.from_bytes(digest[:4]) >> 1
 
-    return {n: Examination(EXERCISES[n], seed=number(n)) for n in names}
+    return {n: Examination(EXERCISES[n], seed=number(n), tell=False) for n in names}
 
 
 def glance(submission: Submission) -> tuple[set[str], str]:
@@ -142,7 +152,7 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
     if not holding:
         holding = [page for page in pages if not page.trouble][-1:]
     if not holding:
-        return _unreadable(pages, name, len(exam.exercise.checks))
+        return _unreadable(pages, name, len(exam.titles))
     found = None
     for page in reversed(holding):  # the last is meant, unless it is a bare starter
         outcome = _asked(page, exam, sandbox)
@@ -166,7 +176,7 @@ def _asked(page: Page, exam: Examination, sandbox: Sandbox) -> Outcome:
 
 
 def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mark:
-    exercise, most = exam.exercise, len(exam.exercise.checks)
+    exercise, most = exam.exercise, len(exam.titles)
     mark = Mark(exercise.name, "", 0, most, "", seconds=round(outcome.seconds, 3))
     if not outcome.seen:
         status = "missing" if outcome.missing else "load_error"
@@ -179,21 +189,22 @@ def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mar
         return _with(mark, "passed", f"{most} of {most} properties hold", score=most)
     wrong = outcome.seen[exam.first_wrong(outcome.seen) or 0]
     rows = {label: _clean(text) for label, text in verdict.finding.lines()}
-    if also := _explained(wrong, outcome):
-        rows.setdefault("looks like", also)
+    diagnosis = _explained(wrong, outcome) or _clean(verdict.diagnosis)
     told = [
         f"does not hold: {verdict.titles[verdict.holding]}",
         f"yours: {rows['yours']}",
         f"must {rows['must']}",
     ]
-    if "looks like" in rows:
-        told.append(f"looks like {rows['looks like']}")
+    if diagnosis:
+        told.append(f"{verdict.finding.label}: {diagnosis}")
     return _with(
         mark,
         _status_of(wrong, outcome.ended),
         "; ".join(told),
         score=verdict.holding,
-        misconception=verdict.finding.misconception,
+        misconception=verdict.finding.name,
+        diagnosis=diagnosis,
+        likeness=verdict.finding.likeness,
         finding=tuple(rows.items()),
     )
 

@@ -67,11 +67,6 @@ def class_report(
             for f in figures.values()
             for name, count in f["misconceptions"].items()
         ],
-        says={
-            (exercise.number, wrong.name): wrong.says
-            for exercise in EXERCISES.values()
-            for wrong in exercise.misconceptions
-        },
         seconds=seconds,
         times=Counter(next(t for t in TIMES if s <= t) for s in seconds),
         edges=TIMES,

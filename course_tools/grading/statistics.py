@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import StatisticsError, correlation, mean, median
 
+from course_lib.checking.verdict import titles
 from course_lib.exercises import EXERCISES
 from course_tools.grading.marking import Mark, Marked
 
@@ -18,7 +19,8 @@ def figures(marked: Sequence[Marked]) -> dict[str, dict]:
 
     asked, attempted, passed: numbers of learners
     checks: for each property its title, how many reached it, in how many it held
-    misconceptions: by name, how many learners' answers equal it, most frequent first
+    misconceptions: faults, slips and symptoms by name, and in how many answers each was
+        found, most frequent first; says: what was said of each
     average: mean share of properties that hold, among those who attempted it
     discrimination: correlation of that share with the learner's share in all other
         exercises; None for fewer than five learners or where all are alike
@@ -32,8 +34,7 @@ def _figures(name: str, marked: Sequence[Marked]) -> dict:
     exercise = EXERCISES[name]
     marks = [m for one in marked for m in one.marks if m.exercise == name]
     tried = [m for m in marks if m.status not in UNTOUCHED]
-    known = {wrong.name for wrong in exercise.misconceptions}
-    wrong = Counter(m.misconception for m in tried if m.misconception in known)
+    wrong = Counter(m.misconception for m in tried if m.misconception)
     return {
         "number": exercise.number,
         "title": exercise.title,
@@ -43,13 +44,14 @@ def _figures(name: str, marked: Sequence[Marked]) -> dict:
         "statuses": dict(sorted(Counter(m.status for m in marks).items())),
         "checks": [
             {
-                "title": check.title,
+                "title": title,
                 "reached": sum(m.score >= place for m in tried),
                 "held": sum(m.score > place for m in tried),
             }
-            for place, check in enumerate(exercise.checks)
+            for place, title in enumerate(titles(name))
         ],
         "misconceptions": dict(wrong.most_common()),
+        "says": {m.misconception: m.diagnosis for m in tried if m.misconception},
         "average": round(mean(map(_share, tried)) if tried else 0.0, 4),
         "discrimination": _discrimination(name, marked),
         "seconds": median(m.seconds for m in tried) if tried else 0.0,

@@ -33,7 +33,9 @@ def rlhf_objective__by_entropy(policy, ref, rewards, beta):
 
 
 def optimal_policy__by_shifted_exponentials(ref, rewards, beta):
-    top = rewards.max(-1, keepdim=True).values
+    said = torch.where(ref > 0, rewards, -torch.inf)
+    top = said.max(-1, keepdim=True).values
+    rewards = torch.where(ref > 0, rewards, top)
     weights = ref * torch.exp((rewards - top) / beta)
     return weights / weights.sum(-1, keepdim=True)
 
@@ -44,7 +46,9 @@ def optimal_policy__by_log_z(ref, rewards, beta):
 
 
 def log_partition__by_the_largest(ref, rewards, beta):
-    top = rewards.max(-1, keepdim=True).values
+    said = torch.where(ref > 0, rewards, -torch.inf)
+    top = said.max(-1, keepdim=True).values
+    rewards = torch.where(ref > 0, rewards, top)
     rest = (ref * torch.exp((rewards - top) / beta)).sum(-1)
     return top[..., 0] / beta + rest.log()
 

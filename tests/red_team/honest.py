@@ -151,8 +151,8 @@ ITEMS = [
     honest("tim annotations.py", TWO_CLASSES),
     honest("uwe old.ipynb", old_notebook(LOSS, "dpo_loss?")),
     honest("vera main.py", LOSS + MAIN),
-    honest("will.py", PROBABILITY, most=6, exercise="preference_probability"),
-    honest("xena.ipynb", solution, exercise="dpo_loss_is_sound"),
+    honest("will.py", PROBABILITY, most=10, exercise="preference_probability"),
+    honest("xena.ipynb", solution, most=7, exercise="dpo_loss_is_sound"),
     # not hostile either: what every cheat below would get without its tricks
     Item("yuri swapped.py", swapped(), says="rejected minus chosen", least=2),
     Item("zoe starter.py", STARTER, 0, "not_attempted", "handed out"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
 
-FULL = 7  # properties of dpo_loss
+FULL = 10  # properties of dpo_loss
 SWAPPED = 2  # of them hold for a loss that takes the pair in the wrong order
 LEVELS = ("process", "landlock", "strong")  # of isolation, from the weakest
 

@@ -1,0 +1,158 @@
+"""The probable cause of an error that a learner's function raised."""
+
+import re
+
+__all__ = ["cause"]
+
+STARTER = "keep the first line, `def …`, as it was handed out"
+SHAPES = (
+    "two tensors whose shapes do not go together: print both; keepdim=True keeps a "
+    "dimension that is summed away, and [:, None] adds one"
+)
+CAUSES = (  # of the error's type and message; {0} is the first group of the pattern
+    (
+        r"NameError: name '(\w+)'",
+        "nothing is called `{0}` here: is it misspelt, or defined further down or in a "
+        "cell that did not run?",
+    ),
+    (
+        r"UnboundLocalError: .*'(\w+)'",
+        "`{0}` is read before it is set, on one way through the function",
+    ),
+    (
+        r"TypeError: .*unexpected keyword argument '(\w+)'",
+        "the function, or one that it calls, has no argument `{0}`: " + STARTER,
+    ),
+    (
+        r"TypeError: .*(missing|takes) \w+ (required )?positional argument",
+        "a call with too few or too many arguments: " + STARTER,
+    ),
+    (
+        r"TypeError: (?:\w+\(\): argument '\w+' )?.*must be Tensor, not (\w+)",
+        "torch's functions want tensors, and this is a plain number ({0}): use `math` "
+        "for numbers, or an operator such as * and **",
+    ),
+    (
+        r"TypeError: unsupported operand type\(s\) for .*'NoneType'",
+        "a value is None: is `return` missing in a helper, or an optional argument not "
+        "looked at?",
+    ),
+    (
+        r"TypeError: unsupported operand type\(s\) for .*'str'",
+        "a word where a number is wanted: are two arguments exchanged?",
+    ),
+    (r"TypeError: '(\w+)' object is not callable", "parentheses after a {0}"),
+    (
+        r"TypeError: '(\w+)' object is not subscriptable",
+        "square brackets after a {0}, which has no entries",
+    ),
+    (
+        r"AttributeError: '(float|int|bool)' object has no attribute '(\w+)'",
+        "a plain number ({0}) has no .{1}(): `math` has functions for numbers; or was "
+        "it a tensor before .item() or float()?",
+    ),
+    (
+        r"AttributeError: .*module 'torch\S*' has no attribute '(\w+)'",
+        "torch has no `{0}`: is it in torch.nn.functional (F), or called otherwise?",
+    ),
+    (
+        r"AttributeError: 'Tensor' object has no attribute '(\w+)'",
+        "a tensor has no .{0}: is it a function of torch, or called otherwise there?",
+    ),
+    (
+        r"RuntimeError: linalg.*square matri",
+        "a matrix that is not square: rows and columns have to be cut alike",
+    ),
+    (
+        r"RuntimeError: zero-dimensional tensor .* cannot be concatenated",
+        "a single number where a row of numbers is joined: was it summed away?",
+    ),
+    (
+        r"RuntimeError: .*does not require grad",
+        "a gradient is asked for where requires_grad_() was forgotten or cut off",
+    ),
+    (
+        r"RuntimeError: grad can be implicitly created only for scalar",
+        "a gradient is that of one number: sum or average first",
+    ),
+    (
+        r"TypeError: .*(Tensor as element|tuple of Tensors)",
+        "a list of tensors is wanted, and there is a plain number in it, or none",
+    ),
+    (
+        r"TypeError: .*(concatenate list|'list')",
+        "a Python list where a tensor is wanted: torch.tensor(…) makes one",
+    ),
+    (
+        r"RuntimeError: .*(size of tensor|shapes? cannot be|must match|not broadcast|"
+        r"same number of dimensions|equal size|Expected target size|"
+        r"Size does not match|expected index)",
+        SHAPES,
+    ),
+    (
+        r"RuntimeError: .*(same (scalar type|dtype)|dtypes? to match)",
+        "two tensors of different dtypes: make a new one by `x.new_zeros(…)`, or with "
+        "`dtype=x.dtype`",
+    ),
+    (
+        r"AttributeError: '(\w+)' object has no attribute '(\w+)'",
+        "a {0} has no .{1}: is it what you take it for? Print it, and its type",
+    ),
+    (
+        r"RuntimeError: Index tensor must have the same number of dimensions",
+        "gather wants an index with as many dimensions as its tensor: "
+        "`index.unsqueeze(-1)`, and `.squeeze(-1)` afterwards",
+    ),
+    (
+        r"RuntimeError: .*not implemented for '(Long|Int|Bool)'",
+        "whole numbers where floats are wanted: is it the right argument?",
+    ),
+    (
+        r"TypeError: .*'torch\.return_types\.(\w+)'",
+        ".{0}(…) over a dimension gives values and places: take its `.values`",
+    ),
+    (
+        r"RuntimeError: .*(expected|dtype) .*(Long|int64|int)",
+        "places must be whole numbers (`.long()`), and values floats",
+    ),
+    (
+        r"RuntimeError: .*Boolean value of Tensor",
+        "an `if`, `and` or `max(…)` on a tensor of several entries: torch.where and "
+        "torch.maximum work entry by entry",
+    ),
+    (
+        r"RuntimeError: .*Can't call numpy\(\)",
+        "numpy knows no gradients: stay with torch's functions",
+    ),
+    (
+        r"RuntimeError: a view of a leaf Variable|RuntimeError: a leaf Variable",
+        "it writes into its input, which must stay as it is: make a new tensor",
+    ),
+    (
+        r"RuntimeError: .*modified by an inplace operation",
+        "a tensor was written into after it had been used: make a new one (x = x + y)",
+    ),
+    (
+        r"IndexError: Dimension out of range",
+        "a dimension that the tensor does not have: dim=-1 is the last of any",
+    ),
+    (
+        r"IndexError: .*(out of bounds|out of range)",
+        "an index past the end: how many entries are there, and where does it start?",
+    ),
+    (r"IndexError: too many indices", "more indices than the tensor has dimensions"),
+    (r"ZeroDivisionError", "a division by 0: is something counted that may be 0?"),
+    (r"RecursionError", "the function calls itself: has a helper the same name?"),
+)
+
+
+def cause(kind: str, message: str) -> str:
+    """What has probably been done, or "".
+
+    >>> cause("IndexError", "Dimension out of range (expected to be in range of …)")
+    'a dimension that the tensor does not have: dim=-1 is the last of any'
+    """
+    for pattern, says in CAUSES:
+        if found := re.match(pattern, f"{kind}: {message}", re.DOTALL):
+            return says.format(*found.groups())
+    return ""

@@ -1,0 +1,338 @@
+"""The inputs on which an answer is observed, all of them planned before it runs.
+
+First those of the exercise's checks, then what every exercise gets without a line: each
+row alone, extremes with their gradients, extreme rows among ordinary ones, float32.
+These decide. Probes follow, asked only of a wrong answer, from which it can be told
+why: one argument changed, one made neutral.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.exercises.spec import (
+    Check,
+    Exercise,
+    Inputs,
+    agrees,
+    agrees_where_learnt,
+    close,
+    tolerance,
+    value_of,
+)
+from course_lib.submission.observing import Call, Observation, observe, observe_all
+
+__all__ = ["Plan", "Planned"]
+
+HUGE, TINY = 500.0, 1e-9  # what is extreme in a tensor
+SMALL = 0.005  # and in a number, such as β
+MOST_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One input, and what is to be learnt from it.
+
+    of: the place of the property that it decides; None: it is a probe
+    near: how close an answer must be; rows: how many it has
+    edge: "size" or "zero", where something in it is extreme
+    base: the place of the ordinary input of which it is one `row`, or in which the
+        argument at place `varied` is another
+    beside: the place of the extreme input that stands among ordinary rows here
+    neutral: an argument is 0 or 1, equals another, or all rows are alike
+    float32: it is in float32 where the others are in float64
+    """
+
+    call: Call
+    of: int | None
+    near: float
+    rows: int = 1
+    edge: str = ""
+    base: int | None = None
+    row: int | None = None
+    varied: int | None = None
+    beside: int | None = None
+    neutral: bool = False
+    float32: bool = False
+
+
+class Plan:
+    """An exercise's properties and inputs, and what is right on each.
+
+    properties: those of the exercise, then the common ones that apply to it
+    inputs, expected: in one order; the first `deciding` of them decide
+    """
+
+    def __init__(self, exercise: Exercise, inputs: Inputs):
+        self.exercise = exercise
+        self.near = max(tolerance(inputs.dtype), exercise.within)
+        self.properties = list(exercise.checks)
+        self.inputs: list[Planned] = []
+        self.expected: list[Observation] = []
+        self._gradient = any(check.gradient for check in exercise.checks)
+        drawn = []
+        for number, check in enumerate(exercise.checks):
+            for call in check.calls(inputs):
+                self._add(call, number)
+                drawn += [call] * check.drawn
+        base = max(drawn, key=_size, default=None)
+        self._common(base, [build(inputs) for build in exercise.extremes], inputs)
+        self.deciding = len(self.inputs)
+        if base is not None and not exercise.slow:
+            self._probes(base)
+
+    def _add(self, call: Call, of: int | None, **more: Any) -> int | None:
+        """Plan a call, unless it is a common one on which nothing is right."""
+        ours = observe(self.exercise.reference, call)
+        probing = of is None or of >= len(self.exercise.checks)
+        if probing and (ours.error or not _finite(ours)):
+            return None
+        near = more.pop("near", self.near)
+        edge = more.pop("edge", "") or _edge(call, ours)
+        rows = _rows(call) or 1
+        self.inputs.append(Planned(call, of, near, rows=rows, edge=edge, **more))
+        self.expected.append(ours)
+        return len(self.inputs) - 1
+
+    def _property(self, title: str, must: Any = value_of) -> int:
+        counts = [check.learnt for check in self.exercise.checks if check.learnt]
+        holds = agrees_where_learnt(counts[0]) if counts else agrees
+        self.properties.append(Check(title, (), must, holds, self._gradient))
+        return len(self.properties) - 1
+
+    def _common(self, base: Call | None, extremes: list[Call], inputs: Inputs):
+        """What every exercise is asked, as far as it can be."""
+        slow, edges = self.exercise.slow, self._edges()
+        steep = self._gradient and self.exercise.steep
+        wide = inputs.dtype == torch.float64  # in float32 extremes have few digits
+        batch = base if base and not slow and wide and self._by_rows(base) else None
+        asked = [self.inputs[place].call for place in edges]
+        asked = [c for c in asked if not c.gradient and not _has_zeros(c)]
+        asked = [*([] if slow or not steep else asked), *extremes]
+        asked = [
+            replace(call, gradient=steep and not _has_zeros(call)) for call in asked
+        ]
+        zeros: list[Call] = []
+        if base and self.exercise.zeros and not slow:
+            zeros = [*_with_zeros(replace(base, gradient=False))]
+        if asked or zeros:
+            of = self._property("extreme inputs" + ", gradients too" * steep)
+            for call in (*asked, *zeros):
+                self._add(call, of)
+        if batch:
+            of, place = self._property("each row by itself"), self._place_of(batch)
+            for row, call in enumerate(_each_row(batch)[:MOST_ROWS]):
+                self._add(call, of, base=place, row=row)
+            among = [(e, _among(self.inputs[e].call, batch)) for e in self._edges()]
+            if among := [(e, call) for e, call in among if call]:
+                of = self._property("extreme rows among ordinary ones")
+                for edge, call in among:
+                    learn = steep and not _has_zeros(call)
+                    call = replace(call, gradient=learn)
+                    self._add(call, of, beside=edge, edge=self.inputs[edge].edge)
+        if base and not slow and wide:
+            call = replace(base, args=tuple(map(_single, base.args)))
+            if observe(self.exercise.reference, call).dtype == "float32":
+                of = self._property("the same in float32")
+                near = max(tolerance(torch.float32), self.exercise.within)
+                self._add(call, of, near=near, float32=True)
+        self._drop_empty()
+
+    def _drop_empty(self):
+        """Forget common properties for which no input was left."""
+        used = sorted({planned.of for planned in self.inputs})
+        self.properties = [self.properties[number] for number in used]
+        moved = {old: new for new, old in enumerate(used)}
+        self.inputs = [replace(p, of=moved[p.of]) for p in self.inputs]
+
+    def _edges(self) -> list[int]:
+        return [place for place, planned in enumerate(self.inputs) if planned.edge]
+
+    def _place_of(self, call: Call) -> int:
+        return next(i for i, planned in enumerate(self.inputs) if planned.call is call)
+
+    def _by_rows(self, call: Call) -> bool:
+        """Is what the reference gives for a batch what it gives row by row?"""
+        if _rows(call) < 2:
+            return False
+        whole, *alone = observe_all(self.exercise.reference, [call, *_each_row(call)])
+        if whole.error or any(seen.error for seen in alone):
+            return False
+        joined = [number for seen in alone for number in seen.numbers]
+        mean = [sum(joined) / len(joined)]
+        return any(close(n, whole.numbers, self.near) for n in (joined, mean))
+
+    def _probes(self, base: Call):
+        """One argument changed, in its first row or in all; one made neutral."""
+        place = self._place_of(base)
+        for rows in (slice(1), slice(None)):
+            for argument, call in _varied(base, rows):
+                self._add(call, None, base=place, varied=argument)
+        for call in _neutral(base):  # where there may be a kink
+            self._add(replace(call, gradient=False), None, neutral=True)
+
+
+def _values(call: Call) -> list[Any]:
+    return [*call.args, *call.kwargs.values()]
+
+
+def _with(call: Call, values: list[Any]) -> Call:
+    count = len(call.args)
+    named = dict(zip(call.kwargs, values[count:], strict=True))
+    return Call(tuple(values[:count]), named, call.gradient)
+
+
+def _rows(call: Call) -> int:
+    first = call.args[0] if call.args else None
+    return len(first) if isinstance(first, Tensor) and first.ndim else 0
+
+
+def _size(call: Call) -> tuple[int, int]:
+    first = call.args[0]
+    return (first.ndim, _rows(call)) if isinstance(first, Tensor) else (0, 0)
+
+
+def _batched(value: Any, rows: int) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0 and len(value) == rows
+
+
+def _finite(seen: Observation) -> bool:
+    return bool(torch.tensor(seen.numbers).isfinite().all())
+
+
+def _is_policy(value: Any) -> bool:
+    """Probabilities, the rows of which sum to 1."""
+    if not (isinstance(value, Tensor) and value.is_floating_point() and value.ndim):
+        return False
+    sums = value.double().sum(-1)
+    return bool((value >= 0).all() and (sums - 1).abs().max() < 1e-6)
+
+
+def _has_zeros(call: Call) -> bool:
+    """Probabilities of 0, at which logarithms have no gradient."""
+    return any(_is_policy(v) and bool((v == 0).any()) for v in _values(call))
+
+
+def _edge(call: Call, ours: Observation) -> str:
+    for value in _values(call):
+        if isinstance(value, float) and not SMALL < abs(value) < HUGE and value:
+            return "size"
+        if isinstance(value, Tensor) and value.is_floating_point() and value.numel():
+            size = value.detach().abs()
+            if (size >= HUGE).any() or ((size > 0) & (size < TINY)).any():
+                return "size"
+    if _has_zeros(call):
+        return "zero"
+    return "" if _finite(ours) or ours.error else "size"
+
+
+def _single(value: Any) -> Any:
+    floats = isinstance(value, Tensor) and value.is_floating_point()
+    return value.float() if floats else value
+
+
+def _each_row(call: Call) -> list[Call]:
+    rows, values = _rows(call), _values(call)
+    return [
+        _with(call, [v[i : i + 1] if _batched(v, rows) else v for v in values])
+        for i in range(rows)
+    ]
+
+
+def _with_zeros(call: Call) -> Iterator[Call]:
+    """A probability of 0 in the first row: of each policy in turn."""
+    values = _values(call)
+    for place, value in enumerate(values):
+        if _is_policy(value) and value.shape[-1] > 1:
+            new = value.clone().view(-1, value.shape[-1])
+            new[0, 0] = 0
+            new = (new / new.sum(-1, keepdim=True)).view(value.shape)
+            yield _with(call, [*values[:place], new, *values[place + 1 :]])
+
+
+def _among(edge: Call, base: Call) -> Call | None:
+    """The extreme rows between two ordinary ones; its numbers stay as they are."""
+    if edge.kwargs.keys() != base.kwargs.keys() or len(edge.args) != len(base.args):
+        return None
+    rows, made = _rows(base), []
+    for extreme, plain in zip(_values(edge), _values(base), strict=True):
+        if not _batched(plain, rows):
+            made.append(extreme)
+            continue
+        if not isinstance(extreme, Tensor):
+            return None
+        extreme = extreme if extreme.ndim == plain.ndim else extreme[None]
+        if plain.ndim == 2 and plain.is_floating_point():  # as long as the extreme one
+            cut = plain[:, : extreme.shape[-1]]
+            policy = _is_policy(plain)
+            plain = cut / cut.sum(-1, keepdim=True) if policy else cut
+        if extreme.shape[1:] != plain.shape[1:]:
+            return None
+        made.append(torch.cat([plain[:1], extreme.to(plain), plain[1:2]]))
+    return _with(edge, made)
+
+
+def _varied(call: Call, rows: slice) -> Iterator[tuple[int, Call]]:
+    """Each argument changed a little in these of its rows."""
+    values = _values(call)
+    for place, value in enumerate(values):
+        if isinstance(value, float):
+            new = 1.5 * value
+        elif isinstance(value, Tensor) and value.ndim and not _is_whole(value):
+            new = value.clone()
+            new[rows] = _moved(value)[rows]
+            if _is_policy(value):
+                new = new / new.sum(-1, keepdim=True)
+        else:
+            continue
+        yield place, _with(call, [*values[:place], new, *values[place + 1 :]])
+
+
+def _is_whole(value: Tensor) -> bool:
+    return not (value.is_floating_point() or value.dtype == torch.bool)
+
+
+def _moved(value: Tensor) -> Tensor:
+    if value.dtype == torch.bool:
+        return ~value
+    slope = torch.linspace(0.5, 0.1, value.shape[-1]).to(value)
+    if _is_policy(value):
+        return (value.log() + slope).softmax(-1)
+    below = (value < 0).all()  # log-probabilities stay such
+    return 0.9 * value - 0.01 * slope if below else value + slope
+
+
+def _neutral(call: Call) -> Iterator[Call]:
+    """A number made 1, a tensor 0 or equal to its neighbour, all rows alike."""
+    values, rows = _values(call), _rows(call)
+    for place, value in enumerate(values):
+        made: list[Any] = []
+        if isinstance(value, float) and value != 1.0:
+            made = [1.0]
+        elif isinstance(value, Tensor) and value.dtype == torch.bool:
+            made = [torch.ones_like(value), torch.zeros_like(value)]
+        elif isinstance(value, Tensor) and value.is_floating_point() and value.ndim:
+            mates = [m for m in values[place + 1 :] if isinstance(m, Tensor)]
+            made = [m.clone() for m in mates if _like(m, value)][:1]
+            if not _is_policy(value) and value.abs().max() <= 5:
+                made.append(torch.zeros_like(value))
+        elif isinstance(value, Tensor) and value.ndim and _is_order(value):
+            made = [torch.arange(value.shape[-1]).expand(value.shape).clone()]
+        for new in made:
+            yield _with(call, [*values[:place], new, *values[place + 1 :]])
+    if rows > 1:
+        yield _with(
+            call,
+            [v[:1].expand(v.shape).clone() if _batched(v, rows) else v for v in values],
+        )
+
+
+def _like(one: Tensor, other: Tensor) -> bool:
+    return (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def _is_order(value: Tensor) -> bool:
+    return bool((value.sort(-1).values == torch.arange(value.shape[-1])).all())
