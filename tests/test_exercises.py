@@ -13,7 +13,7 @@ from alternatives import ALTERNATIVES
 from mutation import mutants
 from wrong_answers import WRONG
 
-from course_lib.checking.describe import show
+from course_lib.checking.show import show
 from course_lib.checking.verdict import Examination
 from course_lib.exercises import EXERCISES, find
 from course_lib.exercises.spec import Check, Inputs, same, tolerance

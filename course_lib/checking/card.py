@@ -117,7 +117,6 @@ class Badge:
 def verdict_card(verdict: Verdict) -> Card:
     """The card of `check`."""
     name, titles = verdict.exercise.name, verdict.titles
-    lead = ""
     if verdict.state == NOT_ATTEMPTED:
         return Card(
             name,
@@ -128,7 +127,7 @@ def verdict_card(verdict: Verdict) -> Card:
             f"Stuck? `hint({name})`",
         )
     rows = [Row("✓", title) for title in titles[: verdict.holding]]
-    closing = f"All {len(titles)} public checks passed."
+    lead, closing = "", f"All {len(titles)} public checks passed."
     if verdict.finding:
         label = verdict.finding.label
         lead = f"{label}: {verdict.diagnosis}" if verdict.diagnosis else ""

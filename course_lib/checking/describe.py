@@ -1,34 +1,16 @@
-"""Inputs and results as a person would write them down: few digits, few entries."""
+"""An input, what came of it and what should have, in words and numbers."""
 
 import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from course_lib.checking.seen import Seen
+from course_lib.checking.show import show
 from course_lib.exercises.spec import Exercise, Must, close, gradients_agree
 from course_lib.submission.observing import Call, Observation, TimeUp
 
-__all__ = ["describe_call", "described", "show"]
-
-
-def show(value: object, digits: int = 4) -> str:
-    """One value.
-
-    >>> show(torch.tensor([1.0, -2 / 3]))
-    '[1, −0.6667]'
-    """
-    if type(value) in (list, tuple) or (isinstance(value, Tensor) and value.ndim):
-        entries = [show(entry, digits) for entry in value[:6]]
-        return "[" + ", ".join(entries + ["…"] * (len(value) > 6)) + "]"
-    if isinstance(value, Tensor):
-        value = value.item()
-    if callable(value):
-        return getattr(value, "__name__", repr(value))
-    if not isinstance(value, float):
-        return repr(value)
-    return f"{value:.{digits}g}".replace("-", "−").replace("inf", "∞")
+__all__ = ["describe_call", "described"]
 
 
 def describe_call(exercise: Exercise, call: Call) -> str:
@@ -68,9 +50,8 @@ def _told(s: Seen) -> tuple[str, str]:
     if yours.kind == "bool":
         return repr(bool(yours.numbers[0])), ""
     if yours.kind not in ("tensor", "number"):
-        return f"returned {yours.kind}" + " (no return?)" * (
-            yours.kind == "NoneType"
-        ), ""
+        missing = " (no return?)" if yours.kind == "NoneType" else ""
+        return f"returned {yours.kind}{missing}", ""
     if (yours.kind, yours.shape) != (ours.kind, ours.shape):
         shape = f", shape {yours.shape}" if yours.kind == "tensor" else ""
         return f"{_numbers(yours)}  (a {yours.kind}{shape})", ""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from course_lib.checking.seen import SAME, Seen, Symptom, number
+from course_lib.checking.seen import SAME, Seen, Symptom
+from course_lib.checking.show import show
 from course_lib.exercises.spec import close, gradients_agree
 from course_lib.submission.observing import Observation
 
@@ -23,7 +24,7 @@ def exact(everything: Sequence[Seen]) -> Symptom | None:
     compared = [s for s in plain if s.comparable and s.finite]
     wrong = any(not s.values_right for s in compared)
     for look in (
-        _nothing(plain),
+        _of_another_kind(plain),
         _always_the_same(plain),
         _of_another_shape(plain),
         _of_another_dtype(plain),
@@ -38,7 +39,7 @@ def exact(everything: Sequence[Seen]) -> Symptom | None:
 # ── what kind of thing it is ──────────────────────────────────────────────────────────
 
 
-def _nothing(plain: Sequence[Seen]) -> Iterator[Symptom]:
+def _of_another_kind(plain: Sequence[Seen]) -> Iterator[Symptom]:
     kinds = {s.yours.kind for s in plain}
     if kinds == {"NoneType"}:
         yield Symptom("nothing returned", "it returns nothing: is `return` missing?")
@@ -66,7 +67,9 @@ def _always_the_same(plain: Sequence[Seen]) -> Iterator[Symptom]:
     mine = {round(x, 9) for s in plain for x in s.yours.numbers}
     due = {round(x, 9) for s in plain for x in s.ours.numbers}
     if len(mine) == 1 and len(due) > 2:
-        yield Symptom("constant", f"it is {number(mine.pop())} whatever the inputs are")
+        yield Symptom(
+            "constant", f"it is {show(mine.pop(), 6)} whatever the inputs are"
+        )
 
 
 def _table(seen: Observation) -> Tensor:
@@ -160,7 +163,7 @@ def _wrong_in_its_gradient(plain: Sequence[Seen]) -> Iterator[Symptom]:
     }
     name, yours, ours = wrong[0]
     if len(ratios) == 1 and (ratio := ratios.pop()) != 1:
-        told = f"the right values, with gradients {number(ratio)} times the right ones"
+        told = f"the right values, with gradients {show(ratio, 6)} times the right ones"
     elif yours and any(map(math.isnan, yours)):
         told = f"the right values, but the gradient for {name} is NaN"
     else:
@@ -181,9 +184,8 @@ def _pairs(seen: Sequence[Seen]) -> list[tuple[float, float]]:
 
 
 def _few_digits(compared: Sequence[Seen]) -> Iterator[Symptom]:
-    pairs = _pairs(compared)
-    worst = max((abs(a - b) / max(1.0, abs(b)) for a, b in pairs), default=math.nan)
-    errors = [abs(a - b) / max(1.0, abs(b)) for a, b in pairs]
+    errors = [abs(a - b) / max(1.0, abs(b)) for a, b in _pairs(compared)]
+    worst = max(errors, default=math.nan)
     near = [e for e in errors if e < 1e-5]
     if worst > 1e-3 and sum(e > 1e-13 for e in near) > len(errors) / 2:
         told = (
@@ -365,4 +367,4 @@ def _constant(x: float, what: str) -> str:
     for value, (words, whence) in NUMBERS.items():
         if abs(x - value) < SAME:
             return f"{words} {what}{whence}"
-    return f"{number(x)} {what}"
+    return f"{show(x, 6)} {what}"

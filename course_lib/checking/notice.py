@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from course_lib.checking.seen import SAME, Seen, Symptom, number
+from course_lib.checking.seen import SAME, Seen, Symptom
+from course_lib.checking.show import show
 from course_lib.exercises.spec import close
 
-__all__ = ["at_the_edge", "weak"]
+__all__ = ["at_the_edge", "noticed"]
 
 
-def weak(everything: Sequence[Seen]) -> list[Symptom]:
+def noticed(everything: Sequence[Seen]) -> Symptom | None:
     """What is most noticeable."""
     ordinary = [s for s in everything if s.ordinary]
     if all(s.right for s in ordinary if s.planned.of is not None):
         looks = at_the_edge(everything), _in_float32(everything), _only_where(ordinary)
-        return [*itertools.islice(itertools.chain(*looks), 1)]
+        return next(itertools.chain(*looks), None)
     looks = (_only_where, _by_rows, _not_a_number, _errors, _entries, _reactions)
-    found = (symptom for look in looks for symptom in look(ordinary))
-    return [*itertools.islice(found, 1)]
+    return next((symptom for look in looks for symptom in look(ordinary)), None)
 
 
 # ── at the extremes ───────────────────────────────────────────────────────────────────
@@ -79,7 +79,7 @@ def _edge(s: Seen) -> tuple[str, str]:
         return "clamped", "a finite number for ∞: is a small number added, or a clamp?"
     due = [x for _, _, ours in s.slopes for x in ours or ()]
     if slopes and not any(slopes) and any(due):
-        told = f"it stops at {number(numbers[0])}, and no gradient is left: a clamp, "
+        told = f"it stops at {show(numbers[0], 6)}, and no gradient is left: a clamp, "
         return "clamped", told + "or a small number added, holds it there"
     return "clamped", (
         "a small number added, a clamp, or a difference that is rounded away before "

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from course_lib.exercises.spec import (
-    Check,
     Exercise,
     Inputs,
-    agrees,
-    agrees_where_learnt,
     close,
+    rule,
     tolerance,
     value_of,
 )
@@ -78,68 +76,71 @@ class Plan:
             for call in check.calls(inputs):
                 self._add(call, number)
                 drawn += [call] * check.drawn
-        base = max(drawn, key=_size, default=None)
-        self._common(base, [build(inputs) for build in exercise.extremes], inputs)
+        base = None if exercise.slow else max(drawn, key=_size, default=None)
+        self._extremes([build(inputs) for build in exercise.extremes], base)
+        if base and inputs.dtype == torch.float64:  # float32 has no digits to spare
+            if self._by_rows(base):
+                self._rows(base)
+            self._in_float32(base)
+        self._drop_empty()
         self.deciding = len(self.inputs)
-        if base is not None and not exercise.slow:
+        if base:
             self._probes(base)
 
-    def _add(self, call: Call, of: int | None, **more: Any) -> int | None:
+    def _add(self, call: Call, of: int | None, **more: Any):
         """Plan a call, unless it is a common one on which nothing is right."""
         ours = observe(self.exercise.reference, call)
-        probing = of is None or of >= len(self.exercise.checks)
-        if probing and (ours.error or not _finite(ours)):
-            return None
-        near = more.pop("near", self.near)
-        edge = more.pop("edge", "") or _edge(call, ours)
-        rows = _rows(call) or 1
-        self.inputs.append(Planned(call, of, near, rows=rows, edge=edge, **more))
+        common = of is None or of >= len(self.exercise.checks)
+        if common and (ours.error or not _finite(ours)):
+            return
+        known = {"near": self.near, "rows": _rows(call) or 1, "edge": _edge(call, ours)}
+        self.inputs.append(Planned(call, of, **(known | more)))
         self.expected.append(ours)
-        return len(self.inputs) - 1
 
-    def _property(self, title: str, must: Any = value_of) -> int:
-        counts = [check.learnt for check in self.exercise.checks if check.learnt]
-        holds = agrees_where_learnt(counts[0]) if counts else agrees
-        self.properties.append(Check(title, (), must, holds, self._gradient))
+    def _property(self, title: str) -> int:
+        """A property of every exercise: what is right, and its gradients."""
+        asked = {"gradient": self._gradient, "learnt": self.exercise.learnt}
+        self.properties.append(rule(title, value_of, (), **asked))
         return len(self.properties) - 1
 
-    def _common(self, base: Call | None, extremes: list[Call], inputs: Inputs):
-        """What every exercise is asked, as far as it can be."""
-        slow, edges = self.exercise.slow, self._edges()
-        steep = self._gradient and self.exercise.steep
-        wide = inputs.dtype == torch.float64  # in float32 extremes have few digits
-        batch = base if base and not slow and wide and self._by_rows(base) else None
-        asked = [self.inputs[place].call for place in edges]
-        asked = [c for c in asked if not c.gradient and not _has_zeros(c)]
-        asked = [*([] if slow or not steep else asked), *extremes]
-        asked = [
-            replace(call, gradient=steep and not _has_zeros(call)) for call in asked
+    def _extremes(self, extremes: list[Call], base: Call | None):
+        """Those of the exercise, those of its checks with gradients, and zeros."""
+        learns = self._gradient and self.exercise.extreme_gradients
+        asked = [] if self.exercise.slow or not learns else self._without_gradients()
+        asked += [_asking(call, learns) for call in extremes]
+        if base and self.exercise.zero_probabilities:
+            asked += _with_zeros(replace(base, gradient=False))
+        of = self._property("extreme inputs" + ", gradients too" * learns)
+        for call in asked:
+            self._add(call, of)
+
+    def _without_gradients(self) -> list[Call]:
+        """The extreme inputs of checks that do not ask for gradients, asking."""
+        calls = [self.inputs[place].call for place in self._edges()]
+        return [
+            replace(call, gradient=True)
+            for call in calls
+            if not call.gradient and not _has_zeros(call)
         ]
-        zeros: list[Call] = []
-        if base and self.exercise.zeros and not slow:
-            zeros = [*_with_zeros(replace(base, gradient=False))]
-        if asked or zeros:
-            of = self._property("extreme inputs" + ", gradients too" * steep)
-            for call in (*asked, *zeros):
-                self._add(call, of)
-        if batch:
-            of, place = self._property("each row by itself"), self._place_of(batch)
-            for row, call in enumerate(_each_row(batch)[:MOST_ROWS]):
-                self._add(call, of, base=place, row=row)
-            among = [(e, _among(self.inputs[e].call, batch)) for e in self._edges()]
-            if among := [(e, call) for e, call in among if call]:
-                of = self._property("extreme rows among ordinary ones")
-                for edge, call in among:
-                    learn = steep and not _has_zeros(call)
-                    call = replace(call, gradient=learn)
-                    self._add(call, of, beside=edge, edge=self.inputs[edge].edge)
-        if base and not slow and wide:
-            call = replace(base, args=tuple(map(_single, base.args)))
-            if observe(self.exercise.reference, call).dtype == "float32":
-                of = self._property("the same in float32")
-                near = max(tolerance(torch.float32), self.exercise.within)
-                self._add(call, of, near=near, float32=True)
-        self._drop_empty()
+
+    def _rows(self, batch: Call):
+        """Each row alone, and extreme rows between ordinary ones."""
+        of, place = self._property("each row by itself"), self._place_of(batch)
+        for row, call in enumerate(_each_row(batch)[:MOST_ROWS]):
+            self._add(call, of, base=place, row=row)
+        of = self._property("extreme rows among ordinary ones")
+        learns = self._gradient and self.exercise.extreme_gradients
+        for place in self._edges():
+            if call := _among(self.inputs[place].call, batch):
+                edge = self.inputs[place].edge
+                self._add(_asking(call, learns), of, beside=place, edge=edge)
+
+    def _in_float32(self, base: Call):
+        call = replace(base, args=tuple(map(_single, base.args)))
+        if observe(self.exercise.reference, call).dtype == "float32":
+            near = max(tolerance(torch.float32), self.exercise.within)
+            of = self._property("the same in float32")
+            self._add(call, of, near=near, float32=True)
 
     def _drop_empty(self):
         """Forget common properties for which no input was left."""
@@ -209,6 +210,10 @@ def _is_policy(value: Any) -> bool:
         return False
     sums = value.double().sum(-1)
     return bool((value >= 0).all() and (sums - 1).abs().max() < 1e-6)
+
+
+def _asking(call: Call, gradient: bool) -> Call:
+    return replace(call, gradient=gradient and not _has_zeros(call))
 
 
 def _has_zeros(call: Call) -> bool:

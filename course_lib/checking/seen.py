@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from course_lib.checking.plan import Planned
 from course_lib.exercises.spec import close, gradients_agree
 from course_lib.submission.observing import Observation
 
-__all__ = ["SAME", "Seen", "Symptom", "number"]
+__all__ = ["SAME", "Seen", "Symptom"]
 
 SAME = 1e-7  # how close numbers of one kind are when a formula gives them
 
@@ -41,7 +41,7 @@ class Seen:
     learnt: int
     tensors: bool
     dtypes: bool
-    steps: Mapping[str, tuple[float, ...]]
+    steps: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -89,7 +89,3 @@ class Seen:
     @property
     def finite(self) -> bool:
         return all(map(math.isfinite, self.ours.numbers))
-
-
-def number(x: float) -> str:
-    return f"{x:.6g}".replace("-", "−")

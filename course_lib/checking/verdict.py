@@ -1,36 +1,23 @@
-"""From observations to a verdict: what holds, what does not, and why."""
+"""From observations to a verdict: what holds, and what is said of what does not."""
 
-import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import torch
-from torch import Tensor
 
 from course_lib.checking.describe import describe_call, described
-from course_lib.checking.errors import cause
-from course_lib.checking.exact import exact
-from course_lib.checking.notice import at_the_edge, weak
+from course_lib.checking.diagnosis import Diagnosis
 from course_lib.checking.plan import Plan, Planned
-from course_lib.checking.seen import Seen, Symptom
+from course_lib.checking.seen import Seen
 from course_lib.exercises import EXERCISES
-from course_lib.exercises.recipe import Fault, slips
-from course_lib.exercises.spec import (
-    Check,
-    Exercise,
-    Inputs,
-    close,
-    same,
-)
-from course_lib.submission.observing import Call, Observation, observe
+from course_lib.exercises.spec import Check, Exercise, Inputs
+from course_lib.submission.observing import NO_MESSAGE, Call, Observation
 
 __all__ = ["Examination", "Finding", "Verdict", "judge", "titles"]
 
 NOT_ATTEMPTED, NOT_YET, PASSED = "not attempted", "not yet", "passed"
-Error = tuple[str, str, str]
-MOST_PAIRS = 1000  # of faults that are tried together
 
 
 @dataclass(frozen=True)
@@ -117,7 +104,7 @@ class Examination:
     ):
         self.exercise, self._seed, self._tell = exercise, seed, tell
         self._plan = Plan(exercise, Inputs(seed, dtype))
-        self._done: dict[tuple[tuple[int, ...], int], Observation] = {}
+        self._diagnosis = Diagnosis(exercise)
 
     @property
     def calls(self) -> list[Call]:
@@ -151,8 +138,8 @@ class Examination:
 
     def untouched(self, seen: Sequence[Observation]) -> bool:
         """Is it the starter still?"""
-        error = seen[0].error
-        return error is not None and error[:2] == ("NotImplementedError", "no message")
+        starter = NotImplementedError.__name__, NO_MESSAGE
+        return seen[0].error is not None and seen[0].error[:2] == starter
 
     def verdict(self, seen: Sequence[Observation]) -> Verdict:
         """Judge by one observation for each call, or for those alone that decide."""
@@ -165,10 +152,9 @@ class Examination:
         planned, everything = self._plan.inputs[place], self._seen(seen)
         number = planned.of or 0
         must = self._plan.properties[number].must
-        yours, wanted = described(
-            everything[place], must, self._tell or repr(planned.call) in self._fixed
-        )
-        why, likeness = self._why(everything, seen[place].error)
+        tell = self._tell or repr(planned.call) in self._fixed
+        yours, wanted = described(everything[place], must, tell)
+        why, likeness = self._diagnosis.why(everything, seen[place].error)
         finding = Finding(
             input=describe_call(self.exercise, planned.call),
             yours=yours,
@@ -190,23 +176,20 @@ class Examination:
                 return place
         return None
 
-    # ── why ───────────────────────────────────────────────────────────────────────────
-
     def _seen(self, seen: Sequence[Observation]) -> list[Seen]:
-        counts = [check.learnt for check in self.exercise.checks if check.learnt]
+        exercise, plan = self.exercise, self._plan
+        everything = zip(plan.inputs, seen, plan.expected, strict=False)
         tensors, dtypes = self._refused
-        everything = zip(self._plan.inputs, seen, self._plan.expected, strict=False)
         return [
             Seen(
                 place,
                 planned,
-                self.exercise.parameters,
+                exercise.parameters,
                 yours,
                 ours,
-                counts[0] if counts else len(self.exercise.parameters),
+                exercise.learnt or len(exercise.parameters),
                 tensors,
                 dtypes,
-                self._inner[place],
             )
             for place, (planned, yours, ours) in enumerate(everything)
         ]
@@ -225,127 +208,6 @@ class Examination:
         other = replace(ours, dtype="float32" if ours.dtype != "float32" else "float64")
         number = replace(ours, kind="number", shape=(), dtype="", differentiable=False)
         return tuple(not _holds(check, planned, it, ours) for it in (number, other))
-
-    def _why(self, seen: list[Seen], error: Error | None) -> tuple[Symptom, bool]:
-        """A written fault, what it is exactly, a plain slip, two faults, or a hint.
-
-        error: what was raised where the first property fails
-        """
-        written, made = list(self.exercise.faults), self._slips
-        if why := self._alike(seen, [(fault,) for fault in written]):
-            return why, True
-        if error and (says := cause(*error[:2])):
-            return Symptom(error[0], says), False
-        if why := exact(seen):
-            return why, False
-        if why := self._alike(seen, [(slip,) for slip in made]):
-            return why, True
-        together = itertools.chain(
-            itertools.combinations(written, 2), itertools.product(written, made)
-        )
-        apart = (p for p in together if not p[0].steps.keys() & p[1].steps.keys())
-        if why := self._alike(seen, itertools.islice(apart, MOST_PAIRS)):
-            return why, True
-        found = weak(seen)
-        says = "; and ".join(symptom.says for symptom in found)
-        return Symptom(found[0].name if found else "", says), False
-
-    def _alike(self, seen: list[Seen], faults) -> Symptom | None:
-        """The faults that do the same on every input, or on every ordinary one."""
-        ordinary = [s for s in seen if s.ordinary]
-        told = seen if all(s.right for s in ordinary) else ordinary
-        telling = sorted(
-            told, key=lambda s: (bool(s.yours.error), s.right, -s.planned.rows)
-        )
-        if telling[0].yours.error:
-            return None
-        fitting = (
-            some
-            for some in faults
-            if self._may_fit(telling[0], some) and self._fits(telling, some)
-        )
-        found = list(itertools.islice(fitting, 3))
-        if not found:
-            return None
-        whole = [some for some in found if self._fits(seen, some)]
-        says, names = (
-            list(dict.fromkeys(read(some) for some in whole or found))
-            for read in (_says, lambda some: " + ".join(f.name for f in some))
-        )
-        besides = [] if whole else self._besides(seen, found[0])
-        written = found[0][0] in self.exercise.faults and len(found[0]) == 1
-        says = " — or ".join(says[: 2 if written else 1])
-        return Symptom(names[0], "; ".join([says, *besides]))
-
-    def _fits(self, seen: list[Seen], faults: tuple[Fault, ...]) -> bool:
-        return all(same(s.yours, self._does(faults, s), s.planned.near) for s in seen)
-
-    def _may_fit(self, s: Seen, faults: tuple[Fault, ...]) -> bool:
-        """Nearly all end here: are the values on one input what came?"""
-        given = self._given[s.place]
-        if any(map(callable, given)):
-            return True  # a suite may need gradients
-        try:
-            with torch.no_grad():
-                made = self.exercise.recipe.function(*faults)(*given)
-        except Exception:
-            return False
-        if not isinstance(made, Tensor):
-            return True
-        numbers = made.double().flatten().tolist()
-        return close(s.yours.numbers, numbers, s.planned.near)
-
-    def _besides(self, seen: list[Seen], faults: tuple[Fault, ...]) -> list[str]:
-        """What else goes wrong at the extremes, of an answer with these faults."""
-        meant = [
-            replace(
-                s, ours=self._does(faults, s), planned=replace(s.planned, beside=None)
-            )
-            for s in seen
-        ]
-        found = at_the_edge(meant, "besides, at extreme inputs: ", broken_only=True)
-        return [symptom.says for symptom in found]
-
-    def _does(self, faults: tuple[Fault, ...], s: Seen) -> Observation:
-        key = tuple(map(id, faults)), s.place
-        if key not in self._done:
-            function = self.exercise.function(*faults)
-            self._done[key] = observe(function, s.planned.call)
-        return self._done[key]
-
-    @cached_property
-    def _given(self) -> list[list]:
-        return [self.exercise.arguments(call) for call in self.calls]
-
-    @cached_property
-    def _slips(self) -> list[Fault]:
-        recipe = self.exercise.recipe
-        if recipe is None or self.exercise.slow:
-            return []
-        names = zip(recipe.arguments, self.exercise.parameters, strict=False)
-        return list(slips(recipe, dict(names)))
-
-    @cached_property
-    def _inner(self) -> list[dict[str, tuple[float, ...]]]:
-        """What the recipe's steps, but for the last, make of every input."""
-        recipe = self.exercise.recipe
-        if recipe is None or self.exercise.slow:
-            return [{} for _ in self._plan.inputs]
-        return [self._steps(planned.call) for planned in self._plan.inputs]
-
-    def _steps(self, call: Call) -> dict[str, tuple[float, ...]]:
-        recipe = self.exercise.recipe
-        made = recipe.values(self.exercise.arguments(call))
-        inner = {recipe.called[name]: made[name] for name in list(recipe.steps)[:-1]}
-        return {
-            words: tuple(value.detach().double().flatten().tolist())
-            for words, value in inner.items()
-            if isinstance(value, Tensor)
-        }
-
-
-def _says(faults: tuple[Fault, ...]) -> str:
-    return "; and ".join(fault.says for fault in faults)
 
 
 def _holds(

@@ -56,8 +56,8 @@ EXERCISE = Exercise(
             a squared error of the probability: its push vanishes where the model is
             most wrong. The likelihood is −log σ
         linear: losses = -m
-            minus the difference: without −log σ it falls for ever, and pushes pairs
-            that are right as hard as the others
+            minus the difference: without −log σ it never stops falling, and pushes
+            pairs that are right as hard as the others
         small number added: losses = -log(sigmoid(m) + 1e-8)
             a small number inside the logarithm: the loss stops growing there and no
             longer pushes. Use F.logsigmoid

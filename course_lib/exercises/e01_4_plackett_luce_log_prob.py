@@ -70,7 +70,7 @@ EXERCISE = Exercise(
             Bradley–Terry of the best against each other item: the others are ranked
             too, and each stage is one pick among all who are left
         nothing is removed: stages = log_softmax(s, -1)
-            a softmax over all items at every stage: whoever was picked is gone
+            a softmax over all items at every stage: the one that was picked is gone
         without the picked one: stages = s[..., :-1] - rest[..., 1:]
             the one who is picked left out of the sum: the choice was among all who were
             left, it among them

@@ -28,14 +28,14 @@ EXERCISE = Exercise(
         NaN made a number: terms = torch.nan_to_num(p * log(p / q))
             nan_to_num, which also makes a large number of ∞: torch.xlogy(0, 0) is 0 and
             leaves ∞ alone
-        turned round: mine = xlogy(q, q); theirs = xlogy(q, p)
+        reversed: mine = xlogy(q, q); theirs = xlogy(q, p)
             KL(q‖p): the first argument is the policy that draws the answers and weighs
             the log-ratios
         reversed arguments of kl_div: kl = kl_div(log(p), q, reduction="none").sum(-1)
             F.kl_div(log p, q) is KL(q‖p): it takes the logarithm of the second policy,
             and then the first policy
         reduced by kl_div: kl = kl_div(log(q), p, reduction="none").mean()
-            a mean over all numbers, which F.kl_div takes unless it is told otherwise:
+            a mean over all numbers, which F.kl_div takes by default:
             with reduction="none", sum over the last dimension
         torch.distributions: kl = divergence(categorical(p), categorical(q))
             torch.distributions, which divides p and q by their sums: the value is right

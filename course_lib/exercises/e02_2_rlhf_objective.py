@@ -33,7 +33,7 @@ EXERCISE = Exercise(
     ),
     faults=(
         """
-        KL turned round: mine = xlogy(q, q); theirs = xlogy(q, p)
+        KL reversed: mine = xlogy(q, q); theirs = xlogy(q, p)
             KL(ref‖policy): the policy draws, so it stands first
         KL added: value = earned + price
             a KL that is added: leaving the reference would be paid for

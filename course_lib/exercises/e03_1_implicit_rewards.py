@@ -33,7 +33,7 @@ EXERCISE = Exercise(
         beta forgotten: r = h
             the log-ratio in nats: times β it is in the unit of the reward
         divided by beta: r = h / beta
-            the log-ratio divided by β. π* holds r/β, so that r is β times what is read
+            the log-ratio divided by β. π* holds r/β, so r is β times what is read
         no reference: h = p
             the policy's log-probability alone: an answer that was always likely has not
             been rewarded for it
@@ -43,7 +43,7 @@ EXERCISE = Exercise(
         ratio minus one: h = policy / ref - 1
             β(π/π_ref − 1), which is near the logarithm for small changes only
         difference of probabilities: h = policy - ref
-            a difference of probabilities: rewards multiply probabilities, so that their
+            a difference of probabilities: rewards multiply probabilities, so their
             logarithms differ
         logarithm of the difference: h = log(policy - ref)
             log(π − π_ref): the logarithm of a quotient is a difference of two

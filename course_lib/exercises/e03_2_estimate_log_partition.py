@@ -33,7 +33,7 @@ EXERCISE = Exercise(
         """
         mean of the logarithms: mean = tilt.mean(-1)
             the mean of r/β: the mean of the logarithms is less than the logarithm of
-            the mean (Jensen), and no sample size mends that
+            the mean (Jensen), and no sample size helps
         sum in place of mean: mean = total
             the logarithm of a sum: it grows with the sample. Subtract log n
         divided by n after the logarithm: mean = total / n

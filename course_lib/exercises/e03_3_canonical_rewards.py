@@ -9,7 +9,7 @@ EXERCISE = Exercise(
     number="3.3",
     title="One reward for a whole class",
     reference=canonical_rewards,
-    zeros=False,  # by way of the optimal policy it is 0/0 there
+    zero_probabilities=False,  # by way of the optimal policy it is 0/0 there
     recipe=Recipe(
         "ref r beta",
         """

@@ -89,7 +89,7 @@ EXERCISE = Exercise(
         the start alone: answer = at_the_start(candidate)
             ln 2 at the start and no more: most patients know that number too
         a direction alone: answer = falls(candidate)
-            only that the loss falls when the chosen answer rises: no number is compared
+            only that the loss falls when the chosen answer rises: compare its value
         one pair alone: answer = on_one_pair(candidate)
             a single pair: the mean of one is its sum, and one logarithm is every
             logarithm

@@ -88,7 +88,7 @@ EXERCISE = Exercise(
         one row alone: answer = on_one_row(candidate)
             a batch of one row: what is done to the others cannot be seen
         the sign alone: answer = sign(candidate)
-            only that the numbers are negative: no number is compared
+            only that the numbers are negative: compare their values
         one dtype alone: answer = in_float64(candidate)
             a comparison that fails on float32: code that upcasts with .float() is
             healthy too. Compare found.to(right)

@@ -64,7 +64,7 @@ EXERCISE = Exercise(
     ),
     faults=(
         """
-        KL turned round: beta = search(turned_round, ref, r, kl)
+        KL reversed: beta = search(turned_round, ref, r, kl)
             KL(π_ref‖π*), reference first: what is spent is measured where the *policy*
             samples
         reference forgotten in the tilt: beta = search(no_reference, ref, r, kl)
@@ -74,7 +74,7 @@ EXERCISE = Exercise(
             reference
         inverse: beta = 1 / search(spent, ref, r, kl)
             1/β: the rewards are divided by β, not multiplied
-        bisection turned round: beta = search(spent, ref, r, kl, turned=True)
+        bisection reversed: beta = search(spent, ref, r, kl, turned=True)
             a search that runs to the end of its range: where too much is spent, β must
             *grow*
         bits: beta = search(spent, ref, r, kl * log2)

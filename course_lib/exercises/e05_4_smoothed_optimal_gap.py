@@ -21,7 +21,7 @@ EXERCISE = Exercise(
     ),
     faults=(
         """
-        turned round: odds = eps / (1 - eps)
+        reversed: odds = eps / (1 - eps)
             log(ε/(1 − ε)), negative: the believed label has the larger weight
         margin in place of the gap: h = m
             the best margin βh: the gap is that divided by β

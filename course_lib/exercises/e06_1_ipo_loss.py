@@ -52,7 +52,7 @@ EXERCISE = Exercise(
         target 1/τ: target = 1 / tau
             a target of 1/τ: it is half of that, 1/(2τ)
         target τ: target = tau
-            τ itself as the target: a strong τ holds the policy near, so that the target
+            τ itself as the target: a strong τ holds the policy near, so the target
             is small where τ is large
         τ multiplies the gap: h = tau * (p - q)
             τh compared with the target: β multiplies a gap, τ does not. It stands in

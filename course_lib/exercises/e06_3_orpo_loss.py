@@ -87,7 +87,7 @@ EXERCISE = Exercise(
             torch.where between two forms, whose unused one has an infinite slope: 0 · ∞
             is NaN. One form is enough, or give each only inputs of its side
         log(1 + exp): s = F.softplus(a); t = F.softplus(b)
-            log σ(a), with log(1 + e^a) below: the odds are p/(1 − p), so that 1 − e^a
+            log σ(a), with log(1 + e^a) below: the odds are p/(1 − p), so 1 − e^a
             stands there
         odds without a logarithm: u = exp(a - s); v = exp(b - t)
             a difference of odds: inside σ stands the difference of their logarithms
@@ -162,7 +162,7 @@ EXERCISE = Exercise(
     hints=(
         "log odds(y) = a − log(1 − e^a), with a the average log-probability. Write "
         "that down for both answers first.",
-        "torch.expm1(x) is e^x − 1 without rounding, so that log(1 − e^a) is "
+        "torch.expm1(x) is e^x − 1 without rounding, so log(1 − e^a) is "
         "torch.log(-torch.expm1(a)).",
         "`(nll - weight * F.logsigmoid(log_odds_chosen - log_odds_rejected)).mean()`",
     ),

@@ -16,7 +16,7 @@ EXERCISE = Exercise(
     number="6.8",
     title="Another divergence",
     reference=f_dpo_loss,
-    steep=False,  # −1/e^u is as good as −e^(−u), and has no gradient at 5,000 nats
+    extreme_gradients=False,  # −1/e^u is right too, and has none at 5,000 nats
     recipe=Recipe(
         "a b c d beta divergence",
         """
@@ -66,9 +66,9 @@ EXERCISE = Exercise(
             −1/u for the forward KL: t is the ratio e^u and u its logarithm, so that
             −1/t is −e^(−u)
         plus for the forward KL: forth = exp(-t)
-            +1/t for the forward KL: f is −log t, so that f′ is −1/t
-        ratio turned round: forth = -exp(t)
-            −t for the forward KL: t is π/π_ref = e^u, so that −1/t is −e^(−u)
+            +1/t for the forward KL: f is −log t, so f′ is −1/t
+        ratio inverted: forth = -exp(t)
+            −t for the forward KL: t is π/π_ref = e^u, so −1/t is −e^(−u)
         numerator forgotten: js = logsigmoid(-t)
             −log(1 + t) for Jensen–Shannon: there is a t above it, and t/(1 + t) is σ(u)
         logarithm forgotten: js = sigmoid(t)

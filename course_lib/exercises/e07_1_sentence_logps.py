@@ -88,7 +88,7 @@ EXERCISE = Exercise(
             end, and count as well
         forced end paid: logps = torch.cat([*ended, prefixes[-1]
                 + (0 * levels[-1][..., :-1] + levels[-1][..., -1:]).flatten(-2)], -1)
-            the longest sentences pay for their end: it is forced, so that its chance is
+            the longest sentences pay for their end: it is forced, so its chance is
             1 and its log-probability 0
         ends free: ended = prefixes[:-1]
             nothing paid for the end: it is chosen among the words as each of them is,

@@ -68,7 +68,7 @@ EXERCISE = Exercise(
         self unseen: before = torch.ones(2 * parts.shape[1:]).bool().tril(-1)
             what stands before it, without itself: a token must know what it is
         rows and columns exchanged: mask = (before & theirs).mT
-            keys in the rows: a query is a row, so that the mask fills the lower
+            keys in the rows: a query is a row, so the mask fills the lower
             triangle
         True for hidden: mask = ~(before & theirs)
             True where a key is hidden, as some libraries want it: here True is seen

@@ -77,7 +77,7 @@ EXERCISE = Exercise(
             probabilities in place of their logarithms: those of long texts round to 0
         sums of probabilities: sums = log(zeros.index_add(0, owners, exp(values)))
             the logarithm of a sum of probabilities: a response's tokens come one after
-            another, so that probabilities are multiplied and logarithms added
+            another, so probabilities are multiplied and logarithms added
         logarithm of a product:
                 sums = log((zeros + 1).scatter_reduce(0, owners, exp(values), "prod"))
             probabilities multiplied and then their logarithm, which is −∞ once the

@@ -77,7 +77,7 @@ log(sigmoid): losses = -log(sigmoid(m))
 """
 SATURATING = """
 1 − σ: losses = sigmoid(-m)
-    1 − σ(m), without a logarithm: it saturates, so that a pair which is far wrong gets
+    1 − σ(m), without a logarithm: it saturates, so a pair which is far wrong gets
     next to no push. The loss is −log σ(m)
 """
 BETA_FORGOTTEN = """

@@ -177,11 +177,12 @@ def slips(recipe: Recipe, names: Mapping[str, str]) -> Iterator[Fault]:
             order[i], order[j] = order[j], order[i]
             both = f"{called[read[i]]} and {called[read[j]]}"
             yield slip(f"{both} exchanged, in {what}", step, *order)
-        for place, need in enumerate(read):
-            for other in {*recipe.arguments} - {*read} if need in names else ():
-                order = [*read[:place], other, *read[place + 1 :]]
-                says = f"{called[other]} in place of {called[need]}, in {what}"
-                yield slip(says, step, *order)
+        unread = [name for name in recipe.arguments if name not in read]
+        given = [place for place, need in enumerate(read) if need in names]
+        for place, other in itertools.product(given, unread):
+            order = [*read[:place], other, *read[place + 1 :]]
+            says = f"{called[other]} in place of {called[read[place]]}, in {what}"
+            yield slip(says, step, *order)
     for one, other in itertools.combinations(names, 2):
         turn = {one: other, other: one}
         steps = {

@@ -259,9 +259,9 @@ class Exercise:
     hints: from a nudge to the line itself
     within: a tolerance wider than the dtype's, where an answer is found by iteration
     extremes: inputs on which it must be right beside those among its checks
-    zeros: whether it must be right where a probability is 0 as well
-    steep: whether its gradients must be right at the extremes as well
-    slow: whether an answer may take long, so that it is asked no more than its checks
+    zero_probabilities: whether it must be right where a probability is 0 as well
+    extreme_gradients: whether gradients must be right at the extremes as well
+    slow: whether an answer may take long: it is then asked its checks alone
     offers: what of the course a right answer may use, by module and name; a grader
         gives it that and nothing else
     """
@@ -275,8 +275,8 @@ class Exercise:
     faults: tuple[Fault, ...] | tuple[str, ...]
     within: float = 0.0
     extremes: tuple[Build, ...] = ()
-    zeros: bool = True
-    steep: bool = True
+    zero_probabilities: bool = True
+    extreme_gradients: bool = True
     slow: bool = False
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -287,6 +287,11 @@ class Exercise:
     @cached_property
     def parameters(self) -> tuple[str, ...]:
         return tuple(self._signature.parameters)
+
+    @property
+    def learnt(self) -> int:
+        """Of how many arguments, from the first on, gradients count; 0: of all."""
+        return max(check.learnt for check in self.checks)
 
     @cached_property
     def _signature(self) -> Signature:

@@ -21,6 +21,7 @@ __all__ = ["Call", "Observation", "observe", "observe_all"]
 SECONDS = 5.0  # for one call; the course's own functions take milliseconds
 KINDS = ("tensor", "number", "bool", "error")
 _equal = torch.equal  # whatever a learner's code makes of torch's own
+NO_MESSAGE = "no message"
 MOST = 10_000  # numbers of one answer that are written down; no exercise wants more
 
 
@@ -155,7 +156,7 @@ def _copy(value: Any, gradient: bool) -> Any:
 
 def _message_of(error: BaseException) -> str:
     try:
-        return str(error)[:300] or "no message"
+        return str(error)[:300] or NO_MESSAGE
     except Exception as another:  # an error that cannot even say what it is
         return f"its message raised {type(another).__name__}"[:300]
 

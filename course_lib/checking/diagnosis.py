@@ -1,0 +1,136 @@
+"""Why an answer is wrong: the mistakes that do the same, or what is seen of it."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from course_lib.checking.errors import cause
+from course_lib.checking.exact import exact
+from course_lib.checking.notice import at_the_edge, noticed
+from course_lib.checking.seen import Seen, Symptom
+from course_lib.exercises.recipe import Fault, slips
+from course_lib.exercises.spec import Exercise, close, same
+from course_lib.submission.observing import Observation, observe
+
+__all__ = ["Diagnosis"]
+
+Faults = tuple[Fault, ...]  # made together
+MOST_PAIRS = 1000  # of faults that are tried together
+
+
+class Diagnosis:
+    """An exercise's mistakes, and what each of them does; found once, for all answers.
+
+    What faults do is remembered by their place in the plan: use it with one plan.
+    """
+
+    def __init__(self, exercise: Exercise):
+        self.exercise, recipe = exercise, exercise.recipe
+        names = dict(zip(recipe.arguments, exercise.parameters, strict=False))
+        self._slips = [] if exercise.slow else [*slips(recipe, names)]
+        self._done: dict[tuple[tuple[int, ...], int], Observation] = {}
+
+    def why(
+        self, seen: list[Seen], error: tuple[str, str, str] | None
+    ) -> tuple[Symptom, bool]:
+        """What to say of a wrong answer, and whether it does just that.
+
+        In turn: a written fault, the cause of an error, what it is exactly, a plain
+        slip, two faults, what is noticed.
+
+        error: what was raised where the first property fails
+        """
+        written = self.exercise.faults
+        if why := self._alike(seen, zip(written)):
+            return why, True
+        if error and (says := cause(*error[:2])):
+            return Symptom(error[0], says), False
+        if why := exact([replace(s, steps=self._steps(s)) for s in seen]):
+            return why, False
+        if why := self._alike(seen, zip(self._slips)):
+            return why, True
+        together = itertools.chain(
+            itertools.combinations(written, 2), itertools.product(written, self._slips)
+        )
+        apart = (p for p in together if not p[0].steps.keys() & p[1].steps.keys())
+        if why := self._alike(seen, itertools.islice(apart, MOST_PAIRS)):
+            return why, True
+        return noticed(seen) or Symptom("", ""), False
+
+    def _alike(self, seen: list[Seen], tried: Iterable[Faults]) -> Symptom | None:
+        """The faults that do the same on every input, or on every ordinary one."""
+        ordinary = [s for s in seen if s.ordinary]
+        asked = seen if all(s.right for s in ordinary) else ordinary
+        telling = sorted(
+            asked, key=lambda s: (bool(s.yours.error), s.right, -s.planned.rows)
+        )
+        if telling[0].yours.error:
+            return None
+        fitting = (
+            faults
+            for faults in tried
+            if self._may_fit(telling[0], faults) and self._fits(telling, faults)
+        )
+        found = list(itertools.islice(fitting, 3))
+        if not found:
+            return None
+        whole = [faults for faults in found if self._fits(seen, faults)]
+        alike = whole or found
+        name = " + ".join(fault.name for fault in alike[0])
+        says = dict.fromkeys("; and ".join(f.says for f in faults) for faults in alike)
+        written = len(alike[0]) == 1 and alike[0][0] in self.exercise.faults
+        says = " — or ".join(list(says)[: 2 if written else 1])
+        besides = [] if whole else self._besides(seen, found[0])
+        return Symptom(name, "; ".join([says, *besides]))
+
+    def _fits(self, seen: list[Seen], faults: Faults) -> bool:
+        return all(same(s.yours, self._does(faults, s), s.planned.near) for s in seen)
+
+    def _may_fit(self, s: Seen, faults: Faults) -> bool:
+        """Nearly all end here: are the values on one input what came?"""
+        given = self.exercise.arguments(s.planned.call)
+        if any(map(callable, given)):
+            return True  # a suite may need gradients
+        try:
+            with torch.no_grad():
+                made = self.exercise.recipe.function(*faults)(*given)
+        except Exception:
+            return False
+        if not isinstance(made, Tensor):
+            return True
+        numbers = made.double().flatten().tolist()
+        return close(s.yours.numbers, numbers, s.planned.near)
+
+    def _besides(self, seen: list[Seen], faults: Faults) -> list[str]:
+        """What else goes wrong at the extremes, of an answer with these faults."""
+        meant = [
+            replace(
+                s, ours=self._does(faults, s), planned=replace(s.planned, beside=None)
+            )
+            for s in seen
+        ]
+        found = at_the_edge(meant, "besides, at extreme inputs: ", broken_only=True)
+        return [symptom.says for symptom in found]
+
+    def _does(self, faults: Faults, s: Seen) -> Observation:
+        key = tuple(map(id, faults)), s.place
+        if key not in self._done:
+            function = self.exercise.function(*faults)
+            self._done[key] = observe(function, s.planned.call)
+        return self._done[key]
+
+    def _steps(self, s: Seen) -> dict[str, tuple[float, ...]]:
+        """What the recipe's steps, but for the last, make of an input."""
+        recipe = self.exercise.recipe
+        if self.exercise.slow:
+            return {}
+        made = recipe.values(self.exercise.arguments(s.planned.call))
+        inner = {recipe.called[name]: made[name] for name in list(recipe.steps)[:-1]}
+        return {
+            words: tuple(value.detach().double().flatten().tolist())
+            for words, value in inner.items()
+            if isinstance(value, Tensor)
+        }
