@@ -94,4 +94,4 @@ def test_where_nothing_can_be_forked_each_job_has_a_process(tmp_path):
     with Sandbox(Plan(fork=False), timeout=20) as box:
         page = "from course_lib import yours\ndef f(x):\n    return yours(x) * 2"
         (seen,) = box.run([page], "f", [Call((torch.ones(2),), gradient=True)]).seen
-        assert seen.gradients == ((2.0, 2.0),)
+        assert seen.gradients == ((2.0, 4.0),)  # of the values, weighted by their place

@@ -55,7 +55,7 @@ def _told(s: Seen) -> tuple[str, str]:
     if (yours.kind, yours.shape) != (ours.kind, ours.shape):
         shape = f", shape {yours.shape}" if yours.kind == "tensor" else ""
         return f"{_numbers(yours)}  (a {yours.kind}{shape})", ""
-    if yours.dtype != ours.dtype:
+    if s.dtypes and yours.dtype != ours.dtype:
         return f"{_numbers(yours)}  (dtype {yours.dtype})", ""
     if not close(yours.numbers, ours.numbers, s.planned.near):
         digits = _digits_apart(yours.numbers, ours.numbers)

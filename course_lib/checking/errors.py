@@ -60,6 +60,11 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
         "a tensor has no .{0}: is it a function of torch, or called otherwise there?",
     ),
     (
+        r"_LinAlgError: .*singular",
+        "a singular matrix, which has no inverse: is something left free that must be "
+        "held fixed, such as the first item's score?",
+    ),
+    (
         r"RuntimeError: linalg.*square matri",
         "a matrix that is not square: rows and columns have to be cut alike",
     ),

@@ -199,7 +199,7 @@ def _few_digits(compared: Sequence[Seen]) -> Iterator[Symptom]:
     if worst > 3e-6:
         cause = "too few steps, a finite difference, a rounded constant or number added"
     digits = int(-math.log10(worst))
-    yield Symptom("few digits", f"right to {digits} digits only: {cause}?")
+    yield Symptom("few digits", f"right to about {digits} digits only: {cause}?")
 
 
 NUMBERS = {  # of which it can be told where they come from

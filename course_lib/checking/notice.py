@@ -20,7 +20,15 @@ def noticed(everything: Sequence[Seen]) -> Symptom | None:
     if all(s.right for s in ordinary if s.planned.of is not None):
         looks = at_the_edge(everything), _in_float32(everything), _only_where(ordinary)
         return next(itertools.chain(*looks), None)
-    looks = (_only_where, _by_rows, _not_a_number, _errors, _entries, _reactions)
+    looks = (
+        _only_where,
+        _not_at_the_end,
+        _by_rows,
+        _not_a_number,
+        _errors,
+        _entries,
+        _reactions,
+    )
     return next((symptom for look in looks for symptom in look(ordinary)), None)
 
 
@@ -34,16 +42,14 @@ def at_the_edge(
 ) -> Iterator[Symptom]:
     """How something that is right on ordinary inputs goes wrong at the extremes."""
     for s in everything:
-        beside = s.planned.beside
-        if beside is not None and not s.values_right and everything[beside].right:
+        broken = any(not math.isfinite(x) for x in s.yours.numbers)
+        if s.planned.beside is not None and not s.values_right:
             told = (
                 "right row by row, wrong in a batch of very different rows: something "
                 "that belongs to each row (a maximum, a mean) is taken over all of them"
             )
             yield Symptom("taken over the whole batch", told)
             return
-    for s in everything:
-        broken = any(not math.isfinite(x) for x in s.yours.numbers)
         if s.planned.edge and not s.right and (broken or not broken_only):
             name, told = _edge(s)
             yield Symptom(name, at + told)
@@ -189,8 +195,7 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     right = [s for s in asked if s.values_right]
     if len(right) < 2 or len(right) == len(asked):
         return
-    best = 0.55
-    found = None
+    best, found = 0.55, None  # most of the others must be wrong
     for where, elsewhere, condition in _conditions(asked):
         inside = [s for s in asked if _holds(condition, s)]
         outside = [s for s in asked if not _holds(condition, s)]
@@ -199,10 +204,24 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
             continue
         share = sum(not s.values_right for s in outside) / len(outside)
         if share > best + 0.05:
+            wrong = "wrong" if share == 1 else "mostly wrong"
             best = share
-            found = Symptom(f"right {where}", f"right {where}, wrong {elsewhere}")
+            found = Symptom(f"right {where}", f"right {where}, {wrong} {elsewhere}")
     if found:
         yield found
+
+
+def _not_at_the_end(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
+    """Where an answer is found by steps: near the right one everywhere."""
+    near = [
+        abs(a - b) <= 0.05 * max(1.0, abs(b))
+        for s in ordinary
+        if s.comparable and s.planned.near > 1e-6
+        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
+    ]
+    if near and all(near):
+        told = "near the right numbers, and not there: more steps, or larger ones?"
+        yield Symptom("not at the end of its search", told)
 
 
 def _not_a_number(ordinary: Sequence[Seen]) -> Iterator[Symptom]:

@@ -1,6 +1,6 @@
 """Values as a person would write them down: few digits, few entries."""
 
-from torch import Tensor
+import torch
 
 __all__ = ["show"]
 
@@ -11,10 +11,10 @@ def show(value: object, digits: int = 4) -> str:
     >>> show(torch.tensor([1.0, -2 / 3]))
     '[1, −0.6667]'
     """
-    if type(value) in (list, tuple) or (isinstance(value, Tensor) and value.ndim):
+    if type(value) in (list, tuple) or (isinstance(value, torch.Tensor) and value.ndim):
         entries = [show(entry, digits) for entry in value[:6]]
         return "[" + ", ".join(entries + ["…"] * (len(value) > 6)) + "]"
-    if isinstance(value, Tensor):
+    if isinstance(value, torch.Tensor):
         value = value.item()
     if callable(value):
         return getattr(value, "__name__", repr(value))

@@ -51,7 +51,7 @@ EXERCISE = Exercise(
             variances: a standard error is their square root
         diagonal inverted alone: variances = 1 / free.diagonal()
             1 / √I_ii, as if the other scores were known: put −n p (1 − p) beside the
-            diagonal and invert the whole matrix, then take its diagonal
+            diagonal, leave out the first row and column, invert, then take the diagonal
         root of the information: variances = free.diagonal()
             the root of the information: it must be inverted, much information is a
             small error
@@ -113,7 +113,7 @@ EXERCISE = Exercise(
         ),
         rule(
             "three items: games through others count as well",
-            "use the whole inverse of the information matrix, not its diagonal alone",
+            "invert the matrix less its first row and column, not the diagonal alone",
             [_table([0] * 3, [[0, 4, 4], [4, 0, 4], [4, 4, 0]])],
         ),
         fresh(

@@ -47,6 +47,9 @@ EXERCISE = Exercise(
             choice is made among those who are left
         scores as they came: s = scores
             the scores in the order of the items: gather them in the ranking's order
+        rows in place of entries: s = scores[ranking]
+            scores[ranking], which picks rows of the batch: gather(-1, ranking) picks
+            within each row
         sorted by their scores: s = scores.sort(-1, descending=True).values
             scores sorted by size, which gives the likeliest order: `ranking` says which
             order is meant

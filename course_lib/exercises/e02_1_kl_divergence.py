@@ -32,8 +32,7 @@ EXERCISE = Exercise(
             KL(q‖p): the first argument is the policy that draws the answers and weighs
             the log-ratios
         reversed arguments of kl_div: kl = kl_div(log(p), q, reduction="none").sum(-1)
-            F.kl_div(log p, q) is KL(q‖p): it takes the logarithm of the second policy,
-            and then the first policy
+            F.kl_div(log p, q) is KL(q‖p): write F.kl_div(log q, p)
         reduced by kl_div: kl = kl_div(log(q), p, reduction="none").mean()
             a mean over all numbers, which F.kl_div takes by default:
             with reduction="none", sum over the last dimension

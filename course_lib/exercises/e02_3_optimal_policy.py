@@ -25,6 +25,7 @@ EXERCISE = Exercise(
         logits = start + tilt  # log π_ref + r/β
         policy = softmax(logits, -1)  # the normalised weights
         """,
+        top=lambda tilt: tilt.amax(-1, keepdim=True),
         share=lambda weights: weights / weights.sum(-1, keepdim=True),
     ),
     faults=(
@@ -46,6 +47,15 @@ EXERCISE = Exercise(
             ref + e^{r/β}: the tilt multiplies the reference
         weighed by the reward itself: policy = share(ref * tilt)
             ref · r/β without the exponential: weights that may be negative
+        reference times the reward: policy = softmax(ref * tilt, -1)
+            a softmax of ref · r/β: the reference multiplies the exponential, not the
+            reward. Add log π_ref to r/β
+        one maximum for all prompts: policy = share(ref * exp(tilt - tilt.max()))
+            the largest r/β of all prompts subtracted: the weights of a prompt whose
+            own rewards are far smaller vanish. Each row needs its own
+        maximum of what is never said: policy = share(ref * exp(tilt - top(tilt)))
+            the largest r/β of a row may belong to an answer that the reference never
+            gives: all others vanish. Take the largest of log π_ref + r/β
         sign turned: tilt = -r / beta
             e^{−r/β}: the worst answer would gain most
         a small number added: start = log(ref + 1e-12)
@@ -101,7 +111,10 @@ EXERCISE = Exercise(
             ],
         ),
     ),
-    extremes=(given([0.5, 0.5, 0.0], [0, 1, 3000], 1.0),),
+    extremes=(
+        given([EVEN, EVEN], [[1000, 999], [1, 0]], 0.5),
+        given([0.5, 0.5, 0.0], [0, 1, 3000], 1.0),
+    ),
     hints=(
         "Multiply each probability of the reference by e^{r/β}, then divide by what "
         "the row sums to. Then ask what becomes of e^{3000}.",

@@ -77,6 +77,11 @@ EXERCISE = Exercise(
             ties that the position in the list decides: equal rewards are one level
         ties looked at alone: policy = (below + ref) ** n - below**n
             each answer set against the worse ones alone: its equals are forgotten
+        equals left in: policy = (below + level) ** n - (below + level - ref) ** n
+            the chance of all that are no better, less that without this answer: its
+            equals are still in it. Subtract the chance that all draws are worse
+        sorted and not put back: policy = in_place(ref, r, n)[r.argsort(stable=True)]
+            the numbers in the order of the rewards: put each back in its answer's place
         ties counted twice: best = n * level * (below + level) ** (n - 1)
             n times the chance that one draw is it and no other is better: that counts
             twice where two draws are equally good

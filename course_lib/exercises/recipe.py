@@ -33,7 +33,7 @@ class Fault(NamedTuple):
 
 
 class Recipe:
-    """The steps from an exercise's arguments to its result, the last step's value.
+    r"""The steps from an exercise's arguments to its result, the last step's value.
 
     arguments: short names for the exercise's own, in their order, parted by blanks;
         those at the end that no step reads are left out
