@@ -13,6 +13,7 @@ from pathlib import Path
 
 from course_lib.checking.verdict import Examination
 from course_lib.workspace import CourseError
+from course_tools.grading.learners import Upload
 from course_tools.grading.marking import Mark, Marked, mark
 from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.submissions import Submission
@@ -85,7 +86,8 @@ def _from_json(told: dict) -> Marked:
         Mark(**{**one, "finding": tuple(map(tuple, one["finding"]))})
         for one in told["marks"]
     ]
-    return Marked(**{**told, "marks": tuple(marks)})
+    upload = Upload(**told["upload"])
+    return Marked(**{**told, "upload": upload, "marks": tuple(marks)})
 
 
 def mark_all(
@@ -147,4 +149,4 @@ def _certainly(
             Mark(name, "grader_error", 0, len(exam.titles), told)
             for name, exam in exams.items()
         ]
-        return Marked(submission.name, submission.learner, "", tuple(lost))
+        return Marked(submission.name, submission.upload, "", tuple(lost))

@@ -16,6 +16,7 @@ from course_lib.checking.verdict import (
 )
 from course_lib.exercises import EXERCISES
 from course_lib.submission.observing import Observation, TimeUp
+from course_tools.grading.learners import Upload
 from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.sandbox.talking import Outcome
 from course_tools.grading.submissions import Page, Submission
@@ -96,9 +97,13 @@ class Marked:
     """A submission with its marks; `digest` stands for what was handed in."""
 
     submission: str
-    learner: str
+    upload: Upload
     digest: str
     marks: tuple[Mark, ...]
+
+    @property
+    def learner(self) -> str:
+        return self.upload.learner
 
 
 def examinations(names: Sequence[str], seed: str) -> dict[str, Examination]:
@@ -134,7 +139,7 @@ def mark(
     """Mark one submission in every exercise of `exams`."""
     pages = submission.pages()
     marks = [_mark(pages, exam, sandbox) for exam in exams.values()]
-    return Marked(submission.name, submission.learner, _digest(pages), tuple(marks))
+    return Marked(submission.name, submission.upload, _digest(pages), tuple(marks))
 
 
 def nothing_to_mark(submission: Submission) -> Marked:
@@ -143,7 +148,7 @@ def nothing_to_mark(submission: Submission) -> Marked:
     mark = Mark("", "missing", 0, 0, "defines no function that an exercise asks for")
     if all(page.trouble for page in pages):
         mark = _unreadable(pages, "", 0)
-    return Marked(submission.name, submission.learner, _digest(pages), (mark,))
+    return Marked(submission.name, submission.upload, _digest(pages), (mark,))
 
 
 def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:

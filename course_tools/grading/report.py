@@ -55,7 +55,7 @@ def _csv(marked: Sequence[Marked]) -> str:
     book.writeheader()
     for one in marked:
         for mark in one.marks:
-            row = {**vars(one), **vars(mark)}
+            row = {"learner": one.learner, **vars(one), **vars(mark)}
             book.writerow({column: _cell(row[column]) for column in COLUMNS})
     return text.getvalue()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from course_lib.submission.loading import cells_of, defined_in
 from course_lib.workspace import CourseError
+from course_tools.grading.learners import Upload
 
 __all__ = ["Page", "Submission", "find"]
 
@@ -50,8 +51,12 @@ class Submission:
     """All that one learner handed in at once, to be read when it is wanted."""
 
     name: str
-    learner: str
+    upload: Upload
     _where: "Entry" = field(repr=False)
+
+    @property
+    def learner(self) -> str:
+        return self.upload.learner
 
     def pages(self) -> list[Page]:
         """Its notebooks and Python files: one, if only to say what is wrong."""
@@ -94,7 +99,7 @@ def find(path: Path) -> list[Submission]:
         name = _line(entry.name)
         while name in found:
             name += "~"
-        found[name] = Submission(name, _learner(entry.name), entry)
+        found[name] = Submission(name, Upload(_learner(entry.name)), entry)
     return list(found.values())
 
 
