@@ -44,7 +44,10 @@ def examination(name, seed, dtype):
 
 def verdict(exercise, function, seed=0, dtype=torch.float64):
     exam = examination(exercise.name, seed, dtype)
-    return exam.verdict(observe_all(function, exam.calls))
+    seen = observe_all(function, exam.decisive)
+    if exam.first_wrong(seen) is None:
+        return exam.verdict(seen)
+    return exam.verdict(seen + observe_all(function, exam.calls[exam.deciding :]))
 
 
 MISTAKEN = {}

@@ -47,7 +47,6 @@ def test_every_way_to_save_a_file_can_be_read(name, content):
         ("a.ipynb", b"[" * 100_000, "nested too deeply"),
         ("a.ipynb", b'{"metadata": {}}', "is no notebook"),
         ("a.ipynb", b"[1]", "is no notebook"),
-        ("a.ipynb", page(3), "is no notebook"),
         ("a.py", b"#" * (1 << 20) + b"##", "a million characters"),
     ],
 )
@@ -108,6 +107,82 @@ def test_the_function_is_found_whatever_the_page_looks_like(cells):
     assert loaded.function(3) == 6
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "x = !ls",
+        "%timeit -o f(1)",
+        "!pip install \\\n  torch",
+        "%matplotlib inline\ny = (7\n% 3)",
+        "import asyncio\nawait asyncio.sleep(0)",
+        3,
+        ["def g", 3],
+        {"no": "text"},
+        "data = '" + "x" * 300_000 + "'",
+    ],
+    ids=lambda cell: str(cell)[:20],
+)
+def test_a_cell_that_python_does_not_know_harms_no_other(cell):
+    cells = cells_of("a.ipynb", page(cell, DOUBLE))
+    assert load(cells, "f").function(3) == 6
+    if isinstance(cell, str) and len(cell) < 100:
+        assert load([f"{cell}\n{DOUBLE}"], "f").function(3) == 6
+
+
+def test_an_await_at_the_top_is_waited_for():
+    cells = ["async def two():\n    return 2", "k = await two()"]
+    assert load([*cells, DOUBLE.replace("2", "k")], "f").function(3) == 6
+
+
+@pytest.mark.parametrize(
+    ("command", "defines"),
+    [
+        ("%%time", True),
+        ("%%capture out", True),
+        ("%%prun -q", True),
+        ("%%writefile mine.py", False),
+        ("%%script false", False),
+        ("%%bash", False),
+        ("%%timeit", False),
+        ("%%html", False),
+    ],
+)
+def test_what_ipython_would_not_define_does_not_count(command, defines):
+    loaded = load([f"{command}\n{DOUBLE}"], "f")
+    assert bool(loaded.function) is defines
+    assert loaded.missing is not defines
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["k = []\nfor i in range(3):\n    k.append(i)", DOUBLE.replace("2", "k[2]")],
+        ["def set_up():\n    global k\n    k = 2\nset_up()", DOUBLE.replace("2", "k")],
+        [
+            "known = {}\ndef register(g):\n    known[g.__name__] = g\n    return g",
+            "@register\ndef mine(x):\n    return 2 * x",
+            "f = known['mine']",
+        ],
+        [
+            "from types import SimpleNamespace",
+            "config = SimpleNamespace()\nsetattr(config, 'k', 2)",
+            DOUBLE.replace("2", "config.k"),
+        ],
+        [
+            "import torch\nfrom torch.nn import init\nk = torch.zeros(1)\ninit.constant_(k, 2)",
+            DOUBLE.replace("2", "k.item()"),
+        ],
+    ],
+)
+def test_what_is_worked_on_elsewhere_is_found_at_the_second_try(cells):
+    elsewhere = ["print(f(1))", "while True: f(1)"]
+    assert load([*cells, *elsewhere], "f").more
+    loaded = load([*cells, *elsewhere], "f", whole=True)
+    assert loaded.function(3) == 6
+    assert not loaded.more
+    assert not load([DOUBLE, *elsewhere], "f").more
+
+
 def test_nothing_is_run_that_the_function_does_not_need():
     source = "import builtins\nbuiltins.marks = []\n"
     load([source, "builtins.marks.append(1)", "x = builtins.marks", DOUBLE], "f")
@@ -131,7 +206,7 @@ def test_a_line_that_fails_is_remembered_for_the_message():
         (["def entirely(x): pass"], True, "there is no function called dpo_loss"),
         (["dpo_loss = 3"], False, "dpo_loss is a int, not a function"),
         (["x = 1", "def dpo_loss(x):\nreturn 1"], False, "cell 2 cannot be read"),
-        (["x = (", "y = 2"], False, "cell 1 cannot be read: '(' was never closed"),
+        (["x = (", "y = 2"], True, "cell 1 cannot be read: '(' was never closed"),
         (["dpo_loss = torch.compile(g)"], False, "name 'torch' is not defined"),
         (["-" * 200_000 + "1"], False, "nested too deeply"),
         (["x = '\0'"], False, "null bytes"),

@@ -61,7 +61,8 @@ class Plan:
     """An exercise's properties and inputs, and what is right on each.
 
     properties: those of the exercise, then the common ones that apply to it
-    inputs, expected: in one order; the first `deciding` of them decide
+    inputs, expected: in one order; the first `deciding` of them decide. The probes
+        follow when they are asked for
     """
 
     def __init__(self, exercise: Exercise, inputs: Inputs):
@@ -84,8 +85,7 @@ class Plan:
             self._in_float32(base)
         self._drop_empty()
         self.deciding = len(self.inputs)
-        if base:
-            self._probes(base)
+        self._base = base
 
     def _add(self, call: Call, of: int | None, **more: Any):
         """Plan a call, unless it is a common one on which nothing is right."""
@@ -166,8 +166,13 @@ class Plan:
         mean = [sum(joined) / len(joined)]
         return any(close(n, whole.numbers, self.near) for n in (joined, mean))
 
-    def _probes(self, base: Call):
-        """One argument changed, in its first row or in all; one made neutral."""
+    def probe(self):
+        """Plan the probes: one argument changed, in its first row or in all; one made
+        neutral.
+        """
+        base, self._base = self._base, None
+        if base is None:
+            return
         place = self._place_of(base)
         for rows in (slice(1), slice(None)):
             for argument, call in _varied(base, rows):

@@ -73,7 +73,7 @@ def judge(
     returns: a `Verdict`; the first property that fails keeps the later ones waiting
     """
     exam = Examination(exercise, seed=seed, dtype=dtype)
-    seen = list(run(exam.calls[: exam.deciding]))
+    seen = list(run(exam.decisive))
     if exam.first_wrong(seen) is not None and not exam.untouched(seen):
         seen += run(exam.calls[exam.deciding :])
     return exam.verdict(seen)
@@ -102,14 +102,20 @@ class Examination:
         dtype: torch.dtype = torch.float64,
         tell: bool = True,
     ):
-        self.exercise, self._seed, self._tell = exercise, seed, tell
+        self.exercise, self.seed, self._tell = exercise, seed, tell
         self._plan = Plan(exercise, Inputs(seed, dtype))
         self._diagnosis = Diagnosis(exercise)
 
     @property
     def calls(self) -> list[Call]:
         """The inputs: those that decide, in the order of the properties, and probes."""
+        self._plan.probe()
         return [planned.call for planned in self._plan.inputs]
+
+    @property
+    def decisive(self) -> list[Call]:
+        """The inputs that decide."""
+        return [planned.call for planned in self._plan.inputs[: self.deciding]]
 
     @property
     def near(self) -> list[float]:
@@ -133,8 +139,47 @@ class Examination:
         """
         places = list(range(len(self._plan.inputs)))
         if any(callable(value) for call in self.calls for value in call.args):
-            random.Random(self._seed).shuffle(places)
+            random.Random(self.seed).shuffle(places)
         return places
+
+    def worth(self, holding: int) -> float:
+        """What part of all points so many leading properties are worth.
+
+        What can be had without knowing how is worth a tenth: inputs that are the same
+        for everybody, which a table answers; shapes; where functions are given, all
+        that one answer for every function gets. The first property on drawn inputs is
+        worth a half, the others share the rest.
+        """
+        most = len(self.titles)
+        earned = self._drawn or self._told_apart
+        first, others = (earned[0], earned[1:]) if self._drawn else (None, earned)
+        cheap = [number for number in range(most) if number not in earned]
+        each = dict.fromkeys(cheap, 0.1 / max(len(cheap), 1))
+        half = 0.0 if first is None else 0.5 if others else 0.9
+        each |= dict.fromkeys(others, (0.9 - half) / max(len(others), 1))
+        if first is not None:
+            each[first] = half
+        return sum(each[number] for number in range(holding)) / sum(each.values())
+
+    @cached_property
+    def _drawn(self) -> list[int]:
+        """The properties that say of drawn inputs what is right."""
+        own = [number for number, c in enumerate(self.exercise.checks) if c.drawn]
+        common = {
+            planned.of
+            for planned in self._plan.inputs[: self.deciding]
+            if planned.of >= len(self.exercise.checks)
+            and repr(planned.call) not in self._fixed
+        }
+        return own and [*own, *sorted(common)]
+
+    @cached_property
+    def _told_apart(self) -> list[int]:
+        """The properties from the first on that one answer to everything fails."""
+        first, *_ = self._plan.expected
+        pairs = zip(self._plan.inputs, self._plan.expected, strict=True)
+        least = min(p.of for p, ours in pairs if ours.numbers != first.numbers)
+        return list(range(least, len(self.titles)))
 
     def untouched(self, seen: Sequence[Observation]) -> bool:
         """Is it the starter still?"""
@@ -197,7 +242,7 @@ class Examination:
     @cached_property
     def _fixed(self) -> set[str]:
         """The inputs that are the same with another seed."""
-        other = Plan(self.exercise, Inputs(self._seed + 1, torch.float64))
+        other = Plan(self.exercise, Inputs(self.seed + 1, torch.float64))
         return {repr(planned.call) for planned in other.inputs}
 
     @cached_property

@@ -2,13 +2,17 @@
 
 Only what that function needs is run: its definition, and the imports, helpers and
 values it goes back to. Pictures, experiments and broken cells elsewhere do no harm.
+A notebook's own commands are read as IPython reads them.
 """
 
 import __future__
 
 import ast
+import asyncio
+import builtins
 import contextlib
 import dis
+import inspect
 import io
 import json
 import linecache
@@ -23,6 +27,8 @@ from difflib import get_close_matches
 __all__ = ["Loaded", "cells_of", "defined_in", "load"]
 
 ROOM = 1 << 20  # characters of code; a chapter's page has about ten thousand
+CELL = 1 << 18  # and of one cell: data that somebody has pasted is left out
+RUNNING = ("time", "capture", "prun")  # commands that run Python where they stand
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,13 @@ class Loaded:
     """The function, or None; and what went wrong on the way to it, in a sentence.
 
     missing: nothing went wrong; there is no such function
+    more: there are statements that work on what it needs, which were not run
     """
 
     function: Callable | None
     trouble: str = ""
     missing: bool = False
+    more: bool = False
 
 
 def cells_of(name: str, content: bytes) -> list[str]:
@@ -67,37 +75,42 @@ def defined_in(cells: Sequence[str]) -> set[str]:
     return {function or value for function, value in found}
 
 
-def load(cells: Sequence[str], name: str) -> Loaded:
+def load(cells: Sequence[str], name: str, *, whole: bool = False) -> Loaded:
     """Run what defines `name`, and nothing that it does not need.
 
     cells: as `cells_of` gives them; name: of the function
+    whole: run what works on something that it needs as well: a loop that fills a list,
+        a call that sets a value or registers a function
     returns: a `Loaded`; of several definitions the last one counts, starters excepted
 
     >>> load(["def f(x):\\n    return 2 * x", "1 / 0"], "f").function(3)
     6
     """
     statements, troubles = _statements(cells)
-    needed = _needed(statements, name)
+    needed = _needed(statements, name, whole)
+    more = not whole and len(_needed(statements, name, whole=True)) > len(needed)
     module = sys.modules["submission"] = types.ModuleType("submission")
     world = vars(module)  # a dataclass looks for the module that it was defined in
     failed = _run(needed, world)
     function = world.get(name)
     if callable(function):
-        return Loaded(function, next(iter(failed.values()), ""))
+        return Loaded(function, next(iter(failed.values()), ""), more=more)
     defined = sorted({bound for s in statements for bound in s.binds})
     for number, trouble in {**troubles, **failed}.items():
         if name in defined_in([cells[number]]):
-            return Loaded(None, trouble)
+            return Loaded(None, trouble, more=more)
     if name in world:
-        return Loaded(None, f"{name} is a {type(function).__name__}, not a function")
+        told = f"{name} is a {type(function).__name__}, not a function"
+        return Loaded(None, told, more=more)
     told = f"there is no function called {name}"
     spelt = {other.lower(): other for other in defined}
     near = get_close_matches(name.lower(), spelt, 1, 0.75)
     if near:
         told += f"; there is {spelt[near[0]]}: is its name right?"
     elif troubles:
-        return Loaded(None, f"{told}; {next(iter(troubles.values()))}")
-    return Loaded(None, told, missing=True)
+        told += f"; {next(iter(troubles.values()))}"
+    torn = any(name in cells[number] for number in troubles) or len(cells) == 1
+    return Loaded(None, told, missing=not (troubles and torn))
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,7 @@ class Statement:
     code: types.CodeType
     binds: set[str]
     uses: set[str]
+    imports: bool
     everything: bool  # a star import
     stub: bool
 
@@ -144,10 +158,19 @@ def _notebook(text: str) -> list[str]:
     try:
         sheets = page.get("worksheets", [page])
         found = [c for s in sheets for c in s["cells"] if c["cell_type"] == "code"]
-        sources = [c["source"] if "source" in c else c["input"] for c in found]
-        return [s if type(s) is str else "".join(s) for s in sources]
+        return [_source(cell) for cell in found]
     except (AttributeError, KeyError, TypeError):
         raise ValueError("is no notebook, whatever its name says") from None
+
+
+def _source(cell: dict) -> str:
+    """A cell's code; of one that is broken, or far too long for code, nothing."""
+    text = cell.get("source", cell.get("input", ""))
+    try:
+        text = text if type(text) is str else "".join(text)
+    except TypeError:
+        return ""
+    return text if len(text) <= CELL else ""
 
 
 def _statements(cells: Sequence[str]) -> tuple[list[Statement], dict[int, str]]:
@@ -175,11 +198,26 @@ def _parsed(source: str, where: str) -> list[ast.stmt]:
     try:
         return ast.parse(source, where).body
     except SyntaxError:  # with a notebook's own commands, perhaps: %time, !pip, x?
-        lines = [
-            re.sub(r"^(\s*)([%!?].*|[\w.]+\?+\s*)$", r"\1pass", line)
-            for line in source.splitlines()
-        ]
-        return ast.parse("\n".join(lines), where).body
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        nodes = ast.parse(TransformerManager().transform_cell(source), where).body
+        return [part for node in nodes for part in _without_command(node, where)]
+
+
+def _without_command(node: ast.stmt, where: str) -> list[ast.stmt]:
+    """What `%time` and its like run, in place of `get_ipython().run_…_magic(…)`."""
+    match node:
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(attr="run_line_magic" | "run_cell_magic"),
+                args=[ast.Constant(value=command), *_, ast.Constant(value=code)],
+            )
+        ) if command in RUNNING:
+            inner = ast.parse(code, where).body
+            for part in inner:
+                ast.increment_lineno(part, node.lineno - (len(node.value.args) == 2))
+            return inner
+    return [node]
 
 
 def _futures(nodes: list[ast.stmt]) -> int:
@@ -195,6 +233,7 @@ def _futures(nodes: list[ast.stmt]) -> int:
 
 
 def _statement(node: ast.stmt, number: int, where: str, features: int) -> Statement:
+    features |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code = compile(ast.Module([node], []), where, "exec", features, dont_inherit=True)
     stars = isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
     return Statement(
@@ -202,7 +241,8 @@ def _statement(node: ast.stmt, number: int, where: str, features: int) -> Statem
         f"{where}, line {node.lineno}",
         code,
         _named([code], "STORE_NAME", "STORE_GLOBAL") | _worked_upon(node),
-        _named(_parts(code), "LOAD_NAME", "LOAD_GLOBAL"),
+        _named(_parts(code), "LOAD_NAME", "LOAD_GLOBAL", "STORE_GLOBAL"),
+        isinstance(node, ast.Import | ast.ImportFrom),
         stars,
         _is_stub(node),
     )
@@ -246,23 +286,31 @@ def _is_stub(node: ast.stmt) -> bool:
     )
 
 
-def _needed(statements: list[Statement], name: str) -> list[Statement]:
-    """What `name` goes back to, in the order of the page."""
+def _needed(statements: list[Statement], name: str, whole: bool) -> list[Statement]:
+    """What `name` goes back to, in the order of the page.
+
+    whole: and what uses any of that, but for imports and the function itself
+    """
     made = [s for s in statements if name in s.binds]
     if not all(s.stub for s in made):
         statements = [s for s in statements if not (s.stub and name in s.binds)]
+    imported = {bound for s in statements if s.imports for bound in s.binds}
+    apart = {name, *imported, *dir(builtins)}
     wanted = {name}
     chosen: set[int] = set()
     while True:
+        used = wanted - apart if whole else set()
         new = {
             index
             for index, s in enumerate(statements)
-            if index not in chosen and (s.everything or s.binds & wanted)
+            if index not in chosen
+            and (s.everything or s.binds & wanted or s.uses & used)
         }
         if not new:
             return [statements[index] for index in sorted(chosen)]
         chosen |= new
-        wanted |= {used for index in new for used in statements[index].uses}
+        for s in (statements[index] for index in new):
+            wanted |= s.uses | s.binds if whole else s.uses
 
 
 def _run(statements: list[Statement], world: dict) -> dict[int, str]:
@@ -273,7 +321,9 @@ def _run(statements: list[Statement], world: dict) -> dict[int, str]:
         failed, again = {}, []
         for statement in waiting:
             try:
-                exec(statement.code, world)
+                pending = eval(statement.code, world)
+                if inspect.iscoroutine(pending):  # of an await at the top
+                    asyncio.run(pending)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from course_lib.checking.verdict import (
     NOT_ATTEMPTED,
@@ -53,8 +54,9 @@ FOLDERS = re.compile(r"(?<![\w./:<)\]])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"():,;]+[/\\
 class Mark:
     """What one exercise of one submission came to.
 
-    score: how many of the exercise's properties hold, in their order, before the first
-        that does not; max_score: how many there are
+    holding: how many of the exercise's properties hold, in their order, before the
+        first that does not; max_score: how many there are
+    score: what they are worth, see `Examination.worth`
     misconception: the name of the fault, slip or symptom; diagnosis: its sentence, and
         whether the answer does just that (`likeness`) or it is merely noticed
     finding: (label, text) lines on what is wrong, as `check` shows them
@@ -62,9 +64,10 @@ class Mark:
 
     exercise: str
     status: str
-    score: int
+    score: float
     max_score: int
     message: str
+    holding: int = 0
     misconception: str = ""
     diagnosis: str = ""
     likeness: bool = False
@@ -80,7 +83,7 @@ class Mark:
         if self.status in ("not_attempted", "missing"):
             return verdict
         if self.status == "passed":
-            return replace(verdict, state=PASSED, holding=self.score)
+            return replace(verdict, state=PASSED, holding=self.holding)
         rows = dict(self.finding)
         found = Finding(
             *(rows.get(key, "") for key in ("input", "yours", "must")),
@@ -89,7 +92,7 @@ class Mark:
             self.likeness,
         )
         found = found if rows else None
-        return replace(verdict, state=NOT_YET, holding=self.score, finding=found)
+        return replace(verdict, state=NOT_YET, holding=self.holding, finding=found)
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,10 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
     for page in reversed(holding):  # the last is meant, unless it is a bare starter
         outcome = _asked(page, exam, sandbox)
         found = _marked(exam, outcome, page, len(pages) > 1)
+        if outcome.more and found.status != "passed":
+            outcome = _asked(page, exam, sandbox, whole=True)
+            again = _marked(exam, outcome, page, len(pages) > 1)
+            found = again if again.score > found.score else found
         if found.status != "not_attempted":
             break
     assert found is not None
@@ -171,13 +178,31 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
     return found
 
 
-def _asked(page: Page, exam: Examination, sandbox: Sandbox) -> Outcome:
+def _asked(
+    page: Page, exam: Examination, sandbox: Sandbox, *, whole: bool = False
+) -> Outcome:
     """What the page's function did, in the order of the checks."""
-    order, calls, exercise = exam.order, exam.calls, exam.exercise
-    asked = [calls[place] for place in order]
-    outcome = sandbox.run(page.cells, exercise.name, asked, exercise.offers)
-    seen = dict(zip(order, outcome.seen, strict=False))
-    return replace(outcome, seen=tuple(seen[place] for place in sorted(seen)))
+    exercise, calls = exam.exercise, exam.calls
+    run = partial(
+        sandbox.run, page.cells, exercise.name, offers=exercise.offers, whole=whole
+    )
+    if not any(callable(value) for call in calls for value in call.args):
+        return run(calls)
+    # of given functions each has a process, that no two of them can be compared
+    seen, left = {}, sandbox.timeout
+    for place in exam.order:
+        key = exercise.name, exam.seed, place
+        outcome = run([calls[place]], key=key, within=left)
+        left -= outcome.seconds
+        if not outcome.seen:
+            return outcome
+        seen[place] = outcome.seen[0]
+        if outcome.ended or left <= 0:
+            break
+    late = Observation("error", error=(TimeUp.__name__, "no time was left for it", ""))
+    rest = outcome.seen[0] if outcome.ended else late
+    every = tuple(seen.get(place, rest) for place in range(len(calls)))
+    return replace(outcome, seen=every, seconds=sandbox.timeout - left)
 
 
 def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mark:
@@ -191,7 +216,13 @@ def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mar
     if verdict.state == NOT_ATTEMPTED:
         return _with(mark, "not_attempted", STATUSES["not_attempted"])
     if verdict.finding is None:
-        return _with(mark, "passed", f"{most} of {most} properties hold", score=most)
+        return _with(
+            mark,
+            "passed",
+            f"{most} of {most} properties hold",
+            score=most,
+            holding=most,
+        )
     wrong = outcome.seen[exam.first_wrong(outcome.seen) or 0]
     rows = {label: _clean(text) for label, text in verdict.finding.lines()}
     diagnosis = _explained(wrong, outcome) or _clean(verdict.diagnosis)
@@ -206,12 +237,18 @@ def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mar
         mark,
         _status_of(wrong, outcome.ended),
         "; ".join(told),
-        score=verdict.holding,
+        score=_rounded(most * exam.worth(verdict.holding)),
+        holding=verdict.holding,
         misconception=verdict.finding.name,
         diagnosis=diagnosis,
         likeness=verdict.finding.likeness,
         finding=tuple(rows.items()),
     )
+
+
+def _rounded(score: float) -> float:
+    score = round(score, 2)
+    return int(score) if score == int(score) else score
 
 
 def _with(mark: Mark, status: str, message: str, **more) -> Mark:
@@ -249,7 +286,10 @@ def _explained(wrong: Observation, outcome: Outcome) -> str:
     if kind == "NameError" and outcome.trouble:
         return f"a line that could not be run: {outcome.trouble}"
     if kind == "PermissionError":
-        return "a file or connection: only the scratch folder is open while grading"
+        return (
+            "a file, a connection or another of the processes: only the scratch "
+            "folder is open while grading"
+        )
     return ""
 
 

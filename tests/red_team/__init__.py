@@ -10,6 +10,7 @@ from red_team import (
     files,
     floods,
     forging,
+    givens,
     honest,
     neighbours,
     spying,
@@ -19,5 +20,6 @@ from red_team.submission import LEVELS, Item, Places
 __all__ = ["FILES", "ITEMS", "LEVELS", "Item", "Places"]
 
 KINDS = (honest, files, endings, floods, forging, disguises, spying, neighbours)
+KINDS += (givens,)
 FILES = files.ITEMS  # what is wrong with them shows before any process is there
 ITEMS = [item for kind in KINDS for item in kind.ITEMS]

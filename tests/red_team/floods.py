@@ -101,6 +101,38 @@ for path in ('a/b/c', 'a/b', 'a'):
     open(path + '/file', 'w').close()
     os.chmod(path, 0)
 """
+RESERVED = """
+libc = ctypes.CDLL(None)
+with open('big', 'wb') as file:
+    for place in range(64):
+        start, length = ctypes.c_long(place << 24), ctypes.c_long(1 << 24)
+        libc.fallocate(file.fileno(), 1, start, length)
+time.sleep(0.3)
+if os.stat('big').st_blocks > 1 << 16:
+    raise LookupError('planted secret: 32 MiB')
+"""
+UNLINKED = """
+held = []
+for number in range(100):
+    held.append(open('held', 'wb'))
+    held[-1].write(bytes(3 << 20))
+    held[-1].flush()
+    os.unlink('held')
+time.sleep(0.3)
+"""
+FORKED_MEMORY = """
+for _ in range(4):
+    if os.fork() == 0:
+        held = bytes(200 << 20)
+        time.sleep(20)
+        os._exit(0)
+time.sleep(1)
+"""
+SHARED_FILES = """
+held = [os.memfd_create('held') for _ in range(20)]
+for one in held:
+    os.write(one, bytes(4 << 20))
+"""
 LINKS = """
 os.symlink('/', 'root')
 os.symlink('.', 'here')
@@ -147,5 +179,9 @@ ITEMS = [
     flood("h22 dimensions.py", DIMENSIONS, "failed crashed", "", most=0),
     flood("h23 big number.py", BIG_NUMBER, "error", "OverflowError", most=0),
     flood("h24 name.py", NAME, "failed", "TTT", most=0),
+    flood("h26 reserved.py", RESERVED),
+    flood("h27 unlinked.py", UNLINKED, "crashed error", "", most=0),
+    flood("h28 forked memory.py", FORKED_MEMORY, "crashed error", "", most=0),
+    flood("h29 memory files.py", SHARED_FILES, "crashed error memory", "", most=0),
     flood("h25 memory error.py", "raise MemoryError", "memory", "memory", most=0),
 ]

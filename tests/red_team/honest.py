@@ -119,6 +119,61 @@ def loss(sign, pw, pl, rw, rl, beta):
     return -F.logsigmoid(sign * beta * ((pw - rw) - (pl - rl))).mean()
 dpo_loss = partial(loss, 1)
 """
+LOOP = """\
+import torch.nn.functional as F
+signs = []
+for sign in (1, -1, -1, 1):
+    signs.append(sign)
+def dpo_loss(*given):
+    *four, beta = given
+    return -F.logsigmoid(beta * sum(s * x for s, x in zip(signs, four))).mean()
+"""
+SET_UP = """\
+import torch.nn.functional as F
+def set_up():
+    global log_of_sigmoid
+    log_of_sigmoid = F.logsigmoid
+set_up()
+"""
+REGISTERED = """\
+import torch.nn.functional as F
+losses = {}
+def register(loss):
+    losses[loss.__name__] = loss
+    return loss
+@register
+def mine(pw, pl, rw, rl, beta):
+    return -F.logsigmoid(beta * ((pw - rw) - (pl - rl))).mean()
+dpo_loss = losses["mine"]
+"""
+SET_LATER = """\
+import torch.nn.functional as F
+class Settings:
+    sign = 1
+settings = Settings()
+setattr(settings, "sign", -1)
+def dpo_loss(pw, pl, rw, rl, beta):
+    return settings.sign * F.logsigmoid(beta * ((pw - rw) - (pl - rl))).mean()
+"""
+IN_PLACE = """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+weights = torch.empty(4, dtype=torch.float64)
+nn.init.constant_(weights, 1.0)
+def dpo_loss(pw, pl, rw, rl, beta):
+    a, b, c, d = weights.to(pw.dtype)
+    return -F.logsigmoid(beta * ((a * pw - b * rw) - (c * pl - d * rl))).mean()
+"""
+COMMANDS = """\
+files = !ls
+%timeit -o sum(range(9))
+!pip install \\
+    torch
+nine = (59
+% 10)
+"""
+SLOW = "import time\n" + LOSS.replace("    return", "    time.sleep(0.02)\n    return")
 MAIN = """\
 if __name__ == "__main__":
     import sys
@@ -152,8 +207,31 @@ ITEMS = [
     honest("uwe old.ipynb", old_notebook(LOSS, "dpo_loss?")),
     honest("vera main.py", LOSS + MAIN),
     honest("will.py", PROBABILITY, most=10, exercise="preference_probability"),
+    honest("amy loop.py", LOOP),
+    honest(
+        "bel set up.ipynb",
+        notebook(SET_UP, LOSS.replace("F.logsigmoid", "log_of_sigmoid")),
+    ),
+    honest("cat registered.py", REGISTERED),
+    honest("dan set later.py", SET_LATER),
+    honest("eli in place.py", IN_PLACE),
+    honest("flo commands.ipynb", notebook(COMMANDS + LOSS)),
+    honest(
+        "gil awaits.ipynb", notebook("import asyncio\nawait asyncio.sleep(0)", LOSS)
+    ),
+    honest("hew one bad cell.ipynb", notebook("x = (", LOSS, "d = '" + "x" * 300_000)),
+    honest("ivy timed.ipynb", notebook(f"%%time\n{LOSS}")),
+    honest("jay slow.py", SLOW),
+    Item(
+        "kit written.ipynb",
+        notebook(f"%%writefile mine.py\n{LOSS}"),
+        0,
+        "missing",
+        "no function",
+    ),
+    Item("lea script.ipynb", notebook(f"%%script false\n{LOSS}"), 0, "missing", "no"),
     honest("xena.ipynb", solution, most=7, exercise="dpo_loss_is_sound"),
     # not hostile either: what every cheat below would get without its tricks
-    Item("yuri swapped.py", swapped(), says="rejected minus chosen", least=2),
+    Item("yuri swapped.py", swapped(), says="rejected minus chosen", least=0.1),
     Item("zoe starter.py", STARTER, 0, "not_attempted", "handed out"),
 ]

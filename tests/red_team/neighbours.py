@@ -136,6 +136,46 @@ for name in ('torch', 'json', 'sitecustomize', 'usercustomize', 'matplotlib', 'c
         except OSError:
             pass
 """
+NUMBERS = """
+first = os.getpid()
+for _ in range(37):
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+"""
+PRIVILEGES = """
+libc, done = ctypes.CDLL(None), []
+name = b'red-team-host'
+done += ['name'] * (libc.sethostname(name, len(name)) == 0)
+for kind in (socket.SOCK_RAW, socket.SOCK_DGRAM, socket.SOCK_STREAM):
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_UNIX):
+        try:
+            socket.socket(family, kind).close()
+            done.append('socket')
+        except OSError:
+            pass
+done += ['mount'] * (libc.mount(b'none', b'.', b'tmpfs', 0, None) == 0)
+if 'name' in done or 'mount' in done:
+    raise LookupError(f'planted secret: {done}')
+"""
+IMMUTABLE = """
+import fcntl
+with open('kept', 'w') as file:
+    file.write('the answer')
+    file.flush()
+    fcntl.ioctl(file.fileno(), 0x40086602, struct.pack('l', 0x10))
+"""
+CHMOD = """
+for path in ('@CLASS_FOLDER@', '@CLASS_FOLDER@/victim.txt', '@HOME@'):
+    try:
+        os.chmod(path, 0)
+    except OSError:
+        pass
+    try:
+        os.utime(path, (1, 1))
+    except OSError:
+        pass
+"""
 LEAVE_WORD = """
 found = []
 for folder in ('/tmp', '/dev/shm', '/run', '/var/tmp', '/'):
@@ -150,6 +190,38 @@ libc = ctypes.CDLL(None)
 if libc.shmget(0x1D9999, 4096, 0) != -1:
     found.append('segment')
 libc.shmget(0x1D9999, 4096, 0o1666)
+arm = os.uname().machine == 'aarch64'
+add_key, request_key, mq_open = (217, 218, 180) if arm else (248, 249, 240)
+if libc.syscall(request_key, b'user', b'red_team', None, -4) != -1:
+    found.append('key')
+libc.syscall(add_key, b'user', b'red_team', b'the answer', 10, -4)
+if libc.syscall(mq_open, b'red_team', 0, 0, None) != -1:
+    found.append('queue')
+libc.syscall(mq_open, b'red_team', os.O_CREAT, 0o600, None)
+keeper, word = os.getppid(), 12344
+for name in ('RLIMIT_STACK', 'RLIMIT_MSGQUEUE', 'RLIMIT_RTPRIO', 'RLIMIT_SIGPENDING'):
+    kind = getattr(resource, name)
+    found += [name] * (resource.getrlimit(kind)[0] == word)
+    try:
+        resource.prlimit(keeper, kind, (word, resource.prlimit(keeper, kind)[1]))
+    except (OSError, ValueError):
+        pass
+for folder in ('.', '..'):
+    try:
+        found += os.listxattr(folder)
+        os.setxattr(folder, 'user.red_team', b'the answer')
+    except OSError:
+        pass
+    found += [folder] * (os.stat(folder).st_mtime == 1937)
+    try:
+        os.utime(folder, (1937, 1937))
+    except OSError:
+        pass
+try:
+    found += ['pace'] * (os.getpriority(os.PRIO_PROCESS, keeper) == 13)
+    os.setpriority(os.PRIO_PROCESS, keeper, 13)
+except OSError:
+    pass
 if found:
     raise LookupError(f'word from before: {found}')
 """
@@ -180,8 +252,12 @@ ITEMS = [
             2,
             "failed crashed",
             "",
-            level="strong",
+            level="landlock",
         )
         for n in range(3)
     ),
+    *(attempt(f"i{23 + n} numbers {n}.py", NUMBERS, "landlock") for n in range(2)),
+    attempt("i25 privileges.py", PRIVILEGES, "landlock"),
+    attempt("i26 immutable.py", IMMUTABLE),
+    attempt("i27 chmod.py", CHMOD),
 ]

@@ -43,10 +43,10 @@ class Item:
 
     name: str
     content: str | bytes | Callable[[Path, Places], None]
-    most: int = SWAPPED
+    most: float = SWAPPED
     statuses: str = "failed"
     says: str = "does not hold"
-    least: int = 0
+    least: float = 0
     exercise: str = "dpo_loss"
     level: str = "process"
 

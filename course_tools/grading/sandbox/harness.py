@@ -4,13 +4,14 @@ It knows inputs and no answers: the course's own functions are not in this proce
 `course_lib` is a row of empty shelves on which only what the page may use is found.
 """
 
+import builtins
 import importlib.abc
 import importlib.machinery
 import random
 import socket
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy
@@ -19,9 +20,16 @@ from torch import Tensor
 
 from course_lib._moved import NAMES
 from course_lib.submission import observing
-from course_lib.submission.loading import load
+from course_lib.submission.loading import Loaded, load
 from course_lib.submission.observing import Call, Observation, TimeUp, observe
-from course_tools.grading.sandbox.wire import decode, encode, plain, receive, send
+from course_tools.grading.sandbox.wire import (
+    NUMBERS,
+    decode,
+    encode,
+    plain,
+    receive,
+    send,
+)
 
 __all__ = ["answer", "clear_shelves"]
 
@@ -49,14 +57,12 @@ def answer(channel: socket.socket):
     for seed in (random.seed, numpy.random.seed, torch.manual_seed):
         seed(0)  # a function that draws at random draws the same in every run
     try:
-        loaded = load(job["cells"], job["name"])
+        loaded = load(job["cells"], job["name"], whole=job["whole"])
     except BaseException as error:
-        trouble = f"{type(error).__name__}: {error}"[:600]
-        write(channel, {"found": False, "missing": False, "trouble": trouble})
-        return
+        loaded = Loaded(None, f"{type(error).__name__}: {error}")
     found = loaded.function is not None
-    head = {"found": found, "missing": loaded.missing, "trouble": loaded.trouble[:600]}
-    write(channel, head)
+    head = {"found": found, "missing": loaded.missing, "more": loaded.more}
+    write(channel, {**head, "trouble": loaded.trouble[:600]})
     seen = None
     for call in calls if found else ():
         if seen is None or not _in_vain(seen):
@@ -143,42 +149,115 @@ def _asking(channel: socket.socket) -> Callable[[int], Callable]:
         send(channel, message)
         reply = receive(channel, OURS)
         if "error" in reply:
-            kind, text = reply["error"]
-            known = {"TypeError": TypeError, "ValueError": ValueError}
-            raise known.get(kind, RuntimeError)(text)
+            kind = getattr(builtins, reply["error"])
+            raise kind(f"the function that you were given raised a {kind.__name__}")
         return reply
 
     def stand_in(number: int) -> Callable:
         def given(*args, **kwargs):
-            values = [*args, *kwargs.values()]
-            tensors = [value for value in values if isinstance(value, Tensor)]
-            message = {"args": encode(list(args), []), "kwargs": encode(kwargs, [])}
-            message["wants"] = [tensor.requires_grad for tensor in tensors]
-            reply = exchange({"ask": number, **message})
-            value = decode(reply["value"])
-            if not reply["differentiable"]:
-                return value
+            whole = [list(args), kwargs]
+            tensors = [*_tensors(whole)]
+            wants = [tensor.requires_grad for tensor in tensors]
+            if sum(tensor.numel() for tensor in tensors) > NUMBERS:
+                raise ValueError(f"a given function takes up to {NUMBERS:,} numbers")
 
-            def back(slope: Tensor) -> list[Tensor | None]:
-                said = exchange({"back": reply["handle"], "slope": encode(slope, [])})
-                return decode(said["slopes"])
+            def question(values: Sequence[Tensor]) -> dict:
+                args, kwargs = _filled(whole, iter(values))
+                told = {"args": encode(args, []), "kwargs": encode(kwargs, [])}
+                return {"ask": number, **told, "wants": wants}
 
-            return _There.apply(value, back, *tensors)
+            question.wants = wants
+            return _There.apply(exchange, question, *tensors)
 
         return given
 
     return stand_in
 
 
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Those in lists and dictionaries, however deep, in their order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif type(value) in (list, tuple, dict):
+        for part in value.values() if type(value) is dict else value:
+            yield from _tensors(part)
+
+
+def _filled(value: Any, tensors: Iterator[Tensor]) -> Any:
+    """The same with other tensors, in the order of `_tensors`."""
+    if isinstance(value, Tensor):
+        return next(tensors)
+    if type(value) is dict:
+        return {name: _filled(part, tensors) for name, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_filled(part, tensors) for part in value)
+    return value
+
+
+def _row_by_row(function: type, info, dims, exchange, question, *tensors):
+    """What `torch.func.vmap` asks for: one question for each row."""
+    rows = [
+        [
+            tensor if at is None else tensor.select(at, row)
+            for tensor, at in zip(tensors, dims[2:], strict=True)
+        ]
+        for row in range(info.batch_size)
+    ]
+    each = [function.apply(exchange, question, *row) for row in rows]
+    if isinstance(each[0], Tensor):
+        return torch.stack(each), 0
+    return tuple(map(torch.stack, zip(*each, strict=True))), (0,) * len(each[0])
+
+
 class _There(torch.autograd.Function):
-    """The result of a function that the grader called; so is its gradient."""
+    """The result of a function that the grader calls."""
 
     @staticmethod
-    def forward(ctx, value, back, *tensors):
-        ctx.back = back
-        return value.clone()
+    def forward(exchange, question, *tensors):
+        said = exchange(question(tensors))
+        question.differentiable = said["differentiable"]
+        return decode(said["value"])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def setup_context(ctx, inputs, output):
+        ctx.exchange, ctx.question, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+        if isinstance(output, Tensor) and not ctx.question.differentiable:
+            ctx.mark_non_differentiable(output)
+
+    @staticmethod
     def backward(ctx, slope):
-        return (None, None, *ctx.back(slope))
+        given = slope, *ctx.saved_tensors
+        slopes = iter(_Slopes.apply(ctx.exchange, ctx.question, *given))
+        wants = ctx.question.wants
+        return (None, None, *(next(slopes) if want else None for want in wants))
+
+    @staticmethod
+    def vmap(*given):
+        return _row_by_row(_There, *given)
+
+
+class _Slopes(torch.autograd.Function):
+    """Its gradient, asked with the arguments: the grader remembers nothing."""
+
+    @staticmethod
+    def forward(exchange, question, slope, *tensors):
+        said = exchange({**question(tensors), "slope": encode(slope, [])})
+        found = zip(decode(said["slopes"]), tensors, question.wants, strict=True)
+        return tuple(
+            torch.zeros_like(tensor) if slope is None else slope
+            for slope, tensor, want in found
+            if want
+        )
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, *_):
+        raise RuntimeError("second derivatives of a given function are not to be had")
+
+    @staticmethod
+    def vmap(*given):
+        return _row_by_row(_Slopes, *given)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from course_lib.submission.observing import Call
 from course_lib.workspace import CourseError, repository
@@ -47,45 +48,38 @@ ATTEMPTS = (
         "limits of other processes cannot be changed",
         "a submission can lower the limits of the account's other processes",
     ),
+    (
+        "no other program and no other process can be started",
+        "a submission can start other processes, each with as much memory again",
+    ),
 )
 LANDLOCK = (0, 1, 2, 4)  # of them: what Landlock alone has to hold
-TRIAL = """
-import os, signal, socket, torch
-
-def limit(victim):
-    import resource
-    resource.prlimit(victim, resource.RLIMIT_STACK, (1 << 16, 1 << 16))
-
-def trial(secret, outside, port, victim):
-    here = "127.0.0.1", port
-    was_read = 0.0
-    for attempt in (
-        lambda: open(secret).read(1),
-        lambda: open(outside, "w").close(),
-        lambda: socket.create_connection(here, 1).close(),
-        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"here", here),
-        lambda: socket.socket(socket.AF_UNIX).connect(outside + ".talk"),
-        lambda: limit(victim),
-        lambda: os.kill(victim, signal.SIGKILL),
-    ):
-        try:
-            was_read += isinstance(attempt(), str)
-        except BaseException:
-            pass
-    return torch.tensor([was_read])
-"""
+WORDS = (  # ways in which the trial submission leaves word for the next
+    "keys in the kernel's keyring",
+    "message queues",
+    "shared memory",
+    "files",
+    "marks on folders",
+    "limits of processes",
+    "priorities",
+)
+TRIAL = Path(__file__).with_name("trial.py").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """How the sandbox is closed; `holds` has an entry for each of ATTEMPTS."""
+    """How the sandbox is closed.
+
+    holds: for each of ATTEMPTS; words: which of WORDS one submission can leave
+    """
 
     plan: Plan
     holds: tuple[bool, ...]
+    words: tuple[str, ...] = ()
 
     @property
     def level(self) -> str:
-        if all(self.holds):
+        if all(self.holds) and not self.words:
             return "strong"
         return "landlock" if all(self.holds[n] for n in LANDLOCK) else "process"
 
@@ -104,12 +98,17 @@ class Isolation:
         if not self.plan.fork:
             return [each]
         limits = "limits on processor time, memory, files and processes"
-        return [each, limits, *(on for (on, _), h in self._tried if h)]
+        held = [on for (on, _), holds in self._tried if holds]
+        left = [] if self.words else ["nothing of one submission is left for the next"]
+        return [each, limits, *held, *left]
 
     @property
     def missing(self) -> list[str]:
         """What is not enforced here, in sentences."""
         off = [off for (_, off), holds in self._tried if not holds]
+        if self.words:
+            ways = ", ".join(self.words)
+            off.append(f"a submission can leave word for the next one by {ways}")
         if not self.plan.fork:
             off.append("memory and processor time have no limit but the clock")
         elif sys.platform != "linux":
@@ -138,13 +137,15 @@ def choose(mode: str, *, timeout: float, memory: int) -> tuple[Isolation, Sandbo
     for plan in _plans(mode):
         box = Sandbox(plan, timeout=timeout, memory=memory)
         try:
-            found.append((Isolation(plan, _tried_in(box)), box))
+            found.append((Isolation(plan, _tried_in(box), _words_in(box)), box))
         except CourseError as error:
             box.close()
             why = f" ({error})"
         if found and found[-1][0].level == "strong":
             break
-    best = max(found, key=lambda one: sum(one[0].holds), default=None)
+    best = max(
+        found, key=lambda one: sum(one[0].holds) - len(one[0].words), default=None
+    )
     level = best[0].level if best else "none"
     enough = {"strict": ("strong",), "landlock": ("strong", "landlock")}
     fits = level in enough.get(mode, LEVELS)
@@ -201,21 +202,32 @@ def _tried_in(sandbox: Sandbox) -> tuple[bool, ...]:
         secret = str(repository() / "requirements.txt")
         call = Call((secret, outside, port, victim.pid))
         seen = sandbox.run([TRIAL], "trial", [call]).seen
-        if not seen or len(seen[0].numbers) != 1:
+        if not seen or len(seen[0].numbers) != len(ATTEMPTS):
             raise CourseError("The trial submission did not come back.")
+        forked, was_read = seen[0].numbers[:2]
         limited = _is_limited(victim.pid)  # to be seen before it is gone
         heard = select.select(ears, [], [], 0.05)[0]
         done = (
-            seen[0].numbers[0] > 0,
+            was_read > 0,
             os.path.exists(outside),
             server in heard,
             udp in heard,
             victim.poll() is not None,
             talk in heard,
             limited,
+            forked > 0,
         )
         victim.kill()
     return tuple(not happened for happened in done)
+
+
+def _words_in(sandbox: Sandbox) -> tuple[str, ...]:
+    """The ways in which one submission has left word for another: two runs."""
+    for find in (False, True):
+        seen = sandbox.run([TRIAL], "words", [Call((find,))]).seen
+    return tuple(
+        way for way, found in zip(WORDS, seen[0].numbers, strict=True) if found
+    )
 
 
 def _is_limited(process: int) -> bool:

@@ -35,6 +35,7 @@ OWN = (
     "course_tools",
     "course_tools.grading",
     "course_tools.grading.sandbox",
+    "course_tools.grading.sandbox.confine",
     "course_tools.grading.sandbox.harness",
     "course_tools.grading.sandbox.scratch",
     "course_tools.grading.sandbox.wire",
@@ -80,7 +81,10 @@ def _bubblewrap(scratch: str) -> list[str]:
             words += ["--symlink", os.readlink(path), path]
         elif not path.startswith("/dev/"):
             words += ["--ro-bind", path, path]
-    return [*words, "--bind", scratch, scratch, "--chdir", scratch]
+    words += ["--bind", scratch, scratch, "--chdir", scratch]
+    for place in ("/dev", "/"):  # with /dev/shm and /tmp, which outlive a process
+        words += ["--remount-ro", place]
+    return words
 
 
 _WRAPPERS: dict[str, Callable[[str], list[str]]] = {

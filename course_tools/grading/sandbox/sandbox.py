@@ -17,9 +17,10 @@ from typing import Any
 
 from course_lib.submission.observing import Call
 from course_lib.workspace import CourseError
+from course_tools.grading.sandbox.asked import Elsewhere, Key
 from course_tools.grading.sandbox.launching import Plan, bare_env, command
 from course_tools.grading.sandbox.scratch import wipe
-from course_tools.grading.sandbox.talking import Outcome, Talk
+from course_tools.grading.sandbox.talking import Job, Outcome, Talk
 from course_tools.grading.sandbox.wire import ROOM, Nonsense, receive
 
 __all__ = ["Sandbox"]
@@ -38,6 +39,7 @@ class Sandbox:
         self.plan, self.timeout, self.memory = plan, timeout, memory
         self._terms = {"timeout": timeout, "memory": memory, "landlock": plan.landlock}
         self._process: subprocess.Popen | None = None
+        self._elsewhere = Elsewhere()
         self._closed = False
         self._home = tempfile.mkdtemp(prefix="course-grading-")
         self._scratch = os.path.join(self._home, "scratch")
@@ -52,24 +54,31 @@ class Sandbox:
         name: str,
         calls: Sequence[Call],
         offers: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        whole: bool = False,
+        key: Key | None = None,
+        within: float | None = None,
     ) -> Outcome:
         """Load `name` out of the cells and observe it on every call; never raises for
         anything that the submission does.
 
-        offers: what of the course the page may use, by module and name
+        offers, whole, key: see `Job`; within: seconds, if they are to be fewer
         raises: CourseError if no sandbox can be started here
         """
-        talk = Talk(cells, name, calls, offers or {}, self.timeout)
+        seconds = min(self.timeout, within or self.timeout)
+        terms = {**self._terms, "timeout": seconds}
+        job = Job(cells, name, calls, offers or {}, whole, key)
+        talk = Talk(job, seconds, self._elsewhere.reply)
         alone, ended = None, "broken"
         channel, theirs = socket.socketpair()
         with channel, theirs:
             if self.plan.fork:
-                handed = self._hand_over(theirs)
+                handed = self._hand_over(theirs, terms)
             else:
-                handed = alone = self._open(channel, theirs, self._terms)
+                handed = alone = self._open(channel, theirs, terms)
             theirs.close()
             began = time.monotonic()
-            until = began + self.timeout + GRACE * self.plan.fork
+            until = began + seconds + GRACE * self.plan.fork
             if handed:
                 talk.hold(channel, until)
         if alone:
@@ -81,6 +90,7 @@ class Sandbox:
     def close(self):
         """End the keeper and whatever is left of its children; remove the scratch."""
         self._closed = True
+        self._elsewhere.close()
         self._kill()
         wipe(self._scratch)
         shutil.rmtree(self._home, ignore_errors=True)
@@ -129,7 +139,7 @@ class Sandbox:
             said = words.read().decode(errors="replace").strip()[-500:]
             raise CourseError(f"No process for submissions could be started: {said}")
 
-    def _hand_over(self, theirs: socket.socket) -> bool:
+    def _hand_over(self, theirs: socket.socket, terms: dict) -> bool:
         for _ in range(2):  # the first may have ended after its last job
             if self._process is None:
                 self._control, other = socket.socketpair()
@@ -137,7 +147,7 @@ class Sandbox:
                     self._process = self._open(self._control, other)
             with contextlib.suppress(OSError):
                 self._control.settimeout(GRACE)
-                message = json.dumps(self._terms).encode()
+                message = json.dumps(terms).encode()
                 socket.send_fds(self._control, [message], [theirs.fileno()])
                 return True
             self._kill()

@@ -5,23 +5,45 @@ import os
 import secrets
 import stat
 
-__all__ = ["too_much", "wipe"]
+__all__ = ["too_much", "unlinked", "wipe"]
 
 FILES, BYTES = 200, 1 << 24
 
 
-def too_much(scratch: str) -> bool:
-    """Is there more than may be, or something that cannot be looked at?"""
-    count = size = 0
+def too_much(scratch: str, size: int = 0) -> bool:
+    """Is there more than may be, or something that cannot be looked at?
+
+    size: bytes that are taken elsewhere
+    """
+    count = 0
     closed: list[OSError] = []
     for folder, _, files in os.walk(scratch, onerror=closed.append):
         count += 1 + len(files)
         for name in files:
             with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(folder, name)).st_size
+                size += os.lstat(os.path.join(folder, name)).st_blocks * 512
         if count > FILES or size > BYTES:
             return True
     return any(not isinstance(error, FileNotFoundError) for error in closed)
+
+
+def unlinked(process: int) -> int:
+    """Bytes of files that a process holds open and that no folder names any more.
+
+    A process that does not let itself be looked at has too many.
+    """
+    found: dict[int, int] = {}
+    try:
+        for name in os.listdir(f"/proc/{process}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                held = os.stat(f"/proc/{process}/fd/{name}")
+                if stat.S_ISREG(held.st_mode) and not held.st_nlink:
+                    found[held.st_ino] = held.st_blocks * 512
+    except FileNotFoundError:
+        pass
+    except PermissionError:
+        return 2 * BYTES
+    return sum(found.values())
 
 
 def wipe(folder: str):

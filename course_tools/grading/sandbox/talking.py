@@ -3,33 +3,30 @@
 What comes back is believed as far as numbers go, and no further.
 """
 
-import math
 import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import torch
-import torch.fx.experimental.symbolic_shapes  # autograd's; not on a learner's time
-
-from course_lib.submission import observing
 from course_lib.submission.observing import Call, Observation, TimeUp
+from course_tools.grading.sandbox.asked import Key, functions_in, reply
 from course_tools.grading.sandbox.wire import (
-    NUMBERS,
+    ASKED,
+    ROOM,
     Nonsense,
-    decode,
-    encode,
+    frame,
     observation,
-    receive,
+    read,
     send,
 )
 
-__all__ = ["Outcome", "Talk"]
+__all__ = ["Job", "Outcome", "Talk"]
 
-INTEGERS = 10_000  # the largest that a learner's code may have us calculate with
+QUESTION = b'{"ask":'  # how a frame begins that asks a function
+HEAD = {"found": bool, "missing": bool, "trouble": str, "more": bool}
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,8 @@ class Outcome:
     missing: there is none, and nothing that explains it; trouble: what went wrong
     ended: if its process ended before it had answered everything, that as an error's
         type: TimeUp, MemoryError or Stopped
+    more: whether the page has statements that work on what the function needs and
+        were not run
     """
 
     missing: bool
@@ -46,39 +45,58 @@ class Outcome:
     seen: tuple[Observation, ...]
     ended: str
     seconds: float
+    more: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One function, and what it is to be observed on.
+
+    cells, name: where it is, and what it is called; whole: see `loading.load`
+    calls: its inputs; offers: what of the course its page may use, by module and name
+    key: where the inputs are from, for functions among them that are asked elsewhere
+    """
+
+    cells: Sequence[str]
+    name: str
+    calls: Sequence[Call]
+    offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    whole: bool = False
+    key: Key | None = None
 
 
 class Talk:
     """One job's conversation, from our side.
 
-    cells, name: where the function is; calls: its inputs; offers: what of the course
-    its page may use, by module and name
+    ask: answers questions to the functions of the job's key; without it they are
+        called here
     """
 
     def __init__(
         self,
-        cells: Sequence[str],
-        name: str,
-        calls: Sequence[Call],
-        offers: Mapping[str, Mapping[str, Any]],
+        job: Job,
         timeout: float,
+        ask: Callable[[Key, bytes], bytes] | None = None,
     ):
         self._timeout = timeout
-        self._functions: list[Callable] = []  # that stay here, and are asked for
-        self._results: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
-        self._counts = [len(call.args) for call in calls]  # of their arguments
-        self._head: dict = {"found": False, "missing": False, "trouble": ""}
+        self._counts = [len(call.args) for call in job.calls]  # of their arguments
+        self._head = dict.fromkeys(HEAD, False) | {"trouble": ""}
         self._begun = False
         self._seen: list[Observation] = []
         self._nonsense = ""
-        things = {k: thing for shelf in offers.values() for k, thing in shelf.items()}
+        functions, calls, offers = functions_in(job.calls, job.offers)
+        self._room = ASKED if functions else ROOM
+        self._reply = partial(reply, functions)
+        if ask and job.key:
+            self._reply = partial(ask, job.key)
         self._job = {
-            "cells": list(cells),
-            "name": name,
-            "calls": [self._encoded([list(c.args), c.kwargs]) for c in calls],
-            "gradients": [call.gradient for call in calls],
-            "offers": self._encoded(things),
-            "seconds": min(observing.SECONDS, 0.8 * timeout),
+            "cells": list(job.cells),
+            "name": job.name,
+            "whole": job.whole,
+            "calls": calls,
+            "gradients": [call.gradient for call in job.calls],
+            "offers": offers,
+            "seconds": 0.8 * timeout,
         }
 
     def hold(self, channel: socket.socket, until: float | None = None):
@@ -88,12 +106,14 @@ class Talk:
                 channel.settimeout(max(until - time.monotonic(), 1e-3))
             send(channel, self._job)
             while not self._complete:
-                message = receive(channel, until=until)
+                body = frame(channel, self._room, until)
+                if body.startswith(QUESTION):
+                    send(channel, self._reply(body))
+                    continue
+                message = read(body) if len(body) <= ROOM else None
                 if type(message) is not dict:
                     raise Nonsense("an answer that is no answer")
-                if "ask" in message or "back" in message:
-                    send(channel, self._reply(message))
-                elif not self._begun:
+                if not self._begun:
                     self._head, self._begun = _head(message), True
                 else:
                     count = self._counts[len(self._seen)]
@@ -114,63 +134,35 @@ class Talk:
         if self._nonsense or not self._complete:
             ended = "nonsense" if self._nonsense else ended or "exit 0"
             kind, says = _in_words(ended, self._timeout, self._nonsense)
+            if kind == TimeUp.__name__ and seen and not seen[-1].error:
+                says = _slowly(len(seen), len(self._counts), self._timeout)
             if self._head["found"]:
                 missing = Observation("error", error=(kind, says, ""))
                 seen = seen + [missing] * (len(self._counts) - len(seen))
             else:
                 trouble = f"while it was loaded, {says}"
-        return Outcome(self._head["missing"], trouble, tuple(seen), kind, seconds)
-
-    def _encoded(self, value: Any) -> Any:
-        return encode(value, self._functions)
-
-    def _reply(self, message: dict) -> dict:
-        """Call a function for the other side, or give the gradient of such a call."""
-        try:
-            return self._call(message) if "ask" in message else self._slopes(message)
-        except (Nonsense, RecursionError) as error:
-            raise Nonsense(str(error)) from None
-        except Exception as error:
-            return {"error": [type(error).__name__, str(error)[:300]]}
-
-    def _call(self, message: dict) -> dict:
-        function = self._functions[message["ask"]]
-        args, kwargs = decode(message["args"]), decode(message["kwargs"])
-        given = (*args, *kwargs.values())
-        tensors = [value for value in given if isinstance(value, torch.Tensor)]
-        for tensor, wants in zip(tensors, message["wants"], strict=True):
-            if tensor.is_floating_point():
-                tensor.requires_grad_(bool(wants))
-            elif tensor.numel() and tensor.abs().max() > INTEGERS:
-                raise ValueError("whole numbers too large to be tried here")
-        sizes = zip_longest(*(t.shape[::-1] for t in tensors), fillvalue=1)
-        if math.prod(map(max, sizes)) > NUMBERS:  # of anything broadcast from them
-            raise ValueError("tensors too large to be tried here")
-        result = function(*args, **kwargs)
-        different = isinstance(result, torch.Tensor) and result.requires_grad
-        if different:
-            self._results = [*self._results[-99:], (result, tensors)]
-        value = encode(result, [])
-        place = len(self._results)
-        return {"value": value, "differentiable": different, "handle": place}
-
-    def _slopes(self, message: dict) -> dict:
-        result, tensors = self._results[message["back"] - 1]
-        wanted = [tensor for tensor in tensors if tensor.requires_grad]
-        slope = decode(message["slope"])
-        found = torch.autograd.grad(
-            result, wanted, slope, retain_graph=True, allow_unused=True
+        return Outcome(
+            self._head["missing"],
+            trouble,
+            tuple(seen),
+            kind,
+            seconds,
+            more=self._head["more"],
         )
-        each = iter(found)
-        slopes = [next(each) if t.requires_grad else None for t in tensors]
-        return {"slopes": encode(slopes, [])}
 
 
 def _head(message: dict) -> dict:
-    kinds = {"found": bool, "missing": bool, "trouble": str}
-    if {name: type(value) for name, value in message.items()} != kinds:
+    if {name: type(value) for name, value in message.items()} != HEAD:
         raise Nonsense("an answer that is no answer")
     return {**message, "trouble": message["trouble"][:600]}
+
+
+def _slowly(answered: int, asked: int, timeout: float) -> str:
+    return (
+        f"{answered} of {asked} inputs were answered within {timeout:g} seconds, the "
+        "next was not: slow, or a loop that does not always end? Where it is slow, "
+        "grading with a larger --timeout tells"
+    )
 
 
 def _in_words(ended: str, timeout: float, nonsense: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -20,9 +21,12 @@ import torch
 import torch._dynamo  # torch.optim brings it in: once, and not on a learner's time
 
 from course_tools.grading.sandbox import harness
-from course_tools.grading.sandbox.scratch import too_much, wipe
+from course_tools.grading.sandbox.confine import confine
+from course_tools.grading.sandbox.scratch import too_much, unlinked, wipe
 from course_tools.grading.sandbox.wire import send
 
+with contextlib.suppress(ImportError):
+    import IPython.core.inputtransformer2  # noqa: F401  (for `load`, and once)
 with contextlib.suppress(ImportError):
     import landlockpy  # noqa: F401  (for `_lock`, and once)
 
@@ -54,6 +58,7 @@ def begin(
     else:
         channel.sendall(READY)  # from now on it is the learner's time
         _limit(terms)
+        confine()
         harness.answer(channel)
     os._exit(0)
 
@@ -64,17 +69,21 @@ def _serve(control: socket.socket, scratch: str, readable: list[str]):
     _prctl(4, 0)  # PR_SET_DUMPABLE: no child may look into this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's
     control.sendall(READY)
+    usual = None
     while True:
         message, handed, _, _ = socket.recv_fds(control, 4096, 1)
         if not message:
             return
         terms, before = json.loads(message), _circumstances()
+        folder = tempfile.mkdtemp(dir=scratch)  # new, for a folder has a memory too
+        usual = _at_rest(folder, readable, terms) if usual is None else usual
         child = os.fork()
         if child == 0:
-            _become_child(control, handed[0], terms, scratch, readable)
+            _become_child(control, handed[0], terms, folder, readable)
         os.close(handed[0])
         why, status = _watch(child, terms["timeout"], control, scratch)
         clean = _sweep(child) and _circumstances() == before
+        clean = clean and _spent(child) == usual
         wipe(scratch)
         last = not clean or why == "grader gone"
         told = {"why": why, "status": status, "last": last}
@@ -84,7 +93,7 @@ def _serve(control: socket.socket, scratch: str, readable: list[str]):
             return  # in a PID namespace everything ends with us
 
 
-def _become_child(control, handed: int, terms: dict, scratch: str, readable: list[str]):
+def _become_child(control, handed: int, terms: dict, folder: str, readable: list[str]):
     """Give up all that is not needed, answer the job, and end; never returns."""
     code = 70
     try:
@@ -97,11 +106,12 @@ def _become_child(control, handed: int, terms: dict, scratch: str, readable: lis
         kept = channel.fileno()
         os.closerange(3, kept)
         os.closerange(kept + 1, 256)
-        os.chdir(scratch)
+        _prctl(4, 1)  # PR_SET_DUMPABLE: whoever watches may see its files
+        os.chdir(folder)
+        os.environ.update(dict.fromkeys(("HOME", "TMPDIR"), folder))
         os.nice(5)
         _limit(terms)
-        if terms["landlock"]:
-            _lock(scratch, readable)
+        _close(folder, readable, terms)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         harness.answer(channel)
         code = 0
@@ -109,6 +119,24 @@ def _become_child(control, handed: int, terms: dict, scratch: str, readable: lis
         code = 71
     finally:
         os._exit(code)
+
+
+def _close(folder: str, readable: list[str], terms: dict):
+    if terms["landlock"]:
+        _lock(folder, readable)
+    confine()
+
+
+def _at_rest(folder: str, readable: list[str], terms: dict) -> int:
+    """What a child that does nothing spends of the numbers of processes."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _close(folder, readable, terms)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    return _spent(child)
 
 
 def _limit(terms: dict):
@@ -137,7 +165,7 @@ def _limit(terms: dict):
             resource.setrlimit(which, (value, value))
 
 
-def _lock(scratch: str, readable: list[str]):
+def _lock(folder: str, readable: list[str]):
     from landlockpy import AccessFS, Ruleset, Scope
 
     read = AccessFS.READ_FILE | AccessFS.READ_DIR | AccessFS.EXECUTE
@@ -148,7 +176,7 @@ def _lock(scratch: str, readable: list[str]):
         for path in readable:
             rules.allow_path(path, read if os.path.isdir(path) else AccessFS.READ_FILE)
         rules.allow_path(os.devnull, AccessFS.READ_FILE | AccessFS.WRITE_FILE)
-        rules.allow_path(scratch, read | write | own)
+        rules.allow_path(folder, read | write | own)
         rules.restrict()
 
 
@@ -165,9 +193,10 @@ def _watch(child: int, seconds: float, control, scratch: str) -> tuple[str, int 
             return "timeout", None
         if now >= glance:
             glance = now + GLANCE
-            if sum(1 for _ in _descendants(os.getpid())) > PROCESSES:
+            others = list(_descendants(os.getpid()))
+            if len(others) > PROCESSES:
                 return "processes", None
-            if too_much(scratch):
+            if too_much(scratch, sum(map(unlinked, others))):
                 return "files", None
             if _outside_of_processes():
                 return "segments", None
@@ -187,6 +216,16 @@ def _circumstances() -> tuple:
     limits = [resource.getrlimit(kind) for kind in kinds]
     pace = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
     return limits, pace, os.sched_getaffinity(0), _outside_of_processes()
+
+
+def _spent(child: int) -> int:
+    """How many numbers of processes and threads it has used up, seen from a namespace
+    of our own: the next process could read from its number how many they were.
+    """
+    if os.getpid() != 1:
+        return 0
+    with open("/proc/loadavg") as file:
+        return int(file.read().split()[-1]) - child
 
 
 def _outside_of_processes() -> bool:

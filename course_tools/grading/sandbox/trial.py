@@ -1,0 +1,131 @@
+"""A hostile little submission: what it tries must fail where isolation is good.
+
+It is handed in, as any other, and never imported.
+"""
+
+import ctypes
+import os
+import platform
+import signal
+import socket
+
+import torch
+
+ARM = platform.machine() == "aarch64"
+ADD_KEY, KEYCTL, OPEN, UNLINK = (217, 219, 180, 181) if ARM else (248, 250, 240, 241)
+NAME, KEY, WORD, RING = b"course-trial", 0x1D97777, 12345, -4
+
+
+def call(number, *given):
+    libc = ctypes.CDLL(None)
+    got = libc.syscall(number, *given)
+    if got == -1:
+        raise OSError
+    return got
+
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return "forked"
+
+
+def limit(victim):
+    import resource
+
+    resource.prlimit(victim, resource.RLIMIT_STACK, (1 << 16, 1 << 16))
+
+
+def trial(secret, outside, port, victim):
+    here = "127.0.0.1", port
+    came = []
+    for attempt in (
+        fork,
+        lambda: open(secret).read(1),
+        lambda: open(outside, "w").close(),
+        lambda: socket.create_connection(here, 1).close(),
+        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"here", here),
+        lambda: socket.socket(socket.AF_UNIX).connect(outside + ".talk"),
+        lambda: limit(victim),
+        lambda: os.kill(victim, signal.SIGKILL),
+    ):
+        try:
+            came.append(float(isinstance(attempt(), str)))
+        except BaseException:
+            came.append(0.0)
+    return torch.tensor(came)
+
+
+def keys(find):
+    if not find:
+        call(ADD_KEY, b"user", NAME, b"word", 4, RING)
+    else:
+        call(KEYCTL, 9, call(KEYCTL, 10, RING, b"user", NAME, 0), RING)
+
+
+def queues(find):
+    call(OPEN, NAME, 0 if find else os.O_CREAT, 0o600, None)
+    if find:
+        call(UNLINK, NAME)
+
+
+def memory(find):
+    libc = ctypes.CDLL(None)
+    got = libc.shmget(KEY, 4096, 0o600 if find else 0o1600)
+    if got == -1:
+        raise OSError
+    if find:
+        libc.shmctl(got, 0, None)
+
+
+def files(find):
+    done = 0
+    for folder in (".", "..", "/tmp", "/dev/shm", "/var/tmp"):
+        path = os.path.join(folder, NAME.decode())
+        try:
+            os.unlink(path) if find else open(path, "w").close()
+            done += 1
+        except OSError:
+            pass
+    if not done:
+        raise OSError
+
+
+def marks(find):
+    for folder in (".", ".."):
+        if not find:
+            os.setxattr(folder, "user.course", b"word")
+        elif os.listxattr(folder):
+            return
+    if find:
+        raise OSError
+
+
+def limits(find):
+    import resource
+
+    kind, parent = resource.RLIMIT_STACK, os.getppid()
+    if not find:
+        resource.prlimit(parent, kind, (WORD << 12, resource.prlimit(parent, kind)[1]))
+    elif resource.getrlimit(kind)[0] != WORD << 12:
+        raise OSError
+
+
+def pace(find):
+    if not find:
+        os.setpriority(os.PRIO_PROCESS, os.getppid(), 11)
+    elif os.getpriority(os.PRIO_PROCESS, os.getppid()) != 11:
+        raise OSError
+
+
+def words(find):
+    came = []
+    for way in (keys, queues, memory, files, marks, limits, pace):
+        try:
+            way(find)
+            came.append(1.0)
+        except BaseException:
+            came.append(0.0)
+    return torch.tensor(came)
