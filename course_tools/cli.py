@@ -26,14 +26,18 @@ VERBS = {
     "reset": "start exercise NN afresh; a backup is kept",
     "doctor": "say what is wrong with the environment and how to mend it",
     "build": "write exercises/ from solutions/",
+    "handout": "make what a class is given: chapters without their solutions",
     "grade": "mark a class's submissions and report on it",
+    "gradebook": "write a report's gradebook and feedback anew, with points by hand",
     "bench": "measure what the course claims about speed",
     "remake": "make again what is shipped as a result",
 }
 MODULES = {
     "check": "course_tools.check",
     "build": "course_tools.build",
+    "handout": "course_tools.handout",
     "grade": "course_tools.grading.command",
+    "gradebook": "course_tools.grading.gradebook",
     "bench": "course_tools.benchmarks",
     "remake": "course_tools.regenerate",
 }
@@ -121,7 +125,7 @@ def main(words):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a path that the console cannot show
-    verbs = "\n".join(f"  {verb:<8} {what}" for verb, what in VERBS.items())
+    verbs = "\n".join(f"  {verb:<9} {what}" for verb, what in VERBS.items())
     front = argparse.ArgumentParser(
         prog=COMMAND,
         usage="%(prog)s VERB ...",

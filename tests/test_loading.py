@@ -169,7 +169,8 @@ def test_what_ipython_would_not_define_does_not_count(command, defines):
             DOUBLE.replace("2", "config.k"),
         ],
         [
-            "import torch\nfrom torch.nn import init\nk = torch.zeros(1)\ninit.constant_(k, 2)",
+            "import torch\nfrom torch.nn import init\nk = torch.zeros(1)",
+            "init.constant_(k, 2)",
             DOUBLE.replace("2", "k.item()"),
         ],
     ],

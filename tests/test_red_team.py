@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,11 +147,14 @@ def reported(out: Path) -> tuple[dict, dict, str, str]:
         with open(out / "grades.csv", encoding="utf-8", newline="") as file:
             for row in list(csv.reader(file))[1:]:
                 rows[row[0].removeprefix("'"), row[2]] = row
-    texts = {
-        path: path.read_text(encoding="utf-8")
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != "report.jsonl"
-    }
+    texts = {}
+    for path in sorted(out.rglob("*")):
+        if path.is_file() and path.suffix == ".zip":
+            with zipfile.ZipFile(path) as parcel:
+                for name in parcel.namelist():
+                    texts[path / name] = parcel.read(name).decode()
+        elif path.is_file() and path.name != "report.jsonl":
+            texts[path] = path.read_text(encoding="utf-8")
     pages = "".join(text for path, text in texts.items() if path.suffix == ".html")
     return marks, rows, "".join(texts.values()), pages
 

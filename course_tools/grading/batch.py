@@ -8,18 +8,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from course_lib.checking.verdict import Examination
+from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError
 from course_tools.grading.learners import Upload
-from course_tools.grading.marking import Mark, Marked, mark
+from course_tools.grading.marking import STATUSES, Mark, Marked, mark
 from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.submissions import Submission
 
 __all__ = ["Journal", "Terms", "mark_all"]
 
+BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 OPENING = 2.5  # seconds, of a core too: a Python that imports torch in a sandbox
 
 
@@ -47,25 +49,31 @@ class Journal:
         self._rewrite([json.dumps({"terms": asdict(terms)})])
 
     def read(self) -> tuple[Terms, list[Marked]]:
-        """What an earlier run had come to; a line that breaks off is cut away.
+        """What an earlier run had come to; a last line that breaks off is cut away.
 
         raises: CourseError if there is no journal, or it is none of ours
         """
+        if not self.path.is_file():
+            raise CourseError(f"There is nothing to resume: no {self.path}.", code=2)
         try:
             lines = self.path.read_text(encoding="utf-8").split("\n")
-            told = json.loads(lines[0])["terms"]
-            terms = Terms(**{**told, "exercises": tuple(told["exercises"])})
-        except FileNotFoundError:
-            sentence = f"There is nothing to resume: no {self.path}."
+            terms = _terms(lines[0])
+        except BROKEN:
+            sentence = f"{self.path} cannot be read as this course's journal."
             raise CourseError(sentence, code=2) from None
-        except (OSError, ValueError, KeyError, TypeError):
-            raise CourseError(f"{self.path} cannot be read.", code=2) from None
-        whole, marked = [lines[0]], []
-        for line in lines[1:]:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                marked.append(_from_json(json.loads(line)))
-                whole.append(line)
-        self._rewrite(whole)
+        marked = []
+        for number, line in enumerate(lines[1:], 2):
+            try:
+                marked.append(_marked(line))
+            except BROKEN:
+                if number < len(lines):
+                    raise CourseError(
+                        f"{self.path}, line {number}: this is no line of grade's.",
+                        "Take it out, or grade afresh without --resume.",
+                        code=2,
+                    ) from None
+        if lines[-1]:
+            self._rewrite(lines[:1] + [json.dumps(asdict(one)) for one in marked])
         return terms, marked
 
     def add(self, marked: Marked):
@@ -81,13 +89,37 @@ class Journal:
         os.replace(draft, self.path)
 
 
-def _from_json(told: dict) -> Marked:
-    marks = [
-        Mark(**{**one, "finding": tuple(map(tuple, one["finding"]))})
+def _terms(line: str) -> Terms:
+    told = json.loads(line)["terms"]
+    terms = Terms(**{**told, "exercises": tuple(told["exercises"])})
+    if not (_fits(terms) and set(terms.exercises) <= set(EXERCISES)):
+        raise ValueError
+    return terms
+
+
+def _marked(line: str) -> Marked:
+    told = json.loads(line)
+    marks = tuple(
+        Mark(**{**one, "finding": tuple((str(a), str(b)) for a, b in one["finding"])})
         for one in told["marks"]
-    ]
-    upload = Upload(**told["upload"])
-    return Marked(**{**told, "upload": upload, "marks": tuple(marks)})
+    )
+    marked = Marked(**{**told, "upload": Upload(**told["upload"]), "marks": marks})
+    known = all(m.exercise in EXERCISES or not m.exercise for m in marks)
+    if not (known and marks and {mark.status for mark in marks} <= set(STATUSES)):
+        raise ValueError
+    if not all(map(_fits, (marked, marked.upload, *marks))):
+        raise ValueError
+    return marked
+
+
+def _fits(one: Terms | Marked | Upload | Mark) -> bool:
+    """Is each of its fields of the type that it should be?"""
+    values = [(field.type, getattr(one, field.name)) for field in fields(one)]
+    return all(
+        isinstance(value, (int, float) if kind is float else kind)
+        for kind, value in values
+        if isinstance(kind, type)
+    )
 
 
 def mark_all(

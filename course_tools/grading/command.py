@@ -5,9 +5,9 @@ import os
 import secrets
 import signal
 import sys
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 
 import torch
@@ -16,17 +16,19 @@ from tqdm import tqdm
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError
 from course_tools.grading import report
+from course_tools.grading.asking import Plan, merged, planned
 from course_tools.grading.batch import Journal, Terms, mark_all
-from course_tools.grading.marking import Marked, examinations, glance, nothing_to_mark
-from course_tools.grading.options import parser
+from course_tools.grading.folder import JOURNAL, alone, make_room, out_folder, sweep
+from course_tools.grading.marking import Marked, examinations, nothing_to_mark
+from course_tools.grading.options import MEMORY, TIMEOUT, parser
 from course_tools.grading.sandbox.isolation import choose
 from course_tools.grading.sandbox.sandbox import Sandbox
+from course_tools.grading.similarity import alike
 from course_tools.grading.submissions import Submission, find
 
 __all__ = ["main"]
 
 TROUBLES = ("timeout", "memory", "crashed", "load_error", "refused", "grader_error")
-JOURNAL = "report.jsonl"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,12 +36,13 @@ def main(argv: Sequence[str]) -> int:
 
     returns: 0 if every submission has its marks; 1 if some could not be graded through
         our fault (status grader_error)
-    raises: CourseError, code 2 for what is asked wrongly, 3 for isolation not to be had
+    raises: CourseError, code 2 for what is asked wrongly, 3 for isolation not to be
+        had, 1 for a report that cannot be written
     """
     options = parser().parse_args(argv)
     torch.set_num_threads(1)
-    # whoever ends us politely leaves no scratch folder behind
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _end_cleanly()
+    sweep()
     if options.probe:
         isolation, sandbox = choose(options.isolation, timeout=10, memory=1024)
         sandbox.close()
@@ -49,96 +52,127 @@ def main(argv: Sequence[str]) -> int:
         raise CourseError("grade needs the folder, zip or file to be graded.", code=2)
     path = Path(os.path.abspath(options.submissions))
     submissions = find(path)
-    out = _out_folder(options.out, path)
-    journal, known = Journal(out / JOURNAL), []
-    seed = options.seed or secrets.token_hex(16)
-    names = tuple(name for name in EXERCISES if name in options.exercise)
-    terms = Terms(seed, names, options.timeout, options.memory)
-    if options.resume:
-        terms, known = journal.read()
-        if options.seed not in (None, terms.seed):
-            raise CourseError("The run to be resumed had another seed.", code=2)
-    isolation, sandbox = choose(
-        options.isolation, timeout=terms.timeout, memory=terms.memory
-    )
-    print(isolation, flush=True)
     try:
-        if not options.resume:
-            _make_room(out)
-            journal.begin(terms)
-        marked = _grade(submissions, known, terms, journal, sandbox, options.jobs)
+        return _report(options, submissions, out_folder(options.out, path))
     except KeyboardInterrupt:
         print("\nStopped; with --resume the same command goes on.", file=sys.stderr)
         return 130
-    finally:
-        sandbox.close()
-    report.write(out, marked, terms, isolation)
+    except OSError as error:
+        raise CourseError(
+            f"The report cannot be written: {error}.",
+            "What is marked is kept: see to that, and go on with --resume.",
+            code=1,
+        ) from None
+
+
+def _end_cleanly():
+    """Whoever ends us politely leaves no scratch folder behind."""
+
+    def end(number: int, _):
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, end)
+
+
+def _report(options: Namespace, submissions: Sequence[Submission], out: Path) -> int:
+    """Grade into a folder that is nobody else's meanwhile; return the exit code."""
+    journal, known = Journal(out / JOURNAL), []
+    going_on = options.resume or options.again
+    with contextlib.ExitStack() as held:
+        if going_on:
+            if journal.path.is_file():
+                held.enter_context(alone(out))
+            terms, known = journal.read()
+            _same(options, terms)
+        else:
+            terms = _terms(options)
+        isolation, sandbox = choose(
+            options.isolation, timeout=terms.timeout, memory=terms.memory
+        )
+        held.callback(sandbox.close)
+        print(isolation, flush=True)
+        if not going_on:
+            make_room(out)
+            held.enter_context(alone(out))
+            journal.begin(terms)
+        plan = planned(submissions, known, terms.exercises, options.again)
+        marked = _grade(plan, terms, journal, sandbox, options.jobs)
+        pages = [(one.upload, one.pages()) for one in submissions]
+        report.write(out, marked, terms, isolation, alike(pages, marked))
     return _summary(marked, out)
 
 
-def _grade(
-    submissions: Sequence[Submission],
-    known: Sequence[Marked],
-    terms: Terms,
-    journal: Journal,
-    first: Sandbox,
-    jobs: int,
-) -> list[Marked]:
-    """Mark what has no mark yet; return all marks, in the order of the submissions."""
-    glances = {one.name: glance(one) for one in submissions}
-    wanted = _wanted({name: held for name, (held, _) in glances.items()}, terms)
-    done = {
-        one.submission: one
-        for one in known
-        if one.submission in glances
-        and one.digest == glances[one.submission][1]
-        and [m.exercise for m in one.marks] == (wanted[one.submission] or [""])
-        and all(m.status != "grader_error" for m in one.marks)
+def _terms(options: Namespace) -> Terms:
+    names = tuple(name for name in EXERCISES if name in options.exercise)
+    return Terms(
+        options.seed or secrets.token_hex(16),
+        names,
+        options.timeout or TIMEOUT,
+        options.memory or MEMORY,
+    )
+
+
+def _same(options: Namespace, terms: Terms):
+    """Refuse to go on with a report on terms that are not its own."""
+    begun = {
+        "--exercise": ", ".join(terms.exercises) or "what the class has handed in",
+        "--timeout": terms.timeout,
+        "--memory": terms.memory,
+        "--seed-file": "another secret",
     }
-    if done:
-        print(f"{len(done)} of {len(submissions)} are marked already.", flush=True)
-    exams = examinations(set().union(*wanted.values()), terms.seed)
+    asked = {
+        "--exercise": bool(options.exercise) and set(options.exercise),
+        "--timeout": options.timeout,
+        "--memory": options.memory,
+        "--seed-file": options.seed,
+    }
+    theirs = (set(terms.exercises), terms.timeout, terms.memory, terms.seed)
+    for (option, value), own in zip(asked.items(), theirs, strict=True):
+        if value and value != own:
+            raise CourseError(
+                f"The report was begun with another {option}: {begun[option]}.",
+                f"Leave {option} out, or grade afresh: without --resume and --again.",
+                code=2,
+            )
+
+
+def _grade(
+    plan: Plan, terms: Terms, journal: Journal, first: Sandbox, jobs: int
+) -> list[Marked]:
+    """Do what is planned; return all marks, in the order of the submissions."""
+    exams = examinations(sorted(plan.exercises), terms.seed)
+    done = dict(plan.earlier)
     work = []
-    for submission in submissions:
-        asked = {name: exams[name] for name in wanted[submission.name]}
-        if submission.name not in done and asked:
+    for submission in plan.submissions:
+        asked = {name: exams[name] for name in plan.todo[submission.name]}
+        if asked:
             work.append((submission, asked))
         elif submission.name not in done:
             done[submission.name] = nothing_to_mark(submission)
             journal.add(done[submission.name])
+    finished = len(plan.submissions) - len(work)
+    if plan.earlier:
+        print(f"{finished} of {len(plan.submissions)} are marked already.", flush=True)
     bar = tqdm(
-        total=len(submissions),
-        initial=len(done),
+        total=len(plan.submissions),
+        initial=finished,
         desc="grading",
         unit="submission",
         mininterval=0.5 if sys.stderr.isatty() else 10.0,
         dynamic_ncols=True,
     )
     with bar, contextlib.closing(mark_all(work, first, jobs)) as marks:
-        for marked in marks:
+        for now in marks:
+            marked = merged(plan.earlier.get(now.submission), now)
             journal.add(marked)
             done[marked.submission] = marked
             _tell(marked, bar)
             bar.update()
-    return [done[submission.name] for submission in submissions]
-
-
-def _wanted(held: dict[str, set[str]], terms: Terms) -> dict[str, list[str]]:
-    """What each submission is to be marked in.
-
-    Without names it is what at least half of the class hands in, and for each learner
-    what else is there.
-    """
-    if terms.exercises:
-        return {name: list(terms.exercises) for name in held}
-    counts = Counter(name for names in held.values() for name in names)
-    least = sum(map(bool, held.values())) / 2
-    common = {name for name, count in counts.items() if count >= least}
-    print("marking", ", ".join(n for n in EXERCISES if n in common) or "what is found")
-    return {
-        submission: [n for n in EXERCISES if n in names | common]
-        for submission, names in held.items()
-    }
+    return [done[one.name] for one in plan.submissions] + plan.others
 
 
 def _tell(marked: Marked, bar: tqdm):
@@ -153,32 +187,6 @@ def _summary(marked: Sequence[Marked], out: Path) -> int:
     counts = Counter(mark.status for one in marked for mark in one.marks)
     print(f"{len(marked)} submissions, {counts.total()} marks:", end=" ")
     print(", ".join(f"{n} {status}" for status, n in counts.most_common()))
-    print(f"The report is in {out}: open report.html; the marks are in grades.csv.")
+    print(f"The report is in {out}: open report.html.")
+    print("The points are in gradebook.csv, the marks in grades.csv.")
     return 1 if counts["grader_error"] else 0
-
-
-def _out_folder(chosen: str | None, path: Path) -> Path:
-    out = Path(os.path.abspath(chosen or path.with_name(f"{path.stem}_report")))
-    if path.is_dir() and out.is_relative_to(path):
-        raise CourseError(
-            f"The report cannot lie among the submissions: {out}.",
-            "Choose another folder with --out.",
-            code=2,
-        )
-    return out
-
-
-def _make_room(out: Path):
-    """An empty folder for the report; an earlier report there gets another name."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not (out / JOURNAL).is_file():
-            raise CourseError(
-                f"{out} holds something that is no report.",
-                "Choose another folder with --out.",
-                code=2,
-            )
-        names = (out.with_name(f"{out.name}.backup-{n}") for n in count(1))
-        kept = next(name for name in names if not name.exists())
-        os.replace(out, kept)
-        print(f"The earlier report is kept in {kept.name}.")
-    out.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ from course_lib.checking.verdict import (
 )
 from course_lib.exercises import EXERCISES
 from course_lib.submission.observing import Observation, TimeUp
+from course_tools.grading.elsewhere import Elsewhere
 from course_tools.grading.learners import Upload
 from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.sandbox.talking import Outcome
@@ -191,8 +193,8 @@ def _asked(
     # of given functions each has a process, that no two of them can be compared
     seen, left = {}, sandbox.timeout
     for place in exam.order:
-        key = exercise.name, exam.seed, place
-        outcome = run([calls[place]], key=key, within=left)
+        ask = partial(_beside().ready().reply, (exercise.name, exam.seed, place))
+        outcome = run([calls[place]], ask=ask, within=left)
         left -= outcome.seconds
         if not outcome.seen:
             return outcome
@@ -203,6 +205,16 @@ def _asked(
     rest = outcome.seen[0] if outcome.ended else late
     every = tuple(seen.get(place, rest) for place in range(len(calls)))
     return replace(outcome, seen=every, seconds=sandbox.timeout - left)
+
+
+def _beside() -> Elsewhere:
+    """The process that answers for given functions: one for each of our threads."""
+    if not hasattr(_of_thread, "elsewhere"):
+        _of_thread.elsewhere = Elsewhere()
+    return _of_thread.elsewhere
+
+
+_of_thread = threading.local()
 
 
 def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mark:
@@ -287,8 +299,8 @@ def _explained(wrong: Observation, outcome: Outcome) -> str:
         return f"a line that could not be run: {outcome.trouble}"
     if kind == "PermissionError":
         return (
-            "a file, a connection or another of the processes: only the scratch "
-            "folder is open while grading"
+            "files outside the scratch folder, connections and other processes are not "
+            "to be had while grading"
         )
     return ""
 

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError
+from course_tools.grading.rules import meant
 from course_tools.grading.sandbox.isolation import MODES
 
-__all__ = ["parser"]
+__all__ = ["MEMORY", "TIMEOUT", "parser"]
+
+TIMEOUT, MEMORY = 10.0, 1024  # seconds and MiB, if nothing else is asked
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,8 +21,8 @@ def parser() -> argparse.ArgumentParser:
         description="Grade a class: notebooks (.ipynb) and Python files (.py) in a "
         "folder, in folders or zips of learners, or in a course platform's zip.",
         epilog="exit code: 0 every submission has its marks; 1 some could not be "
-        "graded through the grader's fault (they lose no points); 2 usage; 3 the "
-        "isolation that was asked for is not to be had",
+        "graded through the grader's fault (they lose no points), or the report could "
+        "not be written; 2 usage; 3 the isolation that was asked for is not to be had",
     )
     add = asked.add_argument
     add("submissions", nargs="?", metavar="SUBMISSIONS", help="folder, zip or file")
@@ -49,7 +52,19 @@ def parser() -> argparse.ArgumentParser:
         "submissions get the same marks, byte for byte (default: drawn, and noted in "
         "report.json)",
     )
-    add("--resume", action="store_true", help="go on with the report in DIR")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the report in DIR, on the terms that it was begun on",
+    )
+    add(
+        "--again",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="in the report in DIR, mark this anew and keep all else: an exercise as "
+        "in --exercise, a learner's name or number, or a submission; may be repeated",
+    )
     return asked
 
 
@@ -65,14 +80,12 @@ def _limits(add: Callable):
     add(
         "--timeout",
         type=_positive,
-        default=10.0,
         metavar="SECONDS",
         help="for one exercise of one submission (default 10)",
     )
     add(
         "--memory",
         type=_whole(64),
-        default=1024,
         metavar="MIB",
         help="for one exercise of one submission, beside PyTorch's own (default 1024)",
     )
@@ -105,13 +118,7 @@ def _positive(word: str) -> float:
 
 def _exercises(word: str) -> list[str]:
     """A name, a number such as 4.1, or a chapter such as 04, as names."""
-    chapter = word.lstrip("0") or "0"
-    found = [
-        name
-        for name, exercise in EXERCISES.items()
-        if word in (name, exercise.number)
-        or (word.isdigit() and exercise.number.split(".")[0] == chapter)
-    ]
+    found = meant(word)
     if not found:
         raise CourseError(
             f'There is no exercise "{word}".',

@@ -11,10 +11,13 @@ from statistics import median
 from jinja2 import Environment, PackageLoader
 
 from course_lib.checking.card import Card, Row, verdict_card
+from course_lib.checking.verdict import titles
 from course_lib.exercises import EXERCISES
-from course_tools.grading.marking import STATUSES, Mark, Marked
+from course_tools.grading.marking import STATUSES, Mark
+from course_tools.grading.points import Standing
+from course_tools.grading.tables import number
 
-__all__ = ["card", "class_report", "feedback"]
+__all__ = ["card", "class_report", "feedback", "progress"]
 
 SHORT = {  # for a cell of the table, where there is no score to show
     "load_error": "file",
@@ -30,36 +33,53 @@ TIMES = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, float("inf"))
 
 def card(mark: Mark, submission: str) -> Card:
     """What `check` would have shown, or what kept it from showing anything."""
-    if mark.finding or mark.status in ("passed", "not_attempted"):
+    # a report of an earlier course may count other properties than there are now
+    same = mark.exercise and mark.max_score == len(titles(mark.exercise))
+    if same and (mark.finding or mark.status in ("passed", "not_attempted")):
         shown = verdict_card(mark.verdict)
         return replace(shown, closing="") if mark.status == "passed" else shown
-    summary = f"{mark.score} of {mark.max_score} properties hold"
+    summary = f"{mark.holding} of {mark.max_score} properties hold"
     state = mark.status.replace("_", " ")
-    rows = (Row("✗", mark.message),) if mark.message else ()
+    sign = "✓" if mark.status == "passed" else "✗"
+    rows = (Row(sign, mark.message),) if mark.message else ()
     closing = "" if mark.status == "missing" else STATUSES[mark.status]
     return Card(mark.exercise or submission, state, summary, rows, closing)
 
 
-def feedback(one: Marked) -> str:
-    """A learner's page: the messages first, and nothing of how they were found."""
-    return _page("feedback.html", one=one, card=card)
+def feedback(one: Standing, worth: Mapping[str, float]) -> str:
+    """A learner's page: the messages first, and nothing of how they were found.
+
+    worth: the most that each exercise can earn
+    """
+    return _page("feedback.html", one=one, worth=worth, card=card)
 
 
 def class_report(
-    marked: Sequence[Marked],
+    lines: Sequence[Standing],
     figures: Mapping[str, dict],
     made: Mapping,
-    slugs: Mapping[str, str],
+    files: Mapping[tuple[str, str], str],
 ) -> str:
-    """The class's page: what it has not understood, exercise by exercise, and who."""
+    """The class's page: what it has not understood, exercise by exercise, and who.
+
+    files: the name of each learner's page, by who they are
+    """
     stops = [(f, check) for f in figures.values() for check in f["checks"]]
-    seconds = [m.seconds for one in marked for m in one.marks if m.seconds > 0]
+    submissions = [one for line in lines for one in line.learner.submissions]
+    seconds = [m.seconds for one in submissions for m in one.marks if m.seconds > 0]
+    names = Counter(line.learner.name for line in lines)
     return _page(
         "report.html",
-        marked=marked,
+        lines=lines,
+        submissions=submissions,
+        shared={name for name, count in names.items() if count > 1},
         figures=figures,
+        hardest=sorted(
+            figures.values(),
+            key=lambda f: (f["average"] is None, f["average"], f["number"]),
+        ),
         made=made,
-        slugs=slugs,
+        files=files,
         short=SHORT,
         stop=max(stops, key=lambda s: s[1]["reached"] - s[1]["held"], default=None),
         wrong=[
@@ -77,6 +97,14 @@ def _count_of(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+def progress(names: Sequence[str], rows: Sequence, means: Sequence) -> str:
+    """Several reports side by side.
+
+    names: of the reports; rows: of `progress.Row`; means: the class's share in each
+    """
+    return _page("progress.html", names=names, rows=rows, means=means)
+
+
 def _page(template: str, **data) -> str:
     return _templates.get_template(template).render(data, exercises=EXERCISES)
 
@@ -84,4 +112,4 @@ def _page(template: str, **data) -> str:
 _templates = Environment(
     loader=PackageLoader(__package__), autoescape=True, trim_blocks=True
 )
-_templates.filters.update(count_of=_count_of, median=median)
+_templates.filters.update(count_of=_count_of, median=median, number=number)

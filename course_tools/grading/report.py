@@ -4,66 +4,107 @@ import csv
 import hashlib
 import io
 import json
-import os
-import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from course_lib.exercises import EXERCISES
-from course_tools.grading import pages
+from course_tools.grading import pages, similarity
 from course_tools.grading.batch import Terms
+from course_tools.grading.comments import prepare
+from course_tools.grading.files import slugs
+from course_tools.grading.files import write as put
+from course_tools.grading.forms import FORMS, forms
 from course_tools.grading.marking import STATUSES, Mark, Marked
+from course_tools.grading.merging import by_learner
+from course_tools.grading.parcels import PARCELS, parcels
+from course_tools.grading.points import Book, book
+from course_tools.grading.rules import Rules
 from course_tools.grading.sandbox.isolation import Isolation
 from course_tools.grading.statistics import figures
+from course_tools.grading.tables import cell
 
-__all__ = ["write"]
+__all__ = ["renew", "write"]
 
 COLUMNS = ("submission", "learner", "exercise", "status")
 COLUMNS += ("score", "max_score", "message")
 
 
 def write(
-    out: Path, marked: Sequence[Marked], terms: Terms, isolation: Isolation
+    out: Path,
+    marked: Sequence[Marked],
+    terms: Terms,
+    isolation: Isolation,
+    groups: Sequence[similarity.Group] = (),
 ) -> None:
     """Write everything; each file appears whole or not at all.
 
-    out: a folder that is there; marked: in the order of the gradebook's rows
+    out: a folder that is there; its manual.csv and the gradebook's rules are heeded
+    marked: in the order of the rows of grades.csv; groups: of learners who are alike
     """
-    slugs = _slugs([one.submission for one in marked])
-    found = figures(marked)
-    made = _made(terms, isolation)
+    made = {**_made(terms, isolation), "alike": similarity.section(groups)}
+    similarity.write(out / "similarity.csv", groups)
+    folders = slugs([one.submission for one in marked])
     for one in marked:
-        slug = slugs[one.submission]
-        _write(out / "feedback" / f"{slug}.html", pages.feedback(one))
-        _write(out / "gradescope" / slug / "results.json", _json(_gradescope(one)))
-    _write(out / "report.html", pages.class_report(marked, found, made, slugs))
+        results = out / "gradescope" / folders[one.submission] / "results.json"
+        put(results, _json(_gradescope(one)))
     told = {
         "made": made,
         "statuses": STATUSES,
-        "exercises": found,
+        "exercises": figures([one.marks for one in by_learner(marked)]),
         "submissions": [asdict(one) for one in marked],
     }
-    _write(out / "report.json", _json(told))
-    _write(out / "grades.csv", _csv(marked))
+    put(out / "report.json", _json(told))
+    put(out / "grades.csv", _csv(marked))
+    for sentence in renew(out, marked, made, Rules.kept(out)).unclear:
+        print(sentence, file=sys.stderr)
+
+
+def renew(out: Path, marked: Sequence[Marked], made: Mapping, rules: Rules) -> Book:
+    """Write what depends on the gradebook's rules and on manual.csv.
+
+    That is the gradebook in all its forms, the learners' pages and the class's, and the
+    zips of feedback; marks, and what programs read, stay as they are.
+    made: how the marks came to be, as in report.json
+    """
+    prepare(out)
+    found = book(out, marked, rules)
+    learners = [one.learner for one in found.lines]
+    labels = {one.who: "\0".join(filter(None, one.who)) for one in learners}
+    names = slugs(list(labels.values()))
+    files = {who: f"{names[label]}.html" for who, label in labels.items()}
+    written = {
+        one.learner.who: (files[one.learner.who], pages.feedback(one, found.worth))
+        for one in found.lines
+    }
+    for file, page in written.values():
+        put(out / "feedback" / file, page)
+    whole = pages.class_report(
+        found.lines, figures([one.marks for one in learners]), made, files
+    )
+    put(out / "report.html", whole)
+    derived = {
+        **parcels(found.lines, written),
+        **forms(found, {who: f"feedback/{file}" for who, file in files.items()}),
+    }
+    for file, content in derived.items():
+        put(out / file, content)
+    for file in {*FORMS, *PARCELS} - {*derived}:  # of an earlier state of the report
+        (out / file).unlink(missing_ok=True)
+    return found
 
 
 def _csv(marked: Sequence[Marked]) -> str:
     text = io.StringIO()
-    book = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    book.writeheader()
+    rows = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    rows.writeheader()
     for one in marked:
         for mark in one.marks:
             row = {"learner": one.learner, **vars(one), **vars(mark)}
-            book.writerow({column: _cell(row[column]) for column in COLUMNS})
+            rows.writerow({column: cell(row[column]) for column in COLUMNS})
     return text.getvalue()
-
-
-def _cell(value: str | int) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    text = str(value)
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
 
 def _gradescope(one: Marked) -> dict:
@@ -108,22 +149,3 @@ def _made(terms: Terms, isolation: Isolation) -> dict:
 
 def _json(told: dict) -> str:
     return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-
-
-def _slugs(names: Sequence[str]) -> dict[str, str]:
-    """A file's name for each submission, safe on every system, and no two alike."""
-    slugs, taken = {}, set()
-    for name in names:
-        slug = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("._")[:80]
-        if slug.lower() in taken or slug != name or not slug:
-            slug += "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
-        slugs[name] = slug
-        taken.add(slug.lower())
-    return slugs
-
-
-def _write(path: Path, text: str):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(text, encoding="utf-8", errors="replace", newline="\n")
-    os.replace(draft, path)

@@ -6,33 +6,35 @@ from statistics import StatisticsError, correlation, mean, median
 
 from course_lib.checking.verdict import titles
 from course_lib.exercises import EXERCISES
-from course_tools.grading.marking import Mark, Marked
+from course_tools.grading.marking import Mark
 
-__all__ = ["figures"]
+__all__ = ["UNTOUCHED", "figures"]
 
 UNTOUCHED = ("not_attempted", "missing", "load_error", "refused", "grader_error")
 FEWEST = 5  # learners, for a correlation to mean anything
 
 
-def figures(marked: Sequence[Marked]) -> dict[str, dict]:
+def figures(learners: Sequence[Sequence[Mark]]) -> dict[str, dict]:
     """The figures of each exercise that was marked, by name, in the course's order.
 
+    learners: for each, the marks that count, one an exercise
     asked, attempted, passed: numbers of learners
     checks: for each property its title, how many reached it, in how many it held
     misconceptions: faults, slips and symptoms by name, and in how many answers each was
         found, most frequent first; says: what was said of each
-    average: mean share of properties that hold, among those who attempted it
-    discrimination: correlation of that share with the learner's share in all other
-        exercises; None for fewer than five learners or where all are alike
+    average: mean share of the points, among those who attempted it; None if nobody did
+    discrimination: among those who attempted it, correlation of that share with their
+        mean share in the other exercises that they attempted; None for fewer than five
+        learners or where all are alike
     seconds: median time of a run
     """
-    names = {m.exercise for one in marked for m in one.marks}
-    return {name: _figures(name, marked) for name in EXERCISES if name in names}
+    names = {mark.exercise for marks in learners for mark in marks}
+    return {name: _figures(name, learners) for name in EXERCISES if name in names}
 
 
-def _figures(name: str, marked: Sequence[Marked]) -> dict:
+def _figures(name: str, learners: Sequence[Sequence[Mark]]) -> dict:
     exercise = EXERCISES[name]
-    marks = [m for one in marked for m in one.marks if m.exercise == name]
+    marks = [m for one in learners for m in one if m.exercise == name]
     tried = [m for m in marks if m.status not in UNTOUCHED]
     wrong = Counter(m.misconception for m in tried if m.misconception)
     return {
@@ -45,15 +47,15 @@ def _figures(name: str, marked: Sequence[Marked]) -> dict:
         "checks": [
             {
                 "title": title,
-                "reached": sum(m.score >= place for m in tried),
-                "held": sum(m.score > place for m in tried),
+                "reached": sum(m.holding >= place for m in tried),
+                "held": sum(m.holding > place for m in tried),
             }
             for place, title in enumerate(titles(name))
         ],
         "misconceptions": dict(wrong.most_common()),
         "says": {m.misconception: m.diagnosis for m in tried if m.misconception},
-        "average": round(mean(map(_share, tried)) if tried else 0.0, 4),
-        "discrimination": _discrimination(name, marked),
+        "average": round(mean(map(_share, tried)), 4) if tried else None,
+        "discrimination": _discrimination(name, learners),
         "seconds": median(m.seconds for m in tried) if tried else 0.0,
     }
 
@@ -62,13 +64,13 @@ def _share(mark: Mark) -> float:
     return mark.score / mark.max_score if mark.max_score else 0.0
 
 
-def _discrimination(name: str, marked: Sequence[Marked]) -> float | None:
+def _discrimination(name: str, learners: Sequence[Sequence[Mark]]) -> float | None:
     pairs = []
-    for one in marked:
-        here = [_share(m) for m in one.marks if m.exercise == name]
-        rest = [_share(m) for m in one.marks if m.exercise not in (name, "")]
-        if here and rest:
-            pairs.append((here[0], mean(rest)))
+    for marks in learners:
+        shares = {m.exercise: _share(m) for m in marks if m.status not in UNTOUCHED}
+        here = shares.pop(name, None)
+        if here is not None and shares:
+            pairs.append((here, mean(shares.values())))
     if len(pairs) < FEWEST:
         return None
     try:

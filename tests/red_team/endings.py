@@ -1,7 +1,7 @@
 """Leaving early, never ending, crashing, and errors that are hard to tell of."""
 
 from red_team.honest import LOSS, first, notebook
-from red_team.submission import SWAPPED, Item, swapped
+from red_team.submission import Item, swapped
 
 ENDED = "crashed load_error error"
 LATE = "timeout"
@@ -95,8 +95,8 @@ ITEMS = [
     in_call(
         "g11 stops itself.py", "os.kill(os.getpid(), signal.SIGSTOP)", LATE, "loop"
     ),
-    Item("g12 late at seven.py", swapped(meanwhile=LATE_AT_SEVEN), least=SWAPPED),
-    Item("g31 right but late.py", RIGHT_BUT_LATE, 5, LATE, "loop", least=5),
+    Item("g12 late at seven.py", swapped(meanwhile=LATE_AT_SEVEN), least=0.3),
+    Item("g31 right but late.py", RIGHT_BUT_LATE, 1, LATE, "loop", least=0.8),
     in_call("g13 segfault.py", "ctypes.string_at(0)", "crashed", "crashed"),
     in_call("g14 abort.py", "os.abort()", "crashed", "crashed"),
     in_call("g15 stack.py", STACK, "crashed memory error timeout", ""),

@@ -143,8 +143,10 @@ ITEMS = [
     _broken("b05 text.ipynb", "I did it, I promise.", "notebook"),
     _broken("b06 a list.ipynb", "[1, 2]", "no notebook"),
     _broken("b07 no cells.ipynb", '{"cells": 3}', "no notebook"),
-    _broken("b08 odd cells.ipynb", '{"cells": [{"cell_type": "code"}]}', "no notebook"),
-    _broken("b09 number source.ipynb", notebook(3), "no notebook"),
+    _broken(
+        "b08 odd cells.ipynb", '{"cells": [{"cell_type": "code"}]}', "no function", GONE
+    ),
+    _broken("b09 number source.ipynb", notebook(3), "no function", GONE),
     _broken("b10 latin.py", LOSS.encode() + b"# caf\xe9\n", "UTF-8"),
     _broken("b11 utf-16 no mark.py", LOSS.encode("utf-16-le"), "null"),
     _broken("b12 nul.py", LOSS.encode() + b"x = '\x00'\n", "null"),
@@ -195,7 +197,7 @@ ITEMS = [
     _broken("d01 cut off.zip", a_zip({"mine.py": LOSS})[:-30], "zip"),
     _broken("d02 text.zip", b"no zip", "zip"),
     _broken("d03 empty.zip", a_zip({}), "no notebook"),
-    _broken("d04 bomb.zip", bomb, "unpacks"),
+    _broken("d04 bomb.zip", bomb, "larger than"),
     _broken("d05 understated.zip", understated, "mine.py"),
     _broken("d06 above.zip", a_zip({"../../escaped.py": LOSS}), "no notebook"),
     _broken("d07 in seven zips.zip", in_zips(7), "too many"),
@@ -204,7 +206,7 @@ ITEMS = [
     _broken("d10 newer.zip", newer_format(), "version"),
     _broken("d11 link.zip", link_in_zip, "link"),
     _broken("d12 members.zip", a_zip({f"{n}.py": "" for n in range(2000)}), "empty"),
-    _broken("d13 large members.zip", large_members, "million"),
+    _broken("d13 large members.zip", large_members, "larger than"),
     # names of files
     Item("<script>alert(1)<", folder, 0, BAD, "no notebook"),
     Item("=1+1 & 'x', \"y\".py", swapped()),

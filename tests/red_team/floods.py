@@ -2,6 +2,7 @@
 
 from red_team.submission import SWAPPED, Item, swapped
 
+NOT_ALLOWED = "crashed error"  # stopped by the kernel, or else by the keeper
 STOPPED = "failed error crashed memory timeout load_error"
 
 
@@ -155,9 +156,9 @@ BIG_NUMBER = "return 10 ** 5000"
 NAME = "return type('T' * 100_000, (), {})()"
 
 ITEMS = [
-    flood("h01 forks.py", FORKS, "crashed", "processes", most=0),
-    flood("h02 double forks.py", DOUBLE_FORKS, "crashed", "processes", most=0),
-    flood("h03 nested forks.py", NESTED_FORKS, "crashed", "", most=0),
+    flood("h01 forks.py", FORKS, NOT_ALLOWED, "processes", most=0),
+    flood("h02 double forks.py", DOUBLE_FORKS, NOT_ALLOWED, "processes", most=0),
+    flood("h03 nested forks.py", NESTED_FORKS, NOT_ALLOWED, "", most=0),
     flood("h04 threads.py", THREADS, "failed error memory"),
     flood("h05 memory.py", MEMORY, "memory", "memory", most=0),
     flood("h06 tensors.py", TENSOR, "memory", "memory", most=0),
@@ -168,7 +169,7 @@ ITEMS = [
     flood("h11 big files.py", BIG_FILES, "crashed", "files", most=0),
     flood("h12 deep folders.py", DEEP_FOLDERS, "crashed error", "", most=0),
     flood("h13 long folders.py", LONG_FOLDERS, "crashed", "files", most=0),
-    flood("h14 hidden files.py", HIDDEN_FILES, "crashed", "files", most=0),
+    flood("h14 hidden files.py", HIDDEN_FILES, NOT_ALLOWED, "files", most=0),
     flood("h15 closed folders.py", CLOSED_FOLDERS, "failed crashed error"),
     flood("h16 links.py", LINKS, "failed error crashed"),
     flood("h17 descriptors.py", DESCRIPTORS, "error", "OSError", most=0),
@@ -180,8 +181,8 @@ ITEMS = [
     flood("h23 big number.py", BIG_NUMBER, "error", "OverflowError", most=0),
     flood("h24 name.py", NAME, "failed", "TTT", most=0),
     flood("h26 reserved.py", RESERVED),
-    flood("h27 unlinked.py", UNLINKED, "crashed error", "", most=0),
-    flood("h28 forked memory.py", FORKED_MEMORY, "crashed error", "", most=0),
+    flood("h27 unlinked.py", UNLINKED, NOT_ALLOWED, "", most=0),
+    flood("h28 forked memory.py", FORKED_MEMORY, NOT_ALLOWED, "", most=0),
     flood("h29 memory files.py", SHARED_FILES, "crashed error memory", "", most=0),
     flood("h25 memory error.py", "raise MemoryError", "memory", "memory", most=0),
 ]

@@ -12,12 +12,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from course_lib.submission.observing import Call
 from course_lib.workspace import CourseError
-from course_tools.grading.sandbox.asked import Elsewhere, Key
 from course_tools.grading.sandbox.launching import Plan, bare_env, command
 from course_tools.grading.sandbox.scratch import wipe
 from course_tools.grading.sandbox.talking import Job, Outcome, Talk
@@ -39,7 +38,6 @@ class Sandbox:
         self.plan, self.timeout, self.memory = plan, timeout, memory
         self._terms = {"timeout": timeout, "memory": memory, "landlock": plan.landlock}
         self._process: subprocess.Popen | None = None
-        self._elsewhere = Elsewhere()
         self._closed = False
         self._home = tempfile.mkdtemp(prefix="course-grading-")
         self._scratch = os.path.join(self._home, "scratch")
@@ -56,19 +54,18 @@ class Sandbox:
         offers: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         whole: bool = False,
-        key: Key | None = None,
+        ask: Callable[[bytes], bytes] | None = None,
         within: float | None = None,
     ) -> Outcome:
         """Load `name` out of the cells and observe it on every call; never raises for
         anything that the submission does.
 
-        offers, whole, key: see `Job`; within: seconds, if they are to be fewer
+        offers, whole, ask: see `Job`; within: seconds, if they are to be fewer
         raises: CourseError if no sandbox can be started here
         """
         seconds = min(self.timeout, within or self.timeout)
         terms = {**self._terms, "timeout": seconds}
-        job = Job(cells, name, calls, offers or {}, whole, key)
-        talk = Talk(job, seconds, self._elsewhere.reply)
+        talk = Talk(Job(cells, name, calls, offers or {}, whole, ask), seconds)
         alone, ended = None, "broken"
         channel, theirs = socket.socketpair()
         with channel, theirs:
@@ -90,7 +87,6 @@ class Sandbox:
     def close(self):
         """End the keeper and whatever is left of its children; remove the scratch."""
         self._closed = True
-        self._elsewhere.close()
         self._kill()
         wipe(self._scratch)
         shutil.rmtree(self._home, ignore_errors=True)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from course_lib.submission.observing import Call, Observation, TimeUp
-from course_tools.grading.sandbox.asked import Key, functions_in, reply
+from course_tools.grading.sandbox.asked import functions_in, reply
 from course_tools.grading.sandbox.wire import (
     ASKED,
     ROOM,
@@ -54,7 +54,7 @@ class Job:
 
     cells, name: where it is, and what it is called; whole: see `loading.load`
     calls: its inputs; offers: what of the course its page may use, by module and name
-    key: where the inputs are from, for functions among them that are asked elsewhere
+    ask: answers questions to given functions; without it they are called here
     """
 
     cells: Sequence[str]
@@ -62,33 +62,22 @@ class Job:
     calls: Sequence[Call]
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     whole: bool = False
-    key: Key | None = None
+    ask: Callable[[bytes], bytes] | None = None
 
 
 class Talk:
-    """One job's conversation, from our side.
+    """One job's conversation, from our side."""
 
-    ask: answers questions to the functions of the job's key; without it they are
-        called here
-    """
-
-    def __init__(
-        self,
-        job: Job,
-        timeout: float,
-        ask: Callable[[Key, bytes], bytes] | None = None,
-    ):
+    def __init__(self, job: Job, timeout: float):
         self._timeout = timeout
         self._counts = [len(call.args) for call in job.calls]  # of their arguments
         self._head = dict.fromkeys(HEAD, False) | {"trouble": ""}
         self._begun = False
         self._seen: list[Observation] = []
-        self._nonsense = ""
+        self._nonsense, self._late = "", False
         functions, calls, offers = functions_in(job.calls, job.offers)
         self._room = ASKED if functions else ROOM
-        self._reply = partial(reply, functions)
-        if ask and job.key:
-            self._reply = partial(ask, job.key)
+        self._reply = job.ask or partial(reply, functions)
         self._job = {
             "cells": list(job.cells),
             "name": job.name,
@@ -118,8 +107,10 @@ class Talk:
                 else:
                     count = self._counts[len(self._seen)]
                     self._seen.append(observation(message, count))
+        except TimeoutError:
+            self._late = True
         except (EOFError, OSError):
-            pass  # it is gone or late; the keeper knows why
+            pass  # it is gone; the keeper knows why
         except Nonsense as error:
             self._nonsense = str(error)
 
@@ -132,7 +123,8 @@ class Talk:
         """What came of it; ended: the keeper's word on how its process ended."""
         kind, trouble, seen = "", self._head["trouble"], self._seen
         if self._nonsense or not self._complete:
-            ended = "nonsense" if self._nonsense else ended or "exit 0"
+            ended = ended or ("timeout" if self._late else "exit 0")
+            ended = "nonsense" if self._nonsense else ended
             kind, says = _in_words(ended, self._timeout, self._nonsense)
             if kind == TimeUp.__name__ and seen and not seen[-1].error:
                 says = _slowly(len(seen), len(self._counts), self._timeout)

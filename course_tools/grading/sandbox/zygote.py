@@ -77,9 +77,11 @@ def _serve(control: socket.socket, scratch: str, readable: list[str]):
         terms, before = json.loads(message), _circumstances()
         folder = tempfile.mkdtemp(dir=scratch)  # new, for a folder has a memory too
         usual = _at_rest(folder, readable, terms) if usual is None else usual
+        _prctl(4, 1)  # the child's files may be looked at
         child = os.fork()
         if child == 0:
             _become_child(control, handed[0], terms, folder, readable)
+        _prctl(4, 0)
         os.close(handed[0])
         why, status = _watch(child, terms["timeout"], control, scratch)
         clean = _sweep(child) and _circumstances() == before
@@ -106,7 +108,6 @@ def _become_child(control, handed: int, terms: dict, folder: str, readable: list
         kept = channel.fileno()
         os.closerange(3, kept)
         os.closerange(kept + 1, 256)
-        _prctl(4, 1)  # PR_SET_DUMPABLE: whoever watches may see its files
         os.chdir(folder)
         os.environ.update(dict.fromkeys(("HOME", "TMPDIR"), folder))
         os.nice(5)

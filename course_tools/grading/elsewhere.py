@@ -1,0 +1,142 @@
+"""A process beside the grader that calls an exercise's functions for submissions."""
+
+import contextlib
+import multiprocessing
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache, partial
+from multiprocessing.connection import Connection
+
+import torch
+
+from course_lib.checking.verdict import Examination
+from course_lib.exercises import EXERCISES
+from course_tools.grading.sandbox.asked import functions_in, reply
+from course_tools.grading.sandbox.wire import Nonsense
+
+__all__ = ["Elsewhere", "Key"]
+
+SECONDS, GRACE = 2.0, 1.0  # for one question; and to say that it took longer
+START = 120.0  # for a Python that imports the course on a busy computer
+MEMORY = 512 << 20  # bytes, on top of what Python and torch have mapped
+LATE, NONSENSE = b'{"error": "TimeoutError"}', b"nonsense: "
+Key = tuple[str, int, int]  # exercise, seed, and the place of the input
+
+
+class Elsewhere:
+    """A process that holds an exercise's functions and calls them, under a clock.
+
+    It is started when it is first needed, and again after one that had to be ended:
+    `ready` waits for that, not on a learner's time.
+    """
+
+    def __init__(self):
+        self._process: multiprocessing.Process | None = None
+        self._lock = threading.Lock()
+
+    def ready(self) -> "Elsewhere":
+        """Start it, if need be."""
+        with self._lock:
+            if self._process is None:
+                self._start()
+        return self
+
+    def reply(self, key: Key, question: bytes) -> bytes:
+        """As `reply`, for the functions of an input of an exercise."""
+        with self._lock:
+            try:
+                if self._process is None:
+                    self._start()
+                self._channel.send(key)
+                self._channel.send_bytes(question)
+                if self._channel.poll(SECONDS + GRACE):
+                    told = self._channel.recv_bytes()
+                    if told.startswith(NONSENSE):
+                        raise Nonsense(told.removeprefix(NONSENSE).decode())
+                    return told
+            except (EOFError, OSError):  # it has ended: it took too much memory
+                self.close()
+                return b'{"error": "MemoryError"}'
+            self.close()
+            return LATE
+
+    def close(self):
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._channel.close()
+            self._process = None
+
+    def _start(self):
+        context = multiprocessing.get_context("spawn")
+        self._channel, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        self._process = process
+        if not self._channel.poll(START):
+            raise EOFError
+        self._channel.recv_bytes()
+
+
+def _serve(channel: Connection):
+    """Answer until the grader is gone."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's
+    _limit()
+    channel.send_bytes(b"ready")
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            functions = _functions(*channel.recv())
+            question = channel.recv_bytes()
+            try:
+                told = _in_time(partial(reply, functions, question))
+            except Nonsense as error:
+                told = NONSENSE + str(error).encode()
+            channel.send_bytes(told)
+
+
+@cache
+def _functions(name: str, seed: int, place: int) -> list[Callable]:
+    exercise, exam = EXERCISES[name], _examination(name, seed)
+    return functions_in([exam.calls[place]], exercise.offers)[0]
+
+
+@cache
+def _examination(name: str, seed: int) -> Examination:
+    return Examination(EXERCISES[name], seed=seed)
+
+
+def _in_time(answer: Callable[[], bytes]) -> bytes:
+    """What it answers, unless that takes too long; between two steps of Python."""
+    if not hasattr(signal, "setitimer"):
+        return answer()
+
+    class Late(BaseException):
+        pass
+
+    def late(*_):
+        raise Late
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        return answer()
+    except Late:
+        return LATE
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _limit():
+    """No more memory than is needed for what may be asked."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (used + MEMORY, used + MEMORY))

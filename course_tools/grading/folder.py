@@ -1,0 +1,127 @@
+"""The folder of a report, for one grading at a time; and what killed ones left."""
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from course_lib.workspace import CourseError
+
+__all__ = ["JOURNAL", "alone", "make_room", "out_folder", "sweep"]
+
+JOURNAL, LOCK = "report.jsonl", "report.lock"
+
+
+def out_folder(chosen: str | None, path: Path) -> Path:
+    """Where the report on the submissions in `path` goes: not among them."""
+    out = Path(os.path.abspath(chosen or path.with_name(f"{path.stem}_report")))
+    if path.is_dir() and out.is_relative_to(path):
+        raise CourseError(
+            f"The report cannot lie among the submissions: {out}.",
+            "Choose another folder with --out.",
+            code=2,
+        )
+    return out
+
+
+def make_room(out: Path):
+    """An empty folder for the report; an earlier report there gets another name."""
+    if out.exists() and (not out.is_dir() or {*os.listdir(out)} - {LOCK}):
+        if not (out / JOURNAL).is_file():
+            raise CourseError(
+                f"{out} holds something that is no report.",
+                "Choose another folder with --out.",
+                code=2,
+            )
+        with alone(out):  # nobody writes to it
+            pass
+        names = (out.with_name(f"{out.name}.backup-{n}") for n in count(1))
+        kept = next(name for name in names if not name.exists())
+        os.replace(out, kept)
+        print(f"The earlier report is kept in {kept.name}.")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep other gradings out of a folder; the lock ends with whoever holds it.
+
+    raises: CourseError if another grading holds it
+    """
+    path = out / LOCK
+    held = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            with _where_it_can_be_had():
+                _lock(held)
+            mine = os.path.samestat(os.stat(path), os.fstat(held))
+        except OSError:
+            mine = False  # locked, or gone with the grading that held it
+        if not mine:
+            raise CourseError(
+                f"Another grading writes to {out} at this moment.",
+                "Wait for it to end, or choose another folder with --out.",
+                code=2,
+            )
+        yield
+        if sys.platform != "win32":
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(held)
+    if sys.platform == "win32":  # which removes no file that is open
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _where_it_can_be_had() -> Iterator[None]:
+    """Some file systems know no locks: then there is none."""
+    try:
+        yield
+    except (BlockingIOError, PermissionError):
+        raise
+    except OSError:
+        pass
+
+
+def _lock(held: int):
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(held, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def sweep():
+    """Remove the scratch folders of our own graders that are gone: killed ones.
+
+    Their names begin with course-grading-, then the process, which is not there now.
+    """
+    if sys.platform == "win32":  # where asking whether a process is there may end it
+        return
+    with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            found = re.match(r"course-grading-(\d+)-", entry.name)
+            with contextlib.suppress(OSError):
+                ours = entry.stat(follow_symlinks=False).st_uid == os.getuid()
+                folder = entry.is_dir(follow_symlinks=False)
+                if found and ours and folder and _gone(int(found[1])):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

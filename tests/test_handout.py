@@ -1,0 +1,174 @@
+"""A handout: it works by itself, holds no solution, and says what it shows."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from course_lib.workspace import CourseError, notebooks, repository
+from course_tools import handout
+
+STUB = "raise NotImplementedError"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(*words) -> None:
+    assert handout.main([str(word) for word in words]) == 0
+
+
+def files(folder) -> dict[str, bytes]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def call(folder, *words):
+    """A command as a learner gives it in the handout, in its own work folder."""
+    env = {name: it for name, it in os.environ.items() if name != "COURSE_WORK"}
+    return subprocess.run(
+        [sys.executable, "-m", "course_lib", *words],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+def solution_lines() -> set[str]:
+    """The lines between the marks in solutions/, those that say something."""
+    found = set()
+    for path in notebooks("solutions"):
+        inside = False
+        for cell in nbformat.read(path, as_version=4).cells:
+            for line in map(str.strip, cell.source.splitlines()):
+                inside = (inside or "BEGIN SOLUTION" in line) and "END SOL" not in line
+                if inside and len(line) > 30 and not line.startswith("#"):
+                    found.add(line)
+    return found
+
+
+def test_it_holds_two_chapters_and_nothing_that_answers_them(here, capsys):
+    make("4", "00", "--out", "class")
+    held = files(here / "class")
+    assert {name for name in held if name.endswith(".ipynb")} == {
+        f"{folder}/{page}.ipynb"
+        for folder in ("notebooks", "exercises")
+        for page in ("00_start_here", "04_dpo_loss")
+    }
+    tops = {name.split("/")[0] for name in held}
+    assert tops == {"notebooks", "exercises", "course_lib", "course_tools"} | {
+        *("README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "requirements.txt")
+    }
+    assert not [name for name in held if "grading" in name or name.endswith(".pyc")]
+    exercises = {name[22:24] for name in held if name.startswith("course_lib/exer")}
+    assert not {"01", "02", "03", "05", "06", "07"} & exercises
+    starters = [it.decode() for name, it in held.items() if name.startswith("exer")]
+    text, lines = "".join(starters), solution_lines()
+    assert STUB in text
+    assert len(lines) > 50
+    assert not [n for n in lines if json.dumps(n, ensure_ascii=False)[1:-1] in text]
+    told = capsys.readouterr().out
+    assert (here / "class_HANDOUT.md").read_text("utf-8") in told
+
+
+def test_what_it_says_a_learner_can_find_is_there(here):
+    make("04", "--out", "class")
+    told = (here / "class_HANDOUT.md").read_text("utf-8")
+    rows = [line.split("|")[1:4] for line in told.splitlines() if line[:4] == "| 4."]
+    assert [row[0].split()[0] for row in rows] == [f"4.{n}" for n in range(1, 8)]
+    for _, name, home in rows:
+        source = (here / "class" / home.strip(" `")).read_text("utf-8")
+        assert f"def {name.strip(' `')}(" in source
+    assert "`ipo_loss` (6.1)" in told
+
+
+@pytest.mark.slow
+def test_it_works_by_itself(here):
+    make("0", "--out", here / "class.zip")
+    with zipfile.ZipFile("class.zip") as archive:
+        archive.extractall()
+    folder = here / "class"
+    helped = call(folder, "-h")
+    assert [line.split()[0] for line in helped.stdout.splitlines()[2:6]] == [
+        *("lab", "check", "reset", "doctor")
+    ]
+    assert call(folder, "grade").returncode == 2
+    reset = call(folder, "reset")
+    assert "00_start_here.ipynb" in reset.stdout, reset.stderr
+    mine = folder / "my_work" / "00_start_here.ipynb"
+    checked = call(folder, "check", "00")
+    assert "preference_probability · not attempted" in checked.stdout, checked.stderr
+    page = nbformat.read(mine, as_version=4)
+    for cell in page.cells:
+        line = "return torch.sigmoid(reward_w - reward_l)"
+        cell.source = cell.source.replace(STUB, line)
+    nbformat.write(page, mine)
+    checked = call(folder, "check", "00")
+    assert "preference_probability · passed" in checked.stdout, checked.stdout
+    assert checked.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["notebooks", "exercises"])
+def test_its_pages_run_on_its_own_library(here, monkeypatch, part):
+    make("00", "--out", "class")
+    folder = here / "class"
+    wall = os.environ["PYTHONPATH"]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), wall]))
+    page = nbformat.read(folder / part / "00_start_here.ipynb", as_version=4)
+    whose = "import course_lib; print(course_lib.__file__)"
+    page.cells.append(nbformat.v4.new_code_cell(whose))
+    resources = {"metadata": {"path": folder / part}}
+    NotebookClient(page, timeout=120, resources=resources).execute()
+    assert str(folder) in page.cells[-1].outputs[0].text
+
+
+def test_the_same_course_makes_the_same_zip(here):
+    make("0", "4", "--out", "one/class.zip")
+    make("04", "00", "4", "--out", "two/class.zip")
+    assert files(here / "one")["class.zip"] == files(here / "two")["class.zip"]
+
+
+def test_by_default_it_is_a_zip_named_after_its_chapters(here):
+    make("04", "0")
+    assert sorted(files(here)) == ["handout_00_04.zip", "handout_00_04_HANDOUT.md"]
+
+
+@pytest.mark.parametrize("there", ["class", "class_HANDOUT.md"])
+def test_nothing_is_overwritten(here, there):
+    (here / there).mkdir()
+    with pytest.raises(CourseError, match=f"{there} is there already") as told:
+        make("0", "--out", "class")
+    assert told.value.code == 2
+    assert [path.name for path in here.iterdir()] == [there]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["9"], "No notebook begins with"),
+        (["0", "x"], "No notebook begins with"),
+        (["0", "--out", "note/class"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_said_and_leaves_nothing(here, words, says):
+    (here / "note").write_text("a file")
+    with pytest.raises(CourseError, match=says):
+        make(*words)
+    assert files(here) == {"note": b"a file"}
+
+
+def test_a_learners_own_work_is_not_in_it():
+    names = handout.contents(["0"])
+    assert not [n for n in names if "my_work" in n or "__pycache__" in n]
+    assert (repository() / "solutions").is_dir()
+    assert not [n for n in names if "solution" in n]
