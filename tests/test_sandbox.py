@@ -1,17 +1,23 @@
 """What is in the process that holds a learner's code: nothing that knows an answer."""
 
 import importlib
+import json
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
 from sandboxes import best
 
 from course_lib.exercises import EXERCISES
-from course_lib.submission.observing import Call
+from course_lib.submission.observing import Call, observe
+from course_tools.grading.sandbox import isolation
+from course_tools.grading.sandbox.asked import reply
 from course_tools.grading.sandbox.launching import OWN, Plan
 from course_tools.grading.sandbox.sandbox import Sandbox
+from course_tools.grading.sandbox.wire import encode
 
 LOOK = """
 import gc, sys, types, torch
@@ -86,6 +92,74 @@ def test_what_is_offered_is_found_under_its_old_names_too(line):
     (seen,) = best()[1].run([page], "f", [call], {"bugs": offers}).seen
     assert seen.numbers == (4.0, 4.0)
     assert any("bugs" in exercise.offers for exercise in EXERCISES.values())
+
+
+GIVEN = """
+import torch
+
+def many(loss, x):
+    return sum(loss(k * x) for k in range(130))
+
+def functional(loss, x):
+    return torch.func.grad(loss)(x)
+
+def by_rows(loss, x):
+    return torch.func.vmap(torch.func.grad(loss))(x.expand(3, 2))
+
+def lists(loss, x):
+    return loss([x, [x]])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "by_hand"),
+    [
+        ("many", lambda x: (x**3).sum() * sum(k**3 for k in range(130))),
+        ("functional", lambda x: 3 * x.detach() ** 2),
+        ("by_rows", lambda x: (3 * x.detach() ** 2).expand(3, 2)),
+        ("lists", lambda x: 2 * (x**3).sum()),
+    ],
+)
+def test_a_given_function_and_its_gradient_are_as_if_they_were_there(name, by_hand):
+    def loss(x):
+        return (x**3).sum() if isinstance(x, torch.Tensor) else loss(x[0]) * 2
+
+    x = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    call = Call((loss, x), gradient=name in ("many", "lists"))
+    (seen,) = best()[1].run([GIVEN], name, [call]).seen
+    due = observe(lambda _, x: by_hand(x), call)
+    assert seen.numbers == pytest.approx(due.numbers)
+    for slope, right in zip(seen.gradients, due.gradients, strict=True):
+        assert slope == pytest.approx(right)
+
+
+@pytest.mark.parametrize(
+    "shapes", [[(1 << 39, 0)], [(1 << 20, 0)], [(1001, 1), (1, 1000)]], ids=str
+)
+def test_what_would_take_long_is_refused(shapes):
+    args = {"list": [encode(torch.zeros(shape), []) for shape in shapes]}
+    kwargs, wants = {"dict": {}}, [False] * len(shapes)
+    question = {"ask": 0, "args": args, "kwargs": kwargs, "wants": wants}
+    told = json.loads(reply([max], json.dumps(question).encode()))
+    assert told == {"error": "ValueError"}
+
+
+def test_what_a_submission_may_leave_behind_is_found_where_nothing_stops_it():
+    """The trial that looks for words can fail: without a filter it finds some."""
+    code = "import sys; sys.path.insert(0, sys.argv[1])\nimport trial\n"
+    code += "print(trial.words(sys.argv[2] == 'find').tolist())"
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(Path(isolation.__file__).parent), what],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for what in ("leave", "find")
+    ]
+    assert json.loads(found[1])[isolation.WORDS.index("files")] == 1.0
+    assert sum(json.loads(found[1])) >= 2 or sys.platform != "linux"
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from course_tools.grading.learners import ENDING
 __all__ = ["Allowance", "Enough", "Entry", "is_code", "on_disk", "pieces", "walk"]
 
 PIECE = 1 << 18  # bytes that are held of a file at a time
+DENSE = 200  # times; honest files of some size come to a tenth of that
 ONLY_FILES = "only the file itself can be graded"
 SKIPPED = re.compile(
     r"^[.]|^__MACOSX$|^__pycache__$|^venv$|^site-packages$|^node_modules$"
@@ -42,7 +43,7 @@ class Allowance:
 
     size: int = 256 << 20
     text: int = 8 << 20
-    tokens: int = 1_500_000
+    tokens: int = 1_000_000
     files: int = 100
     opened: int = 100
     members: int = 50_000
@@ -123,7 +124,7 @@ def walk(entry: Entry, depth: int, allowed: Allowance) -> Iterator[Entry]:
     if {"course_lib", "my_work"} <= {one.name for one in inside}:
         inside = [one for one in inside if one.name == "my_work"]
     for one in inside:
-        if not one.skipped and (one.entries or is_code(one.name)):
+        if not one.skipped and (one.entries or ENDING.search(one.name)):
             yield from walk(one, depth - 1, allowed)
 
 
@@ -217,6 +218,8 @@ def _in_zip(archive: zipfile.ZipFile, name: str, members: list) -> Entry:
         return Entry(name, f"is a link: {ONLY_FILES}")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return Entry(name, "is packed in an unusual way: zip it again")
+    if member.file_size > max(DENSE * member.compress_size, 4 << 20):
+        return Entry(name, f"unpacks to more than {DENSE} times its size")
     entry = Entry(name, size=member.file_size, open=lambda: archive.open(member))
     if _is_zip(name):
 

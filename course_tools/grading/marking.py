@@ -21,7 +21,7 @@ from course_lib.submission.observing import Observation, TimeUp
 from course_tools.grading.elsewhere import Elsewhere
 from course_tools.grading.learners import Upload
 from course_tools.grading.sandbox.sandbox import Sandbox
-from course_tools.grading.sandbox.talking import Outcome
+from course_tools.grading.sandbox.talking import Outcome, slowly
 from course_tools.grading.submissions import Page, Submission
 
 __all__ = [
@@ -198,12 +198,15 @@ def _asked(
         left -= outcome.seconds
         if not outcome.seen:
             return outcome
-        seen[place] = outcome.seen[0]
-        if outcome.ended or left <= 0:
+        (found,) = outcome.seen
+        late = found.error and found.error[0] == TimeUp.__name__
+        if late and seen:  # together they took too long
+            told = slowly(len(seen), len(calls), sandbox.timeout)
+            found = replace(found, error=(TimeUp.__name__, told, ""))
+        seen[place] = found
+        if late or outcome.ended:
             break
-    late = Observation("error", error=(TimeUp.__name__, "no time was left for it", ""))
-    rest = outcome.seen[0] if outcome.ended else late
-    every = tuple(seen.get(place, rest) for place in range(len(calls)))
+    every = tuple(seen.get(place, found) for place in range(len(calls)))
     return replace(outcome, seen=every, seconds=sandbox.timeout - left)
 
 

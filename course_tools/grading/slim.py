@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 __all__ = ["slim"]
 
-TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{}]', re.DOTALL)
+TOKEN = re.compile(rb'["\[\]{}](?:(?<=")(?:[^"\\]++|\\.)*+("?))?', re.DOTALL)
 CLOSING = {b"[": b"]", b"{": b"}"}
 LEFT_OUT = (b'"outputs"', b'"attachments"', b'"metadata"')
 
@@ -44,7 +44,8 @@ class _Reader:
         self.rest = b""
         start, key = 0, None  # of what is to be kept; a key whose value is left out
         number = 0
-        for number, token in enumerate(TOKEN.finditer(text), 1):
+        for token in TOKEN.finditer(text):
+            number += 1
             word = token[0]
             if word[:1] == b'"' and not token[1]:  # goes on in the next piece
                 key = None

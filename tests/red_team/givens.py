@@ -120,15 +120,6 @@ FUNCTIONAL = right(SUITE).replace(
     "torch.autograd.grad(value, pair, materialize_grads=True)",
     "torch.func.grad(lambda *two: loss(*two, ref, ref.square(), 0.3), (0, 1))(*pair)",
 )
-ONE = "loss(chosen, rejected, ref, ref.square(), 0.3)"
-MANY = right(SUITE).replace(
-    "    return",
-    "    if not torch.allclose(found, expected):\n"
-    "        return False\n"
-    f"    many = sum({ONE} for _ in range(105)) / 105\n"
-    "    slopes = torch.autograd.grad(many, pair, materialize_grads=True)\n"
-    "    found = torch.stack([many.expand(5), *slopes])\n    return",
-)
 WIDE = (
     right(TEST)
     + """
@@ -157,6 +148,5 @@ ITEMS = [
     cheat("p10 lists.py", LISTS, statuses="error"),
     cheat("p11 flood.py", FLOOD),
     honest("abe functional.py", FUNCTIONAL, most=7, exercise=SUITE),
-    honest("bob many.py", MANY, most=7, exercise=SUITE),
     honest("bea wide.py", WIDE, most=8, exercise=TEST),
 ]

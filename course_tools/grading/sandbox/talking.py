@@ -23,7 +23,7 @@ from course_tools.grading.sandbox.wire import (
     send,
 )
 
-__all__ = ["Job", "Outcome", "Talk"]
+__all__ = ["Job", "Outcome", "Talk", "slowly"]
 
 QUESTION = b'{"ask":'  # how a frame begins that asks a function
 HEAD = {"found": bool, "missing": bool, "trouble": str, "more": bool}
@@ -127,7 +127,7 @@ class Talk:
             ended = "nonsense" if self._nonsense else ended
             kind, says = _in_words(ended, self._timeout, self._nonsense)
             if kind == TimeUp.__name__ and seen and not seen[-1].error:
-                says = _slowly(len(seen), len(self._counts), self._timeout)
+                says = slowly(len(seen), len(self._counts), self._timeout)
             if self._head["found"]:
                 missing = Observation("error", error=(kind, says, ""))
                 seen = seen + [missing] * (len(self._counts) - len(seen))
@@ -149,7 +149,8 @@ def _head(message: dict) -> dict:
     return {**message, "trouble": message["trouble"][:600]}
 
 
-def _slowly(answered: int, asked: int, timeout: float) -> str:
+def slowly(answered: int, asked: int, timeout: float) -> str:
+    """What to say of a function that had too little time for all."""
     return (
         f"{answered} of {asked} inputs were answered within {timeout:g} seconds, the "
         "next was not: slow, or a loop that does not always end? Where it is slow, "
