@@ -14,7 +14,7 @@ import pytest
 from sandboxes import best, patience
 
 from course_lib.workspace import CourseError, repository
-from course_tools.grading import command, pages
+from course_tools.grading import command, folder, pages
 from course_tools.grading.command import main
 from course_tools.grading.marking import STATUSES
 from course_tools.grading.sandbox import isolation
@@ -300,6 +300,53 @@ def test_ctrl_c_leaves_a_journal_and_no_process(team, tmp_path):
     assert run.returncode == 130
     assert b"--resume" in told
     assert b"Traceback" not in told
+
+
+def test_one_learner_is_marked_again_and_all_else_is_kept(team, monkeypatch):
+    from course_tools.grading import batch
+
+    seen = []
+    real = batch.mark
+    _, out = grade(team)
+    before = rows(out)
+    monkeypatch.setattr(
+        batch, "mark", lambda s, *a: (seen.append(s.name), real(s, *a))[1]
+    )
+    assert grade(team, "--again", "cy")[0] == 0
+    assert (seen, rows(out)) == (["cy.py"], before)
+    (team / "ada.py").unlink()
+    assert grade(team, "--again", "5.1")[0] == 0
+    assert seen == ["cy.py", "bo.py"]
+    assert {r["submission"] for r in rows(out)} == {r["submission"] for r in before}
+
+
+@pytest.mark.parametrize(
+    "words", [["--exercise", "dpo_slope"], ["--timeout", "5"], ["--memory", "512"]]
+)
+def test_who_goes_on_keeps_to_the_terms(team, words):
+    grade(team, "--exercise", "dpo_loss")
+    with pytest.raises(CourseError, match=f"begun with another {words[0]}"):
+        grade(team, "--resume", *words)
+    assert grade(team, "--resume", "--exercise", "dpo_loss", "--timeout", 10)[0] == 0
+
+
+def test_two_gradings_into_one_folder_and_a_full_disk(team, monkeypatch):
+    _, out = grade(team)
+    before = (out / "grades.csv").read_bytes()
+    with folder.alone(out):
+        for more in ([], ["--resume"]):
+            with pytest.raises(CourseError, match="Another grading") as error:
+                grade(team, *more)
+            assert error.value.code == 2
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command.report, "write", full)
+    with pytest.raises(CourseError, match="No space left") as error:
+        grade(team, "--resume")
+    assert (error.value.code, (out / "grades.csv").read_bytes()) == (1, before)
+    assert not (out / "report.lock").exists()
 
 
 def test_every_status_is_explained_and_shown(graded):

@@ -120,15 +120,14 @@ def _anew(
     found: dict[str, set[str]] = {}
     for word in words:
         exercises = set(meant(word))
-        asked = {
-            name: has.get(name, set()) & exercises
-            if exercises
-            else has.get(name, set())
-            for name, upload in here.items()
-            if exercises
-            or word.casefold() in {w.casefold() for w in (name, *upload.who) if w}
-        }
-        if not any(asked.values()) and (exercises or not asked):
+        asked = {}
+        for name, upload in here.items():
+            marks = has.get(name, set())
+            if word.casefold() in {w.casefold() for w in (name, *upload.who) if w}:
+                asked[name] = marks
+            elif marks & exercises:
+                asked[name] = marks & exercises
+        if not asked:
             raise CourseError(
                 f'--again "{word}": the report has no such mark.',
                 "It may be an exercise (dpo_loss, 4.1, 04) that is marked already, or "

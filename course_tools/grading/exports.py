@@ -55,7 +55,8 @@ def _exports(top: Entry) -> list[list[Part]]:
     """What each export holds: the folder itself, and those that lie in it."""
     everything = Allowance(members=1_000_000, table=256 << 20)
     entries = top.entries(everything) if top.entries else [top]
-    if len(entries) == 1 and entries[0].entries:  # the folder of an export
+    wraps = len(entries) == 1 and entries[0].entries and not _stamped(entries[0])
+    if wraps:  # the folder of an export
         inner = entries[0].entries(everything)
         if any(one.entries and not one.skipped for one in inner):
             entries = inner

@@ -53,7 +53,7 @@ def alone(out: Path) -> Iterator[None]:
 
     raises: CourseError if another grading holds it
     """
-    path = out / LOCK
+    path, mine = out / LOCK, False
     held = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
@@ -69,13 +69,15 @@ def alone(out: Path) -> Iterator[None]:
                 code=2,
             )
         yield
-        if sys.platform != "win32":
-            path.unlink(missing_ok=True)
     finally:
-        os.close(held)
-    if sys.platform == "win32":  # which removes no file that is open
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        with contextlib.ExitStack() as last:
+            if sys.platform == "win32":  # which removes no file that is open
+                os.close(held)
+            else:
+                last.callback(os.close, held)
+            if mine:
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 @contextlib.contextmanager

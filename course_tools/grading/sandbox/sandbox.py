@@ -39,7 +39,7 @@ class Sandbox:
         self._terms = {"timeout": timeout, "memory": memory, "landlock": plan.landlock}
         self._process: subprocess.Popen | None = None
         self._closed = False
-        self._home = tempfile.mkdtemp(prefix="course-grading-")
+        self._home = tempfile.mkdtemp(prefix=f"course-grading-{os.getpid()}-")
         self._scratch = os.path.join(self._home, "scratch")
 
     def another(self) -> "Sandbox":
