@@ -151,7 +151,7 @@ def test_the_recipe_is_the_reference(exercise, dtype):
 @with_seeds
 def test_each_fault_is_caught_and_named_as_itself(exercise, seeds):
     for fault in exercise.faults:
-        results = [mistaken(exercise.name, fault, seed) for seed in seeds[:3]]
+        results = [mistaken(exercise.name, fault, seed) for seed in seeds[:2]]
         if len(results) > 1:
             assert len({result.holding for result in results}) == 1, "as the seed is"
             results += [mistaken(exercise.name, fault, 0, torch.float32)]

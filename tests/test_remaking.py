@@ -98,7 +98,6 @@ def frontier_job(method: str, beta: float, seed: int) -> tuple:
     [
         (table, frontier_job("dpo", 0.5, 1)),
         (table, frontier_job("simpo", 2.0, 2)),
-        (table, frontier_job("ppo_learned", 0.5, 0)),
         (variants, ("data", "20 % noise", "ipo", 0.1, 4)),
         (variants, ("data", "single thumbs", "kto", 0.5, 2)),
         (variants, ("online", "5 rounds", "dpo", 0.1, 0)),

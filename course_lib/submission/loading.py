@@ -37,12 +37,14 @@ class Loaded:
 
     missing: nothing went wrong; there is no such function
     more: there are statements that work on what it needs, which were not run
+    cells: the places of those that it was made from
     """
 
     function: Callable | None
     trouble: str = ""
     missing: bool = False
     more: bool = False
+    cells: tuple[int, ...] = ()
 
 
 def cells_of(name: str, content: bytes) -> list[str]:
@@ -94,7 +96,9 @@ def load(cells: Sequence[str], name: str, *, whole: bool = False) -> Loaded:
     failed = _run(needed, world)
     function = world.get(name)
     if callable(function):
-        return Loaded(function, next(iter(failed.values()), ""), more=more)
+        used = sorted({statement.cell for statement in needed})
+        trouble = next(iter(failed.values()), "")
+        return Loaded(function, trouble, more=more, cells=tuple(used))
     defined = sorted({bound for s in statements for bound in s.binds})
     for number, trouble in {**troubles, **failed}.items():
         if name in defined_in([cells[number]]):

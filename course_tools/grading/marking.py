@@ -49,6 +49,7 @@ STATUSES = {
 }
 ENDINGS = {TimeUp.__name__: "timeout", "MemoryError": "memory", "Stopped": "crashed"}
 MESSAGE = 1500  # bytes
+TOGETHER = 3  # given functions that one process comes to see, one after the other
 FOLDERS = re.compile(r"(?<![\w./:<)\]])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"():,;]+[/\\])+")
 
 
@@ -185,29 +186,33 @@ def _asked(
 ) -> Outcome:
     """What the page's function did, in the order of the checks."""
     exercise, calls = exam.exercise, exam.calls
-    run = partial(
-        sandbox.run, page.cells, exercise.name, offers=exercise.offers, whole=whole
-    )
+    how = {"offers": exercise.offers, "whole": whole}
     if not any(callable(value) for call in calls for value in call.args):
-        return run(calls)
-    # of given functions each has a process, that no two of them can be compared
-    seen, left = {}, sandbox.timeout
-    for place in exam.order:
-        ask = partial(_beside().ready().reply, (exercise.name, exam.seed, place))
-        outcome = run([calls[place]], ask=ask, within=left)
+        return sandbox.run(page.cells, exercise.name, calls, **how)
+    # few given functions in one process, that no vote can be taken among them
+    seen, left, cells = {}, sandbox.timeout, page.cells
+    for start in range(0, len(calls), TOGETHER):
+        places = exam.order[start : start + TOGETHER]
+        keys = [(exercise.name, exam.seed, place) for place in places]
+        ask = [partial(_beside().ready().reply, key) for key in keys]
+        asked = [calls[place] for place in places]
+        outcome = sandbox.run(cells, exercise.name, asked, **how, ask=ask, within=left)
         left -= outcome.seconds
         if not outcome.seen:
             return outcome
-        (found,) = outcome.seen
-        late = found.error and found.error[0] == TimeUp.__name__
-        if late and seen:  # together they took too long
-            told = slowly(len(seen), len(calls), sandbox.timeout)
-            found = replace(found, error=(TimeUp.__name__, told, ""))
-        seen[place] = found
-        if late or outcome.ended:
+        seen |= dict(zip(places, outcome.seen, strict=True))
+        if outcome.cells:  # the others need not be read again
+            used = set(outcome.cells)
+            cells = [cell if n in used else "" for n, cell in enumerate(cells)]
+        if outcome.ended or left <= 0:
             break
-    every = tuple(seen.get(place, found) for place in range(len(calls)))
+    late = Observation("error", error=(TimeUp.__name__, _late(seen, exam, sandbox), ""))
+    every = tuple(seen.get(place, late) for place in range(len(calls)))
     return replace(outcome, seen=every, seconds=sandbox.timeout - left)
+
+
+def _late(seen: Mapping, exam: Examination, sandbox: Sandbox) -> str:
+    return slowly(len(seen), len(exam.calls), sandbox.timeout)
 
 
 def _beside() -> Elsewhere:

@@ -46,14 +46,9 @@ class NotAvailable(Exception):
 def answer(channel: socket.socket):
     """Take a job from the channel; send what loading it gave, then one frame a call."""
     # kept by their names here: a learner's code may replace anything that it can reach
-    observed, told, write = observe, plain, send
+    observed, told, write, read = observe, plain, send, receive
     job = receive(channel, OURS)
     ask = _asking(channel)
-    calls = [decode(call, ask) for call in job["calls"]]
-    calls = [
-        Call(tuple(args), kwargs, gradient)
-        for (args, kwargs), gradient in zip(calls, job["gradients"], strict=True)
-    ]
     _offered.update(decode(job["offers"], ask))
     observing.SECONDS = job["seconds"]
     for seed in (random.seed, numpy.random.seed, torch.manual_seed):
@@ -64,10 +59,14 @@ def answer(channel: socket.socket):
         loaded = Loaded(None, f"{type(error).__name__}: {error}")
     found = loaded.function is not None
     head = {"found": found, "missing": loaded.missing, "more": loaded.more}
-    write(channel, {**head, "trouble": loaded.trouble[:600]})
+    head |= {"trouble": loaded.trouble[:600], "cells": list(loaded.cells)}
+    write(channel, head)
     seen = None
-    for call in calls if found else ():
+    for place, gradient in enumerate(job["gradients"] if found else ()):
+        call = job["calls"][place] if job["calls"] else read(channel, OURS)
+        args, kwargs = decode(call, ask)
         if seen is None or not _in_vain(seen):
+            call = Call(tuple(args), kwargs, gradient)
             seen = _certainly(observed, loaded.function, call)
         write(channel, told(seen))
 

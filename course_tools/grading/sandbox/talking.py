@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from course_lib.submission.observing import Call, Observation, TimeUp
+from course_lib.submission.observing import MOST, Call, Observation, TimeUp
 from course_tools.grading.sandbox.asked import functions_in, reply
 from course_tools.grading.sandbox.wire import (
     ASKED,
@@ -26,7 +26,7 @@ from course_tools.grading.sandbox.wire import (
 __all__ = ["Job", "Outcome", "Talk", "slowly"]
 
 QUESTION = b'{"ask":'  # how a frame begins that asks a function
-HEAD = {"found": bool, "missing": bool, "trouble": str, "more": bool}
+HEAD = {"found": bool, "missing": bool, "trouble": str, "more": bool, "cells": list}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Outcome:
         type: TimeUp, MemoryError or Stopped
     more: whether the page has statements that work on what the function needs and
         were not run
+    cells: the places of the cells that the function was made from
     """
 
     missing: bool
@@ -46,6 +47,7 @@ class Outcome:
     ended: str
     seconds: float
     more: bool = False
+    cells: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Job:
 
     cells, name: where it is, and what it is called; whole: see `loading.load`
     calls: its inputs; offers: what of the course its page may use, by module and name
-    ask: answers questions to given functions; without it they are called here
+    ask: for each call what answers questions to its functions; calls are then sent one
+        by one, each when the last is answered. Without it functions are called here
     """
 
     cells: Sequence[str]
@@ -62,7 +65,7 @@ class Job:
     calls: Sequence[Call]
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     whole: bool = False
-    ask: Callable[[bytes], bytes] | None = None
+    ask: Sequence[Callable[[bytes], bytes]] = ()
 
 
 class Talk:
@@ -71,18 +74,23 @@ class Talk:
     def __init__(self, job: Job, timeout: float):
         self._timeout = timeout
         self._counts = [len(call.args) for call in job.calls]  # of their arguments
-        self._head = dict.fromkeys(HEAD, False) | {"trouble": ""}
+        self._head = {key: kind() for key, kind in HEAD.items()}
         self._begun = False
         self._seen: list[Observation] = []
         self._nonsense, self._late = "", False
         functions, calls, offers = functions_in(job.calls, job.offers)
         self._room = ASKED if functions else ROOM
-        self._reply = job.ask or partial(reply, functions)
+        self._ask = job.ask or [partial(reply, functions)] * len(calls)
+        if job.ask:  # whose functions have the same numbers in every call
+            _, _, offers = functions_in(job.calls[:1], job.offers)
+            self._later = [functions_in([call], {})[1][0] for call in job.calls]
+        else:
+            self._later = []
         self._job = {
             "cells": list(job.cells),
             "name": job.name,
             "whole": job.whole,
-            "calls": calls,
+            "calls": [] if job.ask else calls,
             "gradients": [call.gradient for call in job.calls],
             "offers": offers,
             "seconds": 0.8 * timeout,
@@ -97,7 +105,8 @@ class Talk:
             while not self._complete:
                 body = frame(channel, self._room, until)
                 if body.startswith(QUESTION):
-                    send(channel, self._reply(body))
+                    place = min(len(self._seen), len(self._ask) - 1)
+                    send(channel, self._ask[place](body))
                     continue
                 message = read(body) if len(body) <= ROOM else None
                 if type(message) is not dict:
@@ -107,6 +116,8 @@ class Talk:
                 else:
                     count = self._counts[len(self._seen)]
                     self._seen.append(observation(message, count))
+                if self._later and not self._complete:
+                    send(channel, self._later[len(self._seen)])
         except TimeoutError:
             self._late = True
         except (EOFError, OSError):
@@ -140,11 +151,14 @@ class Talk:
             kind,
             seconds,
             more=self._head["more"],
+            cells=self._head["cells"],
         )
 
 
 def _head(message: dict) -> dict:
     if {name: type(value) for name, value in message.items()} != HEAD:
+        raise Nonsense("an answer that is no answer")
+    if len(message["cells"]) > MOST or set(map(type, message["cells"])) - {int}:
         raise Nonsense("an answer that is no answer")
     return {**message, "trouble": message["trouble"][:600]}
 
