@@ -1,8 +1,9 @@
 """Responses as rows of tokens: how they are laid out, and their log-probabilities.
 
-Logits are computed only where a response is predicted. Two layouts give the same
-numbers: `padded`, a row for each response, and `shared`, one row [prompt, chosen,
-rejected] in which either response has the same positions and cannot see the other.
+Logits are computed only where a response is predicted. Three layouts give the same
+numbers: `padded`, a row for each response; `shared`, one row [prompt, chosen, rejected]
+in which either response has the same positions and cannot see the other; `distinct`, a
+row for each different response, where a batch holds the same ones many times.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ __all__ = [
     "with_thumbs",
 ]
 
-LAYOUTS = ("shared", "padded")
+LAYOUTS = ("shared", "padded", "distinct")
 __getattr__ = renamed(__name__, score="response_logps")
 
 
@@ -79,6 +80,7 @@ class Batch(NamedTuple):
     owners: Tensor  # (response tokens,), which response each belongs to
     lengths: Tensor  # (responses,): all first responses, then all second ones
     ends: Tensor | None  # (responses,), place of each one's last token, if it is read
+    copies: Tensor | None = None  # (responses,), which row each is, if some are alike
 
     def to(self, device: torch.device | str) -> "Batch":
         return Batch(*(part if part is None else part.to(device) for part in self))
@@ -239,23 +241,39 @@ def collate(texts: Texts, layout: str = "shared", *, whole: bool = False) -> Bat
 
     A response's last token is predicted, and predicts nothing: it need not be read
 
-    layout: "shared", a row for each prompt with all of its responses, or "padded", a
-        row for each response. With one response a prompt they are the same
+    layout: "shared", a row for each prompt with all of its responses; "padded", a row
+        for each response; "distinct", a row for each different one. With one response a
+        prompt the first two are the same
     whole: read last tokens too, for who wants to know `ends`
     raises: ValueError for another layout
     """
     validate.choice("layout", layout, LAYOUTS)
     count, sides = texts.lengths.shape
     owners = torch.arange(count * sides).view(sides, count).T
-    if layout == "padded":  # all first responses, then all second ones
-        texts = Texts(
-            texts.prompts.repeat(sides, 1),
-            texts.prompt_lengths.repeat(sides),
-            texts.responses.transpose(0, 1).flatten(0, 1)[:, None],
-            texts.lengths.T.reshape(-1, 1),
-        )
-        owners = torch.arange(count * sides)[:, None]
-    return _rows(texts, owners, whole)
+    if layout == "shared":
+        return _rows(texts, owners, whole)
+    texts = Texts(  # all first responses, then all second ones
+        texts.prompts.repeat(sides, 1),
+        texts.prompt_lengths.repeat(sides),
+        texts.responses.transpose(0, 1).flatten(0, 1)[:, None],
+        texts.lengths.T.reshape(-1, 1),
+    )
+    if layout == "padded":
+        return _rows(texts, torch.arange(count * sides)[:, None], whole)
+    first, copies = _different(texts)
+    batch = _rows(texts.take(first), torch.arange(len(first))[:, None], whole)
+    ends = batch.ends[copies] if whole else None
+    return batch._replace(lengths=batch.lengths[copies], ends=ends, copies=copies)
+
+
+def _different(texts: Texts) -> tuple[Tensor, Tensor]:
+    """The first of each kind of example, and of which kind each example is."""
+    parts = (texts.prompts, texts.prompt_lengths[:, None], texts.responses[:, 0])
+    whole = torch.cat([*parts, texts.lengths], 1)
+    kinds, copies = whole.unique(dim=0, return_inverse=True)
+    order = torch.arange(len(copies))
+    first = order.new_full((len(kinds),), len(copies))
+    return first.scatter_reduce(0, copies, order, "amin"), copies
 
 
 def _rows(texts: Texts, owners: Tensor, whole: bool) -> Batch:
@@ -347,7 +365,9 @@ def response_logps(
         logps = torch.cat(
             [checkpoint(_realised, *p, model.head, use_reentrant=False) for p in pieces]
         )
-    return sum_by_owner(logps, batch.owners, len(batch.lengths))
+    if batch.copies is None:
+        return sum_by_owner(logps, batch.owners, len(batch.lengths))
+    return sum_by_owner(logps, batch.owners, len(batch.ids))[batch.copies]
 
 
 @contextlib.contextmanager

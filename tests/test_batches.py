@@ -76,11 +76,12 @@ def test_log_probs_are_those_of_each_response_by_itself(layout, chunk, nine):
 @pytest.mark.parametrize("chunk", [None, 4])
 def test_the_gradient_is_the_same_in_every_layout_and_chunk(chunk):
     texts, _ = some_texts(6)
+    texts = texts.take(torch.tensor([0, 1, 0, 2, 3, 3, 4, 5]))  # some of them twice
     network = model()
 
     def gradient(layout, chunk):
         network.zero_grad()
-        weights = torch.linspace(-1, 1, 12, dtype=torch.float64)
+        weights = torch.linspace(-1, 1, 16, dtype=torch.float64)
         (
             response_logps(network, collate(texts, layout), chunk=chunk) * weights
         ).sum().backward()
@@ -88,7 +89,10 @@ def test_the_gradient_is_the_same_in_every_layout_and_chunk(chunk):
 
     plain = gradient("padded", None)
     assert plain.abs().max() > 0.01
-    assert torch.allclose(gradient("shared", chunk), plain, atol=1e-12)
+    for layout in LAYOUTS:
+        assert torch.allclose(gradient(layout, chunk), plain, atol=1e-12)
+    rows = {layout: len(collate(texts, layout).ids) for layout in LAYOUTS}
+    assert rows == {"shared": 8, "padded": 16, "distinct": 12}
 
 
 def test_log_probs_are_those_of_logprobs_on_full_logits():
@@ -116,7 +120,7 @@ def test_four_responses_share_a_prompt_too():
 
 def test_ends_are_the_last_tokens_and_lengths_come_side_by_side():
     texts, rows = some_texts(7)
-    for layout in ("shared", "padded"):
+    for layout in LAYOUTS:
         batch = collate(texts, layout, whole=True)
         lasts = [row[side][-1] for side in (1, 2) for row in rows]
         assert batch.ids.flatten()[batch.ends].tolist() == lasts

@@ -44,12 +44,15 @@ def trained(ref, texts, config, **more):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_and_both_layouts_are_one(method, ref, texts):
+def test_every_method_trains_and_all_layouts_are_one(method, ref, texts):
     smooth = 0.1 if method == "robust" else 0.0
     config = dataclasses.replace(QUICK, method=method, label_smoothing=smooth)
     shared = trained(ref, texts, config)
     padded = trained(ref, texts, dataclasses.replace(config, layout="padded", chunk=7))
     assert torch.allclose(weights(shared.model), weights(padded.model), atol=1e-10)
+    config = dataclasses.replace(config, layout="distinct")
+    distinct = trained(ref, texts, config)
+    assert torch.allclose(weights(shared.model), weights(distinct.model), atol=1e-10)
     assert (weights(shared.model) - weights(ref)).abs().max() > 1e-3
     assert {len(values) for values in shared.history.values()} == {6}
 

@@ -60,7 +60,9 @@ def _run(job: tuple[str, int, int]) -> list[Run]:
 
 def _config(count: int, seed: int) -> Config:
     small = {"batch_size": min(128, count), "pairs": count}
-    return Config(beta=BETA, steps=STEPS, seed=seed, quiet=True, **small)
+    return Config(
+        beta=BETA, steps=STEPS, seed=seed, quiet=True, layout="distinct", **small
+    )
 
 
 def _table(asked: Preferences, config: Config) -> dict[tuple[str, str], Tensor]:
