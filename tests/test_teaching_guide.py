@@ -85,9 +85,10 @@ def test_the_recipes_are_whole():
 
 
 def test_the_guide_names_every_status_and_every_option():
-    from course_tools.grading.options import parser
+    from course_tools.grading import gradebook, options
 
     for status in STATUSES:
         assert status in GUIDE
-    for option in parser()._option_string_actions:
-        assert option in GUIDE or option in ("-h", "--help")
+    for parser in (options.parser(), gradebook.parser()):
+        for option in parser._option_string_actions:
+            assert option in GUIDE or option in ("-h", "--help")

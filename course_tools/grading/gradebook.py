@@ -16,7 +16,7 @@ from course_tools.grading.report import renew
 from course_tools.grading.rules import Rules, weights
 from course_tools.grading.stored import stored
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
 
     raises: CourseError, code 2, before anything is written, for what is asked wrongly
     """
-    options = _parser().parse_intermixed_args(argv)
+    options = parser().parse_intermixed_args(argv)
     reports = [Path(os.path.abspath(report)) for report in options.reports]
     if options.out and len(set(reports)) < 2:
         raise CourseError(
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     asked = argparse.ArgumentParser(
         prog="python3 -m course_lib gradebook",
         description="Write a report's gradebook anew: one line a learner, with what "

@@ -168,8 +168,9 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
     for page in reversed(holding):  # the last is meant, unless it is a bare starter
         outcome = _asked(page, exam, sandbox)
         found = _marked(exam, outcome, page, len(pages) > 1)
-        if outcome.more and found.status != "passed":
-            outcome = _asked(page, exam, sandbox, whole=True)
+        left = sandbox.timeout - outcome.seconds
+        if outcome.more and found.status != "passed" and left > 0:
+            outcome = _asked(page, exam, sandbox, whole=True, within=left)
             again = _marked(exam, outcome, page, len(pages) > 1)
             found = again if again.score > found.score else found
         if found.status != "not_attempted":
@@ -182,15 +183,20 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
 
 
 def _asked(
-    page: Page, exam: Examination, sandbox: Sandbox, *, whole: bool = False
+    page: Page,
+    exam: Examination,
+    sandbox: Sandbox,
+    *,
+    whole: bool = False,
+    within: float | None = None,
 ) -> Outcome:
     """What the page's function did, in the order of the checks."""
     exercise, calls = exam.exercise, exam.calls
     how = {"offers": exercise.offers, "whole": whole}
     if not any(callable(value) for call in calls for value in call.args):
-        return sandbox.run(page.cells, exercise.name, calls, **how)
+        return sandbox.run(page.cells, exercise.name, calls, **how, within=within)
     # few given functions in one process, that no vote can be taken among them
-    seen, left, cells = {}, sandbox.timeout, page.cells
+    seen, cells, left = {}, page.cells, within or sandbox.timeout
     for start in range(0, len(calls), TOGETHER):
         places = exam.order[start : start + TOGETHER]
         keys = [(exercise.name, exam.seed, place) for place in places]
@@ -208,7 +214,7 @@ def _asked(
             break
     late = Observation("error", error=(TimeUp.__name__, _late(seen, exam, sandbox), ""))
     every = tuple(seen.get(place, late) for place in range(len(calls)))
-    return replace(outcome, seen=every, seconds=sandbox.timeout - left)
+    return replace(outcome, seen=every, seconds=(within or sandbox.timeout) - left)
 
 
 def _late(seen: Mapping, exam: Examination, sandbox: Sandbox) -> str:
