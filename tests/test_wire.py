@@ -72,6 +72,20 @@ def test_numbers_arrive_to_the_bit(numbers):
     assert torch.equal(decode(through(encode(tensor, []))), tensor)
 
 
+BASE = torch.arange(6.0).view(2, 3) - 2
+ODD = [BASE[0, 0], BASE[:0, 0], BASE[:1, 0], BASE.T, BASE[:, ::2], BASE[:, :0]]
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "bool", "int64", "complex64"])
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: str(tuple(odd.shape)))
+def test_tensors_arrive_whatever_their_kind_shape_and_strides(kind, odd):
+    tensor = odd.to(getattr(torch, kind))
+    came = decode(through(encode(tensor, [])))
+    assert (came.dtype, came.shape) == (tensor.dtype, tensor.shape)
+    assert torch.equal(came, tensor)
+    assert torch.equal(decode(through(encode(odd, []))), odd)
+
+
 def test_what_a_page_offers_arrives_with_its_functions_left_behind():
     functions = []
     told = through(encode({"BUGGY": BUGGY, "SOUND": SOUND, "END": 1}, functions))

@@ -146,8 +146,8 @@ def decode(value: Any, function: Callable[[int], Callable] | None = None) -> Any
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    whole = tensor.detach().contiguous()
-    return whole.flatten().view(torch.uint8).numpy().tobytes()
+    flat = tensor.detach().flatten().clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8).numpy().tobytes()
 
 
 def _tensor(text: Any, dtype: Any, shape: Any) -> Tensor:
