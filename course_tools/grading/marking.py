@@ -311,7 +311,7 @@ def _explained(wrong: Observation, outcome: Outcome) -> str:
         return "a notebook's own command: grading runs the function without a notebook"
     if kind == "NameError" and outcome.trouble:
         return f"a line that could not be run: {outcome.trouble}"
-    if kind == "PermissionError":
+    if kind == "PermissionError" or "Read-only file system" in message:
         return (
             "files outside the scratch folder, connections and other processes are not "
             "to be had while grading"
