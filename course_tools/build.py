@@ -68,7 +68,7 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     """A copy without what changes from run to run or cannot be shown elsewhere.
 
     Widget state, execution times and the metadata of editors go; where a picture
-    stands beside HTML or a widget, the picture stays.
+    stands beside HTML or a widget, the picture stays, and its width on the page.
     """
     result = copy.deepcopy(notebook)
     result.metadata = NotebookNode(
@@ -81,9 +81,11 @@ def clean(notebook: NotebookNode) -> NotebookNode:
             cell.outputs = _merged(cell.outputs)
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            output.pop("metadata", None)
+            look = output.pop("metadata", {}).get("image/png", {})
             if "data" in output:
                 output["metadata"] = NotebookNode()
+            if "width" in look:  # of a picture that is sharper than the page
+                output["metadata"]["image/png"] = NotebookNode(width=look["width"])
             if "image/png" in data:
                 data.pop("text/html", None)
             if len(data) > 1:

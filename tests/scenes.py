@@ -71,6 +71,7 @@ STILLS = {
 }
 # name: the values of its sliders, both ends and something between
 SCENES = {
+    "leash": along(beta=(0.05, 0.1, 0.5, 5.0)),
     "choice_curve": along(difference=(-6.0, 0.0, 6.0)),
     "loss_curve": along(difference=(-6.0, 0.0, 6.0)),
     "noise_ceiling": along(scale=(0.0, 1.0, 8.0)),
@@ -158,6 +159,7 @@ SCENES = {
 }
 # name: arguments of the function that makes it
 ARGUMENTS = {
+    "leash": (WORLD,),
     "noise_ceiling": (SCORES,),
     "tilt_and_normalise": (FIVE, 2.0),
     "tilted_bars": (FIVE,),
@@ -173,6 +175,11 @@ ARGUMENTS = {
 }
 # name: (values, what its sentence then says, found by other means than the figure's)
 SAID = {
+    # by the loop over all sentences in test_style
+    "leash": (
+        {"beta": 0.1},
+        "57\u202f% are babble. The mean reward is 2.25 (reference: −0.29), and the KL",
+    ),
     # by hand
     "choice_curve": ({"difference": 2.0}, "+2.0 wins 88.1% of the time"),
     "loss_curve": ({"difference": 0.0}, "at 0.693 nats with slope -0.500"),

@@ -81,8 +81,8 @@ def test_another_value_is_another_picture_with_other_words(name):
 def good_style(figure, words: list[str]):
     assert figure.get_figwidth() <= 6.5
     for axis in figure.axes:
-        assert axis.get_xlabel()
-        assert axis.get_title()
+        assert axis.get_xlabel() or not len(axis.get_xticks())
+        assert axis.get_title() or axis.get_title(loc="left")
     for said in words:
         assert 40 < len(said) < 400
         assert said.endswith(".")
@@ -147,9 +147,11 @@ def test_bars_that_reach_the_first_item_are_named():
 def test_alternative_text_in_html_but_plain_when_stored(monkeypatch):
     picture = plots.strengths(["a & b", "c"], SCORES[:2], title='The "best"')
     monkeypatch.setenv("COURSE_PLAIN_FIGURES", "1")
-    assert set(picture._repr_mimebundle_()) == {"image/png", "text/plain"}
+    data, look = picture._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert look == {"image/png": {"width": 650}}  # a sharp picture, not a larger one
     monkeypatch.delenv("COURSE_PLAIN_FIGURES")
-    html = picture._repr_mimebundle_()["text/html"]
+    html = picture._repr_mimebundle_()[0]["text/html"]
     assert f'alt="{escape(picture.alt)}"' in html
     assert 'style="width:650px"' in html  # not stretched to the page's width
 
@@ -157,22 +159,6 @@ def test_alternative_text_in_html_but_plain_when_stored(monkeypatch):
 def test_a_learner_s_function_is_the_one_that_is_drawn():
     quarter = made("choice_curve", lambda w, v: 0 * w + 0.25)
     assert "0.250" in quarter.paint(difference=2.0)
-
-
-def contrast(color: str) -> float:
-    """Contrast with white, as web accessibility counts it."""
-    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [
-        p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
-    ]
-    return 1.05 / (
-        sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True)) + 0.05
-    )
-
-
-@pytest.mark.parametrize("name", ["BLUE", "ORANGE", "GREY"])
-def test_colours_stand_out_from_the_page(name):
-    assert contrast(getattr(plots.style, name)) > 3
 
 
 def test_no_figure_touches_pyplot():

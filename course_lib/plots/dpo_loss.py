@@ -33,7 +33,8 @@ def gap_curves(loss: Callable = dpo_loss) -> Scene:
     """The loss of one pair and its gradient's weight, against the gap.
 
     loss: the function to draw
-    sliders: gap in nats, from −10 to 40; beta, from 0.02 to 0.5 in reward per nat
+    sliders: gap in nats, from −10 to 40, which can be dragged (drag="gap"); beta, from
+        0.02 to 0.5 in reward per nat
     """
     grid = torch.linspace(-10, 40, 51, dtype=torch.float64)
     known: dict[float, tuple] = {}
@@ -54,7 +55,8 @@ def gap_curves(loss: Callable = dpo_loss) -> Scene:
         here = _loss_and_weight(loss, grid.new_tensor([gap]), beta)
         for axis, curve, (point,) in zip(axes, known[beta], here, strict=True):
             axis.plot(grid, curve, color=BLUE)
-            axis.plot(gap, point, "o", color=ORANGE, ms=9, clip_on=False)
+            look = {"color": ORANGE, "ms": 9, "clip_on": False}
+            axis.plot(gap, point, "o", **look, gid="gap")
         value, weight = here[0][0], here[1][0]
         return (
             f"At β = {beta:.3g} a pair with a gap of {gap:+.1f} nats costs {value:.3f} "
