@@ -7,6 +7,7 @@ the nearest of all must be the one that the slider stands at.
 import io
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -42,13 +43,17 @@ def draw(axes, beta):
     height = 0.5 + math.log10(beta) / 4
     axes.bar([0.5], [height], width=0.3)
     axes.plot([0, 1], [0, height])
+    axes.plot([0.1 + 0.8 * height], [height], "o", gid="beta")
     return f"A bar of height {height:.3f}."
 """
 CELLS = {
-    "import": f"import math, time\nfrom course_lib.sliders import *\n{DEMO}",
+    "import": f"""import math, time
+from course_lib.sliders import *
+from course_lib.sliders import ahead
+{DEMO}""",
     "strip": """
 beta = LogSlider(0.01, 10, label="β")
-slider_plot(draw, setup, beta=beta, play="beta")""",
+slider_plot(draw, setup, beta=beta, play="beta", drag="beta")""",
     "error": """
 def fails(axes, x, kind):
     axes.plot([0, 1], [0, 1 / x])
@@ -66,6 +71,14 @@ def slow(axes, beta):
 
 plot = slider_plot(slow, setup, live=True, beta=LogSlider(0.01, 10))
 plot""",
+    "quick": """
+def quick(axes, beta):
+    words = draw(axes, beta)
+    return f"{shape}: {words}"
+
+shape = "first"
+beta = LogSlider(0.01, 10)
+slider_plot(quick, setup, live=True, play="beta", drag="beta", beta=beta)""",
     "busy": "time.sleep(0 if 'first' not in globals() else 6 * patience)\nfirst = True",
 }
 AT = {name: number for number, name in enumerate(CELLS)}
@@ -280,10 +293,173 @@ def test_a_live_slider_shows_the_newest_value_and_skips_what_it_missed(page, sti
     assert calls < 1 + 2 + 12  # the first, the limits' two, and not one each
 
 
+def bar(at) -> str:
+    """The demo's words at a position of its slider."""
+    beta = LogSlider(0.01, 10).values[at]
+    return f"A bar of height {0.5 + log10(beta) / 4:.3f}."
+
+
+def middle(figure):
+    """Where the middle of the point that can be dragged is on the page."""
+    box = figure.locator(".course-hands circle").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def pull(page, figure, right, up):
+    """Take the point in the picture with the mouse and move it by so many pixels."""
+    x, y = (place + off for place, off in zip(middle(figure), (5, -3), strict=True))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for share in np.linspace(0, 1, 25):
+        page.mouse.move(x + share * right, y - share * up)
+        page.wait_for_timeout(8)
+    assert figure.locator(".course-taken").count() == 1
+    page.mouse.up()
+    assert figure.locator(".course-taken").count() == 0
+
+
+def test_the_point_itself_is_dragged_and_the_slider_follows(page, stills):
+    slider, picture, words = parts(page)
+    figure = cell(page, "strip").locator(".course-slider")
+    figure.get_by_role("button", name="reset").click()
+    start = middle(figure)
+    pull(page, figure, 150, 60)
+    at = int(slider.input_value())
+    assert 22 < at < 30
+    assert words.inner_text() == bar(at)
+    x, y = middle(figure)
+    assert x > start[0] + 50
+    assert y < start[1] - 25
+    ghost = figure.locator(".course-ghost use").bounding_box()
+    assert ghost["x"] + ghost["width"] / 2 == pytest.approx(start[0], abs=2)
+    assert page.evaluate("document.activeElement.type") == "range"
+    page.keyboard.press("ArrowLeft")  # goes on from where the hand has left it
+    assert slider.input_value() == str(at - 1)
+    assert middle(figure)[0] < x
+    pull(page, figure, -600, 0)
+    assert int(slider.input_value()) == 0
+    assert seen(picture, stills) == 0
+
+
+def test_beside_the_point_nothing_is_taken(page):
+    slider, picture, _ = parts(page)
+    before, box = slider.input_value(), picture.bounding_box()
+    x, y = box["x"] + box["width"] - 30, box["y"] + 60
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 200, y + 40)
+    page.mouse.up()
+    assert slider.input_value() == before
+
+
+def live_parts(page, name="quick"):
+    """A live figure, its handle and its words."""
+    figure = cell(page, name).locator(".course-live[data-on]")
+    figure.scroll_into_view_if_needed()
+    return figure, figure.locator(".noUi-handle"), figure.locator(".course-words")
+
+
+def run(page, code):
+    """Run code in the page's kernel as a cell, and wait for the end."""
+    page.evaluate(
+        """async code => {
+          const kernel = courseLab.panel.sessionContext.session.kernel;
+          await kernel.requestExecute({ code, store_history: false }).done; }""",
+        code,
+    )
+
+
+def full(page, figure):
+    """Wait until the kernel has nothing left to paint ahead."""
+    known = "max(len(f._known) for f in ahead.FIGURES) == 31"
+    for _ in range(200):
+        if asked_of_kernel(page, {"answer": known}):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("never painted")
+
+
+def test_a_live_point_is_dragged_too(page):
+    figure, handle, _ = live_parts(page)
+    pull(page, figure, 150, 60)
+    at = round(float(handle.get_attribute("aria-valuenow")))
+    assert 22 < at < 30
+    figure.get_by_text(f"first: {bar(at)}").first.wait_for()
+    assert handle.evaluate("node => node === document.activeElement")
+    figure.get_by_role("button", name="reset").click()
+    figure.get_by_text(f"first: {bar(15)}").first.wait_for()
+
+
+def test_after_the_first_touch_the_kernel_paints_ahead_of_the_hand(page, stills):
+    figure, handle, words = live_parts(page)
+    run(page, "pass")  # all that was painted is old now
+    handle.focus()
+    page.keyboard.press("Home")
+    figure.get_by_text(f"first: {bar(0)}").first.wait_for()
+    full(page, figure)
+    page.evaluate(
+        """() => { courseLab.panel.sessionContext.session.kernel.requestExecute(
+          { code: "time.sleep(3 * patience)", silent: true }); }"""
+    )
+    for at in range(1, 12):  # the kernel is asleep
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(30)
+        assert words.inner_text() == f"first: {bar(at)}"
+    assert seen(figure.locator(".course-picture"), stills) == 11
+    page.evaluate("courseLab.answers()")
+    page.wait_for_timeout(500)
+    assert words.inner_text() == f"first: {bar(11)}"
+
+
+SAID = """root => { root.said = [];
+  const words = root.querySelector(".course-words").parentElement;
+  new MutationObserver(() => root.said.push(words.textContent.trim())).observe(
+    words, { childList: true, subtree: true, characterData: true }); }"""
+
+
+def test_after_a_redefinition_nothing_old_is_ever_shown(page):
+    figure, handle, words = live_parts(page)
+    handle.focus()
+    page.keyboard.press("Home")
+    full(page, figure)
+    run(page, "shape = 'second'")
+    figure.evaluate(SAID)
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(16)
+    figure.get_by_text(f"second: {bar(20)}").first.wait_for()
+    page.wait_for_timeout(500)
+    heard = figure.evaluate("root => root.said")
+    assert len(set(heard)) > 1
+    assert {said[:7] for said in heard} == {"second:"}
+    assert heard[-1] == words.inner_text() == f"second: {bar(20)}"
+    run(page, "shape = 'first'")
+
+
+def test_play_moves_a_live_figure_once_to_its_end(page):
+    figure, handle, _ = live_parts(page)
+    figure.get_by_role("button", name="play").click()
+    figure.get_by_role("button", name="pause").wait_for()
+    figure.get_by_role("button", name="play").wait_for()
+    assert float(handle.get_attribute("aria-valuenow")) == 30
+    figure.get_by_text(f"first: {bar(30)}").first.wait_for()
+
+
+def test_while_it_draws_it_says_that_it_is_busy(page):
+    _, handle, _ = live_parts(page, "live")
+    handle.focus()
+    page.keyboard.press("ArrowLeft")
+    figure = cell(page, "live").locator(".course-live")
+    from playwright.sync_api import expect
+
+    expect(figure).to_have_class(re.compile("course-busy"))
+    expect(figure).not_to_have_class(re.compile("course-busy"), timeout=60_000)
+
+
 def test_axe_finds_nothing_serious(page):
     from axe_playwright_python.sync_playwright import Axe
 
-    for name in ("strip", "error", "live"):
+    for name in ("strip", "error", "live", "quick"):
         cell(page, name).locator(".jp-OutputArea-output").first.evaluate(
             "(node, name) => { node.id = `look-at-${name}`; }", name
         )
@@ -368,7 +544,7 @@ def export(lab, saved):
     page = lab.static(html)
     figure = page.locator(".course-slider").first
     slider, picture = figure.locator("input"), figure.locator(".course-picture")
-    picture.locator("svg").wait_for()
+    picture.locator("svg[role=img]").wait_for()
     slider.scroll_into_view_if_needed()
     yield page, slider, picture
     page.close()
@@ -383,7 +559,7 @@ def test_on_a_static_page_it_moves_and_what_is_live_stands_still(export, stills)
     assert seen(picture, stills) == int(slider.input_value()) == 9
     shown = page.locator("img[src^='data:image/png']").all()
     shown = [image for image in shown if image.is_visible()]
-    assert len(shown) == 3  # two frames, and the live figure's picture
+    assert len(shown) == 4  # two frames, and the live figures' pictures
 
 
 def test_a_finger_moves_it(export, stills):
@@ -405,6 +581,29 @@ def test_a_finger_moves_it(export, stills):
     assert seen(picture, stills) == int(slider.input_value()) == 27
 
 
+def test_a_finger_takes_the_point(export):
+    page, slider, picture = export
+    touch = page.context.new_cdp_session(page)
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    figure = page.locator(".course-slider").first
+    figure.get_by_role("button", name="reset").click()
+    picture.scroll_into_view_if_needed()
+    scrolled = page.evaluate("scrollY")
+    x, y = middle(figure)
+
+    def point(kind, share):
+        points = [{"x": x + 120 * share, "y": y - 90 * share}]
+        given = {"type": kind, "touchPoints": [] if kind == "touchEnd" else points}
+        touch.send("Input.dispatchTouchEvent", given)
+
+    point("touchStart", 0)
+    for share in np.linspace(0, 1, 12):
+        point("touchMove", float(share))
+    point("touchEnd", 1)
+    assert 22 < int(slider.input_value()) < 30
+    assert page.evaluate("scrollY") == scrolled  # the page did not go with it
+
+
 @pytest.fixture(scope="module")
 def shelf(lab):
     """A page in which one chapter after the other is opened."""
@@ -421,7 +620,7 @@ def test_every_chapter_runs_and_its_sliders_move(lab, shelf, path, tmp_path):
     for number in range(figures.count()):
         figure = figures.nth(number)
         figure.scroll_into_view_if_needed()
-        figure.locator("svg").wait_for()
+        figure.get_by_role("img").wait_for()
         slider = figure.locator("input, select").first
         slider.focus()
         page.keyboard.press("Home")

@@ -1,5 +1,7 @@
 """Figures that follow sliders: every position, in words too, through every error."""
 
+import asyncio
+import itertools
 import json
 import math
 import re
@@ -18,6 +20,7 @@ from course_lib.sliders import (
     LivePlot,
     LogSlider,
     SliderPlot,
+    ahead,
     slider_plot,
 )
 
@@ -322,6 +325,14 @@ WRONG = {  # what it says: how it is made
     "289 positions.*live=True": lambda: slider_plot(lambda axes, beta, tau: 0, **TWO),
     r"would store [\d,]+ bytes.*live=True": lambda: slider_plot(long, beta=SIX),
     "beta = 1.2 is not on its slider: 0, 1, 2": lambda: strip(beta=SIX).set(beta=1.2),
+    "drag must name a slider, one of beta: got 'gap'": lambda: strip(
+        drag="gap", beta=SIX
+    ),
+    "drag must name a slider, one of : got": lambda: strip(
+        live=True, drag="beta", beta=FloatSlider(1)
+    ),
+    "drag='beta' finds nothing to take": lambda: strip(drag="beta", beta=SIX),
+    "'beta' finds nothing.*gid 'beta'": lambda: strip(live=True, drag="beta", beta=SIX),
 }
 WRONG_TYPES = {
     "draw must be a function": lambda: slider_plot(3, beta=BETA),
@@ -507,6 +518,183 @@ def test_a_live_figure_of_choices_and_limits_from_its_ends():
     assert low <= -3
     assert high >= 3
     assert live.set(kind="down", beta=2.0).figure.axes[0].lines[0].get_ydata()[1] == -2
+
+
+# ── live: painted ahead of the hand ───────────────────────────────────────────────────
+
+
+def sent(live) -> list[tuple[str, int, str]]:
+    """What the page was sent to keep last: state, age and picture."""
+    *_, stage, _ = live.children
+    found = re.findall(
+        r'<script type="text/plain" data-state="(.*?)" data-age="(\d+)">(.*?)</script>',
+        stage.children[2].value,
+        re.S,
+    )
+    return [(state, int(age), picture) for state, age, picture in found]
+
+
+def touch(live, seconds=0.5, until=None, **values) -> list[tuple[str, int, str]]:
+    """Move controls as the kernel does, in its loop; all that was sent meanwhile."""
+    heard = []
+    *_, stage, _ = live.children
+
+    async def kernel():
+        stage.children[2].observe(lambda _: heard.extend(sent(live)), "value")
+        for name, value in values.items():
+            live.controls[name].value = value
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and len(heard) < (until or math.inf):
+            await asyncio.sleep(0.01)
+
+    asyncio.run(kernel())
+    stage.children[2].unobserve_all("value")
+    live._ahead._timer = live._timer = None  # they went with their loop
+    return heard
+
+
+def test_after_a_touch_the_other_positions_are_painted_where_it_goes_first():
+    live = slider_plot(line, frame, live=True, beta=LinSlider(0, 3, 7, start=1))
+    heard = touch(live, 20, until=5, beta=1.5)
+    assert [state for state, _, _ in heard] == ["4", "5", "6", "1", "0"]
+    for state, age, picture in heard:
+        assert age == live._ahead.age
+        assert f'aria-label="A line up to {int(state) / 2:g}."' in picture
+    assert live.words == "A line up to 1.5."
+    assert list(live.figure.axes[0].lines[0].get_ydata()) == [0, 1.5]
+
+
+def test_what_was_painted_ahead_is_not_drawn_again_but_confirmed():
+    calls = []
+
+    def draw(axes, beta):
+        calls.append(beta)
+        return line(axes, beta)
+
+    live = slider_plot(draw, frame, live=True, beta=LinSlider(0, 3, 4, start=1))
+    touch(live, 20, until=2, beta=2.0)
+    drawn = len(calls)
+    touch(live, 0.3, beta=3.0)
+    assert len(calls) == drawn
+    assert "A line up to 3.</p>" in page(live)
+
+
+def test_after_a_cell_nothing_old_is_known():
+    shape = [1]
+
+    def draw(axes, beta):
+        return f"{shape[0]} times {beta:g}"
+
+    live = slider_plot(draw, frame, live=True, beta=LinSlider(0, 3, 4, start=1))
+    old = touch(live, 20, until=2, beta=2.0)
+    shape[0] = 5
+    ahead._forget_all()  # as IPython does before and after every cell
+    stage = live.children[-2]
+    assert stage.children[2].value == f'<i data-age="{live._ahead.age}"></i>'
+    new = touch(live, 20, until=3, beta=1.0)
+    assert {age for _, age, _ in old} < {age for _, age, _ in new} | {0}
+    assert all("5 times" in picture for _, _, picture in new)
+    assert "5 times 1" in page(live)
+
+
+def test_a_control_of_one_s_own_makes_all_that_was_painted_old():
+    def draw(axes, beta, n):
+        return f"{beta:g} of {n}"
+
+    both = {"beta": LinSlider(0, 3, 4, start=1), "n": BoundedIntText(2, max=9)}
+    live = slider_plot(draw, frame, live=True, **both)
+    old = touch(live, 20, until=2, beta=2.0)
+    live.controls["n"].value = 7
+    assert f'data-age="{old[0][1] + 1}"' in page(live)
+    assert "2 of 7" in page(live)
+    new = touch(live, 20, until=2, beta=1.0)
+    assert all("of 7" in picture for _, _, picture in new)
+
+
+def test_what_is_slow_to_draw_is_not_drawn_ahead(monkeypatch):
+    monkeypatch.setattr(ahead, "SLOW", 1e-6)
+    live = slider_plot(line, frame, live=True, beta=LinSlider(0, 3, 4, start=1))
+    assert touch(live, 0.3, beta=2.0) == []
+    assert live.words == "A line up to 2."
+
+
+def test_memory_has_an_end(monkeypatch):
+    monkeypatch.setattr(ahead, "PICTURES", 10)
+    live = slider_plot(line, frame, live=True, beta=LinSlider(0, 3, 61, start=1))
+    assert len(touch(live, 1, beta=2.0)) <= 10
+    for beta in live.controls["beta"].options:
+        live.set(beta=beta[1])
+        assert len(live._ahead._known) <= 10
+
+
+def test_outside_a_kernel_every_value_is_drawn_at_once(live):
+    live.controls["beta"].value = 3.0
+    assert sent(live) == []
+    assert "A line up to 3.</p>" in page(live)
+
+
+def test_a_closed_figure_hears_no_more_of_cells():
+    live = slider_plot(line, frame, live=True, beta=LinSlider(0, 3, 4))
+    assert live._ahead in ahead.FIGURES
+    live.close()
+    assert live._ahead not in ahead.FIGURES
+
+
+# ── the point is dragged ──────────────────────────────────────────────────────────────
+
+
+def pointed(axes, gap, beta):
+    axes.plot([0, 1], [0, beta])
+    axes.plot(gap, gap * beta, "o", gid="gap")
+    return f"{gap:g} {beta:g}"
+
+
+POINTED = {"gap": LinSlider(0, 1, 3), "beta": LinSlider(1, 3, 3, start=3)}
+
+
+def test_the_page_knows_where_the_point_is_at_every_position(show):
+    plot = slider_plot(pointed, frame, drag="gap", **POINTED)
+    drag, to_page = payload(plot)["drag"], plot.painter.axes.transData
+    assert drag["slider"] == 0
+    for (gap, beta), points in zip(
+        itertools.product(*(s.values for s in POINTED.values())),
+        drag["points"],
+        strict=True,
+    ):
+        x, y = to_page.transform((gap, gap * beta))
+        assert points == [pytest.approx([x, 72 * 3.2 - y], abs=0.06)]
+    assert drag["ghost"]
+    assert drag["ghost"] in payload(plot)["layers"][5]  # the point alone
+    assert len(drag["ghost"]) < len(payload(plot)["layers"][5])
+
+
+def test_without_drag_the_page_is_not_told_of_it(plot, show):
+    assert payload(plot)["drag"] is None
+    assert "courseHand = " not in plot._repr_mimebundle_()["text/html"]
+
+
+def test_a_point_that_is_nowhere_cannot_be_taken_there(show):
+    def draw(axes, gap):
+        axes.plot(gap, math.nan if gap == 1 else gap, "o", gid="gap")
+        return str(1 / gap)
+
+    plot = slider_plot(draw, frame, drag="gap", gap=LinSlider(0, 2, 3, start=2))
+    nothing, nowhere, somewhere = payload(plot)["drag"]["points"]
+    assert (nothing, nowhere) == ([], [None])
+    assert somewhere[0]
+
+
+def test_a_live_point_tells_where_it_is():
+    live = slider_plot(pointed, frame, live=True, drag="gap", **POINTED)
+    stage = live.children[-2]
+    data = json.loads(re.search(r"json\">(.*)</script>", stage.children[0].value)[1])
+    assert (data["drag"]["slider"], data["drag"]["count"]) == (0, 3)
+    assert set(data["drag"]["path"]) == {"0", "1", "2"}
+    live.set(gap=1.0)
+    (point,) = data["drag"]["path"]["2"]
+    assert f'data-points="[{point}]"' in page(live)
+    stage.children[3].value = 0  # the hand of the page
+    assert stage.children[3].value == 0
 
 
 # ── figures to keep ───────────────────────────────────────────────────────────────────

@@ -3,8 +3,8 @@
 `slider_plot(draw, setup, beta=LogSlider(0.01, 10))` paints every position when the cell
 runs and lets the page swap them: the kernel is not in the loop, so the picture follows
 the hand, also while a cell trains and on a page without a kernel. With `live=True` the
-sliders are ipywidgets and Python draws the newest value: for what cannot be listed
-beforehand.
+sliders are ipywidgets and Python draws the newest value, then those beside it while it
+has nothing else to do: for what cannot be listed beforehand.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ def slider_plot(
     live: bool = False,
     alt: str = "",
     play: str | None = None,
+    drag: str | None = None,
     **sliders: Slider | Control,
 ) -> "SliderPlot | LivePlot":
     """A figure that follows sliders.
@@ -34,14 +35,18 @@ def slider_plot(
         return a sentence that says what is to be seen; it stands below the picture
     setup: setup(figure) draws what stands still (limits, labels, legend) and returns
         the axes; without it there is one axes, with limits that hold every value
-    live: ipywidgets whose values Python reads; draw runs for the newest value only
+    live: ipywidgets whose values Python reads; draw runs in the kernel for the newest
+        value, and ahead of the hand for those beside it if it takes 50 ms at most
     alt: what the figure is about, for whoever does not see it
     play: the slider that a play button moves, once from its value to its end
+    drag: the slider that also moves when a hand takes its point in the picture: what
+        draw gave the slider's name as gid, as in axes.plot(gap, loss, "o", gid="gap")
     sliders: `LogSlider`, `LinSlider` or `Choice` by the name of draw's argument; with
         live=True also any ipywidget that has a `value`
     returns: a figure that shows itself; `set(beta=...)` moves it from Python
     raises: TypeError if draw does not take the sliders' names, ValueError if it changes
-        what must stand still, has more than 256 positions, or would store over 1 MB
+        what must stand still, has more than 256 positions, or would store over 1 MB,
+        or if play or drag name no slider, or draw gives nothing to drag
 
     >>> def draw(axes, beta):
     ...     axes.plot([0, 1], [0, beta])
@@ -63,11 +68,13 @@ def slider_plot(
                 f"{name} must be a LogSlider, LinSlider or Choice, {also}; "
                 f"got {type(slider).__name__}"
             )
-    if play is not None and (live or play not in sliders):
-        raise ValueError(
-            f"play must name a slider of a figure that is not live: {play}"
-        )
-    return (LivePlot if live else SliderPlot)(draw, setup, alt, play, sliders)
+    ours = [name for name, slider in sliders.items() if isinstance(slider, Slider)]
+    for argument, name in (("play", play), ("drag", drag)):
+        if name is not None and name not in ours:
+            raise ValueError(
+                f"{argument} must name a slider, one of {', '.join(ours)}: got {name!r}"
+            )
+    return (LivePlot if live else SliderPlot)(draw, setup, alt, play, drag, sliders)
 
 
 def _names_agree(draw: Callable, sliders: dict):

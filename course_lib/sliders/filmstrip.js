@@ -15,13 +15,18 @@
     layer.innerHTML = `<defs>${data.definitions}</defs><g></g>`;
     const moving = layer.lastChild;
     const inputs = data.controls.map(control);
+    let placeHands = () => {};
+
+    // the number of the picture at these positions of the sliders
+    const number = places => places.reduce(
+      (frame, at, k) => frame * data.controls[k].texts.length + at, 0);
+    const places = () => inputs.map(input => Number(input.value));
 
     function show() {
-      let frame = 0;
+      const frame = number(places());
       inputs.forEach((input, k) => {
         const { texts, kind } = data.controls[k];
         const at = Number(input.value);
-        frame = frame * texts.length + at;
         if (kind === "choice") return; // the list shows it by itself
         input.setAttribute("aria-valuetext", texts[at]);
         input.nextSibling.textContent = texts[at];
@@ -30,6 +35,7 @@
       layer.setAttribute("aria-label", data.words[frame]);
       words.textContent = data.words[frame];
       words.classList.toggle("course-error", data.errors.includes(frame));
+      placeHands();
     }
 
     function control({ label, texts, start, kind }) {
@@ -78,6 +84,20 @@
       show();
     }
 
+    function draggable({ slider, points, ghost }) {
+      const input = inputs[slider];
+      const at = () => Number(input.value);
+      const path = () => data.controls[slider].texts.map(
+        (_, position) => points[number(places().with(slider, position))]);
+      const go = position => {
+        input.value = position;
+        input.focus({ preventScroll: true }); // the arrow keys go on from here
+        input.dispatchEvent(new Event("input", { bubbles: true }));
+      };
+      placeHands = courseHand({ stage, layer, viewBox: data.viewBox, ghost, path, at, go });
+      placeHands();
+    }
+
     const rows = data.controls.map(({ label, texts, kind }, k) => {
       const row = document.createElement("label");
       row.append(Object.assign(document.createElement("span"), { textContent: label }));
@@ -117,8 +137,12 @@
 
     const frame = new Image(data.width, data.height);
     frame.alt = "";
+    frame.draggable = false;
     frame.src = `data:image/png;base64,${data.frame}`;
     show();
-    frame.decode().catch(() => {}).then(() => stage.replaceChildren(frame, layer));
+    frame.decode().catch(() => {}).then(() => {
+      stage.replaceChildren(frame, layer);
+      if (data.drag) draggable(data.drag);
+    });
   }
 })();

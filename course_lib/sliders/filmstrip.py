@@ -19,6 +19,9 @@ __all__ = ["SliderPlot"]
 POSITIONS = 256  # of all sliders of one figure together
 BYTES = 1_000_000  # of one figure in a saved notebook
 SCRIPT = Path(__file__).with_name("filmstrip.js").read_text(encoding="utf-8")
+HAND = Path(__file__).with_name("hand.js").read_text(encoding="utf-8")
+RULES = Path(__file__).with_name("controls.css").read_text(encoding="utf-8")
+CONTROL_STYLE = f"{PAGE_STYLE}<style>{RULES}</style>"
 
 
 class SliderPlot:
@@ -27,8 +30,8 @@ class SliderPlot:
     errors: what draw raised, by the number of the position; the page shows it there
     """
 
-    def __init__(self, draw, setup, alt, play, sliders: dict[str, Slider]):
-        self.sliders, self.play, self.draw = sliders, play, draw
+    def __init__(self, draw, setup, alt, play, drag, sliders: dict[str, Slider]):
+        self.sliders, self.play, self.drag, self.draw = sliders, play, drag, draw
         self.alt = alt or f"A figure that follows {', '.join(sliders)}"
         self._positions = positions = [
             dict(zip(sliders, values, strict=True))
@@ -42,10 +45,13 @@ class SliderPlot:
         self.painter = Painter(draw, setup, positions)
         self.errors: dict[int, Exception] = {}
         self._words, self._layers, self._svg = [], [], self.painter.layers()
+        self._points: list[list] = []  # at each position, what can be dragged
         for position in positions:
             self._paint(position)
         if len(self.errors) == len(positions):
             raise self.errors[0]
+        if drag is not None and not any(self._points):
+            raise nothing_to_drag(drag)
         self.values = {name: s.values[s.start] for name, s in sliders.items()}
         if len(self._html) > BYTES:
             raise ValueError(
@@ -99,11 +105,13 @@ class SliderPlot:
         try:
             words = self.painter.paint(**position) or f"{self.alt}: {here}"
             layer = self.painter.layer(self._svg)
+            points = self.painter.middles(self.drag) if self.drag else []
         except Exception as error:
             self.errors[len(self._words)] = error
-            words, layer = f"At {here}: {told(error, self.draw)}", ""
+            words, layer, points = f"At {here}: {told(error, self.draw)}", "", []
         self._words.append(words)
         self._layers.append(layer)
+        self._points.append(points)
 
     @cached_property
     def _still(self) -> bytes:
@@ -112,9 +120,20 @@ class SliderPlot:
         self.painter.paint(**self.values)
         return self.painter.still()
 
+    def _taken(self) -> dict[str, Any] | None:
+        """What the page needs to let a point be dragged; the ghost marks the start."""
+        if self.drag is None:
+            return None
+        ghost = ""
+        if self._at() not in self.errors:
+            self.painter.paint(**self.values)
+            ghost = self.painter.layer(self._svg, self.drag)
+        at = list(self.sliders).index(self.drag)
+        return {"slider": at, "points": self._points, "ghost": ghost}
+
     @cached_property
     def _html(self) -> str:
-        still, painter = self._still, self.painter
+        still, painter, drag = self._still, self.painter, self._taken()
         data = {
             "width": painter.width,
             "height": painter.height,
@@ -134,13 +153,22 @@ class SliderPlot:
                 for name, slider in self.sliders.items()
             ],
             "play": None if self.play is None else list(self.sliders).index(self.play),
+            "drag": drag,
         }
         payload = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
         return (
-            f'{PAGE_STYLE}<div class="course-slider" role="group" '
+            f'{CONTROL_STYLE}<div class="course-slider" role="group" '
             f'aria-label="{escape(self.alt)}" style="width:{painter.width}px">'
             f'<div class="course-picture">{image(still, self.words)}</div>'
             f'<p class="course-words" role="status">{escape(self.words)}</p>'
             f'<script type="application/json">{payload}</script>'
-            f"<script>{SCRIPT}</script></div>"
+            f"<script>{HAND if drag else ''}{SCRIPT}</script></div>"
         )
+
+
+def nothing_to_drag(drag: str) -> ValueError:
+    """The error of a draw that marks no artist for the hand."""
+    return ValueError(
+        f"drag={drag!r} finds nothing to take: draw must give what is dragged the "
+        f'gid {drag!r}, as in axes.plot(x, y, "o", gid={drag!r})'
+    )

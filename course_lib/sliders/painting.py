@@ -6,6 +6,7 @@ and there at once, because nothing has to be decoded.
 """
 
 import itertools
+import math
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -46,9 +47,9 @@ class Painter:
         setup: Callable | None,
         probes: Iterable[dict[str, Any]],
     ):
-        self._draw, self._has_setup = draw, setup is not None
+        self._draw, self._has_setup, self._inside = draw, setup is not None, False
         self._salt = f"figure {next(NUMBERS)}"  # no two figures of a page share names
-        with self._styled():
+        with self.styled():
             self.figure = Figure(figsize=(6.5, 3.2), dpi=POINTS)
             self.axes = setup(self.figure) if setup else self.figure.subplots()
         self._still = [(box, box.get_children()) for box in self.figure.axes]
@@ -60,9 +61,18 @@ class Painter:
         )
 
     @contextmanager
-    def _styled(self):
-        with LOCK, matplotlib.rc_context({**STYLE, "svg.hashsalt": self._salt}):
-            yield
+    def styled(self):
+        """The course's style, from here to the end of several steps; it takes 1 ms."""
+        with LOCK:
+            if self._inside:
+                yield
+                return
+            with matplotlib.rc_context({**STYLE, "svg.hashsalt": self._salt}):
+                self._inside = True
+                try:
+                    yield
+                finally:
+                    self._inside = False
 
     @property
     def view_box(self) -> str:
@@ -83,10 +93,28 @@ class Painter:
         """Where `layer` draws one value after another."""
         return Layers(*(POINTS * self.figure.get_size_inches()), dpi=2 * PIXELS)
 
-    def layer(self, layers: Layers) -> str:
-        """What moves, for the values that were painted last, as elements of SVG."""
-        with self._styled():
-            return layers.layer(self._moving())
+    def layer(self, layers: Layers, mark: str | None = None) -> str:
+        """What moves, for the values that were painted last, as elements of SVG.
+
+        mark: only the artists that draw gave this gid
+        """
+        with self.styled():
+            return layers.layer(self._moving() if mark is None else self._marked(mark))
+
+    def middles(self, mark: str) -> list[list[float] | None]:
+        """Where in the layer's coordinates the artists with the gid `mark` are.
+
+        None stands for one that is nowhere, as a point with a NaN is.
+        """
+        with self.styled():
+            boxes = [a.get_window_extent().extents for a in self._marked(mark)]
+        high, found = float(self.figure.bbox.height), []
+        for box in boxes:
+            left, low, right, top = box.tolist()
+            x, y = (left + right) / 2, (low + top) / 2
+            fine = math.isfinite(x) and math.isfinite(y)
+            found.append([round(x, 1), round(high - y, 1)] if fine else None)
+        return found
 
     def paint(self, **values: Any) -> str | None:
         """Draw for these values in place of the last ones; return draw's sentence."""
@@ -99,7 +127,7 @@ class Painter:
         return words if isinstance(words, str) else None
 
     def _call_draw(self, values: dict[str, Any]):
-        with self._styled():
+        with self.styled():
             for box in self.figure.axes:
                 box.set_prop_cycle(None)
             return self._draw(self.axes, **values)
@@ -134,6 +162,9 @@ class Painter:
             if artist not in still
         ]
 
+    def _marked(self, mark: str) -> list[Artist]:
+        return [artist for artist in self._moving() if artist.get_gid() == mark]
+
     def _clear(self):
         for box, still in self._still:
             for container in list(box.containers):
@@ -157,7 +188,7 @@ class Painter:
             changed = [name for name in FROZEN if before[name] != after[name]]
             if changed:
                 self._clear()  # the legend too
-                with self._styled():
+                with self.styled():
                     box.set(**{n: before[n] for n in changed if n != "legend"})
                 wrong.append(f"changed the {', '.join(changed)}")
         if wrong:

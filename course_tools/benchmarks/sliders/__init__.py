@@ -1,11 +1,13 @@
 """How soon a figure follows its slider, in a real JupyterLab in a real browser.
 
-The same figure in four notebooks, measured in turns: `slider_plot`, `interact` with
-pyplot as most courses have it, ipympl with a figure that is kept, and `slider_plot`
-with `live=True`. A time runs from the event of the mouse or the key to the end of the
-first frame in which the picture itself shows that value: the colour of its mark is
-read in every frame, from the pixels of an image or canvas, from what is painted in an
-SVG. After each drag a screenshot says whether the last value is what a person sees.
+The same figure in notebooks measured in turns: `slider_plot` by its slider and by the
+point in its picture, `interact` with pyplot as most courses have it, ipympl with a
+figure that is kept, and `slider_plot` with `live=True`: a second after it was touched
+first, and at once after a cell has run, which may have changed what it draws. A time
+runs from the event of the mouse or the key to the end of the first frame in which the
+picture itself shows that value: the colour of its mark is read in every frame, from the
+pixels of an image or canvas, from what is painted in an SVG. After each drag a
+screenshot says whether the last value is what a person sees.
 
 `median_ms` and `p95_ms` are over those values of all drags that were shown; a value
 that never was counts as dropped and has no time. A step is one press of an arrow key.
@@ -32,12 +34,14 @@ from course_tools.benchmarks.sliders.alternatives import ALTERNATIVES, MARK
 __all__ = ["Watched", "figures", "measure", "table", "times"]
 
 ROUNDS, STEPS, MOVES = 4, 8, 60
-DRAGS = {"slider_plot": 5}  # in each round; one for the others
+DRAGS = {"slider_plot": 5, "in_picture": 5}  # in each round; one for the others
 LATE = 34  # ms: two frames of sixty in a second, and a little
 PATIENCE = 20  # seconds; a picture that still shows another value then is wrong
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 STORED = """new Blob([JSON.stringify(
   courseLab.panel.content.widgets[0].model.outputs.toJSON()[0].data)]).size"""
+CELL = """courseLab.panel.sessionContext.session.kernel.requestExecute(
+  { code: "anew = True", store_history: false }).done.then(() => null)"""
 ROWS = {  # of the table: how they are called, and what the JSON calls them
     "step, median ms": "step_median_ms",
     "step, p95 ms": "step_p95_ms",
@@ -64,7 +68,7 @@ class Watched(NamedTuple):
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Each alternative's numbers, by its name; takes two to three minutes.
+    """Each alternative's numbers, by its name; takes three to four minutes.
 
     raises: CourseError if there is no browser
     """
@@ -77,7 +81,7 @@ def measure() -> dict[str, dict[str, float]]:
             pages = {name: _opened(lab, name) for name in ALTERNATIVES}
             for turn in range(ROUNDS):
                 for name in [*list(pages)[turn:], *list(pages)[:turn]]:
-                    _round(pages[name], watched[name], DRAGS.get(name, 1))
+                    _round(pages[name], watched[name], name)
             received = {name: _received(page) for name, page in pages.items()}
             stored = pages["slider_plot"].evaluate(STORED)
     results = {name: figures(watched[name], received[name]) for name in watched}
@@ -151,15 +155,20 @@ def _opened(lab: browser.Lab, name: str):
     return page
 
 
-def _round(page, watched: Watched, drags: int):
+def _round(page, watched: Watched, name: str):
     """Some steps with the arrow keys, then some drags over the whole slider."""
     _turn_to(page)
     page.evaluate("bench.start()")
     _steps(page)
     watched.steps.append(page.evaluate("bench.stop()"))
-    for _ in range(drags):
+    for _ in range(DRAGS.get(name, 1)):
+        page.evaluate("bench.handle.focus()")
         page.keyboard.press("Home" if page.evaluate("bench.position()") < 30 else "End")
         _settle(page)
+        if ALTERNATIVES[name].before == "second":
+            page.wait_for_timeout(1000)
+        elif ALTERNATIVES[name].before == "cell":
+            page.evaluate(CELL)
         page.evaluate("bench.start()")
         _drag(page)
         _settle(page)
@@ -182,14 +191,13 @@ def _steps(page):
 
 
 def _drag(page):
-    """Drag the handle from the end where it is to the other, in a second."""
-    ends = page.evaluate("bench.ends()")
-    (x, y), (far, _) = ends if page.evaluate("bench.position()") == 0 else ends[::-1]
-    page.mouse.move(x, y)
+    """Drag the handle or point from the end where it is to the other, in a second."""
+    start, *way = page.evaluate("moves => bench.way(moves)", MOVES)
+    page.mouse.move(*start)
     page.mouse.down()
     began = time.perf_counter()
-    for n in range(1, MOVES + 1):
-        page.mouse.move(x + (far - x) * n / MOVES, y)
+    for n, place in enumerate(way, 1):
+        page.mouse.move(*place)
         time.sleep(max(0, began + n / 60 - time.perf_counter()))
     page.mouse.up()
 

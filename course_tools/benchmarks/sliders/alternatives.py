@@ -1,4 +1,4 @@
-"""Four ways to let one figure follow one slider, each in a notebook of its own.
+"""Ways to let one figure follow one slider, each in a notebook of its own.
 
 The figure carries a mark whose colour says which position of the slider it was drawn
 for, so what a picture shows can be read from its pixels, however it was made.
@@ -31,12 +31,15 @@ class Alternative(NamedTuple):
 
     code: the notebook's; slider, picture: CSS selectors of what is moved and looked at
     margin: pixels that the way adds around the figure
+    before: what goes before each drag: "" nothing, "second" a second in which the
+        kernel may paint ahead, "cell" a cell, as when a function is defined anew
     """
 
     code: str
     slider: str
     picture: str
     margin: int = 0
+    before: str = ""
 
 
 OURS = """\
@@ -51,8 +54,11 @@ from course_tools.benchmarks.sliders.alternatives import VALUES, draw, move, set
 
 slider = SelectionSlider(options=VALUES, layout={"width": "600px"})
 """
+LAYER = ".course-picture svg[role='img']"
+LIVE = OURS + ", live=True)"
 ALTERNATIVES = {
-    "slider_plot": Alternative(OURS + ")", "input", ".course-picture svg"),
+    "slider_plot": Alternative(OURS + ")", "input", LAYER),
+    "in_picture": Alternative(OURS + ', drag="beta")', "input", LAYER),
     "interact": Alternative(
         f"""%matplotlib inline{PYPLOT}
 def show(beta):
@@ -81,7 +87,8 @@ VBox([slider, figure.canvas])""",
         ".noUi-handle",
         ".jupyter-matplotlib canvas",
     ),
-    "live": Alternative(OURS + ", live=True)", ".noUi-handle", ".course-picture svg"),
+    "live": Alternative(LIVE, ".noUi-handle", LAYER, before="second"),
+    "live_at_once": Alternative(LIVE, ".noUi-handle", LAYER, before="cell"),
 }
 
 
@@ -109,6 +116,7 @@ def draw(axes: list[Axes], beta: float) -> str:
     """What moves, drawn anew for this β."""
     loss, weight, policy = _curves(beta)
     axes[0].plot(GAPS, loss, color="#0072B2")
+    axes[0].plot(*_point(beta), "o", color="#D55E00", gid="beta")
     axes[1].plot(GAPS, weight, color="#D55E00")
     axes[2].bar(range(6), policy, color="#0072B2")
     size, like = (MARK / WIDTH, MARK / HEIGHT), {"color": color(beta), "lw": 0}
@@ -121,6 +129,7 @@ def move(axes: list[Axes], beta: float):
     """The same picture by changing what `draw` has drawn."""
     loss, weight, policy = _curves(beta)
     axes[0].lines[0].set_ydata(loss)
+    axes[0].lines[1].set_data(*_point(beta))
     axes[1].lines[0].set_ydata(weight)
     for bar, height in zip(axes[2].patches, policy, strict=True):
         bar.set_height(height)
@@ -131,6 +140,12 @@ def _curves(beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     policy = np.exp((REWARDS - REWARDS.max()) / beta)
     loss, weight = np.logaddexp(0, -beta * GAPS), beta / (1 + np.exp(beta * GAPS))
     return loss, weight, policy / policy.sum()
+
+
+def _point(beta: float) -> tuple[list[float], list[float]]:
+    """What can be dragged: it goes through the panel as the slider goes."""
+    gap = -6 + 12 * VALUES.index(beta) / (len(VALUES) - 1)
+    return [gap], [float(np.logaddexp(0, -beta * gap))]
 
 
 def color(beta: float) -> tuple[float, float, float]:

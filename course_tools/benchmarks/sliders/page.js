@@ -11,6 +11,17 @@
   const position = () =>
     Math.round(base ? handle.getAttribute("aria-valuenow") : handle.value);
 
+  // the way of a drag from the end where it stands to the other, in so many moves
+  function way(moves) {
+    const points = placed() ?? ends();
+    if (position() !== 0) points.reverse();
+    return Array.from({ length: moves + 1 }, (_, n) => {
+      const place = n / moves * (points.length - 1);
+      const [from, to] = [points[Math.floor(place)], points[Math.ceil(place)]];
+      return from.map((x, i) => x + (place % 1) * (to[i] - x));
+    });
+  }
+
   // where the middles of the slider's first and last position are; the browser's own
   // slider keeps its button, 16 pixels wide, inside
   function ends() {
@@ -40,6 +51,17 @@
     pen.clearRect(0, 0, 1, 1);
     pen.drawImage(shown, margin + size / 2, from, 1, 1, 0, 0, 1, 1);
     return pen.getImageData(0, 0, 1, 1).data;
+  }
+
+  // where the point that can be dragged is on the page at each position, if there is one
+  function placed() {
+    const told = area.querySelector('.course-slider script[type="application/json"]');
+    const drag = told && JSON.parse(told.text).drag;
+    const toPage = area.querySelector(picture).getScreenCTM?.();
+    return drag && drag.points.map(([[x, y]]) => {
+      const spot = new DOMPoint(x, y).matrixTransform(toPage);
+      return [spot.x, spot.y];
+    });
   }
 
   // the position that the picture shows, or null
@@ -90,5 +112,5 @@
   }
 
   const settled = () => read() === position();
-  window.bench = { ends, handle, mark, position, settled, start, stop };
+  window.bench = { handle, mark, position, settled, start, stop, way };
 }
