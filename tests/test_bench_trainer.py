@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from course_lib.batches import LAYOUTS, collate, pairs, response_logps
+from course_lib.batches import collate, pairs, response_logps
 from course_lib.datasets import trainer_speed
 from course_lib.transformer import SHIPPED, PrefixTable, Shape, Transformer, from_llama
 from course_lib.workspace import CourseError, repository
@@ -299,7 +299,7 @@ def test_trl_gets_the_course_s_own_versions_of_what_both_need():
 def test_work_is_what_the_rows_of_a_layout_hold():
     """Counted one by one in the batches that `collate` makes."""
     texts = pairs([[1, 2], [3]], [[4, 5, 6], [7]], [[8], [9, 1, 2, 3]])
-    for layout in LAYOUTS:
+    for layout in gpu.COMPARED:
         batch = collate(texts, layout)
         found = gpu.work(texts, layout)
         assert found.predict == len(batch.targets) == 9
@@ -314,7 +314,7 @@ def test_work_is_what_the_rows_of_a_layout_hold():
             assert found.sees == sum(int(mask.sum()) for mask in held)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", gpu.COMPARED)
 def test_flops_are_those_that_torch_counts(layout):
     """Without padding, and with attention as plain products over whole rows."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -335,7 +335,7 @@ def test_a_device_is_measured_in_both_layouts():
     few = steps.Sizes(4, 4, 32, 16, 2, 2, 24, shortest=3, longest=9)
     told = gpu.measure(few, warm=1, device="cpu")
     assert told.pop("device") == "CPU"
-    assert set(told) == set(LAYOUTS)
+    assert set(told) == set(gpu.COMPARED)
     for row in told.values():
         assert 0 < row["p10"] <= row["milliseconds"] <= row["p90"]
         assert 0.5 < row["real_share"] <= 1

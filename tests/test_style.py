@@ -499,13 +499,14 @@ def test_no_word_of_the_leash_is_cut_small_or_over_another(guests):
         figure.set_dpi(72)
 
 
-LANGUAGE_FIGURES = ("leash",)  # redrawn so far
+LANGUAGE_FIGURES = {"leash": (WORLD,), "pair_slopes": ()}  # redrawn so far
+SHOWN = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)  # β with lines of their own
 
 
 @pytest.mark.parametrize("name", LANGUAGE_FIGURES)
 def test_no_colour_of_a_redrawn_figure_is_outside_the_language(name):
     known = {*PALETTE.values(), style.QUIET, style.FAINT, "#ffffff"}
-    scene = plots.FIGURES[name](WORLD)
+    scene = plots.FIGURES[name](*LANGUAGE_FIGURES[name])
     for values in SCENES[name]:
         with matplotlib.rc_context(style.LANGUAGE):
             figure = Figure()
@@ -513,6 +514,7 @@ def test_no_colour_of_a_redrawn_figure_is_outside_the_language(name):
             svg = io.StringIO()
             figure.savefig(svg, format="svg")
         used = set(re.findall(r"#[0-9a-fA-F]{6}\b", svg.getvalue()))
-        violet = style.beta_color(values["beta"])
-        assert used - {violet} <= {color.lower() for color in known}
+        shown = {*SHOWN, values.get("beta", 1.0)}
+        violets = {style.beta_color(beta) for beta in shown}
+        assert used - violets <= {color.lower() for color in known}
         assert not figure.legends

@@ -6,23 +6,33 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.beta import beta_for_kl, dpo_slope, smoothed_optimal_gap, steepest_beta
-from course_lib.plots.style import BLUE, GREEN, GREY, ORANGE, SIX, Picture, Scene, panel
+from course_lib.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    QUIET,
+    REFERENCE,
+    Picture,
+    Scene,
+    beta_color,
+    dot,
+    headline,
+    in_language,
+    name,
+    names,
+    panel,
+)
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
 from course_lib.preferences import accuracy_ceiling
 from course_lib.tabular import AllPairs, TabularRun, train_tabular
 from course_lib.worlds import World, five_responses, random_world
 
-BETAS = {0.01: (GREY, ":"), 0.1: (BLUE, "--"), 0.5: (GREEN, "-."), 1.0: (ORANGE, "-")}
+BETAS = {0.01: ":", 0.1: "--", 0.5: "-.", 1.0: "-"}
 RATES = {"SGD": 3.0, "Adam": 0.05}  # learning rates of the chapter
-
-
-def _below(axes: Axes, columns: int):
-    """A legend under the panels, where no curve runs."""
-    handles, names = axes.get_legend_handles_labels()
-    axes.figure.legend(handles, names, loc="outside lower center", ncols=columns)
 
 
 def pair_slopes(slope: Callable = dpo_slope) -> Scene:
@@ -32,32 +42,44 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
     slider: gap, h in nats, within −10 to 30
     """
     grid = torch.linspace(-10, 30, 401, dtype=torch.float64)
-    x, pushes = ("gap h (nats)", -10, 30), ("push |dL/dh|", 1e-5, 2)
-    left = panel("All losses meet at h = 0", x, ("loss (nats)", 0, 3))
-    right = panel("Large β leads, then falls behind", x, pushes, yscale="log")
 
-    def still(axes: tuple[Axes, Axes]):
-        left, right = axes
-        for beta, (color, line) in BETAS.items():
-            style = {"ls": line, "color": color}
+    @in_language
+    def setup(figure: Figure) -> tuple[Axes, Axes]:
+        figure.set_size_inches(6.5, 3.9)
+        left, right = figure.subplots(1, 2)
+        headline(
+            figure,
+            "A large β pushes hardest at first, and lets go first",
+            "One pair; h > 0: it is in the right order. Each line is named by its β.",
+        )
+        for axis in (left, right):
+            axis.set(xlim=(-10, 30), xlabel="gap h, nats")
+        left.set(title="Loss, nats", ylim=(0, 3))
+        right.set(title="Push |dL/dh|", ylim=(1e-5, 2), yscale="log")
+        for beta, line in BETAS.items():
+            style = {"ls": line, "color": beta_color(beta)}
             left.plot(grid, -F.logsigmoid(beta * grid), **style)
-            right.plot(grid, slope(grid, beta), label=f"β = {beta:g}", **style)
-        left.axhline(math.log(2), color=GREY, lw=0.8)
-        left.text(30, 0.74, "ln 2: no opinion", ha="right", color=GREY)
-        left.text(-5, 0.15, "wrong\norder", ha="center", color=GREY)
-        left.text(18, 1.6, "right order", ha="center", color=GREY)
-        _below(right, 4)
+            right.plot(grid, slope(grid, beta), **style)
+        left.axhline(math.log(2), color=REFERENCE, lw=1, ls=":")
+        name(left, 30, 0.80, "ln 2: no opinion", QUIET, at=(0, 0), ha="right")
+        for beta, x, y, below in ((0.01, 30, 4e-3, -9), (0.1, 24, 1e-2, 9)):
+            words = f"β = {beta:g}", beta_color(beta)
+            name(right, x, y, *words, at=(0, below), ha="right" if x == 30 else "left")
+        for beta, x, y in ((0.5, 19, 1e-4), (1.0, 9.4, 1e-4)):
+            name(right, x, y, f"{beta:g}", beta_color(beta))
+        return left, right
 
+    @in_language
     def draw(axes: tuple[Axes, Axes], gap: float) -> str:
         left, right = axes
         here = torch.tensor([gap], dtype=torch.float64)
-        pushes = {}
-        for beta, (color, _) in BETAS.items():
-            pushes[beta] = float(slope(here, beta)[0])
-            left.plot(gap, -F.logsigmoid(beta * here), "o", color=color)
-            right.plot(gap, max(pushes[beta], 1e-5), "o", color=color)
+        pushes = {beta: float(slope(here, beta)[0]) for beta in BETAS}
         for axis in axes:
-            axis.axvline(gap, color=GREY, lw=1)
+            axis.axvline(gap, color=REFERENCE, lw=1)
+        for beta, push in pushes.items():
+            look = {"color": beta_color(beta), "ms": 8, "clip_on": True}
+            dot(left, gap, float(-F.logsigmoid(beta * here)), **look)
+            dot(right, gap, max(push, 1e-5), **look)
         first = max(pushes, key=pushes.get)
         chances = ", ".join(f"{1 / (1 + math.exp(-b * gap)):.2f}" for b in BETAS)
         listed = ", ".join(f"{push:.4f}" for push in pushes.values())
@@ -66,7 +88,7 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
             f"1: β = {first:g} pushes hardest. σ(βh) says {chances}."
         )
 
-    return Scene.of(draw, left, right, still=still, height=3.4)
+    return Scene(draw, setup)
 
 
 def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
@@ -146,33 +168,39 @@ def push_and_rest(probability: float = 0.8) -> Scene:
     return Scene.of(draw, panel(title, x, y), still=still)
 
 
+@in_language
 def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
     """KL from the reference against the training step, a panel for each optimiser.
 
     runs: by the optimiser's name; each of one world, with records from step 1 on
-    betas: those of the runs, six at most
+    betas: those of the runs
     """
-
-    def draw(panels: tuple[Axes, ...]) -> str:
-        ends = []
-        for axis, (name, run) in zip(panels, runs.items(), strict=True):
-            for i, (beta, (color, line)) in enumerate(zip(betas, SIX, strict=False)):
-                style = {"ls": line, "color": color, "label": f"β = {beta:g}"}
-                axis.plot(run.steps, run.kl[:, i], **style)
-            axis.set_title(f"{name}, learning rate {RATES[name]:g}", fontsize=10)
-            ends.append(
-                f"{name}: after {run.steps[0]} step(s) β = {betas[-1]:g} is at "
-                f"{run.kl[0, -1]:.4f} nats and β = {betas[0]:g} at {run.kl[0, 0]:.4f}, "
-                f"after {run.steps[-1]} at {run.kl[-1, -1]:.3f} and {run.kl[-1, 0]:.3f}"
-            )
-        panels[0].set_ylabel("KL(π‖π_ref) (nats)")
-        headline = "SGD shows both faces of β, one after the other"
-        panels[0].figure.suptitle(headline, fontsize=11)
-        _below(panels[0], 3)
-        return "; ".join(ends) + "."
-
-    around = panel("", ("training step",), ("", 0, 1.5), xscale="log")
-    return Picture.of(draw, *[around] * len(runs), height=3.7)
+    figure = Figure(figsize=(6.5, 3.7))
+    panels = figure.subplots(1, len(runs), sharey=True)
+    headline(
+        figure,
+        "SGD shows both faces of β, one after the other",
+        "KL(π‖π_ref) in nats against the training step. Each line is named by its β.",
+    )
+    told = []
+    for axis, (optimiser, run) in zip(panels, runs.items(), strict=True):
+        for column, beta in enumerate(betas):
+            axis.plot(run.steps, run.kl[:, column], color=beta_color(beta))
+        axis.set(xscale="log", xlabel="training step", ylim=(0, 1.5))
+        axis.set_title(f"{optimiser}, learning rate {RATES[optimiser]:g}")
+        told.append(
+            f"{optimiser}: after {run.steps[0]} step(s) β = {betas[-1]:g} is at "
+            f"{run.kl[0, -1]:.4f} nats and β = {betas[0]:g} at {run.kl[0, 0]:.4f}, "
+            f"after {run.steps[-1]} at {run.kl[-1, -1]:.3f} and {run.kl[-1, 0]:.3f}"
+        )
+    last = [float(kl) for kl in run.kl[-1]]
+    ends = zip(last, betas, strict=True)
+    names(
+        panels[-1],
+        [(run.steps[-1], kl, f"β = {beta:g}", beta_color(beta)) for kl, beta in ends],
+        gap=0.1,
+    )
+    return Picture(figure, "; ".join(told) + ".")
 
 
 def destination(

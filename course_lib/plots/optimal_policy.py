@@ -4,10 +4,24 @@ from collections.abc import Callable, Sequence
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.metrics import shortfall
-from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, panel
+from course_lib.plots.style import (
+    BLUE,
+    FAINT,
+    GREY,
+    ORANGE,
+    QUIET,
+    Picture,
+    Scene,
+    beta_color,
+    headline,
+    in_language,
+    name,
+    panel,
+)
 from course_lib.policies import (
     best_of_n,
     expected_reward,
@@ -315,6 +329,7 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
     return Scene.of(draw, around, still=still)
 
 
+@in_language
 def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
     """2√KL − β KL for several β, on an axis that reaches all peaks.
 
@@ -324,24 +339,27 @@ def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
     top = 1 / min(betas)
     peaks = [1 / beta**2 for beta in betas]
     outside = sum(peak > 5 for peak in peaks)
-
-    def draw(axis: Axes) -> str:
-        axis.axvspan(grid[0], 5, color=GREY, alpha=0.2, lw=0)
-        below = {"textcoords": "offset points", "ha": "center", "va": "top"}
-        for i, (beta, peak) in enumerate(zip(betas, peaks, strict=True)):
-            color, line = (BLUE, ORANGE)[i % 2], ("-", "--", "-.", ":")[i % 4]
-            axis.plot(grid, 2 * grid.sqrt() - beta * grid, line, color=color)
-            axis.plot(peak, 1 / beta, "o", color=color, ms=8)
-            axis.annotate(f"β = {beta:g}", (peak, 1 / beta), (-3, -10), **below)
-        axis.text(0.12, 1.06 * top, "KL from 0 to 5", color=GREY, va="center")
-        pairs = zip(peaks, betas, strict=True)
-        listed = ", ".join(f"{peak:g} for β = {beta:g}" for peak, beta in pairs)
-        return (
-            f"Humps of 2√KL − β KL over a logarithmic axis. They peak at KL = {listed}"
-            f"; a grey band from 0 to 5 holds {len(peaks) - outside} of the peaks."
-        )
-
-    title = f"{outside} of {len(peaks)} curves still climb where KL = 5"
-    x = "KL (nats, logarithmic)", 0.1, 1000
-    y = "2√KL − β KL", -0.12 * top, 1.2 * top
-    return Picture.of(draw, panel(title, x, y, xscale="log"))
+    figure = Figure(figsize=(6.5, 3.6))
+    axis = figure.subplots()
+    headline(
+        figure,
+        f"{outside} of {len(peaks)} curves still climb where KL = 5",
+        "2√KL − β KL, a reward less its price, against the KL. A dot: its highest.",
+    )
+    axis.set(xscale="log", xlim=(0.1, 1000), ylim=(-0.12 * top, 1.2 * top))
+    axis.set_xlabel("KL, nats")
+    axis.axvspan(grid[0], 5, color=FAINT, lw=0)
+    name(axis, 0.12, 1.1 * top, "KL from 0 to 5", QUIET, at=(0, 0), ha="left")
+    for beta, peak in zip(betas, peaks, strict=True):
+        color = beta_color(beta)
+        axis.plot(grid, 2 * grid.sqrt() - beta * grid, color=color)
+        axis.plot(peak, 1 / beta, "o", color=color, ms=8)
+        words = {"at": (0, -8), "ha": "center", "va": "top"}
+        name(axis, peak, 1 / beta, f"β = {beta:g}", color, **words)
+    pairs = zip(peaks, betas, strict=True)
+    listed = ", ".join(f"{peak:g} for β = {beta:g}" for peak, beta in pairs)
+    return Picture(
+        figure,
+        f"Humps of 2√KL − β KL over a logarithmic axis. They peak at KL = {listed}; a "
+        f"grey band from 0 to 5 holds {len(peaks) - outside} of the peaks.",
+    )

@@ -83,14 +83,6 @@ in_language = matplotlib.rc_context(LANGUAGE)  # decorates what draws a figure
 # Figures that are not yet redrawn in the language: its colours, by their old names.
 BLUE, ORANGE, GREY = CHOSEN, REJECTED, QUIET
 GREEN, PURPLE, OCHRE = POLICY, FAULTY, "#8A6D00"
-SIX = (  # series of one figure, apart without their colours too
-    (ORANGE, "-"),
-    (PURPLE, (0, (6, 1))),
-    (GREEN, "-."),
-    (OCHRE, "--"),
-    (GREY, (0, (3, 1, 1, 1, 1, 1))),
-    (BLUE, ":"),
-)
 STYLE = {
     "axes.grid": True,
     "axes.spines.right": False,

@@ -23,7 +23,7 @@ __all__ = ["OPTIONS", "measure", "table"]
 
 CHAPTER = "04"  # of --class
 SIZES = {  # submissions: of the class that is told of, and of another, for `one more`
-    "ours": (40, 200),
+    "ours": (300, 40),
     "otter": (10, 1),
     "otter run": (3, 1),  # which starts afresh for every one
     "nbgrader": (10, 1),
@@ -38,7 +38,7 @@ OPTIONS = {
     "--submissions": {
         "type": int,
         "metavar": "N",
-        "help": "of each grader (default: 40 for ours, 10 for the others)",
+        "help": "of each grader (default: a class of 300 for ours, 10 for the others)",
     },
     "--class": {
         "type": int,
