@@ -344,10 +344,10 @@ def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
     headline(
         figure,
         f"{outside} of {len(peaks)} curves still climb where KL = 5",
-        "2√KL − β KL, a reward less its price, against the KL. A dot: its highest.",
+        "A reward of 2√KL less its price, β KL. A dot: the highest point of a curve.",
     )
     axis.set(xscale="log", xlim=(0.1, 1000), ylim=(-0.12 * top, 1.2 * top))
-    axis.set_xlabel("KL, nats")
+    axis.set(xlabel="KL, nats", title="2√KL − β KL")
     axis.axvspan(grid[0], 5, color=FAINT, lw=0)
     name(axis, 0.12, 1.1 * top, "KL from 0 to 5", QUIET, at=(0, 0), ha="left")
     for beta, peak in zip(betas, peaks, strict=True):
