@@ -33,6 +33,7 @@ def look():
 stolen = look()
 """
 HEAP = """
+gc.unfreeze()
 for thing in gc.get_objects():
     if type(thing) is type(before) and thing.__module__ != 'submission':
         if thing.__name__ in ('dpo_loss', 'by_softplus', 'by_cross_entropy'):
