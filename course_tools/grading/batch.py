@@ -98,12 +98,8 @@ def _terms(line: str) -> Terms:
 
 
 def _marked(line: str) -> Marked:
-    told = json.loads(line)
-    marks = tuple(
-        Mark(**{**one, "finding": tuple((str(a), str(b)) for a, b in one["finding"])})
-        for one in told["marks"]
-    )
-    marked = Marked(**{**told, "upload": Upload(**told["upload"]), "marks": marks})
+    marked = Marked.from_json(json.loads(line))
+    marks = marked.marks
     known = all(m.exercise in EXERCISES or not m.exercise for m in marks)
     if not (known and marks and {mark.status for mark in marks} <= set(STATUSES)):
         raise ValueError

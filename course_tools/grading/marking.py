@@ -111,6 +111,17 @@ class Marked:
     def learner(self) -> str:
         return self.upload.learner
 
+    @classmethod
+    def from_json(cls, told: dict) -> "Marked":
+        """What `dataclasses.asdict` and JSON have made of one."""
+        marks = tuple(
+            Mark(
+                **{**one, "finding": tuple((str(a), str(b)) for a, b in one["finding"])}
+            )
+            for one in told["marks"]
+        )
+        return cls(**{**told, "upload": Upload(**told["upload"]), "marks": marks})
+
 
 def examinations(names: Sequence[str], seed: str) -> dict[str, Examination]:
     """An examination for each exercise; who has not the seed cannot know its inputs."""
@@ -212,13 +223,12 @@ def _asked(
             cells = [cell if n in used else "" for n, cell in enumerate(cells)]
         if outcome.ended or left <= 0:
             break
-    late = Observation("error", error=(TimeUp.__name__, _late(seen, exam, sandbox), ""))
-    every = tuple(seen.get(place, late) for place in range(len(calls)))
+    told = slowly(len(seen), len(calls), sandbox.timeout)
+    rest = Observation("error", error=(TimeUp.__name__, told, ""))
+    if outcome.ended:  # what ended it is why the others were not asked
+        rest = outcome.seen[-1]
+    every = tuple(seen.get(place, rest) for place in range(len(calls)))
     return replace(outcome, seen=every, seconds=(within or sandbox.timeout) - left)
-
-
-def _late(seen: Mapping, exam: Examination, sandbox: Sandbox) -> str:
-    return slowly(len(seen), len(exam.calls), sandbox.timeout)
 
 
 def _beside() -> Elsewhere:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError
-from course_tools.grading.learners import Upload
-from course_tools.grading.marking import Mark, Marked
+from course_tools.grading.marking import Marked
 
 __all__ = ["stored"]
 
@@ -32,15 +31,10 @@ def stored(report: Path) -> tuple[list[Marked], dict]:
 
 
 def _marked(told: dict) -> Marked:
-    marks = tuple(
-        Mark(
-            **{
-                "holding": mark["score"],
-                **mark,
-                "finding": tuple(map(tuple, mark["finding"])),
-            }
-        )
+    """Without marks for exercises that there are no longer; `holding` is newer."""
+    marks = [
+        {"holding": mark["score"], **mark}
         for mark in told["marks"]
         if mark["exercise"] in EXERCISES or not mark["exercise"]
-    )
-    return Marked(**{**told, "upload": Upload(**told["upload"]), "marks": marks})
+    ]
+    return Marked.from_json({**told, "marks": marks})
