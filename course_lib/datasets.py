@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from course_lib.table import Table
+
 __all__ = [
     "Convention",
     "Run",
@@ -226,23 +228,24 @@ def shipped_conventions(asks: str | None = None) -> list[Convention]:
     return found
 
 
-def conventions_table(asks: str) -> str:
-    """A question's answers as text, a library a line.
+def conventions_table(asks: str) -> Table:
+    """A question's answers, a library a row.
 
     asks: as for `shipped_conventions`, which also says what raises
     source: as for `shipped_conventions`
 
     >>> print(conventions_table("hinge"))
-    TRL 1.16.0         hinge  max(0, 1 − βh)
-    torchtune 0140dc5  hinge  max(0, 1 − γh): RSOLoss calls β gamma
-    HALOs 031a524      SLiC   max(0, β − Δ log π) + λ NLL, no reference
+    hinge
+    library and version  loss   answer
+    TRL 1.16.0           hinge  max(0, 1 − βh)
+    torchtune 0140dc5    hinge  max(0, 1 − γh): RSOLoss calls β gamma
+    HALOs 031a524        SLiC   max(0, β − Δ log π) + λ NLL, no reference
     """
     rows = [
         (f"{row.library} {row.version}", row.loss, row.answer)
         for row in shipped_conventions(asks)
     ]
-    who, loss = (max(len(row[k]) for row in rows) for k in (0, 1))
-    return "\n".join(f"{a:{who}}  {b:{loss}}  {c}" for a, b, c in rows)
+    return Table(asks, ["library and version", "loss", "answer"], rows)
 
 
 def trainer_speed(told: dict | None = None) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from course_lib import validate
 from course_lib.datasets import Run
+from course_lib.table import Table
 from course_lib.variants import METHODS, REFERENCE_FREE
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "evidence",
     "leaders",
     "reward_at_kl",
+    "rewards_table",
 ]
 
 NAMES = {"dpo": "DPO", "cdpo": "cDPO"}
@@ -180,6 +182,30 @@ def _between(points: list[tuple[float, float]], kl: float) -> float | None:
 def _evidence(variant: str, data: str, values: list[float]) -> Evidence:
     mean = math.fsum(values) / len(values)
     return Evidence(variant, data, mean, min(values), max(values))
+
+
+def rewards_table(runs: Sequence[Run], kl: float, data: Sequence[str]) -> Table:
+    """The variants' rewards at this KL, best first, a column for each kind of data.
+
+    runs, kl: as for `reward_at_kl`; data: kinds; the first decides the order
+    """
+    columns = [reward_at_kl(runs, kind, kl) for kind in data]
+    first = [leaders(column.values(), max) for column in columns]
+    rows, marks = [], {}
+    for name in sorted(columns[0], key=lambda name: -columns[0][name].mean):
+        knob, row = SWEEPS[name], [NAMES[name]]
+        row.append(f"{knob.symbol} = {', '.join(f'{v:g}' for v in knob.values)}")
+        for at, column in enumerate(columns):
+            cell = column.get(name)
+            if cell in first[at]:
+                best = cell is first[at][0]
+                marks[len(rows), 2 + at] = "best" if best else "tie"
+            row.append(
+                f"{cell.mean:.2f} ({cell.low:.2f}–{cell.high:.2f})" if cell else ""
+            )
+        rows.append(row)
+    caption = f"Reward at {kl:g} nats, logits: mean of the seeds (lowest–highest)"
+    return Table(caption, ["variant", "knob", *data], rows, marks=marks)
 
 
 class Advice(NamedTuple):

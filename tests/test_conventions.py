@@ -36,7 +36,7 @@ def test_every_row_is_whole_and_says_where_it_was_read():
 
 @pytest.mark.parametrize("asks", QUESTIONS)
 def test_a_table_has_a_line_for_each_answer_and_fits(asks):
-    lines = conventions_table(asks).splitlines()
+    lines = str(conventions_table(asks)).splitlines()[2:]
     assert len(lines) == len(shipped_conventions(asks)) > 1
     assert max(len(line) for line in lines) <= 88
     for line, row in zip(lines, shipped_conventions(asks), strict=True):
