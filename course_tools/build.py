@@ -68,7 +68,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     """A copy without what changes from run to run or cannot be shown elsewhere.
 
     Widget state, execution times and the metadata of editors go; where a picture
-    stands beside HTML or a widget, the picture stays, and its width on the page.
+    stands beside HTML or a widget, the picture stays, with its width on the page and
+    its words: as alternative text, and below it for everybody.
     """
     result = copy.deepcopy(notebook)
     result.metadata = NotebookNode(
@@ -78,19 +79,33 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         tags = _tags(cell)
         cell.metadata = NotebookNode(tags=tags) if tags else NotebookNode()
         if cell.cell_type == "code":
-            cell.outputs = _merged(cell.outputs)
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            look = output.pop("metadata", {}).get("image/png", {})
-            if "data" in output:
-                output["metadata"] = NotebookNode()
-            if "width" in look:  # of a picture that is sharper than the page
-                output["metadata"]["image/png"] = NotebookNode(width=look["width"])
-            if "image/png" in data:
-                data.pop("text/html", None)
-            if len(data) > 1:
-                data.pop("application/vnd.jupyter.widget-view+json", None)
+            outputs = _merged(cell.outputs)
+            cell.outputs = [new for output in outputs for new in _stored(output)]
     return result
+
+
+def _stored(output: NotebookNode) -> list[NotebookNode]:
+    """An output as a page keeps it; a picture is followed by its caption."""
+    data, look = output.get("data", {}), output.get("metadata", {})
+    if data.get("text/plain") == "":  # a caption, or what a browser gets besides
+        return []
+    if "data" in output:
+        output.metadata = NotebookNode()
+    if len(data) > 1:
+        data.pop("application/vnd.jupyter.widget-view+json", None)
+    if "image/png" not in data:
+        return [output]
+    data.pop("text/html", None)
+    words = data.get("text/plain")
+    if not words:
+        return [output]
+    look = NotebookNode(look.get("image/png", {}), alt=words)
+    output.metadata["image/png"] = look
+    told = re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", words)
+    if look.get("moves"):
+        told += " *Run this cell to move it.*"
+    below = {"text/markdown": told, "text/plain": ""}
+    return [output, nbformat.v4.new_output("display_data", data=below)]
 
 
 def build(root: Path | None = None) -> list[Path]:

@@ -5,7 +5,7 @@ What it does when it runs is asked in the same pytest run, by `pages.py`.
 
 import re
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import nbformat
 import pytest
@@ -83,13 +83,28 @@ def test_cells_were_run_from_top_to_bottom_without_an_error(path):
 @pages
 def test_pictures_have_words(path):
     for cell in code(path):
-        for output in cell.outputs:
+        moves = "slider_plot(" in cell.source
+        for output, below in zip_longest(cell.outputs, cell.outputs[1:]):
             if "image/png" in output.get("data", {}):
                 alt = output.data["text/plain"]
                 assert len(alt) > 40
                 assert not alt.startswith("<")
+                assert output.metadata["image/png"]["alt"] == alt
+                told = below.data["text/markdown"]
+                assert ("*Run this cell to move it.*" in told) == moves
     for alt in re.findall(r"!\[(.*?)\]\(", prose(path)):
         assert len(alt) > 20
+
+
+@pages
+def test_no_printed_line_is_wider_than_the_page(path):
+    for cell in code(path):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            if "image/png" not in data:
+                text = output.get("text", data.get("text/plain", ""))
+                wide = [line for line in text.splitlines() if len(line) > 88]
+                assert not wide
 
 
 @pages

@@ -74,7 +74,7 @@ def frame(figure):
 
 def payload(plot) -> dict:
     """What the page's script is given; without the names of clips and markers."""
-    html = plot._repr_mimebundle_()["text/html"]
+    html = plot._repr_mimebundle_()[0]["text/html"]
     data = re.search(r'json">(.*?)</script>', html, re.S)[1]
     return json.loads(re.sub(r"\b[pm][0-9a-f]{10}\b", "", data))
 
@@ -135,19 +135,19 @@ def test_the_still_picture_is_the_whole_figure():
     moving = slider_plot(line, frame, beta=LinSlider(0, 3, 4, start=2))
     whole = slider_plot(lambda axes, beta: None, both, beta=LinSlider(0, 3, 4))
     assert (
-        moving._repr_mimebundle_()["image/png"]
-        == whole._repr_mimebundle_()["image/png"]
+        moving._repr_mimebundle_()[0]["image/png"]
+        == whole._repr_mimebundle_()[0]["image/png"]
     )
 
 
 def test_where_there_is_no_page_it_is_a_picture_with_words(plot):
-    stored = plot._repr_mimebundle_()
+    stored, _ = plot._repr_mimebundle_()
     assert set(stored) == {"image/png", "text/plain"}
     assert stored["text/plain"] == "A line up to 1."
 
 
 def test_without_a_script_the_page_shows_picture_and_words(plot, show):
-    html = plot._repr_mimebundle_()["text/html"]
+    html = plot._repr_mimebundle_()[0]["text/html"]
     assert 'alt="A line up to 1." src="data:image/png' in html
     assert 'role="status">A line up to 1.</p>' in html
     assert "widget" not in html
@@ -162,7 +162,7 @@ def test_the_same_figure_gives_the_same_bytes_but_for_its_number(show):
 
 def test_no_two_figures_of_a_page_share_the_names_of_their_clips(plot, show):
     made = plot, slider_plot(line, frame, beta=LinSlider(0, 3, 2))
-    pages = [each._repr_mimebundle_()["text/html"] for each in made]
+    pages = [each._repr_mimebundle_()[0]["text/html"] for each in made]
     names = [set(re.findall(r"clipPath id=..(\w+)", page)) for page in pages]
     assert all(names)
     assert not names[0] & names[1]
@@ -187,7 +187,7 @@ def test_a_choice_is_a_list():
 
 def test_words_that_look_like_html_are_words(show):
     plot = slider_plot(lambda axes, x: "a </script><b> & c", frame, x=LinSlider(0, 1))
-    html = plot._repr_mimebundle_()["text/html"]
+    html = plot._repr_mimebundle_()[0]["text/html"]
     assert "</script><b>" not in html
     assert payload(plot)["words"][0] == "a </script><b> & c"
 
@@ -250,7 +250,7 @@ def test_an_error_stands_at_the_value_that_caused_it(show):
     assert "axes.plot([0, 1], [0, 1.0 / x])" in data["words"][2]
     assert data["layers"][2] == ""
     assert data["words"][3] == "1/x is 2"
-    assert plot._repr_mimebundle_()["text/plain"].startswith(said)
+    assert plot._repr_mimebundle_()[0]["text/plain"].startswith(said)
     assert json.dumps(data).count("ZeroDivisionError") == 1
 
 
@@ -292,7 +292,7 @@ def test_a_refusal_at_one_value_spoils_no_other(what, plot, show):
     assert (one["errors"], other["errors"]) == ([2], [])
     for beta in (0, 1, 3):
         assert one["layers"][beta] == other["layers"][beta]
-    one, other = (each._repr_mimebundle_()["image/png"] for each in (refused, plot))
+    one, other = (each._repr_mimebundle_()[0]["image/png"] for each in (refused, plot))
     assert one == other
 
 
@@ -487,7 +487,7 @@ def test_a_live_error_is_told_and_the_slider_goes_on():
 
 
 def test_a_live_figure_is_stored_as_a_picture_with_words(live):
-    bundle = live._repr_mimebundle_()
+    bundle, _ = live._repr_mimebundle_()
     assert bundle["text/plain"] == "A line up to 1."
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle)
 
@@ -495,7 +495,7 @@ def test_a_live_figure_is_stored_as_a_picture_with_words(live):
 def test_opened_again_without_its_widget_it_is_a_picture(live, show, monkeypatch):
     shown = []
     monkeypatch.setattr(
-        "course_lib.sliders.live.display", lambda data, raw: shown.append(data)
+        "course_lib.sliders.live.display", lambda data, **_: shown.append(data)
     )
     live._ipython_display_()
     still, widget = shown
@@ -670,7 +670,7 @@ def test_the_page_knows_where_the_point_is_at_every_position(show):
 
 def test_without_drag_the_page_is_not_told_of_it(plot, show):
     assert payload(plot)["drag"] is None
-    assert "courseHand = " not in plot._repr_mimebundle_()["text/html"]
+    assert "courseHand = " not in plot._repr_mimebundle_()[0]["text/html"]
 
 
 def test_a_point_that_is_nowhere_cannot_be_taken_there(show):
@@ -720,7 +720,7 @@ def test_a_figure_of_three_panels_and_61_values_stays_small(show):
 
     began = time.process_time()
     plot = slider_plot(draw, setup, beta=LogSlider(0.01, 10, 61))
-    stored = plot._repr_mimebundle_()
+    stored, _ = plot._repr_mimebundle_()
     spent = time.process_time() - began
     assert sum(map(len, stored.values())) < 350_000
     assert spent < 15  # ten times what is wanted: the benchmark measures, this guards

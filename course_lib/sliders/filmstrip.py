@@ -91,8 +91,9 @@ class SliderPlot:
     def __repr__(self) -> str:
         return self.words
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return bundle(self._still, self.words, self._html)
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+        still, width = self._still, self.painter.width
+        return bundle(still, self.words, self._html, width, moves=True)
 
     def _at(self) -> int:
         """The number of the position that the present values are."""

@@ -275,10 +275,11 @@ class LivePlot(VBox):
     def __repr__(self) -> str:
         return self.words
 
-    def _repr_mimebundle_(self, **kwargs) -> dict:
-        data = bundle(self._still(), self.words, "")
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        still, width = self._still(), self.painter.width
+        data, look = bundle(still, self.words, "", width, moves=True)
         data.pop("text/html", None)
-        return {**super()._repr_mimebundle_(**kwargs), **data}
+        return {**super()._repr_mimebundle_(**kwargs), **data}, look
 
     def _ipython_display_(self):
         """Two outputs: the widget, and before it what a saved page shows without it."""
@@ -290,7 +291,8 @@ class LivePlot(VBox):
         )
         if not os.environ.get("COURSE_PLAIN_FIGURES"):
             display({"text/html": html, "text/plain": ""}, raw=True)
-        display(self._repr_mimebundle_(), raw=True)
+        data, look = self._repr_mimebundle_()
+        display(data, metadata=look, raw=True)
 
     def _still(self) -> bytes:
         self._catch_up()

@@ -19,14 +19,15 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.spines import Spine
 
-from course_lib.plots.style import STYLE, png
+from course_lib.plots.style import LANGUAGE, SHARP, png
 from course_lib.sliders.svg import Layers
 
 __all__ = ["Painter", "told"]
 
 PIXELS = 100  # of the page, for each inch of the figure
 POINTS = 72  # the unit of SVG as matplotlib writes it
-FROZEN = ("xlim", "ylim", "xscale", "yscale", "xlabel", "ylabel", "title", "legend")
+FROZEN = ("xlim", "ylim", "xscale", "yscale", "xlabel", "ylabel", "legend")
+SIDES = ("left", "center", "right")  # of a title
 
 NUMBERS = itertools.count()
 LOCK = threading.RLock()  # matplotlib's style is global, callbacks may have a thread
@@ -67,7 +68,7 @@ class Painter:
             if self._inside:
                 yield
                 return
-            with matplotlib.rc_context({**STYLE, "svg.hashsalt": self._salt}):
+            with matplotlib.rc_context({**LANGUAGE, "svg.hashsalt": self._salt}):
                 self._inside = True
                 try:
                     yield
@@ -83,11 +84,11 @@ class Painter:
     def frame(self) -> bytes:
         """The picture of what stands still, sharp enough for two pixels in one."""
         self._clear()
-        return png(self.figure, 2 * PIXELS)
+        return png(self.figure, SHARP)
 
     def still(self) -> bytes:
         """The whole picture for the values that were painted last."""
-        return png(self.figure, PIXELS)
+        return png(self.figure, SHARP)
 
     def layers(self) -> Layers:
         """Where `layer` draws one value after another."""
@@ -175,7 +176,11 @@ class Painter:
 
     def _frozen(self) -> list[dict[str, Any]]:
         boxes = [box for box, _ in self._still]
-        return [{name: getattr(b, f"get_{name}")() for name in FROZEN} for b in boxes]
+        return [
+            {name: getattr(box, f"get_{name}")() for name in FROZEN}
+            | {"title": [box.get_title(side) for side in SIDES]}
+            for box in boxes
+        ]
 
     def _refuse_changes(self):
         """Take back what draw changed of what must stand still, and say so."""
@@ -185,11 +190,14 @@ class Painter:
         wrong = ["added axes"] if added else []
         boxes = self.figure.axes
         for box, before, after in zip(boxes, self._state, self._frozen(), strict=True):
-            changed = [name for name in FROZEN if before[name] != after[name]]
+            changed = [name for name in before if before[name] != after[name]]
             if changed:
                 self._clear()  # the legend too
                 with self.styled():
-                    box.set(**{n: before[n] for n in changed if n != "legend"})
+                    put = set(changed) - {"legend", "title"}
+                    box.set(**{name: before[name] for name in put})
+                    for side, title in zip(SIDES, before["title"], strict=True):
+                        box.set_title(title, loc=side)
                 wrong.append(f"changed the {', '.join(changed)}")
         if wrong:
             cure = "set it in setup" if self._has_setup else "give slider_plot a setup"
