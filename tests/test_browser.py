@@ -20,6 +20,7 @@ import warm_kernels
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_notebook
 
+from course_lib.plots.style import WIDTH, png
 from course_lib.sliders import LogSlider, slider_plot
 from course_lib.workspace import notebooks, repository
 from course_tools import browser
@@ -114,7 +115,7 @@ def stills() -> np.ndarray:
     pictures = []
     for beta in plot.sliders["beta"].values:
         plot.set(beta=beta)
-        pictures.append(imread(io.BytesIO(plot.painter.still()))[..., :3])
+        pictures.append(imread(io.BytesIO(png(plot.painter.figure, WIDTH)))[..., :3])
     return np.stack(pictures)
 
 
@@ -520,9 +521,24 @@ def test_a_saved_page_without_a_kernel_still_moves(lab, saved, stills):
     assert seen(picture, stills) == int(slider.input_value()) == 24
     live = cell(again, "live")
     live.scroll_into_view_if_needed()
-    live.get_by_text("Run this cell, and its sliders move.").wait_for()
+    live.get_by_text("Run this cell to move it.").wait_for()
     assert live.locator(".course-still img").is_visible()
     assert not live.get_by_text("model not found").is_visible()
+    again.close()
+
+
+def test_an_untrusted_page_shows_each_figure_once(lab, saved):
+    text = saved.read_text(encoding="utf-8")
+    foreign = lab.folder / "foreign.ipynb"
+    foreign.write_text(text.replace("import math", "import  math"), encoding="utf-8")
+    again = lab.open("foreign.ipynb")
+    again.evaluate("courseLab.panel.sessionContext.shutdown()")
+    for name in ("strip", "live"):
+        figure = cell(again, name)
+        figure.scroll_into_view_if_needed()
+        picture = figure.locator("img:visible")
+        picture.wait_for()  # refuses two
+        assert picture.get_attribute("alt").startswith("A bar of height ")
     again.close()
 
 

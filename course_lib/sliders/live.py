@@ -286,12 +286,13 @@ class LivePlot(VBox):
         html = (
             f'{LIVE_STYLE}<div class="course-still"><div class="course-picture" '
             f'style="width:{self.painter.width}px">{image(self._still(), self.words)}'
-            f"</div><p>Run this cell, and its sliders move.</p></div>"
+            f"</div><p>Run this cell to move it.</p></div>"
             f"<script>{HAND if self.drag else ''}{SCRIPT}</script>"
         )
+        data, look = self._repr_mimebundle_()
         if not os.environ.get("COURSE_PLAIN_FIGURES"):
             display({"text/html": html, "text/plain": ""}, raw=True)
-        data, look = self._repr_mimebundle_()
+            data.pop("image/png")  # it is in the other output
         display(data, metadata=look, raw=True)
 
     def _still(self) -> bytes:
