@@ -62,7 +62,7 @@ STILLS = {
     "tradeoff_peaks": [{}, {"betas": (0.1, 1.0)}],
     "displacement": [{"history": HISTORY}],
     "paths": [{"runs": PATHS, "betas": BETAS}],
-    "methods_on_frontier": [{"world": WORLD, "runs": FRONTIER}],
+    "methods_on_frontier": [{"runs": FRONTIER}],
     "estimators_by_pairs": [{"world": WORLD, "runs": shipped_runs("estimators")}],
     "limits": [{"runs": LIMITS}],
     "blind_loss": [{"steps": (1, 10), "runs": {0.5: FALLING, 0.1: FALLING}}],
@@ -181,13 +181,13 @@ SAID = {
         "57\u202f% are babble. The mean reward is 2.25 (reference: −0.29), and the KL",
     ),
     # by hand
-    "choice_curve": ({"difference": 2.0}, "+2.0 wins 88.1% of the time"),
-    "loss_curve": ({"difference": 0.0}, "at 0.693 nats with slope -0.500"),
-    "noise_ceiling": ({"scale": 0.0}, "more than 50.0% of"),
+    "choice_curve": ({"difference": 2.0}, "+2.0 wins 88.1\u202f% of the time"),
+    "loss_curve": ({"difference": 0.0}, "at 0.693 nats with slope −0.500"),
+    "noise_ceiling": ({"scale": 0.0}, "more than 50.0\u202f% of"),
     "rankings": ({"a": 1.0, "b": 1.0, "c": 1.0}, "C > B > A 0.167"),
     "poll": ({"difference": 0.0, "people": 100, "town": 1}, "standard errors of 0.050"),
     "magnitude_losses": ({"magnitude": 2.0}, "2.13 with the curve moved right"),
-    "uncertain_scores": ({"std": 2.0}, "wins 77.5% of the time"),
+    "uncertain_scores": ({"std": 2.0}, "wins 77.5\u202f% of the time"),
     # by mpmath, by hand, and by a loop over all draws
     "kl_both_ways": ({"q": 0.5}, "KL(p‖q) is 0.368 nats and KL(q‖p) is 0.511"),
     "objective_of_two": ({"beta": 1.0}, "chance 0.405; tilting and normalising"),
@@ -200,10 +200,10 @@ SAID = {
     "frontier_curve": ({"beta": 0.5}, "meets the left edge at J = 2.4178"),
     "best_of_n_race": ({"n": 4}, "earns 2.6432 and spends 0.5924 nats"),
     # 20 log10 50,000 = 20 · 4.69897
-    "answer_counts": ({"length": 20.0}, "10^94.0 in one of 50,000 tokens"),
+    "answer_counts": ({"length": 20.0}, "10^94.0 in one of 50\u202f000 tokens"),
     # mpmath: 10 log Σ p e^{v/½} = 10.86749
     "partition_estimates": ({"n": 100, "beta": 0.5, "seed": 1}, "reach log Z = 10.87."),
-    "rewards_read_back": ({"beta": 0.5}, "lie 2.418 below the circles"),
+    "rewards_read_back": ({"beta": 0.5}, "lie 2.418 below the diamonds"),
     "shifted_rewards": ({"shift": 2.0}, "β log Z is 4.418 and B is worth 5.0"),
     "preferences_read": ({"beta": 0.25}, "B over E 0.852, in truth 0.971"),  # σ(1.75)
     "uncovered_answer": ({"share": 0.3457}, "the expected reward is 1.702"),
@@ -262,10 +262,10 @@ SAID = {
     # a run of the exact loss comes to the same optimum; means of tens by hand
     "one_method": (
         {"method": "dpo", "beta": 0.5},
-        "reward 0.81 for 0.72 nats, slope β. DPO, knob 0.5, leaves 0.14 of reward",
+        "reward 0.81 for 0.72 nats, slope β. DPO at β = 0.5 leaves 0.14 of reward",
     ),
     "run_so_far": (
         {"step": 40},
-        "By step 40: loss 0.355, accuracy 0.84; log-ratio of chosen responses -0.86",
+        "By step 40: loss 0.355, accuracy 0.84; log-ratio of chosen responses −0.86",
     ),
 }

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from course_lib.beta import beta_for_kl, dpo_slope, smoothed_optimal_gap, steepest_beta
 from course_lib.plots.style import (
-    BLUE,
-    GREY,
-    ORANGE,
+    DOTS,
+    HALO,
+    INK,
+    POLICY,
     QUIET,
     REFERENCE,
     Picture,
@@ -24,7 +25,10 @@ from course_lib.plots.style import (
     in_language,
     name,
     names,
+    number,
     panel,
+    percent,
+    spread,
 )
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
 from course_lib.preferences import accuracy_ceiling
@@ -61,7 +65,7 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
             left.plot(grid, -F.logsigmoid(beta * grid), **style)
             right.plot(grid, slope(grid, beta), **style)
         left.axhline(math.log(2), color=REFERENCE, lw=1, ls=":")
-        name(left, 30, 0.80, "ln 2: no opinion", QUIET, at=(0, 0), ha="right")
+        name(left, 30, 0.80, "ln 2: unchanged", QUIET, at=(0, 0), ha="right")
         for beta, x, y, below in ((0.01, 30, 4e-3, -9), (0.1, 24, 1e-2, 9)):
             words = f"β = {beta:g}", beta_color(beta)
             name(right, x, y, *words, at=(0, below), ha="right" if x == 30 else "left")
@@ -77,7 +81,7 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
         for axis in axes:
             axis.axvline(gap, color=REFERENCE, lw=1)
         for beta, push in pushes.items():
-            look = {"color": beta_color(beta), "ms": 8, "clip_on": True}
+            look = {"color": beta_color(beta), "ms": 8, "clip_on": True, "gid": "gap"}
             dot(left, gap, float(-F.logsigmoid(beta * here)), **look)
             dot(right, gap, max(push, 1e-5), **look)
         first = max(pushes, key=pushes.get)
@@ -94,78 +98,111 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
 def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
     """The push on one pair against β, its gap held still.
 
-    steepest: steepest(gap), where the dotted line is drawn for a gap > 0
-    slider: gap, h in nats, within −10 to 30
+    steepest: steepest(gap), where the point is drawn for a gap > 0
+    slider: gap, h in nats, within −10 to 30; the point can be dragged
     """
-    betas = torch.logspace(-2, 1, 301, dtype=torch.float64)
-    title = "Above a gap of 0, more β is more push only up to u/h"
-    x, y = ("β (reward per nat)", 0.01, 10), ("push |dL/dh| on one pair", 1e-4, 15)
-    around = panel(title, x, y, xscale="log", yscale="log")
+    betas = torch.logspace(-2, 1, 121, dtype=torch.float64)
+    title = "Push |dL/dh|, nats of loss per nat of gap"
+    x, y = ("β, reward per nat", 0.01, 10), ("", 1e-4, 15)
+    ticks = {"xticks": (0.01, 0.1, 1, 10), "xticklabels": ("0.01", "0.1", "1", "10")}
+    ticks |= {"yticks": (1e-4, 1e-3, 0.01, 0.1, 1, 10)}
+    ticks |= {"yticklabels": ("0.0001", "0.001", "0.01", "0.1", "1", "10")}
+    around = panel(title, x, y, grid="y", xscale="log", yscale="log", **ticks)
 
     def still(axis: Axes):
-        axis.plot(betas, betas / 2, "--", color=GREY)
-        axis.text(0.02, 0.016, "β/2, the push at h = 0", color=GREY, rotation=19)
+        axis.plot(betas, betas / 2, color=REFERENCE, ls=DOTS)
+        name(axis, 0.56, 0.28, "β/2, at h = 0", QUIET, at=(9, -6))
+        axis.minorticks_off()
 
     def draw(axis: Axes, gap: float) -> str:
         here = torch.tensor([gap], dtype=torch.float64)
         push = betas * torch.sigmoid(-betas * gap)
-        axis.plot(betas, push, color=BLUE)
+        axis.plot(betas, push, color=INK)
+        shown = f"h = {number(gap, 'g')}"
         if gap <= 0:
+            name(axis, 2, 6, shown, at=(-12, 0), fontweight="bold")
             return (
-                f"At a gap of {gap:g} nats the curve rises without end: from "
-                f"{float(push[0]):.4f} at β = 0.01 to {float(push[-1]):.2f} at β = 10, "
-                "more β is more push."
+                f"At a gap of {number(gap, 'g')} nats the curve rises without end: "
+                f"from {float(push[0]):.4f} at β = 0.01 to {float(push[-1]):.2f} at "
+                "β = 10, more β is more push."
             )
         top = float(steepest(here)[0])
         height = float(dpo_slope(here, top)[0])
-        axis.axvline(top, ls=":", color=ORANGE)
-        axis.plot(top, height, "o", color=ORANGE, ms=8)
+        dot(axis, top, height, gid="gap")
+        words = f"β = {number(top)}"
+        name(axis, top, height, words, at=(0, -16), ha="center", fontweight="bold")
+        end = int((push > 1.4e-4).nonzero()[-1])
+        name(axis, betas[end], push[end], shown, at=(8, 6), fontweight="bold")
         return (
-            f"At a gap of {gap:g} nats the marked point, β = {top:.3f}, gives a push "
-            f"of {height:.4f}; β = 10 gives {float(push[-1]):.2g}."
+            f"At a gap of {number(gap, 'g')} nats the marked point, β = {top:.3f}, "
+            f"gives a push of {height:.4f}; β = 10 gives {float(push[-1]):.2g}."
         )
 
-    return Scene.of(draw, around, still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="Once a pair is in the right order, one β pushes it hardest",
+        shows="The push on one pair whose gap h you set, against β. ◆ is the hardest.\n"
+        "While h is 0 or below, a larger β always pushes harder, and there is no ◆.",
+    )
 
 
 def push_and_rest(probability: float = 0.8) -> Scene:
     """One curve, two faces: the expected push on a pair against its gap.
 
-    probability: P, the chance that the first answer is preferred
-    slider: beta
+    probability: P, above ½: the probability that the first answer is preferred
+    slider: beta; the point where the pair rests can be dragged
     """
-    grid = torch.linspace(0, 40, 401, dtype=torch.float64)
+    grid = torch.linspace(0, 40, 161, dtype=torch.float64)
     log_odds = math.log(probability / (1 - probability))
-    title = "The curve that starts higher ends sooner"
-    x = "gap h of the pair (nats)", -1, 40
-    y = "expected push β (P − σ(βh))", -0.12, 0.33
+    end, levels = 40.0, (-0.2, -0.1, -0.03, 0, 0.03, 0.1, 0.3)
+    x, title = ("gap h, nats", -8, end), "Expected push β (P − σ(βh)), stretched near 0"
+    around = panel(title, x, ("", -0.24, 0.36), grid="y", xticks=range(0, 50, 10))
 
     def push(gap: Tensor, beta: float) -> Tensor:
         return beta * (probability - torch.sigmoid(beta * gap))
 
     def still(axis: Axes):
+        axis.set_yscale("asinh", linear_width=0.03)
+        axis.set_yticks(levels, [number(level, "g") for level in levels])
+        axis.minorticks_off()
+        ends = []
         for beta in (0.05, 0.1, 0.2, 0.5, 1.0):
-            axis.plot(grid, push(grid, beta), color=GREY, lw=0.8)
-        axis.axhline(0, color=GREY, lw=1)
-        axis.plot([], [], color=BLUE, label="this β")
-        axis.plot([], [], color=GREY, lw=0.8, label="other β: 0.05, 0.1, 0.2, 0.5, 1")
-        axis.plot([], [], "o", color=ORANGE, ms=8, label="face one: push at the start")
-        axis.plot([], [], "s", color=ORANGE, ms=8, label="face two: the pair at rest")
-        axis.legend(loc="upper right")
+            curve, violet = push(grid, beta), beta_color(beta)
+            axis.plot(grid, curve, color=violet, lw=1)
+            dot(axis, log_odds / beta, 0, color=violet, ms=5, mew=0.8)
+            ends.append((end, float(curve[-1]), f"β = {beta:g}", violet))
+        names(axis, ends, gap=0.014)
+        axis.axhline(0, color=REFERENCE, lw=1)
 
     def draw(axis: Axes, beta: float) -> str:
         start, rest = beta * (probability - 0.5), log_odds / beta
-        axis.plot(grid, push(grid, beta), color=BLUE)
-        axis.plot(0, start, "o", color=ORANGE, ms=8)
-        if rest <= 40:
-            axis.plot(rest, 0, "s", color=ORANGE, ms=8)
-        where = "at" if rest <= 40 else "outside the picture at"
+        violet, bold = beta_color(beta), {"fontweight": "bold"} | HALO
+        axis.plot(grid, push(grid, beta), color=violet)
+        dot(axis, 0, start, color=violet, marker="o")
+        name(axis, 0, start, f"push {number(start, '.3f')}", violet, at=(-9, 0), **bold)
+        if rest <= end:
+            dot(axis, rest, 0, color=violet, gid="beta")
+            way = (7, 14) if rest < 27 else (0, 16)
+            side = "left" if rest < 27 else "right"
+            told = f"rests at h = {number(rest)}"
+            name(axis, rest, 0, told, violet, at=way, ha=side, **bold)
+        where = "at" if rest <= end else "outside the picture at"
         return (
             f"With β = {beta:g} and P = {probability:g} the push begins at "
             f"{start:.3f} and comes to rest {where} h = {rest:.2f} nats."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="A larger β pushes harder at first and rests at a smaller gap",
+        shows=f"One pair whose first answer is preferred with P = {probability:g}, "
+        "against its gap. Thick: your β.\n● the push at the start, ◆ the gap at which "
+        "the pair rests. Below 0 the gap shrinks.",
+    )
 
 
 @in_language
@@ -207,10 +244,10 @@ def destination(
     betas: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
     steps: Sequence[int] = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000),
 ) -> Scene:
-    """Where training stands, and where it is bound for, in the world of five answers.
+    """Where training is, and where it is bound for, in the world of five answers.
 
     betas, steps: what the sliders offer; both optimisers are trained when it is made
-    sliders: beta; optimiser, "SGD" or "Adam"; step, one of `steps`
+    sliders: beta; optimiser, "SGD" or "Adam"; step, one of `steps`, by drag too
     """
     world = five_responses()
     runs = {
@@ -218,28 +255,30 @@ def destination(
         for name, rate in RATES.items()
     }
     rows = range(len(world.names))
-    x, y = ("training step", 0.8, steps[-1] * 1.4), ("KL(π‖π_ref) (nats)", 5e-5, 3)
-    left = _shares("The policy on its way", world, -0.6, 4.6)
-    right = panel("Its distance, among all β", x, y, xscale="log", yscale="log")
+    last = steps[-1]
+    x = "training step", 0.8, last * 9
+    ticks = [10**power for power in range(4) if 10**power <= last]
+    left = _shares("Probability", world)
+    right = panel("KL(π‖π_ref), nats", x, ("", 0, 1.5), grid="y", xscale="log")
+    right |= {"xticks": ticks, "xticklabels": [number(tick, ",") for tick in ticks]}
+    right["yticks"] = (0, 0.5, 1, 1.5)
 
     def still(axes: tuple[Axes, Axes]):
-        left, _ = axes
-        _outlines(left, world, label="reference")
-        left.bar([-9], [0], 0.55, color=BLUE, label="now")
-        left.plot([-9], [0], "D", color=ORANGE, ms=7, label="destination")
-        left.legend(loc="upper right")
+        _outlines(axes[0], world)
+        axes[1].minorticks_off()
 
     def draw(axes: tuple[Axes, Axes], beta: float, optimiser: str, step: int) -> str:
         left, right = axes
         run, column, record = runs[optimiser], betas.index(beta), steps.index(step)
         goal = optimal_policy(world.ref, world.rewards, beta)
         far = float(kl_divergence(goal, world.ref))
-        left.bar(rows, run.policy[record, column].tolist(), 0.55, color=BLUE)
-        left.plot(rows, goal, "D", color=ORANGE, ms=7)
-        right.plot(run.steps, run.kl, color=GREY, lw=0.8)
-        right.plot(run.steps, run.kl[:, column], color=BLUE)
-        right.axhline(far, ls="--", color=ORANGE, lw=1.2)
-        right.plot(step, run.kl[record, column], "o", color=BLUE, ms=8)
+        left.bar(rows, run.policy[record, column].tolist(), 0.5, color=POLICY)
+        for row, height in zip(rows, goal.tolist(), strict=True):
+            dot(left, row, height, ms=7, mew=1)
+        right.plot([0.8, last], [far, far], color=INK, lw=1.2)
+        name(right, 0.8, far, "π* of this β", at=(3, 7))
+        _ways(right, run, betas, column)
+        dot(right, step, float(run.kl[record, column]), "policy", gid="step")
         order = int((run.kl[record] > run.kl[record, column]).sum())
         return (
             f"{optimiser}, β = {beta:g}, step {step}: KL {run.kl[record, column]:.4f} "
@@ -248,18 +287,39 @@ def destination(
             f"{run.policy[record, column, 1]:.1%}."
         )
 
-    return Scene.of(draw, left, right, still=still, height=3.3)
+    return Scene.of(
+        draw,
+        left,
+        right,
+        still=still,
+        says="A large β heads for a nearer place and arrives in fewer steps",
+        shows="Green: the policy at this step. ◆: π*, its destination. Outline: the "
+        "reference.\nRight: its way, thick, among those of the other β.",
+        height=3.8,
+        width_ratios=(4, 5),
+    )
 
 
-def _shares(title: str, world: World, *ends: float) -> dict:
+def _ways(axis: Axes, run: TabularRun, betas: Sequence[float], column: int):
+    """The KL of every β along a run; that of one column is thick."""
+    ends = []
+    for at, beta in enumerate(betas):
+        thick, color = at == column, beta_color(beta)
+        axis.plot(run.steps, run.kl[:, at], color=color, lw=2.2 if thick else 1)
+        told = f"β = {beta:g}" if thick else f"{beta:g}"
+        ends.append((run.steps[-1], float(run.kl[-1, at]), told, color))
+    names(axis, ends, gap=0.1)
+
+
+def _shares(title: str, world: World) -> dict:
     """A panel of probabilities, one for each answer."""
-    x, y = ("answer", *ends), ("probability", 0, 1.05)
-    return panel(title, x, y, xnames=world.names)
+    ticks = {"yticks": (0, 0.5, 1), "yticklabels": ("0", "0.5", "1"), "grid": "y"}
+    return panel(title, ("answer",), ("", 0, 1.08), xnames=world.names, **ticks)
 
 
-def _outlines(axis: Axes, world: World, **more: str):
+def _outlines(axis: Axes, world: World):
     """The reference's probabilities, to be filled."""
-    style = {"color": "none", "edgecolor": GREY, **more}
+    style = {"color": "none", "edgecolor": REFERENCE, "lw": 1.2}
     axis.bar(range(len(world.names)), world.ref.tolist(), 0.8, **style)
 
 
@@ -268,15 +328,20 @@ def training_log() -> Scene:
 
     sliders: beta; lr; optimiser, "SGD" or "Adam"; steps, how many; seed, of the world
     """
-    x = "share of the run", 0, 1
+    x, ticks = ("share of the run", 0, 1), {"grid": "y", "xticks": (0, 0.5, 1)}
+    ticks["xticklabels"] = [percent(share) for share in ticks["xticks"]]
     panels = (
-        panel("Loss and its floor", x, ("nats", 0, 1.05)),
-        panel("Mean margin βh", x, ("reward", 0, 3)),
-        panel("Accuracy, its ceiling", x, ("share of labels", 0.4, 1.02)),
+        panel("Loss, nats", x, ("", 0, 1.05), yticks=(0, 0.5, 1), **ticks),
+        panel("Mean margin βh, reward", x, ("", 0, 3), yticks=(0, 1, 2, 3), **ticks),
+        panel("Accuracy", x, ("", 0.4, 1.02), yticks=(0.5, 0.75, 1), **ticks),
     )
+    panels[2]["yticklabels"] = [percent(share) for share in panels[2]["yticks"]]
 
     def still(axes: tuple[Axes, ...]):
-        axes[0].axhline(math.log(2), color=GREY, lw=0.8)
+        for axis, start in zip(axes, (math.log(2), 0, 0.5), strict=True):
+            dot(axis, 0, start, "reference", ms=7, zorder=3)
+            axis.tick_params(axis="y", pad=8)  # room for it
+        name(axes[0], 0, math.log(2), "ln 2", QUIET, at=(5, 10))
 
     def draw(
         axes: tuple[Axes, ...],
@@ -301,89 +366,134 @@ def training_log() -> Scene:
             f"{run.kl[-1, 0]:.3f} of {kl_divergence(best, world.ref):.3f} nats."
         )
 
-    return Scene.of(draw, *panels, still=still, height=2.9)
+    return Scene.of(
+        draw,
+        *panels,
+        still=still,
+        says="No run goes below its floor or above its ceiling",
+        shows="Green: means over all pairs, at each step of one run. □: the start.\n"
+        "Dotted: the loss of the mean margin, which the mean loss is never below.",
+    )
 
 
 def _log(
     axes: tuple[Axes, ...], run: TabularRun, beta: float, bounds: tuple[float, float]
 ):
-    """Loss, margin and accuracy of a run of one β; floor and ceiling are dashed."""
-    loss, gap, accuracy = axes
+    """Loss, margin and accuracy of a run of one β, with its floor and its ceiling."""
     share = [step / run.steps[-1] for step in run.steps]
     margin = beta * run.gap[:, 0]
-    below = F.softplus(-margin)  # Jensen: no mean loss lies under it
-    loss.plot(share, run.loss[:, 0].clamp(max=1.05), color=BLUE)
-    gap.plot(share, margin.clamp(0, 3), color=BLUE)
-    accuracy.plot(share, run.accuracy[:, 0], color=BLUE)
-    for axis, bound in zip((loss, accuracy), bounds, strict=True):
-        axis.axhline(bound, ls="--", color=ORANGE, lw=1.2)
-    loss.plot(share, below.clamp(max=1.05), ":", color=GREY)
+    below = F.softplus(-margin).clamp(max=1.05)  # Jensen: no mean loss lies under it
+    curves = run.loss[:, 0].clamp(max=1.05), margin.clamp(0, 3), run.accuracy[:, 0]
+    axes[0].plot(share, below, color=REFERENCE, ls=DOTS)
+    for axis, curve in zip(axes, curves, strict=True):
+        axis.plot(share, curve, color=POLICY)
+    floor, ceiling = bounds
+    for axis, bound in ((axes[0], floor), (axes[2], ceiling)):
+        axis.axhline(bound, color=INK, lw=1.2)
+    right = {"ha": "right", **HALO}
+    end = float(below[-1])
+    gaps = [("floor", floor, INK), ("of the mean margin", end, QUIET)]
+    gaps.sort(key=lambda told: told[1])
+    places = spread([max(0.06, at - 0.06) for _, at, _ in gaps], gap=0.11)
+    for (words, _, color), place in zip(gaps, places, strict=True):
+        name(axes[0], 1, place, words, color, at=(0, 0), **right)
+    name(axes[2], 1, ceiling, "ceiling", at=(0, 9), **right)
 
 
 def kl_budget(choose: Callable = beta_for_kl) -> Scene:
     """What a budget of nats buys: β, the optimal policy and its reward.
 
     choose: choose(ref, rewards, kl), which finds β
-    slider: kl, the budget in nats, above 0 and below ln 4
+    slider: kl, the budget in nats, above 0 and below ln 4; the point can be dragged
     """
     world = five_responses()
     betas = torch.logspace(math.log10(0.03), 1.2, 120, dtype=torch.float64)
     tilted = [optimal_policy(world.ref, world.rewards, float(b)) for b in betas]
     spent = torch.stack([kl_divergence(policy, world.ref) for policy in tilted])
-    rows = range(len(world.names))
-    x, y = ("β (reward per nat)", 0.03, 15.8), ("KL(π*‖π_ref) (nats)", 0, 1.58)
-    left = panel("More β spends less", x, y, xscale="log")
-    right = _shares("What it buys", world)
+    rows, ticks = range(len(world.names)), (0.05, 0.1, 0.5, 1, 5, 10)
+    x, y = ("β, reward per nat", 0.03, 15.8), ("", 0, 1.62)
+    look = {"xscale": "log", "yticks": (0, 0.5, 1), "grid": "y", "xticks": ticks}
+    left = panel("KL(π*‖π_ref), nats", x, y, **look)
+    left["xticklabels"] = [f"{beta:g}" for beta in ticks]
+    right = _shares("Probability of each answer", world)
 
     def still(axes: tuple[Axes, Axes]):
         left, right = axes
-        left.plot(betas, spent, color=BLUE)
-        left.axhline(math.log(4), ls=":", color=GREY)
-        left.text(15, 1.40, "all there is: ln 4", ha="right", va="bottom", color=GREY)
+        left.plot(betas, spent, color=INK)
+        left.axhline(math.log(4), color=REFERENCE, lw=1, ls=DOTS)
+        all_ = "ln 4: all that can be spent"
+        name(left, 15.8, math.log(4), all_, QUIET, at=(0, 9), ha="right")
+        left.minorticks_off()
         _outlines(right, world)
 
     def draw(axes: tuple[Axes, Axes], kl: float) -> str:
         left, right = axes
         beta = float(choose(world.ref, world.rewards, kl))
         policy = optimal_policy(world.ref, world.rewards, beta)
-        left.plot([0.03, beta, beta], [kl, kl, 0], ":", color=ORANGE)
-        left.plot(beta, kl, "o", color=ORANGE, ms=8)
-        right.bar(rows, policy.tolist(), 0.55, color=BLUE)
+        left.plot([0.03, beta, beta], [kl, kl, 0], color=REFERENCE, lw=1.2)
+        dot(left, beta, kl, gid="kl")
+        y, words = kl, {"at": (9, 7)}
+        if kl > 1.1:  # there the limit is in the way
+            y, words = 0, {"at": (7, 12)}
+        elif kl < 0.04:  # there the panel ends
+            words = {"at": (0, 16), "ha": "center"}
+        name(left, beta, y, f"β = {number(beta)}", fontweight="bold", **words, **HALO)
+        right.bar(rows, policy.tolist(), 0.5, color=INK)
         return (
             f"A budget of {kl:g} nats asks for β = {beta:.3f}. The policy then spends "
             f"{kl_divergence(policy, world.ref):.4f} nats and earns "
             f"{expected_reward(policy, world.rewards):.3f}; the reference earns 1.475."
         )
 
-    return Scene.of(draw, left, right, still=still)
+    return Scene.of(
+        draw,
+        left,
+        right,
+        still=still,
+        says="The more nats you may spend, the smaller the β to choose",
+        shows="Left: what the best policy spends at each β; ◆ is your budget.\n"
+        "Right: that policy (solid) and the reference (outlines).",
+    )
 
 
 def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
     """The loss of one pair with smoothed labels at β = 0.1, its lowest point marked.
 
     optimal_gap: optimal_gap(label_smoothing, beta), where the mark is put
-    slider: rate, ε above 0 and at most ½
+    slider: rate, ε above 0 and at most ½; the lowest point can be dragged
     """
-    grid = torch.linspace(-20, 80, 401, dtype=torch.float64)
-    title = "Smoothing gives the gap a place to stop"
-    x, y = ("gap h (nats), β = 0.1", -20, 80), ("loss (nats)", 0, 1.6)
+    grid = torch.linspace(-20, 80, 201, dtype=torch.float64)
+    x, y = ("gap h, nats", -20, 80), ("", 0, 1.6)
+    ticks = {"yticks": (0, 0.5, 1, 1.5), "grid": "y"}
+    around = panel("Loss of one pair at β = 0.1, nats", x, y, **ticks)
 
     def loss(gap: Tensor, rate: float) -> Tensor:
         margin = 0.1 * gap
         return -(1 - rate) * F.logsigmoid(margin) - rate * F.logsigmoid(-margin)
 
     def still(axis: Axes):
-        axis.plot(grid, loss(grid, 0.0), "--", color=GREY)
-        axis.text(30, 0.09, "no smoothing: falls for ever", color=GREY)
+        axis.plot(grid, loss(grid, 0.0), color=REFERENCE, ls=DOTS)
+        name(axis, -9.5, 1.24, "ε = 0: falls without end", QUIET, at=(9, 0))
 
     def draw(axis: Axes, rate: float) -> str:
         best = float(optimal_gap(torch.tensor([rate], dtype=torch.float64), 0.1)[0])
         low = float(loss(torch.tensor(best, dtype=torch.float64), rate))
-        axis.plot(grid, loss(grid, rate), color=BLUE)
-        axis.plot(best, low, "o", color=ORANGE, ms=8, clip_on=False)
+        axis.plot(grid, loss(grid, rate), color=INK)
+        dot(axis, best, low, gid="rate")
+        told = f"ε = {rate:.3g}: h = {number(best)}"
+        high = low > 0.35  # there the dotted line is in the way
+        words = {"at": (-6, -16)} if high else {"at": (0, 15), "ha": "center"}
+        name(axis, best, low, told, fontweight="bold", **words, **HALO)
         return (
             f"With ε = {rate:g} the curve is lowest at the marked gap of {best:.2f} "
-            f"nats, where the loss is {low:.4f}; the dashed one has no lowest point."
+            f"nats, where the loss is {low:.4f}; the dotted one has no lowest point."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="Smoothed labels give the gap a finite place to stop",
+        shows="Solid: with a share ε of labels believed to be flipped. Dotted: none.\n"
+        "◆ is the lowest point of the loss, where the gap stops.",
+    )

@@ -1,13 +1,34 @@
 """Chapters 00 and 01: choices, scores, rankings, and what noise does to them."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.plots.style import BLUE, GREY, ORANGE, Picture, Scene, label, panel
+from course_lib.plots.style import (
+    CHOSEN,
+    DASHES,
+    DOTS,
+    FAINT,
+    INK,
+    MARK,
+    POLICY,
+    QUIET,
+    REFERENCE,
+    REJECTED,
+    Picture,
+    Scene,
+    arrow,
+    dot,
+    name,
+    number,
+    panel,
+    percent,
+    spread,
+)
 from course_lib.preferences import (
     accuracy_ceiling,
     gaussian_preference_probability,
@@ -17,64 +38,106 @@ from course_lib.preferences import (
 )
 
 
+def _shares(axis: str, *ticks: float) -> dict:
+    """Of `panel`: a few shares along the x or the y axis."""
+    return {f"{axis}ticks": ticks, f"{axis}ticklabels": [percent(t) for t in ticks]}
+
+
+def _beside(difference: float, chance: float) -> tuple[float, int]:
+    """Where the first answer's share is written: how high, and on which side."""
+    if difference < -3.9:
+        return 0.28, 8
+    if difference < -1.7:
+        return chance + 0.09, -8
+    return chance / 2, 8 if difference < 3.9 else -8
+
+
 def choice_curve(probability: Callable = preference_probability) -> Scene:
     """P(first preferred) against the difference of two rewards, one point marked.
 
     probability: the function to draw
-    slider: difference, r_w − r_l in logits, within ±6
+    slider: difference, r_w − r_l in logits, within ±6; its point can be dragged
     """
-    title = "Every difference gives a probability, never a certainty"
-    x = "reward of the first answer minus the second (logits)", -6, 6
-    y = "P(first is preferred)", 0, 1
+    x = "reward of the first answer minus that of the second, logits", -6.3, 6.3
+    y = _shares("y", 0, 0.5, 1)
+    around = panel("How often each is preferred", x, ("", 0, 1.02), grid="y", **y)
+    grid = torch.linspace(-6, 6, 161, dtype=torch.float64)
 
     def still(axis: Axes):
-        grid = torch.linspace(-6, 6, 241, dtype=torch.float64)
-        axis.plot(grid, probability(grid, torch.zeros_like(grid)), color=BLUE)
+        axis.plot(grid, probability(grid, torch.zeros_like(grid)), color=INK)
 
     def draw(axis: Axes, difference: float) -> str:
         here = torch.tensor([difference], dtype=torch.float64)
         chance = float(probability(here, torch.zeros_like(here)))
-        corner = [difference, difference, -6], [0, chance, chance]
-        axis.plot(*corner, ":", color=GREY, lw=1)
-        axis.plot(difference, chance, "o", color=ORANGE, ms=9, clip_on=False)
-        label(axis, difference, chance, f"{chance:.1%}")
+        told, other = percent(chance, 1), percent(1 - chance, 1)
+        for ends, color, line in (
+            ((0, chance), CHOSEN, "-"),
+            ((chance, 1), REJECTED, DASHES),
+        ):
+            axis.plot([difference] * 2, ends, color=color, ls=line)
+        up, side = _beside(difference, chance)
+        name(axis, difference, up, f"first: {told}", CHOSEN, at=(side, 0))
+        down, side = _beside(-difference, 1 - chance)
+        name(axis, difference, 1 - down, f"second: {other}", REJECTED, at=(-side, 0))
+        dot(axis, difference, chance, gid="difference")
         return (
-            f"A difference of {difference:+.1f} wins {chance:.1%} of the time: the "
-            f"S-shaped curve stands at {chance:.3f} there."
+            f"A difference of {number(difference, '+.1f')} wins {told} of the time: "
+            f"the S-shaped curve is at {chance:.3f} there."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="A higher reward wins more often, but never every time",
+        shows="The curve: the probability that the first answer is preferred. At the "
+        "point, the solid line\nis its share of the wins, the dashed line that of the "
+        "second.",
+    )
 
 
 def loss_curve(loss: Callable = reward_model_loss) -> Scene:
     """The loss of one pair against its reward difference, with the tangent at a point.
 
     loss: the function to draw
-    slider: difference, chosen minus rejected in logits, within ±6
+    slider: difference, chosen minus rejected in logits, within ±6; its point can be
+        dragged
     """
-    title = "The worse the order of a pair, the steeper its loss"
-    x = "chosen minus rejected reward (logits)", -6, 6
-    y = "loss (nats)", -0.2, 6.2
+    x = "reward of the chosen answer minus that of the rejected, logits", -6.3, 8
+    ticks = {"xticks": [-6, -3, 0, 3, 6], "yticks": [0, 2, 4, 6]}
+    around = panel("Loss, nats", x, ("", -0.2, 7), grid="y", **ticks)
     zero = torch.zeros(1, dtype=torch.float64)
 
     def still(axis: Axes):
-        grid = torch.linspace(-6, 6, 121, dtype=torch.float64)
-        axis.plot(grid, [float(loss(h.reshape(1), zero)) for h in grid], color=BLUE)
+        grid = torch.linspace(-6, 8, 121, dtype=torch.float64)
+        axis.plot(grid, [float(loss(h.reshape(1), zero)) for h in grid], color=INK)
 
     def draw(axis: Axes, difference: float) -> str:
         here = torch.tensor([difference], dtype=torch.float64, requires_grad=True)
         value = loss(here, zero)
         (slope,) = torch.autograd.grad(value.sum(), here)
         height, slope = float(value.detach()), float(slope)
+        told = number(slope, ".3f")
         ends = torch.tensor([-1.5, 1.5])
-        axis.plot(difference + ends, height + slope * ends, "--", color=ORANGE)
-        axis.plot(difference, height, "o", color=ORANGE, ms=9, clip_on=False)
+        axis.plot(difference + ends, height + slope * ends, color=REFERENCE, ls=DOTS)
+        tip = difference + 1.5, height + 1.5 * slope
+        arrow(axis, (difference, height), tip, color=CHOSEN)
+        words = {"at": (8, 12), "ha": "left" if difference < 4.5 else "right"}
+        name(axis, difference, height, f"slope {told}", CHOSEN, **words)
+        dot(axis, difference, height, gid="difference")
         return (
-            f"At {difference:+.1f} the falling curve stands at {height:.3f} nats with "
-            f"slope {slope:.3f}: a step of one logit is worth {-slope:.2f} nats."
+            f"At {number(difference, '+.1f')} the falling curve is at {height:.3f} "
+            f"nats with slope {told}: a step of one logit is worth {-slope:.2f} nats."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="The worse the order of a pair, the steeper its loss",
+        shows="One pair; right of 0 it is in the right order. The arrow shows what a "
+        "step of the chosen\nanswer’s reward does: its slope is in nats per logit.",
+    )
 
 
 def strengths(
@@ -82,38 +145,49 @@ def strengths(
     scores: Tensor,
     errors: Tensor | None = None,
     published: Sequence[float] | None = None,
-    title: str = "Strengths",
+    title: str = "The highest score stands at the top",
 ) -> Picture:
     """Fitted scores from strongest to weakest, with 95 % intervals if errors are given.
 
     names, scores, errors, published: one entry each item, scores in logits. Errors are
         those of the difference from the first item: they compare it with each other
         one, and no two others with one another
+    title: the headline: what these scores say
     """
     order = scores.argsort().tolist()
     rows = range(len(names))
+    near = (scores - scores[0]).abs() <= 1.96 * errors if errors is not None else []
 
     def draw(axis: Axes) -> str:
-        spread = 1.96 * errors[order] if errors is not None else None
-        style = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "fitted"}
-        axis.errorbar(scores[order], rows, xerr=spread, **style)
         if published is not None:
-            given = [published[i] for i in order]
-            axis.plot(given, rows, "x", color=ORANGE, ms=9, mew=2, label="published")
-            axis.legend(loc="lower right")
-        pairs = [f"{names[i]} {float(scores[i]):.2f}" for i in reversed(order)]
+            given = MARK["reference"] | {"ls": "none", "ms": 11, "mew": 1.4}
+            axis.plot([published[i] for i in order], rows, **given)
+        if errors is not None:
+            half = 1.96 * errors[order]
+            axis.axvline(0, color=REFERENCE, lw=1)
+            axis.hlines(rows, scores[order] - half, scores[order] + half, color=POLICY)
+            for row, i in enumerate(order):
+                if i and near[i]:
+                    name(axis, scores[i] + half[row], row, "may be equal", QUIET)
+        axis.plot(scores[order], rows, **(MARK["policy"] | {"ls": "none", "ms": 6}))
+        low, high = axis.get_xlim()
+        axis.set(xlim=(low, high + 0.18 * (high - low)), ylim=(-0.6, len(names) - 0.4))
+        pairs = [f"{names[i]} {number(float(scores[i]))}" for i in reversed(order)]
         words = f"{title}. From strongest to weakest: {', '.join(pairs)}."
         if errors is None:
             return words
-        axis.axvline(0, color=GREY, lw=1, ls=":")
-        near = (scores - scores[0]).abs() <= 1.96 * errors
         with_0 = [names[i] for i in reversed(order) if i and near[i]]
         listed = ", ".join(with_0) or "none"
         return f"{words} Bars of 1.96 standard errors that include 0: {listed}."
 
-    x, rising = (f"score, in logits above {names[0]}",), [names[i] for i in order]
-    around = panel(title, x, ("",), ynames=rising)
-    return Picture.of(draw, around, height=0.9 + 0.32 * len(names))
+    shows = "● fitted score"
+    shows += "" if published is None else "    □ published score"
+    if errors is not None:
+        shows += f"    bar: 95 % interval of the difference from {names[0]}"
+    x, rising = (f"logits above {names[0]}",), [names[i] for i in order]
+    around = panel("Score", x, ("",), grid="y", ynames=rising)
+    height = 1.5 + 0.29 * len(names)
+    return Picture.of(draw, around, says=title, shows=shows, height=height)
 
 
 def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
@@ -129,51 +203,70 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
     observed = wins[first, second] / games
     error = (predicted * (1 - predicted) / games).sqrt()
     inside = int(((observed - predicted).abs() <= 2 * error).sum())
+    ticks = _shares("x", 0.5, 0.6, 0.7, 0.8) | _shares("y", 0, 0.25, 0.5, 0.75, 1)
+    x = "share predicted by the fitted scores", 0.49, 0.88
+    title = "Wins of the stronger side"
+    around = panel(title, x, ("", 0, 1.05), grid="y", **ticks)
 
     def draw(axis: Axes) -> str:
         order = predicted.argsort()
         low, high = ((predicted + side * error)[order] for side in (-2, 2))
-        axis.fill_between(predicted[order], low, high, color=BLUE, alpha=0.15)
-        axis.plot([0.5, 1], [0.5, 1], color=BLUE)
-        axis.plot(predicted, observed, "o", color=ORANGE)
+        axis.fill_between(predicted[order], low, high, color=FAINT, lw=0)
+        axis.plot([0.5, 0.86], [0.5, 0.86], color=POLICY)
+        name(axis, 0.86, 0.86, "predicted", POLICY, at=(4, -12), ha="right", va="top")
+        axis.plot(predicted, observed, **(MARK["exact"] | {"ls": "none", "ms": 5}))
         return (
             f"{len(games)} points around the diagonal, {inside} of them in a band of "
             "two binomial standard errors around the prediction."
         )
 
-    title = f"{inside} of {len(games)} pairs lie within two standard errors"
-    x = ("predicted share of wins of the stronger side",)
-    y = "observed share", 0, 1.05
-    return Picture.of(draw, panel(title, x, y), height=3.6)
+    return Picture.of(
+        draw,
+        around,
+        says=f"{inside} of {len(games)} pairs lie within two standard errors",
+        shows="◆ one pair: the share of games that the stronger side won. Line: the "
+        "prediction.\nGrey: two binomial standard errors on either side of it.",
+        height=4.0,
+    )
 
 
 def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene:
     """All pairs of items on the choice curve, their scores multiplied by `scale`.
 
-    scores: in logits, shape (items,); ceiling: the function that gives the dashed line
+    scores: in logits, shape (items,); ceiling: the function that gives the dotted line
     slider: scale, 0 makes every choice a coin, large values make it certain
     """
     first, second = torch.triu_indices(len(scores), len(scores), 1)
     difference = (scores[first] - scores[second]).abs()
-    grid = torch.linspace(0, 1.7, 100)
-    title = "Noise puts a ceiling over every model"
-    x = "difference of the true scores, before scaling (logits)", 0, 1.7
-    y = "P(the better one wins)", 0.45, 1.03
+    end = 1.07 * float(difference.max())
+    grid = torch.linspace(0, end, 100)
+    x = "difference of the true scores before scaling, logits", -0.01 * end, end
+    ticks = _shares("y", 0.5, 0.75, 1)
+    title = "How often the better one wins"
+    around = panel(title, x, ("", 0.43, 1.03), grid="y", **ticks)
 
     def draw(axis: Axes, scale: float) -> str:
         chance = torch.sigmoid(scale * difference)
         best = float(ceiling(chance))
-        axis.plot(grid, torch.sigmoid(scale * grid), color=BLUE)
-        axis.plot(difference, chance, "o", color=ORANGE)
-        axis.axhline(best, ls="--", color=GREY, lw=1)
-        axis.text(1.7, best, f"ceiling {best:.1%}", ha="right", va="bottom", color=GREY)
+        told = percent(best, 1)
+        axis.axhline(best, color=REFERENCE, ls=DOTS)
+        axis.plot(grid, torch.sigmoid(scale * grid), color=INK, lw=1.2)
+        axis.plot(difference, chance, **(MARK["exact"] | {"ls": "none", "ms": 5}))
+        words = {"at": (0, -10), "ha": "right", "fontweight": "bold"}
+        name(axis, end, best, f"ceiling {told}", QUIET, **words)
         return (
-            f"With scores × {scale:.2g}, nobody can be right more than {best:.1%} of "
-            f"the time: the mean of {len(chance)} pairs on a curve that rises from one "
+            f"With scores × {scale:.2g}, no model can be right more than {told} of the "
+            f"time: the mean of {len(chance)} pairs on a curve that rises from one "
             "half."
         )
 
-    return Scene.of(draw, panel(title, x, y))
+    return Scene.of(
+        draw,
+        around,
+        says="Noise puts a ceiling over every model",
+        shows="◆ one pair: the probability that its better side wins. Dotted: their "
+        "mean, the accuracy of\na model that knows all true scores.",
+    )
 
 
 def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
@@ -184,35 +277,46 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
     """
     orders = list(itertools.permutations(range(3)))
     names = [" > ".join("ABC"[i] for i in order) for order in orders]
-    title = "Six orders share one probability, best item first"
-    x, y = ("probability of the ranking", 0, 1), ("", -0.6, 5.6)
-    around = panel(title, x, y, grid="x", ynames=names[::-1])
+    title, y = "Probability of the order", ("", -0.6, 5.6)
+    given = {"grid": "", "ynames": names[::-1], "xticks": []}
+    around = panel(title, ("", 0, 1.12), y, **given)
 
     def draw(axis: Axes, a: float, b: float = 0.5, c: float = 0.0) -> str:
         scores = torch.tensor([a, b, c], dtype=torch.float64)
         chances = [float(log_prob(scores, torch.tensor(o)).exp()) for o in orders]
-        bars = axis.barh(range(5, -1, -1), chances, color=BLUE)
-        axis.bar_label(bars, fmt="%.3f", padding=3)
+        top = max(chances)
+        axis.barh(range(5, -1, -1), chances, 0.6, color=INK)
+        for row, chance in enumerate(reversed(chances)):
+            weight = "bold" if math.isclose(chance, top) else "normal"
+            name(axis, chance, row, number(chance), fontweight=weight)
         pairs = zip(names, chances, strict=True)
         listed = ", ".join(f"{name} {chance:.3f}" for name, chance in pairs)
+        told = ", ".join(number(score, ".1f") for score in (a, b))
         return (
-            f"With scores {a:.1f}, {b:.1f} and {c:.1f}: {listed}; "
+            f"With scores {told} and {number(c, '.1f')}: {listed}; "
             f"the six sum to {sum(chances):.3f}."
         )
 
-    return Scene.of(draw, around, height=2.9)
+    return Scene.of(
+        draw,
+        around,
+        says="No order is likelier than the one by falling scores",
+        shows="All six orders of three items, best item first; together they have "
+        "probability 1.\nBold: the likeliest.",
+        height=3.2,
+    )
 
 
 def poll(probability: Callable = preference_probability) -> Scene:
-    """What a number of people said, beside the chance with which each of them said it.
+    """What a number of people said, beside the probability with which each said it.
 
     probability: of preferring A, from the two rewards
     sliders: difference, r_A − r_B in logits; people, how many are asked; town, the seed
     """
     zero = torch.zeros(1, dtype=torch.float64)
-    title = "The more people a poll asks, the narrower the band of its error"
-    x, y = ("share that prefers A", 0, 1), ("", -0.6, 1.6)
-    around = panel(title, x, y, grid="x", ynames=["the poll", "the formula"])
+    x, y = ("share of the people", 0, 1.16), ("", -0.6, 1.6)
+    rows = {"grid": "", "ynames": ["the poll", "the formula"]}
+    around = panel("Who prefers A", x, y, **rows, **_shares("x", 0, 0.5, 1))
 
     def draw(axis: Axes, difference: float, people: float, town: int) -> str:
         chance = float(probability(zero + difference, zero))
@@ -220,50 +324,80 @@ def poll(probability: Callable = preference_probability) -> Scene:
         votes = torch.rand(int(people), generator=random) < chance
         share = float(votes.double().mean())
         error = (chance * (1 - chance) / int(people)) ** 0.5
-        axis.barh([1, 0], [chance, share], color=[BLUE, ORANGE])
-        axis.axvspan(chance - 2 * error, chance + 2 * error, color=GREY, alpha=0.25)
+        low, high = chance - 2 * error, chance + 2 * error
+        axis.axvspan(low, high, color=FAINT, lw=0)
+        axis.vlines([low, high], *axis.get_ylim(), color=REFERENCE, ls=DOTS, lw=1.4)
+        axis.barh(1, chance, 0.5, color=INK)
+        axis.barh(0, share, 0.5, color=CHOSEN)
+        axis.barh(0, 1 - share, 0.5, share, color="none", ec=REJECTED, ls=DASHES)
+        for row, part in ((1, chance), (0, share)):
+            name(axis, 1, row, f"A: {percent(part, 1)}", at=(8, 0))
+        asked, did = (number(int(n), ",d") for n in (people, votes.sum()))
         return (
-            f"Each of {int(people):,} people prefers A with chance {chance:.3f}; "
-            f"{int(votes.sum()):,} did, a share of {share:.3f}. The grey band is the "
-            f"chance ± two standard errors of {error:.3f}."
+            f"Each of {asked} people prefers A with probability {chance:.3f}; "
+            f"{did} did, a share of {share:.3f}. The grey band is the probability ± "
+            f"two standard errors of {error:.3f}."
         )
 
-    return Scene.of(draw, around, height=1.9)
+    return Scene.of(
+        draw,
+        around,
+        says="The more people a poll asks, the narrower its band of error",
+        shows="Solid: the share that prefers A, by the formula and in one poll; "
+        "dashed: the rest, for B.\nGrey: two standard errors on either side of the "
+        "formula.",
+        height=2.6,
+    )
 
 
 def magnitude_losses() -> Scene:
     """Three ways to use an annotated magnitude, against the reward difference.
 
-    slider: magnitude, g of the pair, 0 to 3
+    slider: magnitude, g of the pair, 0 to 3; its point can be dragged
     """
-    grid = torch.linspace(-4, 6, 201, dtype=torch.float64)
-    zero = torch.zeros_like(grid)
-    lines = {"margin": (ORANGE, "--"), "scaled": (BLUE, "-.")}
-    title = "A margin shifts the curve, a scale stretches it"
-    x, y = ("chosen minus rejected reward (logits)", -4, 6), ("loss (nats)", 0, 8)
+    grid = torch.linspace(-4, 6, 101, dtype=torch.float64)
+    zero, start, top = torch.zeros_like(grid), (0, math.log(2)), 8
+    lines = {"margin": "-", "scaled": DASHES}
+    x = "reward of the chosen answer minus that of the rejected, logits", -5.6, 6
+    ticks = {"xticks": [-4, -2, 0, 2, 4, 6], "yticks": [0, 2, 4, 6, 8]}
+    around = panel("Loss, nats", x, ("", -0.2, top), grid="y", **ticks)
+    plain = reward_model_loss(grid, zero, reduction="none")
 
     def still(axis: Axes):
-        plain = reward_model_loss(grid, zero, reduction="none")
-        axis.plot(grid, plain, color=GREY, label="bt")
-        for kind, (color, line) in lines.items():
-            axis.plot([], [], line, color=color, label=kind)
-        axis.legend(loc="upper right")
+        axis.plot(grid, plain, color=REFERENCE, ls=DOTS)
 
     def draw(axis: Axes, magnitude: float) -> str:
         size = torch.full_like(grid, magnitude)
-        at_zero = {}
-        for kind, (color, line) in lines.items():
+        ends, at_zero = [(float(plain[0]), -4.0, "plain", QUIET)], {}
+        for kind, line in lines.items():
             how = {"magnitude": size, "kind": kind, "reduction": "none"}
             loss = reward_model_loss(grid, zero, **how)
-            axis.plot(grid, loss, line, color=color)
-            at_zero[kind] = float(loss[80])
+            axis.plot(grid, loss, color=INK, ls=line)
+            first = int((loss > top).sum())  # of the grid below the top
+            ends.append((float(loss[first]), float(grid[first]), kind, INK))
+            at_zero[kind] = float(loss[40])
+        ends.sort()
+        places = spread([y for y, *_ in ends], 0.65)
+        for place, (_, left, kind, color) in zip(places, ends, strict=True):
+            name(axis, left, place, kind, color, at=(-6, 0))
+        arrow(axis, start, (magnitude - 0.2, start[1]))  # up to the edge of the point
+        arrow(axis, start, (0, at_zero["scaled"]))
+        dot(axis, magnitude, start[1], gid="magnitude")
         return (
             f"With magnitude {magnitude:.1f} a pair of equal rewards costs 0.69 nats "
             f"as plain Bradley–Terry, {at_zero['margin']:.2f} with the curve moved "
             f"right by it, and {at_zero['scaled']:.2f} with the curve multiplied by it."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="A margin shifts the curve, a scale stretches it",
+        shows="Loss of one pair of magnitude g. Arrows: where the point (0, 0.69) of "
+        "the plain loss goes,\ng to the right for the margin, g times as high for the "
+        "scale.",
+    )
 
 
 def uncertain_scores() -> Scene:
@@ -272,25 +406,39 @@ def uncertain_scores() -> Scene:
     slider: std, the difference's standard deviation, ≥ 0, in logits
     """
     grid = torch.linspace(-6, 6, 121, dtype=torch.float64)
-    zero = torch.zeros_like(grid)
-    title = "Doubt about the scores flattens the choice"
-    x = "difference of the mean scores (logits)", -6, 6
-    y = "P(first is preferred)", 0, 1
+    zero, sure = torch.zeros_like(grid), torch.sigmoid(grid)
+    here = int((grid - 2).abs().argmin())
+    x = "mean reward of the first answer minus that of the second, logits", -6, 8.2
+    ticks = _shares("y", 0, 0.5, 1) | {"xticks": [-6, -4, -2, 0, 2, 4, 6]}
+    title = "How often the first is preferred"
+    around = panel(title, x, ("", 0, 1.05), grid="y", **ticks)
 
     def still(axis: Axes):
-        axis.plot(grid, torch.sigmoid(grid), "--", color=GREY, label="certain scores")
-        axis.plot([], [], color=BLUE, label="uncertain scores")
-        axis.legend(loc="upper left")
+        axis.plot(grid, sure, color=REFERENCE, ls=DOTS)
 
     def draw(axis: Axes, std: float) -> str:
         doubt = gaussian_preference_probability(grid, zero + std, zero, zero)
-        at_two = float(doubt[(grid - 2).abs().argmin()])
-        axis.plot(grid, doubt, color=BLUE)
-        axis.plot(2, at_two, "o", color=ORANGE, ms=8)
-        label(axis, 2, at_two, f"{at_two:.1%}")
+        at_two = float(doubt[here])
+        axis.plot(grid, doubt, color=INK)
+        places = spread([float(doubt[-1]), float(sure[-1])], 0.095)
+        told = ("uncertain", INK), ("certain", QUIET)
+        for place, words in zip(places, told, strict=True):
+            name(axis, 6, place, *words)
+        arrow(axis, (2, float(sure[here])), (2, at_two + 0.03))
+        dot(axis, 2, at_two)
+        name(axis, 2, at_two, percent(at_two, 1), at=(10, -9), fontweight="bold")
         return (
             f"A mean difference of 2 with standard deviation {std:.1f} wins "
-            f"{at_two:.1%} of the time; with certain scores it would be 88.1%."
+            f"{percent(at_two, 1)} of the time; with certain scores it would be "
+            f"{percent(float(sure[here]), 1)}."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="Doubt about the scores pulls every choice towards a coin",
+        shows="Dotted: the two scores are certain. Solid: their difference has the "
+        "standard deviation of\nthe slider. Arrow: what that does to a mean difference "
+        "of 2.",
+    )

@@ -3,47 +3,73 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.datasets import Run
 from course_lib.metrics import exact_metrics
 from course_lib.plots.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    OCHRE,
-    ORANGE,
-    PURPLE,
+    DASHES,
+    DOTS,
+    FAINT,
+    HALO,
+    INK,
+    MARK,
+    POLICY,
+    QUIET,
+    REFERENCE,
+    THIN,
     Picture,
     Scene,
+    beta_color,
+    dot,
+    headline,
+    in_language,
+    name,
+    names,
+    number,
     panel,
+    percent,
+    spread,
 )
 from course_lib.policies import frontier, optimal_policy
 from course_lib.training import Log
 from course_lib.worlds import World
 
-MARKS = {  # method: name, colour, marker
-    "best_of_n": ("best of n", GREY, "D"),
-    "ppo": ("PPO, true reward", GREEN, "^"),
-    "ppo_learned": ("PPO, learned reward", PURPLE, "v"),
-    "dpo": ("DPO", BLUE, "o"),
-    "ipo": ("IPO", OCHRE, "s"),
-    "kto": ("KTO", ORANGE, "P"),
-    "orpo": ("ORPO", OCHRE, "X"),
-    "simpo": ("SimPO", PURPLE, "<"),
-    "sft": ("SFT on chosen", BLUE, "*"),
+LOOKS = {  # what a method is told, and how its runs are drawn
+    "reward": {"color": INK, "marker": "D"},
+    "labels": {"color": POLICY, "marker": "o"},
+    "no reference": {"color": POLICY, "marker": "o", "mfc": "white", "mew": 1.6},
 }
-PANELS = (
-    ("With a reference, or no training", tuple(MARKS)[:6]),
-    ("Without a reference", tuple(MARKS)[6:]),
-)
-BESIDE = ((8, -10), (6, 7), (-20, 8), (8, -10))  # where a mark's knob is written
-KL = "KL from the reference (nats)"
-REWARD = "expected reward"
+NEAR, TOP = 3.0, 2.4  # nats, where most runs are, and reward: what one_method shows
+
+
+class Method(NamedTuple):
+    name: str
+    knob: str = "β"
+    told: str = "labels"
+
+    @property
+    def look(self) -> dict:
+        return LOOKS[self.told]
+
+
+METHODS = {
+    "best_of_n": Method("best of n", "n", "reward"),
+    "ppo": Method("PPO, true reward", told="reward"),
+    "ppo_learned": Method("PPO, learned reward"),
+    "dpo": Method("DPO"),
+    "ipo": Method("IPO", "τ"),
+    "kto": Method("KTO"),
+    "orpo": Method("ORPO", "λ", "no reference"),
+    "simpo": Method("SimPO", told="no reference"),
+    "sft": Method("SFT on chosen", "", "no reference"),
+}
 
 
 def _by_knob(runs: Sequence[Run], method: str) -> dict[float, list[Run]]:
@@ -51,100 +77,183 @@ def _by_knob(runs: Sequence[Run], method: str) -> dict[float, list[Run]]:
     return {k: list(g) for k, g in itertools.groupby(mine, lambda r: r.beta)}
 
 
-def _curve(world: World, axis: Axes):
-    """The exact frontier, means over prompts: nothing can lie above it."""
-    points = frontier(world.ref, world.rewards, torch.logspace(-1.6, 1.5, 120).tolist())
-    axis.plot(points.kl.mean(0), points.expected_reward.mean(0), color="black", lw=1.2)
-
-
 def _mean(runs: Sequence[Run], field: str) -> float:
     return sum(getattr(run, field) for run in runs) / len(runs)
 
 
-def _cross(axis: Axes, runs: list[Run], method: str, **more):
-    """The mean of some seeds with the full spread, both ways."""
-    _, color, marker = MARKS[method]
-    bars = {}
-    for name, field in (("xerr", "kl"), ("yerr", "reward")):
-        values, mean = [getattr(run, field) for run in runs], _mean(runs, field)
-        bars[name] = [[mean - min(values)], [max(values) - mean]]
-    style = {"color": color, "marker": marker, "ls": "none", "elinewidth": 1}
-    axis.errorbar(_mean(runs, "kl"), _mean(runs, "reward"), **bars, **style, **more)
-
-
-def methods_on_frontier(world: World, runs: Sequence[Run]) -> Picture:
-    """Every method at every setting of its knob against the exact frontier.
-
-    world: with the reference; runs: of `datasets.shipped_runs("frontier")`
-    """
-
-    def draw(axes: tuple[Axes, ...]) -> str:
-        for axis, (_, methods) in zip(axes, PANELS, strict=True):
-            _curve(world, axis)
-            for method in methods:
-                for number, group in enumerate(_by_knob(runs, method).values()):
-                    name = None if number else MARKS[method][0]
-                    _cross(axis, group, method, ms=6, label=name)
-            axis.set_xscale("function", functions=(np.sqrt, np.square))
-            axis.set_xlim(0, 11.5)
-            labels = ("0", ".1", ".5", *"1247", "11")
-            axis.set_xticks((0, 0.1, 0.5, 1, 2, 4, 7, 11), labels)
-            corner = "upper left" if len(methods) == 3 else "lower right"
-            axis.legend(loc=corner, fontsize=9)
-        axes[0].set_ylabel(REWARD)
-        return _said(runs)
-
-    panels = [panel(title, (KL,), ("", -0.35, 2.3)) for title, _ in PANELS]
-    return Picture.of(draw, *panels, height=4.0)
-
-
-def _said(runs: Sequence[Run]) -> str:
-    worst = {
-        method: max(_mean(group, "shortfall") for group in knobs.values())
-        for method in MARKS
-        if (knobs := _by_knob(runs, method))
-    }
-    listed = ", ".join(f"{MARKS[m][0]} {lost:.2f}" for m, lost in worst.items())
-    return (
-        "Reward against KL. A black curve is the exact limit; marks are means over "
-        f"seeds. The most that a method leaves at its own KL: {listed}."
+def _cross(
+    axis: Axes, runs: list[Run], field: str, look: dict, reach: float = math.inf
+) -> tuple[float, float]:
+    """The mean of some seeds with the full spread, to `reach`; returns the mean."""
+    at = _mean(runs, "kl"), _mean(runs, field)
+    kls, values = ([getattr(run, of) for run in runs] for of in ("kl", field))
+    x, y = at
+    bars = (
+        [min(kls), min(max(kls), reach), math.nan, x, x],
+        [y, y, math.nan, min(values), max(values)],
     )
+    axis.plot(*bars, color=look["color"], lw=1, zorder=2)
+    axis.plot(*at, ls="none", clip_on=False, **({"mec": look["color"]} | look))
+    return at
+
+
+@in_language
+def methods_on_frontier(runs: Sequence[Run]) -> Picture:
+    """What every method leaves below the exact frontier, at every setting of its knob.
+
+    runs: of the experiment "frontier" in `datasets.shipped_runs("frontier")`
+    """
+    groups = {method: [*_by_knob(runs, method).values()] for method in METHODS}
+    figure = Figure(figsize=(6.5, 5.7))
+    axes = figure.subplots(3, 3, sharey=True)
+    headline(
+        figure,
+        "Past 2 nats, only methods told the true reward stay near the limit",
+        "Reward below the exact limit at the same KL, against KL from the reference in "
+        "nats.\nA mark: the mean of a setting’s seeds; bars: all of them; pale: the "
+        "other methods.\n◆ told the true reward    ● learns from labels    ○ and uses "
+        "no reference",
+    )
+    for axis, method in zip(axes.flat, METHODS, strict=True):
+        _below(axis, groups, method)
+    for axis in axes[-1]:
+        ticks = 0, 0.5, 2, 5, 10
+        axis.set_xticks(ticks, [f"{kl:g}" for kl in ticks])
+        axis.set_xlabel("KL, nats")
+    worst = [
+        f"{METHODS[method].name} {max(_mean(g, 'shortfall') for g in mine):.2f}"
+        for method, mine in groups.items()
+        if mine
+    ]
+    return Picture(
+        figure,
+        "Nine panels of reward below the exact limit against KL; marks are means over "
+        f"seeds. The most that a method leaves at its own KL: {', '.join(worst)}.",
+    )
+
+
+def _below(axis: Axes, groups: dict[str, list[list[Run]]], method: str):
+    """One method's reward below the limit against its KL, both on axes of roots."""
+    mine, called, look = groups[method], METHODS[method].name, {"ms": 6}
+    roots = {"functions": (lambda x: np.sqrt(np.maximum(x, 0)), np.square)}
+    axis.set_xscale("function", **roots)
+    axis.set_yscale("function", **roots)
+    axis.set(xlim=(0, 11.5), ylim=(2.6, 0), xticks=[])
+    axis.tick_params("y", pad=8)  # room for the mark at KL 0
+    lows = 0, 0.1, 0.5, 1, 2
+    axis.set_yticks(lows, ["limit", *(number(-low, "g") for low in lows[1:])])
+    axis.axhline(0, color=INK, lw=2.4)
+    for other in itertools.chain(*groups.values()):
+        at = _mean(other, "kl"), _mean(other, "shortfall")
+        axis.plot(*at, "o", color=FAINT, ms=5, zorder=1)
+    look |= METHODS[method].look
+    axis.set_title(called[0].upper() + called[1:], color=look["color"])
+    spots = [_cross(axis, runs, "shortfall", look) for runs in mine]
+    axis.plot(*zip(*spots, strict=True), color=look["color"], lw=0.8, zorder=1.5)
+    (x, most), runs = max(zip(spots, mine, strict=True), key=lambda pair: pair[0][1])
+    words = {"at": (0, -13), "ha": "center", "fontweight": "bold"}
+    lowest = max(run.shortfall for run in runs)
+    name(axis, x, lowest, number(-most), look["color"], **words)
 
 
 def one_method(world: World, runs: Sequence[Run]) -> Scene:
     """One method's runs, the optimum at a β, and the line of slope β through it.
 
-    sliders: method, a name of MARKS; beta, of the optimum, within 0.05 to 2
+    sliders: method, a name of METHODS; beta, of the optimum, within 0.05 to 2, which
+        can be dragged
     """
-    title = "The exact frontier bounds every run"
-    around = panel(title, (KL, -0.3, 12), (REWARD, -0.4, 2.4))
+    x, y = ("KL from the reference, nats", -0.1, 4.4), ("", -0.75, TOP)
+    ticks = {"grid": "y", "xticks": (0, 1, 2, 3), "yticks": (0, 1, 2)}
 
     def still(axis: Axes):
-        _curve(world, axis)
-        axis.text(9.2, 2.26, "exact limit", ha="right")
+        betas = torch.logspace(-1.6, 1.5, 120).tolist()
+        points = frontier(world.ref, world.rewards, betas)
+        spent, earned = (part.mean(0) for part in (points.kl, points.expected_reward))
+        earned = earned[spent <= NEAR]
+        axis.plot(spent[spent <= NEAR], earned, color=INK, lw=1.4)
+        end = 2.95, float(earned.max())
+        name(axis, *end, "exact limit", at=(1, -12), ha="right", **HALO)
+        axis.axvspan(NEAR, 4.4, color=FAINT, lw=0, zorder=0)
+        name(axis, NEAR, -0.6, "beyond 3 nats", QUIET)
 
     def draw(axis: Axes, method: str, beta: float) -> str:
-        name, color, _ = MARKS[method]
+        shown, groups = METHODS[method], _by_knob(runs, method)
         best = optimal_policy(world.ref, world.rewards, beta)
         exact = exact_metrics(world, best, beta)
-        kl, reward = exact["kl"], exact["reward"]
-        line = [reward + beta * (x - kl) for x in (-0.3, 12)]
-        axis.plot([-0.3, 12], line, "--", color=GREY, lw=1)
-        axis.plot(kl, reward, "o", color="black", ms=8)
-        groups = _by_knob(runs, method)
-        beside = {"textcoords": "offset points", "color": color, "fontsize": 9}
-        for number, (knob, group) in enumerate(groups.items()):
-            _cross(axis, group, method, ms=7)
-            at = _mean(group, "kl"), _mean(group, "reward")
-            axis.annotate(f"{knob:g}", at, BESIDE[number % len(BESIDE)], **beside)
+        _tangent(axis, beta, exact["reward"] - beta * exact["kl"])
+        look = {"at": (0, 0), "ha": "right", "fontweight": "bold"}
+        called = f"{shown.name}: {shown.knob}" if shown.knob else shown.name
+        name(axis, 2.95, -0.6, called, shown.look["color"], **look)
+        far = _knobs(axis, groups, shown)
+        names(axis, far + _optimum(axis, exact["kl"], exact["reward"]), gap=0.2)
         near = min(groups, key=lambda knob: abs(math.log(knob / beta)))
         lost = _mean(groups[near], "shortfall")
+        setting = f" at {shown.knob} = {near:g}" if shown.knob else ""
         return (
-            f"π* at β = {beta:.3g}: reward {reward:.2f} for {kl:.2f} nats, slope β. "
-            f"{name}, knob {near:g}, leaves {lost:.2f} of reward at its own KL."
+            f"π* at β = {beta:.3g}: reward {exact['reward']:.2f} for {exact['kl']:.2f} "
+            f"nats, slope β. {shown.name}{setting} leaves {lost:.2f} of reward at its "
+            "own KL."
         )
 
-    return Scene.of(draw, around, still=still, height=3.8)
+    return Scene.of(
+        draw,
+        panel("Expected reward", x, y, **ticks),
+        still=still,
+        height=4.6,
+        says="No run rises above the exact limit, whose slope at π* is β",
+        shows="One method’s runs, each named by its knob; means over seeds, bars all "
+        "of them.\n◆ told the true reward    ● learns from labels    ○ and uses no "
+        "reference",
+    )
+
+
+def _optimum(axis: Axes, kl: float, reward: float) -> list[tuple]:
+    """π* on the frontier, or beyond NEAR at the edge, with words for `names`."""
+    dot(axis, kl if kl <= NEAR else 3.12, reward, gid="beta")
+    if kl > NEAR:
+        return [(3.34, reward, f"π*: {kl:.1f} nats", INK)]
+    name(axis, kl, reward, "π*", at=(-5, 11), fontweight="bold")
+    return []
+
+
+def _tangent(axis: Axes, beta: float, start: float):
+    """The line of slope β that meets the left edge of the nats at `start`."""
+    color, x = beta_color(beta), min(NEAR, (TOP - start) / beta)
+    y = start + beta * x
+    axis.plot([-0.1, x], [start - 0.1 * beta, y], color=color, ls=DASHES, lw=1.6)
+    if beta < 0.2:  # π* is near the right end
+        x, y, look = 0, start, {"at": (0, 12), "ha": "left"}
+    elif x < NEAR:
+        look = {"at": (-max(14, 24 / beta), -2), "va": "top"}
+    else:
+        look = {"at": (-4, 5), "va": "bottom"}
+    name(axis, x, y, f"β = {beta:.3g}", color, **look)
+
+
+def _knobs(axis: Axes, groups: dict[float, list[Run]], method: Method) -> list:
+    """Runs within NEAR, named by leader lines; of those beyond, `names` at the edge."""
+    color, near, far = method.look["color"], [], []
+    for setting, group in groups.items():
+        kl, reward = (_mean(group, field) for field in ("kl", "reward"))
+        if kl <= NEAR:
+            _cross(axis, group, "reward", {"ms": 7} | method.look, NEAR)
+            if method.knob:
+                near.append((99 * kl + 74 * reward, kl, reward, f"{setting:g}"))
+        else:
+            look = {"mec": color} | method.look
+            axis.plot(3.22, reward, ls="none", ms=7, **look)
+            far.append(
+                (3.34, reward, f"{method.knob} = {setting:g}: {kl:.1f} nats", color)
+            )
+    near.sort()
+    line = {"arrowstyle": "-", "color": REFERENCE, "shrinkA": 10, "shrinkB": 5}
+    places = spread([u for u, *_ in near], 32)
+    for (u, *spot, words), place in zip(near, places, strict=True):
+        aside = (place - u) / 2  # along the diagonal, the way that the runs go
+        at = 26 + aside, aside - 26
+        axis.annotate("", spot, at, textcoords="offset points", arrowprops=line)
+        name(axis, *spot, words, color, at=at, ha="center")
+    return far
 
 
 def blind_loss(
@@ -159,21 +268,37 @@ def blind_loss(
     def draw(axes: tuple[Axes, ...]) -> str:
         said = []
         for axis, (beta, (excess, distance)) in zip(axes, runs.items(), strict=True):
-            seen = steps[: len(excess)]
-            axis.plot(seen, distance, color=ORANGE)
-            axis.plot(seen, excess, "--", color=BLUE)
-            axis.text(1, distance[0] * 1.6, "KL(π‖π*)", color=ORANGE)
-            axis.text(1, excess[0] / 8, "loss above\nits floor", color=BLUE)
+            axis.minorticks_off()
+            seen, ends = steps[: len(excess)], []
+            for values, look, words in (
+                (distance, MARK["policy"] | {"ms": 5}, "KL(π‖π*)"),
+                (excess, {"color": INK}, "loss − floor"),
+            ):
+                axis.plot(seen, values, **look)
+                told = f"{words}\n{number(float(values[-1]), '#.2g')}"
+                ends.append((seen[-1], float(values[-1]), told, look["color"]))
+            names(axis, ends, gap=0.9)
             said.append(
                 f"β = {beta:g}, {seen[-1]} steps: loss {excess[-1]:.4f} above its "
                 f"floor, KL(π‖π*) {distance[-1]:.3f} nats"
             )
-        axes[0].set_ylabel("nats")
         return f"Trained on all pairs. {'; '.join(said)}."
 
-    x, scales = ("steps", 0.8, 1.2 * steps[-1]), {"xscale": "log", "yscale": "log"}
-    panels = [panel(f"β = {b:g}", x, ("", 1e-4, 60), **scales) for b in runs]
-    return Picture.of(draw, *panels, height=3.4)
+    x = "training step", 0.8, 12 * steps[-1]
+    scales = {"xscale": "log", "yscale": "log", "grid": "y"}
+    levels = (1e-3, 0.01, 0.1, 1, 10)
+    ticks = {"yticks": levels, "yticklabels": [f"{level:g}" for level in levels]}
+    counts = [10**k for k in range(6) if 10**k <= steps[-1]]
+    ticks |= {"xticks": counts, "xticklabels": [f"{count:g}" for count in counts]}
+    panels = [panel(f"β = {b:g}", x, ("", 3e-4, 60), **scales, **ticks) for b in runs]
+    return Picture.of(
+        draw,
+        *panels,
+        sharey=True,
+        says="A loss close to its floor does not say how close π is to π*",
+        shows="Both in nats, as DPO trains on all pairs. Each grid line is ten times "
+        "the one below.",
+    )
 
 
 def limits(runs: Sequence[Run]) -> Picture:
@@ -181,114 +306,183 @@ def limits(runs: Sequence[Run]) -> Picture:
 
     runs: of the experiment "limits" in `datasets.shipped_runs("frontier")`
     """
-    arms = list(dict.fromkeys(run.arm for run in runs))
-    betas = sorted({run.beta for run in runs})
+    arms = {run.arm: run.arm.replace(",", THIN) for run in runs}
+    betas = sorted({run.beta for run in runs}, reverse=True)
 
     def draw(axes: tuple[Axes, ...]) -> str:
         said = []
         for axis, beta in zip(axes, betas, strict=True):
+            axis.minorticks_off()
             for row, arm in enumerate(arms):
-                mine = [r for r in runs if (r.arm, r.beta) == (arm, beta)]
-                mean = _mean(mine, "distance")
-                values = [run.distance for run in mine]
-                axis.plot(values, [row] * len(mine), "o", color=BLUE, alpha=0.6)
-                axis.plot(mean, row, "|", color="black", ms=16)
-                said.append(f"{'' if row else f'β = {beta:g}: '}{arm} {mean:.2g}")
+                mine = [r.distance for r in runs if (r.arm, r.beta) == (arm, beta)]
+                mean, most = sum(mine) / len(mine), max(mine)
+                axis.plot([min(mine), most], [row] * 2, color=POLICY, lw=1)
+                axis.plot(mean, row, **MARK["policy"], ms=8)
+                name(axis, most, row, number(mean, "#.2g"), POLICY, at=(8, 0))
+                said.append(f"{'' if row else f'β = {beta:g}: '}{arms[arm]} {mean:.2g}")
         return f"Distance to the optimum after 500 steps, means. {', '.join(said)}."
 
-    x, y = ("KL(π‖π*) in nats", 3e-4, 40), ("", len(arms) - 0.5, -0.5)
-    more = {"xscale": "log", "ynames": arms}
-    return Picture.of(draw, *[panel(f"β = {beta:g}", x, y, **more) for beta in betas])
+    x, y = ("KL(π‖π*), nats", 3e-4, 60), ("", len(arms) - 0.5, -0.5)
+    ticks = (1e-3, 0.01, 0.1, 1, 10)
+    more = {"xscale": "log", "ynames": arms.values(), "grid": "y", "xticks": ticks}
+    more["xticklabels"] = [f"{tick:g}" for tick in ticks]
+    return Picture.of(
+        draw,
+        *[panel(f"β = {beta:g}", x, y, **more) for beta in betas],
+        sharey=True,
+        says="More pairs bring DPO near π* at β = 0.5, and hardly at β = 0.1",
+        shows="How far from π* 500 steps end, by what they trained on. A dot: the mean "
+        "of five seeds;\nits bar: all of them. π* itself and all pairs are without "
+        "sampling: one run each.",
+    )
 
 
-ESTIMATORS = {  # method: name, colour, marker
-    "table": ("a table with a prior", GREY, "s"),
-    "tilt": ("reward model, tilted", PURPLE, "v"),
-    "ppo_learned": ("reward model, PPO", OCHRE, "^"),
-    "dpo": ("DPO", BLUE, "o"),
+ESTIMATORS = {
+    "table": "table with a prior",
+    "tilt": "reward model, tilt",
+    "ppo_learned": "reward model, PPO",
+    "dpo": "DPO",
 }
+
+
+def _by_pairs(axis: Axes, runs: Sequence[Run], **look) -> list[float]:
+    """Mean distances of one estimator by its pairs; in green, with all seeds' range."""
+    arms = {run.arm: [r.distance for r in runs if r.arm == run.arm] for run in runs}
+    at = [int(arm.split()[0]) / 1000 for arm in arms]
+    means = [sum(values) / len(values) for values in arms.values()]
+    axis.plot(at, means, **look)
+    if look["color"] == POLICY:
+        ends = map(min, arms.values()), map(max, arms.values())
+        axis.vlines(at, *map(list, ends), color=POLICY, lw=1)
+    return means
 
 
 def estimators_by_pairs(world: World, runs: Sequence[Run]) -> Picture:
     """How far from π* four estimators end, against the number of their pairs.
 
-    Marks are means over seeds, with their range; the same pairs for all. On the right
-    each run was stopped where it was nearest to π*, which nobody can know in practice.
+    Marks are means over seeds, with their range; the same pairs for all. Hollow: each
+    run stopped where it was nearest to π*, which nobody can know in practice.
 
     world: with the reference; runs: of `datasets.shipped_runs("estimators")`
     """
     start = exact_metrics(world, world.ref, runs[0].beta)["distance"]
-    counts = list(dict.fromkeys(run.arm for run in runs))
-    at = [int(arm.split()[0]) for arm in counts]
+    counts = sorted({int(run.arm.split()[0]) for run in runs})
+    groups = {}
+    for run in runs:
+        groups.setdefault((run.experiment, run.method), []).append(run)
 
     def draw(axes: tuple[Axes, ...]) -> str:
         said = []
-        for axis, when in zip(axes, ("end", "best"), strict=True):
-            for number, (method, (name, color, mark)) in enumerate(ESTIMATORS.items()):
-                mine = [r for r in runs if (r.experiment, r.method) == (when, method)]
-                if not mine:
-                    continue
-                each = [[r.distance for r in mine if r.arm == arm] for arm in counts]
-                means = [sum(values) / len(values) for values in each]
-                x = [count * 1.06 ** (number - 1.5) for count in at]
-                axis.plot(x, means, marker=mark, color=color, label=name)
-                axis.vlines(x, [*map(min, each)], [*map(max, each)], color=color)
-                if when == "end":
-                    ends = f"{means[0]:.2f} → {means[-1]:.3f}"
-                    said.append(f"{name} {ends}")
-            axis.axhline(start, color=GREY, lw=0.8, ls=":")
-        axes[0].set_ylabel("KL(π‖π*) (nats)")
-        axes[0].legend(fontsize=9, loc="lower left")
+        best = {"color": POLICY, "ls": DOTS, "marker": "o", "mfc": "white", "lw": 1.4}
+        for axis, (method, called) in zip(axes, ESTIMATORS.items(), strict=True):
+            axis.minorticks_off()
+            axis.axhline(start, color=REFERENCE, lw=1.2, ls=DOTS)
+            for other in ESTIMATORS:
+                _by_pairs(axis, groups["end", other], color=FAINT, lw=4, zorder=1)
+            _by_pairs(axis, groups.get(("best", method), []), **best)
+            ends = _by_pairs(axis, groups["end", method], **MARK["policy"])
+            said.append(f"{called} {ends[0]:.2f} → {ends[-1]:.3f}")
+        name(axes[0], 0.07, start, "reference", QUIET, at=(0, 8), **HALO)
         return (
-            f"Distance from π*, from {counts[0]} to {counts[-1]}, at the end of "
-            f"training: {'; '.join(said)} nats. Dotted: the reference, where all begin."
+            f"Distance from π*, from {counts[0]} to {number(counts[-1], ',d')} pairs, "
+            f"at the end of training: {'; '.join(said)} nats. Dotted: the reference, "
+            "where all begin."
         )
 
-    x = "pairs", at[0] / 1.5, at[-1] * 1.5
-    titles = "After 500 steps", "Stopped where it was nearest"
-    scales = {"xscale": "log", "yscale": "log"}
-    panels = [panel(title, x, ("", 0.01, 8), **scales) for title in titles]
-    return Picture.of(draw, *panels, height=3.8)
+    titles = [called[0].upper() + called[1:] for called in ESTIMATORS.values()]
+    x, ticks = ("thousand pairs", 0.05, 250), (0.1, 1, 10, 100)
+    more = {"xscale": "log", "yscale": "log", "grid": "y", "xticks": ticks}
+    more |= {"xticklabels": [f"{tick:g}" for tick in ticks]}
+    more |= {"yticks": (0.01, 0.1, 1), "yticklabels": ("0.01", "0.1", "1")}
+    return Picture.of(
+        draw,
+        *[panel(title, x, ("", 0.01, 8), **more) for title in titles],
+        sharey=True,
+        says="From the same pairs, DPO ends farthest from π*, however many",
+        shows="KL(π‖π*) in nats, against the number of pairs. ● after 500 steps: the "
+        "mean of five seeds;\nbars: all of them. ○ stopped where it was nearest. Pale: "
+        "the other three after 500 steps.",
+    )
+
+
+CURVES = (  # of a run: its panel, its name in the log, its meaning, its word's place
+    (0, "loss", "exact", -16),
+    (1, "chosen_logratio", "chosen", 15),
+    (1, "rejected_logratio", "rejected", -16),
+    (2, "accuracy", "policy", 15),
+)
 
 
 def run_so_far(log: Log) -> Scene:
     """Loss, log-ratios and accuracy of a run, up to a step; means of ten steps.
 
     log: of a preference method, 40 steps or more
-    slider: step, within 20 to the run's last
+    slider: step, within 20 to the run's last; its points can be dragged
     """
-    history = {name: torch.tensor(values) for name, values in log.history.items()}
-    count = len(history["loss"]) // 10
-    smooth = {n: v[: 10 * count].view(count, 10).mean(1) for n, v in history.items()}
+    count = len(log.history["loss"]) // 10
+    smooth = {
+        field: torch.tensor(values[: 10 * count]).view(count, 10).mean(1)
+        for field, values in log.history.items()
+    }
     steps = 10 * torch.arange(1, count + 1)
     sides = torch.cat((smooth["chosen_logratio"], smooth["rejected_logratio"]))
-    low, high = float(sides.min()), float(sides.max())
-    room = 0.15 * (high - low) + 0.05
-    x, top = ("steps", 0, 10 * count), 1.1 * float(smooth["loss"].max())
-    panels = (
-        panel("loss (nats)", x, ("", 0, max(0.75, top))),
-        panel("log-ratios (nats)", x, ("", low - room, high + room)),
-        panel("accuracy", x, ("", 0.3, 1)),
-    )
+    says = "Nothing in a log says how far the policy is from π*"
+    if (sides < 0).all() and (smooth["loss"][1:] < math.log(2)).all():
+        says = "The loss falls, while both answers become less likely"
 
     def still(axes: tuple[Axes, ...]):
-        for axis, level in zip(axes, (math.log(2), 0, 0.5), strict=True):
-            axis.axhline(level, color=GREY, lw=0.8)
+        axes[0].locator_params("y", nbins=5)
+        bounds = (math.log(2), "ln 2: unchanged"), (0, ""), (0.5, "a coin")
+        for axis, (level, words) in zip(axes, bounds, strict=True):
+            axis.locator_params("x", nbins=3)
+            axis.axhline(level, color=REFERENCE, lw=1.2, ls=DOTS)
+            name(axis, 10.7 * count, level, words, QUIET, at=(0, 7), ha="right")
 
     def draw(axes: tuple[Axes, ...], step: int) -> str:
-        loss, ratios, accuracy = axes
         seen = max(2, int(step) // 10)
-        upto = slice(0, seen)
-        loss.plot(steps[upto], smooth["loss"][upto], color=BLUE)
-        ratios.plot(steps[upto], smooth["chosen_logratio"][upto], color=BLUE)
-        ratios.plot(steps[upto], smooth["rejected_logratio"][upto], "--", color=ORANGE)
-        accuracy.plot(steps[upto], smooth["accuracy"][upto], color=BLUE)
-        last = {name: float(values[seen - 1]) for name, values in smooth.items()}
+        last = {n: float(values[seen - 1]) for n, values in smooth.items()}
+        told = {"loss": number(last["loss"]), "accuracy": percent(last["accuracy"])}
+        for place, field, meaning, up in CURVES:
+            text = told.get(field, meaning), (0, up)
+            _so_far(axes[place], steps, smooth[field][:seen], meaning, *text)
         return (
             f"By step {10 * seen}: loss {last['loss']:.3f}, accuracy "
             f"{last['accuracy']:.2f}; log-ratio of chosen responses "
-            f"{last['chosen_logratio']:+.2f}, of rejected ones "
-            f"{last['rejected_logratio']:+.2f} (dashed)."
+            f"{number(last['chosen_logratio'], '+.2f')}, of rejected ones "
+            f"{number(last['rejected_logratio'], '+.2f')} (dashed)."
         )
 
-    return Scene.of(draw, *panels, still=still, height=3.0)
+    return Scene.of(
+        draw,
+        *_log_panels(10.7 * count, smooth["loss"], sides),
+        still=still,
+        says=says,
+        shows="Means of ten steps. A log-ratio below 0: less likely than under the "
+        "reference.",
+    )
+
+
+def _so_far(
+    axis: Axes, steps: Tensor, values: Tensor, meaning: str, text: str, at: tuple
+):
+    """A curve up to where it has come; there, its point and its words."""
+    look, end = MARK[meaning], (int(steps[len(values) - 1]), float(values[-1]))
+    axis.plot(steps[: len(values)], values, color=look["color"], ls=look["ls"])
+    dot(axis, *end, meaning, ms=8, gid="step")
+    side = "left" if 2 * len(values) < len(steps) else "right"
+    words = {"at": at, "ha": side, "fontweight": "bold"} | HALO
+    name(axis, *end, text, look["color"], **words)
+
+
+def _log_panels(end: float, loss: Tensor, sides: Tensor) -> tuple[dict, ...]:
+    """Of a run's loss, its log-ratios, of which `sides` are all, and its accuracy."""
+    x, shares = ("step", 0, end), (0.4, 0.6, 0.8, 1)
+    low, high = min(0.0, float(sides.min())), max(0.0, float(sides.max()))
+    room = 0.15 * (high - low) + 0.05
+    highest = max(0.8, 1.1 * float(loss.max()))
+    percents = {"yticks": shares, "yticklabels": [percent(s) for s in shares]}
+    return (
+        panel("Loss, nats", x, ("", 0, highest), grid="y"),
+        panel("Log-ratios, nats", x, ("", low - room, high + room), grid="y"),
+        panel("Accuracy", x, ("", 0.3, 1), grid="y", **percents),
+    )

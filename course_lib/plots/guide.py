@@ -1,115 +1,110 @@
 """Chapter 06: which variant, on the evidence of which runs."""
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from course_lib.datasets import Run
 from course_lib.guide import NAMES, QUESTIONS, Advice, Evidence, advise
-from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
+from course_lib.plots.style import (
+    INK,
+    POLICY,
+    QUIET,
+    REFERENCE,
+    Scene,
+    name,
+    number,
+    panel,
+)
+from course_lib.variants import REFERENCE_FREE
 
 ANSWERS = [answer for answers in QUESTIONS.values() for answer in answers]
-LABELS = {"distance": "KL(π‖π*) (nats)", "shortfall": "shortfall (reward)"}
+LABELS = {"distance": "KL(π‖π*), nats", "shortfall": "Shortfall, reward"}
 UNIT = {"distance": "nats from π*", "shortfall": "of reward left"}
-BEST = {"color": ORANGE, "marker": "*", "ms": 12, "ls": "none"}
-TIED = {"color": BLUE, "marker": "s", "ms": 6, "ls": "none"}
-WORSE = {"color": GREY, "marker": "o", "ms": 5, "ls": "none"}
+FAR = 1.5  # where a longer bar is cut
+LEFT, RIGHT = -1.0, 1.85  # room for names and numbers
 
 
 def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
-    """The variants that can be used, by their runs, and what another answer changes.
+    """The variants that can be used, the best first, and what another answer changes.
 
-    On the left a variant without a mark cannot be used, or was not measured. On the
-    right the answers given have a star, and the others a mark and a name where they
-    would change the advice.
+    A variant that is not on the left cannot be used, or was not measured.
 
     runs: of `datasets.shipped_runs("variants")`; field: as for `guide.advise`
     sliders: data, noise, reference, length, ask: answers of `guide.QUESTIONS`; the
         first of them where there is no slider
     """
-    x = LABELS[field], *((0.1, 6) if field == "distance" else (0.02, 3))
-    left = _rows("Usable ones, on their worst data", x, [*NAMES.values()])
-    right = _rows("One answer changed", x, ANSWERS)
+    title = f"{LABELS[field]}, on the worst of your data"
+    bars = panel(title, ("", LEFT, RIGHT), ("", 12.7, -1.6), grid="", xticks=[])
+    other = panel("Another answer changes it to", ("", 0, 1), ("", 12.7, -1.6), grid="")
 
     def still(axes: tuple[Axes, Axes]):
-        left, right = axes
-        left.plot([], [], **BEST, label="advised")
-        left.plot([], [], **TIED, label="a tie: seeds overlap")
-        left.plot([], [], **WORSE, label="others")
-        left.figure.legend(loc="outside lower center", ncols=3)
         for axis in axes:
-            axis.minorticks_off()
-            axis.tick_params("y", labelsize=9)
-        edge = -0.5
-        for answers in QUESTIONS.values():
-            right.axhline(edge, color=GREY, lw=0.8)
-            edge += len(answers)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        for row, answer in enumerate(ANSWERS):
+            name(axes[1], 0, row, answer, QUIET, at=(0, 0))
 
     def draw(axes: tuple[Axes, Axes], **given: str) -> str:
         advice = advise(runs, field=field, **given)
-        _usable(axes[0], advice)
+        name(axes[0], LEFT, -1.1, _verdict(advice), at=(0, 0), fontweight="bold")
+        for row, cell in enumerate(advice.ranking):
+            _bar(axes[0], row, cell, cell.variant in (advice.variant, *advice.tied))
         _changes(axes[1], advice)
         return _said(advice, field)
 
-    return Scene.of(draw, left, right, still=still, height=4.2)
+    return Scene.of(
+        draw,
+        bars,
+        other,
+        still=still,
+        says="Which loss is best depends on the data that you have",
+        shows="Bars: mean of the seeds, with their range; shorter is better. Outlined: "
+        "uses no reference.\nShaded: a tie: the best, and all whose ranges overlap "
+        "with its own.",
+        height=4.8,
+        width_ratios=(4, 3),
+    )
 
 
-def _rows(title: str, x: tuple, names: list[str]) -> dict:
-    ticks = {"xticks": (0.1, 0.3, 1, 3), "xticklabels": ("0.1", "0.3", "1", "3")}
-    return panel(title, x, ("", 13.6, -0.6), ynames=names, xscale="log", **ticks)
+def _verdict(advice: Advice) -> str:
+    """What comes first, and with how many it ties."""
+    if not advice.ranking:
+        return "Best here: none can be used"
+    others = "one other ties" if len(advice.tied) == 1 else "no other ties"
+    others = f"{len(advice.tied)} others tie" if advice.tied[1:] else others
+    return f"Best here: {NAMES[advice.variant]}; {others}"
 
 
-def _usable(axis: Axes, advice: Advice):
-    """The variants that can be used, each on its worst data."""
-    rows = {name: row for row, name in enumerate(NAMES)}
-    best = advice.ranking[:1]
-    tied = [cell for cell in advice.ranking if cell.variant in advice.tied]
-    worse = [cell for cell in advice.ranking[1:] if cell not in tied]
-    for cells, style in ((worse, WORSE), (tied, TIED), (best, BEST)):
-        at = [rows[cell.variant] for cell in cells]
-        ends = [x for c in cells for x in (c.low, c.high, math.nan)]
-        axis.plot(ends, np.repeat(at, 3), color=style["color"], lw=1.5)
-        axis.plot([c.mean for c in cells], at, **style)
-    if not best:
-        middle = {"transform": axis.transAxes, "ha": "center"}
-        axis.text(0.5, 0.5, "none can be used", **middle)
+def _bar(axis: Axes, row: int, cell: Evidence, leads: bool):
+    """A variant, its mean, and the range of its seeds."""
+    if leads:
+        shade = {"color": REFERENCE, "alpha": 0.3, "lw": 0}
+        axis.add_patch(Rectangle((LEFT, row - 0.5), RIGHT - LEFT, 1, **shade))
+    weight = {"fontweight": "bold" if leads else "normal"}
+    name(axis, 0, row, NAMES[cell.variant], at=(-7, 0), **weight)
+    fill = "white" if cell.variant in REFERENCE_FREE else POLICY
+    end = min(cell.mean, FAR)
+    axis.barh(row, end, 0.62, color=fill, ec=POLICY, lw=1.2)
+    told, high = number(cell.mean), min(cell.high, FAR)
+    if cell.mean > FAR:
+        look = {"at": (-6, 0), "color": INK if fill == "white" else "white"}
+        name(axis, FAR, row, f"{told} »", **look)
+        return
+    axis.plot([cell.low, high], [row, row], color=INK, lw=1.4)
+    name(axis, max(end, high), row, told, at=(5, 0), **weight)
 
 
 def _changes(axis: Axes, advice: Advice):
-    """The answers that were given, and those that would change the advice."""
-    given, changes = [], {}
+    """What would come first with another answer, where that is something else."""
     for row, answer in enumerate(ANSWERS):
-        other = advice.instead.get(answer)
+        best = advice.instead.get(answer)
         if answer not in advice.instead:
-            given.append(row)
-        elif (other and other.variant) != advice.variant:
-            changes[row] = other
-    for cell in advice.ranking[:1]:
-        axis.plot([cell.mean] * len(given), given, **BEST)
-    can = {row: cell.mean for row, cell in changes.items() if cell}
-    axis.plot([*can.values()], [*can], **WORSE)
-    for row, cell in changes.items():
-        _beside(axis, row, cell)
-
-
-def _beside(axis: Axes, row: int, best: Evidence | None):
-    """The name of what would be advised, where there is room for it."""
-    if best is None:
-        axis.text(0.5, row, "none", transform=axis.get_yaxis_transform(), va="center")
-        return
-    low, high = axis.get_xlim()
-    left = best.mean**2 > low * high  # on a logarithmic scale
-    axis.annotate(
-        NAMES[best.variant],
-        (best.mean, row),
-        xytext=(-6 if left else 6, 0),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="center",
-        fontsize=9,
-    )
+            name(axis, 0.46, row, "yours", QUIET, at=(0, 0))
+        elif (best and best.variant) != advice.variant:
+            told = NAMES[best.variant] if best else "none"
+            name(axis, 0.46, row, f"→ {told}", at=(0, 0), fontweight="bold")
 
 
 def _said(advice: Advice, field: str) -> str:
@@ -141,7 +136,8 @@ def _said(advice: Advice, field: str) -> str:
         said += f". No run has: {', '.join(advice.missing)}"
     if changes:
         answer, other = next(iter(changes.items()))
-        more = f"; {len(changes) - 1} other answers change it too"
-        more = "" if len(changes) == 1 else more
+        also = len(changes) - 1
+        more = f"; {also} other answers change it too" if also else ""
+        more = "; one other answer changes it too" if also == 1 else more
         said += f". With “{answer}” it would be {other}{more}"
     return said + "."

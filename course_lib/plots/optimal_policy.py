@@ -1,5 +1,6 @@
 """Chapter 02: the best policy that a reward and a leash allow."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -9,17 +10,22 @@ from torch import Tensor
 
 from course_lib.metrics import shortfall
 from course_lib.plots.style import (
-    BLUE,
+    DASHES,
+    DOTS,
     FAINT,
-    GREY,
-    ORANGE,
+    HALO,
+    INK,
     QUIET,
+    REFERENCE,
     Picture,
     Scene,
     beta_color,
+    dot,
     headline,
     in_language,
     name,
+    names,
+    number,
     panel,
 )
 from course_lib.policies import (
@@ -32,30 +38,35 @@ from course_lib.policies import (
 )
 from course_lib.worlds import World
 
-BARS = {"grid": "y", "axisbelow": True}
+OUTLINE = {"width": 0.76, "color": "none", "ec": REFERENCE, "lw": 1.2}
+SOLID = {"width": 0.46, "color": INK}
 
 
 def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
     """KL(p‖q) and KL(q‖p) of two policies over two answers, against p.
 
     kl: the function to draw
-    slider: q, the chance that the second policy gives the first answer, inside (0, 1)
+    slider: q, the chance that the second policy gives the first answer, inside (0, 1);
+        its point can be dragged
     """
-    grid = torch.linspace(0.001, 0.999, 400, dtype=torch.float64)
+    grid = torch.sigmoid(torch.linspace(-6.9068, 6.9068, 161, dtype=torch.float64))
     ps = torch.stack([grid, 1 - grid], -1)
-    title = "Which of the two policies draws the answers makes a difference"
-    x = "p, chance of the first answer under the first policy", 0, 1
-
-    def still(axis: Axes):
-        axis.plot([], [], color=BLUE, label="KL(p‖q)")
-        axis.plot([], [], "--", color=ORANGE, label="KL(q‖p)")
-        axis.legend(loc="upper center", ncols=2)
+    x = "p, probability of the first answer", -0.15, 1.15
+    ticks = {"xticks": [0, 0.25, 0.5, 0.75, 1], "yticks": range(5)}
+    around = panel("KL, nats", x, ("", 0, 4), grid="y", **ticks)
 
     def draw(axis: Axes, q: float) -> str:
         qs = torch.tensor([q, 1 - q], dtype=torch.float64).expand_as(ps)
-        axis.plot(grid, kl(ps, qs), color=BLUE)
-        axis.plot(grid, kl(qs, ps), "--", color=ORANGE)
-        axis.axvline(q, color=GREY, lw=1, ls=":")
+        edge, side = (-1, 6) if q <= 0.5 else (0, -6)  # the edge that is farther off
+        for text, curve, line in (
+            ("KL(p‖q)", kl(ps, qs), "-"),
+            ("KL(q‖p)", kl(qs, ps), DASHES),
+        ):
+            axis.plot(grid, curve, color=INK, ls=line)
+            height = min(float(curve[edge]), 3.9)
+            name(axis, float(grid[edge]), height, text, at=(side, 0))
+        dot(axis, q, 0, "reference", gid="q")
+        name(axis, q, 0, "p = q", QUIET, at=(0, 14), ha="center")
         nine = torch.tensor([0.9, 0.1], dtype=torch.float64)
         there, back = float(kl(nine, qs[0])), float(kl(qs[0], nine))
         return (
@@ -64,7 +75,13 @@ def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
             "curve grows without end."
         )
 
-    return Scene.of(draw, panel(title, x, ("nats", 0, 4)), still=still)
+    return Scene.of(
+        draw,
+        around,
+        says="KL is not symmetric: only KL(q‖p) grows without bound",
+        shows="Two policies over two answers: p and q are their probabilities of the "
+        "first one.",
+    )
 
 
 def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
@@ -81,32 +98,51 @@ def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
     ref = torch.tensor([0.8, 0.2], dtype=torch.float64)
     rewards = torch.tensor([0.0, 1.0], dtype=torch.float64)
     rows = ref.expand_as(policies), rewards.expand_as(policies)
-    title = "The best policy is where marginal reward equals marginal cost"
-    x = "chance of the better answer (reference: 0.2)", 0, 1
-    y = "unit of the reward", -0.75, 1.35
+    x = "probability of the better answer", 0, 1.1
+    ticks = {"xticks": [0, 0.2, 0.4, 0.6, 0.8, 1], "yticks": [-0.5, 0, 0.5, 1]}
+    around = panel("Reward, its price, and J", x, ("", -0.7, 1.1), grid="y", **ticks)
 
     def still(axis: Axes):
-        axis.plot(grid, grid, ":", color=GREY, label="E[r]")
-        axis.plot([], [], "--", color=ORANGE, label="β KL, its price")
-        axis.plot([], [], color=BLUE, label="J, what is left")
-        axis.legend(loc="upper center", ncols=3)
+        axis.plot([0, 1], [0, 1], color=INK, lw=1.2)
+        dot(axis, 0.2, 0.2, "reference", ms=8)
+        name(axis, 0.2, 0.2, "reference", QUIET, at=(0, 17), ha="center")
 
     def draw(axis: Axes, beta: float) -> str:
         value = objective(policies, *rows, beta)
         top = int(value.argmax())
         best, height = float(grid[top]), float(value[top])
-        price = grid - value
-        axis.plot(grid, price.where(price < 1.05, torch.nan), "--", color=ORANGE)
-        axis.plot(grid, value, color=BLUE)
-        axis.plot(best, height, "o", color=BLUE, ms=9, clip_on=False)
+        price, violet = grid - value, beta_color(beta)
+        _named_curves(axis, grid, (price, "β KL", violet), (value, "J", INK))
+        if best < 0.99:  # there the price has the slope of the reward
+            ends = torch.tensor([-0.18, 0.18])
+            axis.plot(best + ends, best - height + ends, color=INK, lw=1.2)
+        axis.plot([best, best], [best - height, best], color=REFERENCE, lw=1, ls=DOTS)
+        dot(axis, best, height)
         formula = float(optimal_policy(ref, rewards, beta)[1])
         return (
-            f"At β = {beta:.3g} the solid curve is highest where the better answer has "
+            f"At β = {beta:.3g} the curve of J is highest where the better answer has "
             f"chance {best:.3f}; tilting and normalising gives {formula:.3f}. What is "
             f"left there is J = {height:.3f}."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="The best policy is where marginal reward equals marginal cost",
+        shows="Two answers, worth 0 and 1. J = E[r] − β KL, in the unit of the reward; "
+        "◆ is its highest point.\nThere the price, β KL, is as steep as the reward.",
+    )
+
+
+def _named_curves(axis: Axes, grid: Tensor, *curves: tuple[Tensor, str, str]):
+    """Curves with their names where they leave the panel; E[r] ends at (1, 1)."""
+    ends = [(1.0, 1.0, "E[r]", INK)]
+    for curve, text, color in curves:
+        inside = (curve > -0.66) & (curve < 1.06)
+        axis.plot(grid[::5], curve[::5], color=color)
+        ends.append((float(grid[inside][-1]), float(curve[inside][-1]), text, color))
+    names(axis, ends, gap=0.18)
 
 
 def tilt_and_normalise(
@@ -120,88 +156,141 @@ def tilt_and_normalise(
     beta: reward per nat; policy, log_z: the functions to draw with
     slider: step, 0 to 1 tilts (multiply by e^{step·r/β}), 1 to 2 divides by Z
     """
-    names, ref, rewards = world
-    rows = range(len(names) + 1)
-    log_whole = float(log_z(ref, rewards, beta))
-    top = torch.tensor(log_whole).exp().item()
+    answers, ref, rewards = world
+    places = [*range(len(answers)), len(answers) + 0.4]
+    top = log_z(ref, rewards, beta).exp().item()
     before = [*ref.tolist(), 1.0]
-    title = "Tilting changes the sum; normalising brings it back to 1"
-    x = (f"answer, its reward (β = {beta:g}); dashed: the reference",)
-    weight, answers = ("weight", 0, 1.15 * top), [*_with_rewards(world), "sum"]
-    around = panel(title, x, weight, xnames=answers, **BARS)
-
-    def weights(step: float) -> list[float]:
-        tilt = min(step, 1.0)
-        if tilt == 0:
-            return ref.tolist()
-        now = ref, rewards, beta / tilt
-        logs = policy(*now).log() + log_z(*now)
-        return (logs - max(step - 1.0, 0.0) * log_whole).exp().tolist()
+    labels = [*_with_rewards(world), "sum"]
+    ticks = {"xticks": places, "xticklabels": labels, "yticks": [0, 1, 2]}
+    weight = "", 0, 1.3 * max(top, 1)
+    around = panel("Weight", ("answer, and its reward",), weight, grid="y", **ticks)
 
     def still(axis: Axes):
-        axis.bar(rows, before, color="none", edgecolor=GREY, ls="--", lw=1)
-        axis.axhline(1, color=GREY, lw=1)
+        axis.bar(places, before, **OUTLINE)
+        axis.axhline(1, color=REFERENCE, lw=1.2, ls=DOTS)
 
     def draw(axis: Axes, step: float) -> str:
-        heights = weights(step)
+        heights = _weights(world, beta, step, policy, log_z)
         whole = sum(heights)
         now = [*heights, whole]
-        axis.bar(rows, now, color=[BLUE] * len(names) + [ORANGE], alpha=0.85)
-        for row, ends in enumerate(zip(now, before, strict=True)):
-            above = max(ends) + 0.02 * top
-            axis.text(row, above, f"{now[row]:.3f}", ha="center", va="bottom")
-        pairs = zip(names, heights, strict=True)
-        listed = ", ".join(f"{name} {height:.3f}" for name, height in pairs)
+        axis.bar(places, now, **SOLID)
+        for place, new, old in zip(places, now, before, strict=True):
+            _above(axis, place, max(new, old), number(new), new > old + 1e-9)
+        _motions(axis, step, 0.93 * weight[2])
+        pairs = zip(answers, heights, strict=True)
+        listed = ", ".join(f"{answer} {height:.3f}" for answer, height in pairs)
         second = f"Tilted, and {step - 1:.0%} of the way to being normalised"
         done = f"Tilted by {step:.0%}" if step <= 1 else second
         return f"{done}: {listed}. Together they weigh {whole:.3f}."
 
-    return Scene.of(draw, around, still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="Tilting changes the sum; normalising brings it back to 1",
+        shows=f"From the reference (outlines) to π*, in two motions, at β = {beta:g}. "
+        "Bold: more than in the reference.",
+    )
+
+
+def _weights(
+    world: World, beta: float, step: float, policy: Callable, log_z: Callable
+) -> list[float]:
+    """What each answer weighs on the way to the tilt, step 1, and to π*, step 2."""
+    _, ref, rewards = world
+    if step == 0:
+        return ref.tolist()
+    now = ref, rewards, beta / min(step, 1.0)
+    logs = policy(*now).log() + log_z(*now)
+    log_whole = log_z(ref, rewards, beta)
+    return (logs - max(step - 1.0, 0.0) * log_whole).exp().tolist()
+
+
+def _motions(axis: Axes, step: float, height: float):
+    """The names of the two motions, the one under way in bold."""
+    for x, text, on in (
+        (-0.38, "1. tilt: × exp(r/β)", 0 < step <= 1),
+        (1.62, "2. normalise: ÷ Z", step > 1),
+    ):
+        look = {"color": INK, "fontweight": "bold"} if on else {"color": QUIET}
+        name(axis, x, height, text, at=(0, 0), **look)
 
 
 def _with_rewards(world: World) -> list[str]:
     pairs = zip(world.names, world.rewards.tolist(), strict=True)
-    return [f"{name}\nr = {reward:g}".replace("-", "−") for name, reward in pairs]
+    return [f"{answer}\nr = {number(reward, 'g')}" for answer, reward in pairs]
+
+
+def _above(axis: Axes, x: float, y: float, text: str, strong: bool):
+    """Words above a bar; strong for what grows."""
+    weight = {"fontweight": "bold"} if strong else {}
+    look = {"at": (0, 4), "ha": "center", "va": "bottom", **weight}
+    name(axis, x, y, text, INK if strong else QUIET, **look)
 
 
 def _bars(axis: Axes, ref: Tensor, best: Tensor):
-    """Reference and best policy side by side, with the factor between the two."""
+    """The best policy within the reference, with the factor between the two."""
     ref, best, places = ref.tolist(), best.tolist(), range(len(ref))
-    axis.bar([place - 0.2 for place in places], ref, 0.38, color=GREY, alpha=0.6)
-    axis.bar([place + 0.2 for place in places], best, 0.38, color=BLUE)
+    axis.bar(places, ref, **OUTLINE)
+    axis.bar(places, best, **SOLID)
     for place, old, new in zip(places, ref, best, strict=True):
-        sign = "▲" if new > old else "▼"
         factor = new / old if old > 0 else 0
-        factor = f"×{factor:.2f}" if factor >= 0.005 else "×<0.01"
-        text = f"{sign} {factor}" if old > 0 else "stays 0"
-        axis.text(place, max(old, new) + 0.02, text, ha="center", va="bottom")
+        factor = f"×{number(factor)}" if factor >= 0.005 else "< ×0.01"
+        _above(axis, place, max(old, new), factor if old > 0 else "stays 0", new > old)
 
 
-def _side_by_side(draw: Callable, names: Sequence[str], title: str) -> Scene:
-    """Panels for `_bars`."""
-    x, y = ("answer", -0.6, len(names) - 0.4), ("probability", 0, 1.3)
+def _strip(axis: Axes, answers: Sequence[str], rewards: Tensor, gains: Tensor, up=-13):
+    """The rewards on a line: filled for those that gain, hollow for the rest."""
+    for answer, reward, gain in zip(answers, rewards, gains, strict=True):
+        look = {} if gain else {"mfc": "white", "mec": INK, "mew": 1.2}
+        dot(axis, float(reward), 0.5, ms=8, **look)
+        words = (INK, "bold") if gain else (QUIET, "normal")
+        places = {"at": (0, up), "ha": "center", "fontweight": words[1]} | HALO
+        name(axis, float(reward), 0.5, answer, words[0], **places)
 
-    def still(axis: Axes):
-        axis.bar(0, 0, color=GREY, alpha=0.6, label="reference")
-        axis.bar(0, 0, color=BLUE, label="best policy")
-        axis.legend(loc="upper right", ncols=2)
 
-    return Scene.of(draw, panel(title, x, y, xnames=names, **BARS), still=still)
+def _clear(axis: Axes, bar: float, **more: str):
+    """The bar that a reward must clear; beyond it the strip is shaded."""
+    axis.axvspan(bar, axis.get_xlim()[1], color=FAINT, lw=0, zorder=0)
+    axis.plot([bar, bar], [0, 1], color=INK, **more)
+    name(axis, bar, 0.88, "β log Z", at=(-5, 0), fontweight="bold")
+
+
+def _bars_and_strip(
+    draw: Callable, answers: Sequence[str], says: str, shows: str, reach: tuple
+) -> Scene:
+    """Panels for `_bars` and, below it, for `_strip`, whose rewards lie in `reach`."""
+
+    def setup(figure: Figure) -> tuple[Axes, Axes]:
+        figure.set_size_inches(6.5, 4.8)
+        headline(figure, says, shows)
+        bars, strip = figure.subplots(2, 1, height_ratios=(3, 1.15))
+        bars.set(title="Probability", ylim=(0, 1.15), xlabel="answer")
+        bars.set_xticks(range(len(answers)), answers)
+        bars.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
+        strip.set(title="The bar to clear", xlabel="reward", xlim=reach, ylim=(0, 1))
+        strip.set_yticks([])
+        return bars, strip
+
+    return Scene(draw, setup)
 
 
 def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
-    """Reference and best policy side by side, and who gains.
+    """Reference and best policy, and who gains.
 
     policy: the function to draw, called as policy(ref, rewards, beta)
-    slider: beta, reward per nat
+    slider: beta, reward per nat; its bar, β log Z, can be dragged
     """
-    names, ref, rewards = world
+    answers, ref, rewards = world
 
-    def draw(axis: Axes, beta: float) -> str:
+    def draw(axes: tuple[Axes, Axes], beta: float) -> str:
+        bars, strip = axes
         best = policy(ref, rewards, beta)
-        _bars(axis, ref, best)
-        gaining = [n for n, old, new in zip(names, ref, best, strict=True) if new > old]
         bar = beta * float(log_partition(ref, rewards, beta))
+        _bars(bars, ref, best)
+        _clear(strip, bar, gid="beta")
+        _strip(strip, answers, rewards, best > ref)
+        gaining = [a for a, gain in zip(answers, best > ref, strict=True) if gain]
         return (
             f"At β = {beta:.3g} the bar to clear is β log Z = {bar:.3f}. Gaining mass: "
             f"{', '.join(gaining) or 'none'}. The best policy spends "
@@ -209,124 +298,179 @@ def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
             f"{expected_reward(best, rewards):.3f}."
         )
 
-    title = "Who gains has a reward above β log Z"
-    return _side_by_side(draw, _with_rewards(world), title)
+    low, high = float(rewards.min()), float(rewards.max())
+    room = 0.1 * (high - low)
+    return _bars_and_strip(
+        draw,
+        answers,
+        "An answer gains exactly if its reward is above β log Z",
+        "Outline: the reference; solid: π*, the best policy at this β; the number: "
+        "their ratio.\nBold and filled: the answers that gain.",
+        (low - room, high + room),
+    )
 
 
 def one_answer(world: World, answer: int, policy: Callable = optimal_policy) -> Scene:
     """The same bars while the reward and the reference's share of one answer move.
 
     answer: its position in the world; policy: the function to draw
-    sliders: reward of that answer; share, its probability under the reference, below 1,
-        the others keep their proportions; beta, reward per nat
+    sliders: reward of that answer, from −2 to 8; share, its probability under the
+        reference, below 1, the others keep their proportions; beta, reward per nat
     """
-    names, base, rewards = world
-    name = names[answer]
+    answers, base, rewards = world
+    moved = answers[answer]
+    others = torch.arange(len(answers)) != answer
+    rest = [each for each in answers if each != moved]
 
-    def draw(axis: Axes, reward: float, share: float, beta: float) -> str:
-        others = torch.arange(len(names)) != answer
+    def draw(axes: tuple[Axes, Axes], reward: float, share: float, beta: float) -> str:
+        bars, strip = axes
         ref = torch.where(others, base * (1 - share) / base[others].sum(), share)
         changed = torch.where(others, rewards, reward)
         best = policy(ref, changed, beta)
-        _bars(axis, ref, best)
         bar = beta * float(log_partition(ref, changed, beta))
+        _bars(bars, ref, best)
+        _clear(strip, bar)
+        gains = best > ref
+        _strip(strip, rest, changed[others], gains[others])
+        _strip(strip, [moved], changed[~others], gains[~others], up=12)
         if share == 0:
-            fate = f"stays at 0, whatever its reward of {reward:g}"
+            fate = f"stays at 0, whatever its reward of {number(reward, 'g')}"
         else:
             fate = f"goes from {share:.3f} to {float(best[answer]):.3f}"
         return (
-            f"{name} {fate}; the bar to clear is β log Z = {bar:.3f} "
-            f"(β = {beta:.3g}, reward of {name} {reward:g})."
+            f"{moved} {fate}; the bar to clear is β log Z = {number(bar, '.3f')} "
+            f"(β = {beta:.3g}, reward of {moved} {number(reward, 'g')})."
         )
 
-    title = f"Reward, reference and β decide together what {name} becomes"
-    return _side_by_side(draw, names, title)
+    return _bars_and_strip(
+        draw,
+        answers,
+        "What the reference never says, no reward can buy",
+        f"Outline: the reference, with {moved}’s share as you set it; solid: π*; "
+        "the number: their ratio.\nBold and filled: the answers that gain.",
+        (-2.5, 8.5),
+    )
 
 
-def _plane(world: World, policy: Callable, title: str, right: float):
+def _plane(world: World, policy: Callable, left: float, right: float):
     """Expected reward against KL: the panel, and the curve that no policy can cross."""
     _, ref, rewards = world
-    betas = torch.logspace(-2, 3, 200, dtype=torch.float64)
+    betas = torch.logspace(-2, 3, 160, dtype=torch.float64)
     points = [policy(ref, rewards, float(beta)) for beta in betas]
     spent = torch.stack([kl_divergence(p, ref) for p in points]).tolist()
     earned = torch.stack([expected_reward(p, rewards) for p in points]).tolist()
     low, high = float(expected_reward(ref, rewards)), float(rewards.max())
-    x = "KL from the reference (nats)", -0.03 * right, right
-    y = "expected reward", low - 0.1 * (high - low), high + 0.12 * (high - low)
-    return panel(title, x, y), ([right, *spent], [earned[0], *earned])
+    x = "KL from the reference, nats", left, right
+    y = "", low - 0.14 * (high - low), high + 0.12 * (high - low)
+    return panel("Expected reward", x, y, grid="y"), (spent, earned)
 
 
 def frontier_curve(world: World, policy: Callable = optimal_policy) -> Scene:
     """Reward against KL at every β, and the tangent at one of them.
 
     policy: the function to draw, called as policy(ref, rewards, beta)
-    slider: beta, reward per nat
+    slider: beta, reward per nat; its point can be dragged
     """
     _, ref, rewards = world
-    title = "The slope of the frontier is β: reward per nat"
-    around, curve = _plane(world, policy, title, 1.6)
-    tangent = {"color": ORANGE, "lw": 1.5, "label": "slope β, from J at KL = 0"}
+    around, (kl, best_rewards) = _plane(world, policy, -0.24, 1.75)
+    around["xticks"] = [0, 0.5, 1, 1.5]
+    top = around["ylim"][1]
 
     def still(axis: Axes):
-        axis.plot(*curve, color=BLUE)
-        axis.plot([], [], color=BLUE, label="best reward for this KL")
-        axis.plot([], [], "D--", **tangent)
-        axis.legend(loc="lower right")
+        axis.axvline(0, color=REFERENCE, lw=1)
+        axis.plot([1.75, *kl], [best_rewards[0], *best_rewards], color=INK)
+        dot(axis, 0, best_rewards[-1], "reference", ms=8)
+        name(axis, 0, best_rewards[-1], "reference", QUIET, at=(9, -3))
+        middle = len(kl) // 2
+        name(axis, kl[middle], best_rewards[middle], "frontier", at=(12, -8))
 
     def draw(axis: Axes, beta: float) -> str:
-        best = policy(ref, rewards, beta)
+        best, violet = policy(ref, rewards, beta), beta_color(beta)
         spent = float(kl_divergence(best, ref))
         earned = float(expected_reward(best, rewards))
         start = earned - beta * spent
-        ends = torch.tensor([0.0, 1.6], dtype=torch.float64)
-        axis.plot(ends, start + beta * ends, "--", **tangent)
-        axis.plot(spent, earned, "o", color=BLUE, ms=9)
-        axis.plot(0, start, "D", color=ORANGE, ms=7)
+        end = min(1.6, (top - start) / beta)
+        axis.plot([0, end], [start, start + beta * end], color=violet, ls=DASHES)
+        words = {"at": (8, -2), "va": "top"} if end < 1.2 else {"at": (-10, 8)}
+        name(axis, end, start + beta * end, "slope β", violet, **words)
+        dot(axis, 0, start, color=violet, ms=7)
+        name(axis, 0, start, f"J = {number(start)}", violet, at=(-8, 0))
+        dot(axis, spent, earned, gid="beta")
         return (
             f"At β = {beta:.3g} the best policy spends {spent:.4f} nats and earns "
             f"{earned:.4f}. Its tangent has slope {beta:.3g} and meets the left edge "
             f"at J = {start:.4f}, the value of the objective."
         )
 
-    return Scene.of(draw, around, still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="The slope of the frontier is β: reward per nat",
+        shows="Solid: the best reward for each KL. Dashed: the tangent at the best "
+        "policy for β, ◆,\nwhich meets KL = 0 at J, the value of the objective.",
+    )
+
+
+def _named_frontier(axis: Axes, spent: list[float], earned: list[float]):
+    axis.plot(spent, earned, color=INK, lw=1.2)
+    axis.locator_params(axis="y", nbins=4)
+    spots = zip(spent, earned, strict=True)  # from the highest KL down
+    spot = next(spot for spot in spots if spot[0] < 0.6 * spent[0])
+    name(axis, *spot, "frontier", at=(-6, 8))
 
 
 def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
-    """Best-of-n on the plane of reward and KL, against the frontier and its bound.
+    """Best-of-n on the plane of reward and KL, and its KL against the usual bound.
 
     best: the function to draw, called as best(ref, rewards, n)
-    slider: n, how many answers are sampled, 1 to 32
+    slider: n, how many answers are sampled, 1 to 32; its points can be dragged
     """
     _, ref, rewards = world
-    policies = {n: best(ref, rewards, n) for n in range(1, 33)}
+    counts = range(1, 33)
+    policies = {n: best(ref, rewards, n) for n in counts}
     spent = {n: abs(float(kl_divergence(p, ref))) for n, p in policies.items()}
     earned = {n: float(expected_reward(p, rewards)) for n, p in policies.items()}
-    title = "Best-of-n never passes the frontier, nor its bound on the KL"
-    around, curve = _plane(world, optimal_policy, title, 2.6)
+    bounds = {n: math.log(n) - (n - 1) / n for n in counts}
+    plane, frontier = _plane(world, optimal_policy, -0.1, 2.7)
+    plane["xticks"] = [0, 1, 2]
+    ticks = {"xticks": [1, 8, 16, 24, 32], "yticks": [0, 1, 2], "grid": "y"}
+    cost = panel("KL, nats", ("n, answers drawn", 0, 40), ("", -0.1, 2.7), **ticks)
 
-    def still(axis: Axes):
-        axis.plot(*curve, color=BLUE)
-        axis.plot([], [], "o", color=ORANGE, label="best-of-n, exact KL")
-        axis.plot([], [], "x", color=GREY, mew=2, label="log n − (n − 1)/n")
-        axis.legend(loc="lower right")
+    def still(axes: tuple[Axes, Axes]):
+        left, right = axes
+        _named_frontier(left, *frontier)
+        right.plot(counts, spent.values(), color=INK, lw=1.2)
+        right.plot(counts, bounds.values(), color=REFERENCE, ls=DOTS)
+        name(right, 32, bounds[32], "as quoted", QUIET, at=(0, 12), ha="center")
+        name(right, 32, spent[32], "exact", at=(0, -12), ha="center")
 
-    def draw(axis: Axes, n: float) -> str:
-        n = int(n)
-        path = range(1, n + 1)
-        xs, ys = [spent[i] for i in path], [earned[i] for i in path]
-        axis.plot(xs, ys, "o", color=ORANGE, ms=4, alpha=0.6)
-        bound = float(torch.tensor(float(n)).log()) - (n - 1) / n
-        axis.plot([spent[n], bound], [earned[n]] * 2, ":", color=GREY, lw=1)
-        axis.plot(bound, earned[n], "x", color=GREY, ms=9, mew=2)
-        axis.plot(spent[n], earned[n], "o", color=ORANGE, ms=9)
-        left = shortfall(world, policies[n]) if n > 1 else 0.0  # 1: the reference
+    def draw(axes: tuple[Axes, Axes], n: float) -> str:
+        n, (left, right) = int(n), axes
+        xs, ys = ([of[i] for i in range(1, n + 1)] for of in (spent, earned))
+        left.plot(xs, ys, ls="none", marker="D", ms=3.5, color=INK)
+        left.plot([spent[n], bounds[n]], [earned[n]] * 2, color=REFERENCE, ls=DOTS)
+        dot(left, bounds[n], earned[n], "reference", ms=8)
+        dot(left, spent[n], earned[n])
+        words = {"fontweight": "bold", "at": (9, -10)}
+        name(left, spent[n], earned[n], f"n = {n}{' (reference)' * (n == 1)}", **words)
+        dot(right, n, bounds[n], "reference", ms=8, gid="n")
+        dot(right, n, spent[n], gid="n")
+        short = shortfall(world, policies[n]) if n > 1 else 0.0  # 1: the reference
         return (
             f"Best of {n} earns {earned[n]:.4f} and spends {spent[n]:.4f} nats; the "
-            f"bound says at most {bound:.4f}. With the same KL the frontier earns "
-            f"{earned[n] + left:.4f}."
+            f"bound says at most {bounds[n]:.4f}. With the same KL the frontier earns "
+            f"{earned[n] + short:.4f}."
         )
 
-    return Scene.of(draw, around, still=still)
+    return Scene.of(
+        draw,
+        plane,
+        cost,
+        still=still,
+        says="Best-of-n never passes the frontier; its quoted KL is a bound",
+        shows="◆ its exact KL.  □ log n − (n − 1)/n, a bound that is often quoted.",
+    )
 
 
 @in_language

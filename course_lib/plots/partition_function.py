@@ -8,7 +8,23 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.losses import implicit_preference_probability
-from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
+from course_lib.plots.style import (
+    DOTS,
+    INK,
+    MARK,
+    POLICY,
+    QUIET,
+    REFERENCE,
+    THIN,
+    Scene,
+    beta_color,
+    dot,
+    name,
+    names,
+    number,
+    panel,
+    percent,
+)
 from course_lib.policies import (
     canonical_rewards,
     estimate_log_partition,
@@ -26,40 +42,54 @@ BETA = 0.5
 PLACES = range(len(NAMES))
 SECONDS = 13.8e9 * 365.25 * 86400  # since the Big Bang
 RUNS = 30
+TRUE, READ = ({**MARK[kind], "ls": "none", "ms": 8} for kind in ("exact", "policy"))
 
 
 def answer_counts() -> Scene:
     """How many terms Z has, as a power of ten, for three sizes of vocabulary.
 
-    slider: length, words or tokens in an answer, 1 to 100
+    slider: length, words or tokens in an answer, 1 to 100; its points can be dragged
     """
-    sizes = {50_000: (ORANGE, "-"), 1_000: (BLUE, "--"), 8: (GREY, "-.")}
-    names = {50_000: "50,000 tokens", 1_000: "1,000 tokens", 8: "8 words"}
+    sizes = {
+        50_000: f"50{THIN}000 tokens",
+        1_000: f"1{THIN}000 tokens",
+        8: "8 words",
+    }
     listed = math.log10(SECONDS * 1e9)
-    title = "The sum for Z outgrows every list of its terms"
-    x = "length of the answer (tokens)", 0, 122
-    y = "terms of the sum (power of ten)", 0, 500
+    x = "length of the answer, tokens or words", 0, 138
+    ticks = {"xticks": [1, 20, 40, 60, 80, 100], "yticks": [0, 100, 200, 300, 400, 500]}
+    title = "Terms of the sum, as a power of ten"
+    around = panel(title, x, ("", 0, 500), grid="y", **ticks)
 
     def still(axis: Axes):
-        for size, (color, line) in sizes.items():
-            end = 100 * math.log10(size)
-            axis.plot([0, 100], [0, end], line, color=color)
-            axis.text(102, end, names[size], color=color, va="center")
-        axis.axhline(listed, color=GREY, lw=1, ls=":")
-        axis.text(121, listed + 4, "listed since the Big Bang", ha="right", va="bottom")
+        for size in sizes:
+            axis.plot([1, 100], [math.log10(size), 100 * math.log10(size)], color=INK)
+        axis.axhline(listed, color=REFERENCE, ls=DOTS)
+        words = {"at": (0, 7), "ha": "right"}
+        name(axis, 138, listed, "listed since the Big Bang", QUIET, **words)
 
     def draw(axis: Axes, length: float) -> str:
-        powers = [length * math.log10(size) for size in sizes]
-        axis.plot([length] * 3, powers, "o", color=ORANGE, ms=8, clip_on=False)
-        axis.plot([length] * 3, powers, ":", color=GREY, lw=1)
-        large, _, small = powers
+        powers = {size: length * math.log10(size) for size in sizes}
+        for size, power in powers.items():
+            dot(axis, length, power, ms=8, gid="length")
+            words = f"{sizes[size]}: {power:.1f}"
+            name(axis, 100, 100 * math.log10(size), words, at=(9, 0))
         return (
-            f"Length {length:.0f}: 10^{small:.1f} answers in a language of 8 words, "
-            f"10^{large:.1f} in one of 50,000 tokens. A billion a second since the Big "
-            f"Bang would have listed 10^{listed:.1f}."
+            f"Length {length:.0f}: 10^{powers[8]:.1f} answers in a language of 8 "
+            f"words, 10^{powers[50_000]:.1f} in one of {number(50_000, ',d')} tokens. "
+            f"A billion a second since the Big Bang would have listed 10^{listed:.1f}."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="The sum for Z outgrows every list of its terms",
+        shows="One term for each possible answer, by size of the vocabulary. Each line "
+        "tells its power of\nten at the point. Dotted: a billion a second for 13.8 "
+        "billion years.",
+        height=4.0,
+    )
 
 
 def partition_estimates(
@@ -72,16 +102,15 @@ def partition_estimates(
     """
     world = eight_words()
     runs = torch.arange(1, RUNS + 1)
-    title = "A sample does not know what it did not draw"
     x = "number of the sample", 0, RUNS + 1
-    y = "estimate minus log Z (nats)", -100, 40
+    ticks, title = [-10, -1, -0.1, 0, 0.1, 1, 10], "Estimate minus log Z, nats"
+    around = panel(title, x, ("", -100, 100), grid="y", xticks=[1, 10, 20, 30])
 
     def still(axis: Axes):
-        axis.axhline(0, color=GREY, ls="--", lw=1.5)
         axis.set_yscale("symlog", linthresh=0.1, linscale=0.5)
-        ticks = [-10, -1, -0.1, 0, 0.1, 1, 10]
-        axis.set_yticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
+        axis.set_yticks(ticks, [number(tick, "g") for tick in ticks])
         axis.set_yticks([], minor=True)
+        axis.axhline(0, color=INK, lw=1.2)
 
     def draw(axis: Axes, n: float, beta: float, seed: float) -> str:
         rewards = sample_rewards(world, length, RUNS, int(n), seed=int(seed))
@@ -89,18 +118,30 @@ def partition_estimates(
         miss = estimate(rewards, beta) - truth
         error = log_partition_error(rewards, beta)
         holds = miss.abs() <= 2 * error
-        for which, color, marker in ((holds, BLUE, "o"), (~holds, ORANGE, "X")):
+        for which, meaning in ((holds, "reference"), (~holds, "faulty")):
+            look = {**MARK[meaning], "ls": "none", "ms": 6, "elinewidth": 1.4}
             if which.any():
-                points = runs[which], miss[which], 2 * error[which]
-                axis.errorbar(*points, fmt=marker, color=color, ms=6, lw=1.2)
+                axis.errorbar(runs[which], miss[which], 2 * error[which], **look)
+        words = f"{int(holds.sum())} of {RUNS} bars reach log Z"
+        name(axis, RUNS + 1, 40, words, at=(0, 0), ha="right", fontweight="bold")
+        mean = number(float(miss.mean()), "+.3f")
         return (
-            f"{RUNS} samples of {int(n):,} answers at β = {beta:.3g}: "
+            f"{RUNS} samples of {number(int(n), ',d')} answers at β = {beta:.3g}: "
             f"{int(holds.sum())} of {RUNS} bars of two standard errors reach "
-            f"log Z = {truth:.2f}. The estimates are off by {float(miss.mean()):+.3f} "
-            f"nats on average, and claim an error of {float(error.mean()):.3f}."
+            f"log Z = {truth:.2f}. The estimates are off by {mean} nats on average, "
+            f"and claim an error of {float(error.mean()):.3f}."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="No estimate of log Z sees what its sample did not draw",
+        shows="Thirty samples of the reference. Bars: two of the standard errors that "
+        "each claims.\n□ the bar reaches log Z, the line at 0    ✕ it misses. "
+        "Logarithmic beyond ±0.1",
+        height=4.0,
+    )
 
 
 def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
@@ -109,28 +150,38 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
     implicit: of a policy, the reference and beta
     slider: beta, KL strength in reward per nat
     """
-    title = "The policy knows every reward but for one constant"
-    x, y = ("answer", -0.5, 4.9), ("reward", -4.2, 4.4)
-
-    def still(axis: Axes):
-        axis.plot(PLACES, REWARDS, "o", color=BLUE, ms=9, label="true reward r")
-        axis.plot([], [], "X", color=ORANGE, ms=9, label="β log π*/π_ref")
-        axis.legend(loc="upper right", ncols=2)
+    x, y = ("answer", -0.5, 5.6), ("", -4.2, 5.2)
+    ticks = {"xnames": NAMES, "yticks": [-4, -2, 0, 2, 4]}
+    around = panel("Reward", x, y, grid="y", **ticks)
 
     def draw(axis: Axes, beta: float) -> str:
         implied = implicit(optimal_policy(REF, REWARDS, beta), REF, beta)
-        drop = (REWARDS - implied).tolist()
-        axis.vlines(PLACES, implied, REWARDS, color=GREY, lw=1, ls=":")
-        axis.plot(PLACES, implied, "X", color=ORANGE, ms=9)
-        for place, height, fall in zip(PLACES, implied.tolist(), drop, strict=True):
-            axis.text(place + 0.1, height + fall / 2, f"−{fall:.3f}", va="center")
+        drop = float(REWARDS[0] - implied[0])
+        axis.vlines(PLACES, implied, REWARDS, color=POLICY, lw=1.2, ls=DOTS)
+        axis.plot(PLACES, REWARDS, **TRUE)
+        axis.plot(PLACES, implied, **READ)
+        last = (
+            (float(REWARDS[-1]), "true r", INK),
+            (float(implied[-1]), "read r̂", POLICY),
+        )
+        names(axis, [(4.1, *end) for end in last], gap=0.7)
+        words = {"at": (0, 0), "ha": "right", "fontweight": "bold"}
+        told = f"β = {beta:.3g}: each lies {number(drop)} lower"
+        name(axis, 5.6, 4.9, told, beta_color(beta), **words)
+        reads = [number(float(implied[k]), "+.3f") for k in (1, 4)]
         return (
-            f"At β = {beta:.3g} the crosses lie {drop[0]:.3f} below the circles, which "
-            f"is β log Z: B is worth 3.0 and reads {float(implied[1]):+.3f}, E is "
-            f"worth −0.5 and reads {float(implied[4]):+.3f}."
+            f"At β = {beta:.3g} the circles lie {drop:.3f} below the diamonds, which "
+            f"is β log Z: B is worth 3.0 and reads {reads[0]}, E is worth −0.5 and "
+            f"reads {reads[1]}."
         )
 
-    return Scene.of(draw, panel(title, x, y, xnames=NAMES), still=still)
+    return Scene.of(
+        draw,
+        around,
+        says="The policy knows every reward but for one constant",
+        shows="◆ the true reward r of five answers. ● what the best policy for β "
+        "implies,\nr̂ = β log π*/π_ref. All five lie β log Z below the truth.",
+    )
 
 
 def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
@@ -139,16 +190,8 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
     canonical: of the reference, rewards and beta
     slider: shift, f(x), in the unit of the rewards, within ±3
     """
-    x, y = ("answer", -0.5, 4.5), ("reward", -4, 8.2)
-    left = panel("Rewards and β log Z rise together", x, y, xnames=NAMES)
-    right = _shares("The policy stands still", "π* (probability)")
-
-    def still(axes: tuple[Axes, Axes]):
-        left, _ = axes
-        left.plot([], [], "o", color=BLUE, label="r + f")
-        left.plot([], [], "--", color=BLUE, lw=1.5, label="β log Z")
-        left.plot([], [], "X", color=ORANGE, label="canonical")
-        left.legend(loc="upper center", ncols=3, columnspacing=1)
+    ticks = {"xnames": NAMES, "yticks": [-4, -2, 0, 2, 4, 6]}
+    left = panel("Reward", ("answer", -0.5, 6.4), ("", -4, 6.4), grid="y", **ticks)
 
     def draw(axes: tuple[Axes, Axes], shift: float) -> str:
         left, right = axes
@@ -157,28 +200,45 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
         best = optimal_policy(REF, rewards, BETA)
         fixed = canonical(REF, rewards, BETA)
         chance = float(torch.sigmoid(rewards[1] - rewards[4]))
-        left.axhline(level, color=BLUE, ls="--", lw=1.5)
-        left.plot(PLACES, rewards, "o", color=BLUE, ms=8)
-        left.plot(PLACES, fixed, "X", color=ORANGE, ms=8)
-        _bars(right, best)
+        left.plot([-0.5, 4.4], [level] * 2, color=REFERENCE, ls=DOTS)
+        left.plot(PLACES, rewards, **TRUE)
+        left.plot(PLACES, fixed, **READ)
+        ends = (
+            (level, "β log Z", QUIET),
+            (float(rewards[4]), "r + f", INK),
+            (float(fixed[4]), "canonical", POLICY),
+        )
+        names(left, [(4.4, *end) for end in ends], gap=0.95)
+        _bars(right, best, INK)
         return (
-            f"With f = {shift:+.1f}, β log Z is {level:.3f} and B is worth "
-            f"{rewards[1]:.1f}. Where they were: π*(B) = {best[1]:.3f}, "
-            f"P(B ≻ E) = {chance:.3f}, the canonical reward of B {fixed[1]:.3f}."
+            f"With f = {number(shift, '+.1f')}, β log Z is {number(level, '.3f')} and "
+            f"B is worth {number(float(rewards[1]), '.1f')}. Where they were: "
+            f"π*(B) = {best[1]:.3f}, P(B ≻ E) = {chance:.3f}, the canonical reward of "
+            f"B {number(float(fixed[1]), '.3f')}."
         )
 
-    return Scene.of(draw, left, right, still=still, width_ratios=(3, 2))
+    return Scene.of(
+        draw,
+        left,
+        _bar_panel("π*, probability"),
+        says="Add a constant to all rewards, and the policy stands still",
+        shows="f is added to the rewards of five answers. β log Z takes all of it up, "
+        "so the canonical\nrewards r + f − β log Z and the best policy stay as they "
+        "are.",
+        width_ratios=(3, 2),
+    )
 
 
-def _shares(title: str, called: str) -> dict:
+def _bar_panel(title: str) -> dict:
     """A panel of probabilities, one for each answer."""
-    x, y = ("answer", -0.6, 4.6), (called, 0, 1)
-    return panel(title, x, y, xnames=NAMES, grid="y")
+    x, y = ("answer", -0.6, 4.6), ("", 0, 1.05)
+    return panel(title, x, y, xnames=NAMES, grid="", yticks=[])
 
 
-def _bars(axis: Axes, policy: Tensor):
-    bars = axis.bar(PLACES, policy.tolist(), color=BLUE)
-    axis.bar_label(bars, fmt="%.3f", padding=2)
+def _bars(axis: Axes, policy: Tensor, color: str):
+    axis.bar(PLACES, policy.tolist(), 0.6, color=color)
+    for place, share in enumerate(policy.tolist()):
+        name(axis, place, share, percent(share), color, at=(0, 8), ha="center")
 
 
 def preferences_read(
@@ -193,17 +253,25 @@ def preferences_read(
     best = optimal_policy(REF, REWARDS, BETA)
     four = [table.log()[i] for table in (best, REF) for i in (first, second)]
     true = torch.sigmoid(REWARDS[first] - REWARDS[second])
-    title = "Read with its own β, a policy knows all ten preferences"
-    x = "P(better one preferred), from the true rewards", 0.5, 1.005
-    y = "the same, from the policy", 0.48, 1.02
+    at, told = (0.5, 0.75, 1), [percent(share) for share in (0.5, 0.75, 1)]
+    ticks = {"xticks": at, "xticklabels": told, "yticks": at, "yticklabels": told}
+    x = "P(better one preferred), from the true rewards", 0.49, 1.12
+    title = "P(better one preferred), read from the policy"
+    around = panel(title, x, ("", 0.46, 1.03), grid="y", **ticks)
 
     def still(axis: Axes):
-        axis.plot([0.5, 1], [0.5, 1], color=GREY, lw=1, ls="--")
+        axis.plot([0.5, 1], [0.5, 1], color=INK, lw=1.2)
+        name(axis, 0.68, 0.68, "truth", at=(-4, 9))
 
     def draw(axis: Axes, beta: float) -> str:
         read = probability(*four, beta)
-        axis.vlines(true, true, read, color=ORANGE, lw=1)
-        axis.plot(true, read, "o", color=ORANGE, ms=8)
+        axis.vlines(true, true, read, color=POLICY, lw=1.2)
+        axis.plot(true, read, **READ)
+        at = (9, -7) if float(read[7]) < float(true[7]) else (-9, 6)  # off the line
+        name(axis, float(true[3]), float(read[3]), "B over E", POLICY, at=(26, 0))
+        name(axis, float(true[7]), float(read[7]), "A over C", POLICY, at=at)
+        words = {"at": (0, 0), "ha": "right", "fontweight": "bold"}
+        name(axis, 1.12, 0.5, f"read with β = {beta:.3g}", beta_color(beta), **words)
         worst = float((read - true).abs().max())
         return (
             f"Read with β = {beta:.3g}: B over E {read[3]:.3f}, in truth {true[3]:.3f}"
@@ -211,13 +279,21 @@ def preferences_read(
             f"errors is {worst:.3f}."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="Read with its own β, a policy knows all ten preferences",
+        shows="● one pair of five answers. The policy is the best one for β = 0.5. A "
+        "smaller β reads\nit as too unsure, a larger one as too sure; the order is "
+        "always right.",
+    )
 
 
 def uncovered_answer() -> Scene:
     """Policies with the least possible loss on all pairs of A to D, and any share of E.
 
-    slider: share, π(E), in (0, 1)
+    slider: share, π(E), in (0, 1); its point can be dragged
     """
     best = optimal_policy(REF, REWARDS, BETA)
     others = best[:4] / best[:4].sum()
@@ -226,26 +302,36 @@ def uncovered_answer() -> Scene:
         return torch.cat([(1 - share) * others, others.new_tensor([share])])
 
     pairs = AllPairs(REF[:4], REWARDS[:4])
-    x, y = ("share of E, which no pair mentions", 0, 1), ("expected reward", -0.6, 3.2)
-    left = _shares("Nothing decides the share of E", "probability")
-    right = panel("The loss does not see it", x, y)
+    x = "share of E, which no pair mentions", -0.03, 1
+    ticks = {"xticks": [0, 0.5, 1], "xticklabels": [percent(t) for t in (0, 0.5, 1)]}
+    right = panel("Expected reward", x, ("", -0.6, 3.6), grid="y", **ticks)
 
     def still(axes: tuple[Axes, Axes]):
         ends = [float(expected_reward(policy(s), REWARDS)) for s in (0.0, 1.0)]
-        axes[1].plot([0, 1], ends, color=BLUE)
+        axes[1].plot([0, 1], ends, color=INK)
 
     def draw(axes: tuple[Axes, Axes], share: float) -> str:
         left, right = axes
         now = policy(share)
         cost = pairs.loss(now[:4].log(), torch.tensor(BETA))
         worth = float(expected_reward(now, REWARDS))
-        _bars(left, now)
-        right.plot(share, worth, "o", color=ORANGE, ms=9, clip_on=False)
-        right.text(0.97, 2.9, f"loss {cost:.4f} nats", ha="right", va="center")
+        _bars(left, now, POLICY)
+        dot(right, share, worth, "policy", gid="share")
+        words = {"at": (0, 0), "ha": "right", "fontweight": "bold"}
+        name(right, 1, 3.4, f"loss {cost:.4f} nats", **words)
         return (
             f"With π(E) = {share:.3g} the loss on the six pairs of A to D is "
             f"{cost:.4f} nats, the least there is, and the expected reward is "
-            f"{worth:.3f}."
+            f"{number(worth, '.3f')}."
         )
 
-    return Scene.of(draw, left, right, still=still)
+    return Scene.of(
+        draw,
+        _bar_panel("π, probability"),
+        right,
+        still=still,
+        says="The loss does not notice an answer that no pair mentions",
+        shows="Policies with the ratios of π* among A to D and any share of E. The "
+        "loss on all pairs of\nA to D is the least possible for each, whatever reward "
+        "it earns.",
+    )

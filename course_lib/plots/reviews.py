@@ -4,14 +4,24 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from course_lib.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, Picture, panel
+from course_lib.plots.style import (
+    FAINT,
+    HALO,
+    INK,
+    MARK,
+    POLICY,
+    Picture,
+    name,
+    number,
+    panel,
+)
 from course_lib.reviews import Outcome
 
-MARKS = {  # method: name, colour, marker
-    "dpo": ("DPO", BLUE, "o"),
-    "dpo_nll": ("DPO + NLL", GREEN, "s"),
-    "rounds": ("DPO + NLL in four rounds", PURPLE, "^"),
-    "reinforce": ("REINFORCE on the judge", ORANGE, "v"),
+METHODS = {
+    "dpo": "DPO",
+    "dpo_nll": "DPO + NLL",
+    "rounds": "DPO + NLL, 4 rounds",
+    "reinforce": "REINFORCE",
 }
 
 
@@ -23,39 +33,48 @@ def reviews_outcomes(outcomes: Sequence[Outcome]) -> Picture:
     """
     rows = {
         method: [row for row in outcomes if row.method == method]
-        for method in ("best_of_n", *MARKS)
+        for method in ("best_of_n", *METHODS)
     }
 
-    def draw(axis: Axes) -> str:
-        chosen = rows["best_of_n"]
-        axis.plot(
-            *_at(chosen), "D-", color=GREY, lw=1, label="best of n (bound on its KL)"
-        )
-        above = {"textcoords": "offset points", "color": GREY}
-        for row in chosen:
-            axis.annotate(f"{row.beta:g}", (row.kl, row.reward), (-4, 8), **above)
-        told = []
-        for method, (name, color, marker) in MARKS.items():
-            mine = rows[method]
-            bars = {
-                "xerr": [2 * row.kl_se for row in mine],
-                "yerr": [2 * row.reward_se for row in mine],
-            }
-            style = {"color": color, "marker": marker, "ls": "none", "elinewidth": 1}
-            axis.errorbar(*_at(mine), **bars, **style, ms=5, label=name)
-            best = max(mine, key=lambda row: row.reward)
-            told.append(f"{name} up to {best.reward:.2f} for {best.kl:.2f} nats")
-        axis.legend(loc="lower right", fontsize=9)
-        steps = ", ".join(f"n = {row.beta:g} {row.reward:.2f}" for row in chosen)
-        told = "; ".join(told)
+    def draw(axes: tuple[Axes, ...]) -> str:
+        drawn, told = rows["best_of_n"], []
+        for axis, (method, called) in zip(axes, METHODS.items(), strict=True):
+            axis.plot(*_at(drawn), **MARK["exact"], ms=4)
+            for other in METHODS:
+                axis.plot(*_at(rows[other]), "o", color=FAINT, ms=6, zorder=1)
+            for row in rows[method]:
+                _seed(axis, row)
+            best = max(rows[method], key=lambda row: row.reward)
+            told.append(f"{called} up to {best.reward:.2f} for {best.kl:.2f} nats")
+        for row in drawn[1:]:
+            words = f"n = {row.beta:g}" if row is drawn[-1] else f"{row.beta:g}"
+            spot = {"at": (-7, 3), **HALO}
+            name(axes[0], row.kl, row.reward, words, INK, **spot)
+        steps = ", ".join(f"n = {r.beta:g} {number(r.reward)}" for r in drawn)
         return (
             "Reward against KL on held-out openings; of best of n, the upper bound of "
-            f"its KL. Best of {steps}; {told}."
+            f"its KL. Best of {steps}; {'; '.join(told)}."
         )
 
-    title = "For the same KL, choosing among samples earns more"
-    x, y = ("KL from the reference (nats a sentence)",), ("reward: log-odds of praise",)
-    return Picture.of(draw, panel(title, x, y), height=3.8)
+    x, y = ("KL, nats a sentence", -0.2, 3.5), ("", -0.4, 1.2)
+    ticks = {"grid": "y", "xticks": (0, 1, 2, 3), "yticks": (0, 0.5, 1)}
+    return Picture.of(
+        draw,
+        *[panel(called, x, y, **ticks) for called in METHODS.values()],
+        sharey=True,
+        says="Up to 1.8 nats, the best of n samples earns more at the same KL",
+        shows="The judge’s reward, log-odds of praise. ◆ best of n, at the upper bound "
+        "of its KL.\n● one trained model each: three seeds a setting; bars: two "
+        "standard errors.",
+    )
+
+
+def _seed(axis: Axes, row: Outcome):
+    across, up = 2 * row.kl_se, 2 * row.reward_se
+    line = {"color": POLICY, "lw": 1, "zorder": 2}
+    axis.plot([row.kl - across, row.kl + across], [row.reward] * 2, **line)
+    axis.plot([row.kl] * 2, [row.reward - up, row.reward + up], **line)
+    axis.plot(row.kl, row.reward, "o", color=POLICY, ms=5)
 
 
 def _at(rows: Sequence[Outcome]) -> tuple[list[float], list[float]]:

@@ -9,13 +9,26 @@ from torch import Tensor
 
 from course_lib.guide import NAMES
 from course_lib.losses import apo_down_loss
-from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
+from course_lib.plots.style import (
+    DASHES,
+    DOTS,
+    HALO,
+    INK,
+    QUIET,
+    REFERENCE,
+    Scene,
+    dot,
+    name,
+    number,
+    panel,
+)
 from course_lib.variants import METHODS, Losses, LossSettings, PairLogps
 
 TOKENS, LOGP = 8, -16.0  # of either answer: its length, and its log π_ref in nats
 REACH = 15.0  # nats of gap on either side of the picture
 FAR = 320.0  # /β: how far a minimum is looked for
-DPO = {"color": GREY, "ls": "--", "lw": 1.5}
+DPO = {"color": REFERENCE, "ls": DASHES, "lw": 1.8}
+CENTRED = {"ha": "center", "fontweight": "bold"} | HALO
 TIED = "dpo_nll", "orpo", "cpo"  # they look at log π(y_w) itself, which ends at 0
 
 
@@ -60,11 +73,9 @@ def loss_shapes() -> Scene:
     sliders: variant, a name of SHAPES; beta (IPO's τ, ORPO's λ), within 0.05 to 2;
         epsilon of cDPO and robust DPO, 0 to 0.45; gamma of SimPO, 0 to 2
     """
-
-    x = "gap h (nats)", -REACH, REACH
-    y, pushes = ("loss (in its own unit)", -6, 700), ("push −dL/dh (per nat)", -12, 60)
-    left = panel("Not every loss has a lowest point", x, y)
-    right = panel("It is where the push reaches 0", x, pushes)
+    x = "gap h, nats", -REACH, REACH
+    left = panel("Loss, in its own unit", x, ("", -6, 700), grid="y")
+    right = panel("Push −dL/dh, per nat", x, ("", -12, 60), grid="y")
 
     def draw(
         axes: tuple[Axes, Axes],
@@ -78,36 +89,46 @@ def loss_shapes() -> Scene:
             beta, gamma, epsilon if SHAPES[variant].more == "ε" else 0.0
         )
         shape, plain = _shape(variant, settings), _shape("dpo", LossSettings(beta))
-        for one, style in ((plain, DPO), (shape, {"color": BLUE})):
+        for one, style in ((plain, DPO), (shape, {"color": INK})):
             for axis, values in zip(axes, one(grid), strict=True):
                 axis.plot(grid, values, **style)
+        if variant != "dpo":
+            over, under = (float(one(grid[:1])[0]) for one in (shape, plain))
+            way = (4, -9 if over > under else 9)
+            name(axes[0], -REACH, under, "DPO", QUIET, at=way, **HALO)
+        name(axes[0], 0, 330, CALLED[variant], at=(0, 0), **CENTRED)
         lowest = _lowest(shape, beta, variant in TIED)
-        if lowest.at is not None:
+        if lowest.at is not None and abs(lowest.at) <= REACH:
             for axis, height in zip(axes, (lowest.loss, 0.0), strict=True):
-                axis.plot(lowest.at, height, "o", color=ORANGE, ms=8, zorder=5)
+                dot(axis, lowest.at, height)
         zero = torch.zeros(1, dtype=torch.float64)
         starts = [float(one(zero)[1]) for one in (shape, plain)]
         return _said(variant, settings, lowest, *starts)
 
-    return Scene.of(draw, left, right, still=_scales, height=3.6)
+    return Scene.of(
+        draw,
+        left,
+        right,
+        still=_scales,
+        says="Some losses have a lowest point, where their push is 0",
+        shows="Solid: your loss; ◆ is its lowest point. Dashed: DPO at the same β.\n"
+        "Both scales are logarithmic far from 0.",
+        height=4.0,
+    )
 
 
 def _scales(axes: tuple[Axes, Axes]):
-    """Linear near 0 and logarithmic far from it; and what the curves are."""
+    """Linear near 0 and logarithmic far from it."""
     left, right = axes
-    left.plot([], [], color=BLUE, label="the variant")
-    left.plot([], [], **DPO, label="DPO at the same β")
-    left.plot([], [], "o", color=ORANGE, label="lowest point")
-    left.figure.legend(loc="outside lower center", ncols=3)
     left.set_yscale("asinh", linear_width=0.3)
     right.set_yscale("asinh", linear_width=0.03)
     left.set_yticks((-3, -1, 0, 1, 3, 10, 100))
     right.set_yticks((-10, -1, -0.1, 0, 0.1, 1, 10))
     for axis in axes:
-        axis.axvline(0, color=GREY, lw=0.8)
-        axis.axhline(0, color=GREY, lw=0.8)
+        axis.axvline(0, color=REFERENCE, lw=1, ls=DOTS)
+        axis.axhline(0, color=REFERENCE, lw=1)
         axis.set_xticks(range(-15, 16, 5))
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+        axis.yaxis.set_major_formatter(lambda value, _: number(value, "g"))
         axis.minorticks_off()
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
-from matplotlib import font_manager
+from matplotlib import cycler, font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.transforms import ScaledTranslation
 from PIL import Image
 
@@ -43,6 +44,7 @@ BETAS = 0.02, 1.0  # the ends of the ramp, on a logarithmic scale
 RAMP = LinearSegmentedColormap.from_list(
     "beta", ("#CC70C6", "#9C50D2", "#6240C6", "#35309A", "#12123C")
 )
+HALO = {"path_effects": [withStroke(linewidth=3, foreground="white")]}  # of words
 THIN = "\u202f"  # the narrow no-break space of "12\u202f%" and "1\u202f000"
 WIDTH, SHARP = 100, 200  # pixels an inch: on the page, and in the file of a still
 
@@ -54,6 +56,7 @@ LANGUAGE = {
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.labelcolor": QUIET,
+    "axes.prop_cycle": cycler(color=(CHOSEN, REJECTED, POLICY, FAULTY, INK)),
     "axes.spines.left": False,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -80,21 +83,6 @@ LANGUAGE = {
 }
 in_language = matplotlib.rc_context(LANGUAGE)  # decorates what draws a figure
 
-# Figures that are not yet redrawn in the language: its colours, by their old names.
-BLUE, ORANGE, GREY = CHOSEN, REJECTED, QUIET
-GREEN, PURPLE, OCHRE = POLICY, FAULTY, "#8A6D00"
-STYLE = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 11,
-    "figure.constrained_layout.use": True,
-    "font.size": 10,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "lines.linewidth": 2,
-}
-STILL = {**STYLE, "axes.titlesize": 12, "lines.linewidth": 1.5}
 RULES = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 PAGE_STYLE = f"<style>{RULES}</style>"
 
@@ -114,19 +102,24 @@ class Scene(NamedTuple):
         cls,
         draw: Callable[..., str],
         *panels: dict[str, Any],
+        says: str = "",
+        shows: str = "",
         still: Callable[[Any], None] | None = None,
-        height: float = 3.2,
+        height: float = 3.6,
         **layout: Any,
     ) -> "Scene":
         """Of panels in a row, as `panel` makes them.
 
         draw: gets their axes: one, or a tuple
+        says, shows: the headline and the line below it, as for `headline`
         still: still(axes) draws what stands still in them
         height: in inches; layout: as for matplotlib's `Figure.subplots`
         """
 
         def setup(figure: Figure) -> Any:
             axes = _lay_out(figure, panels, height, layout)
+            if says:
+                headline(figure, says, shows)
             if still:
                 still(axes)
             return axes
@@ -150,13 +143,21 @@ class Picture:
         cls,
         draw: Callable[[Any], str],
         *panels: dict[str, Any],
-        height: float = 3.2,
+        says: str = "",
+        shows: str = "",
+        height: float = 3.6,
+        **layout: Any,
     ) -> "Picture":
-        """Of panels in a row that share y; draw(axes) draws, and says what is seen."""
-        with matplotlib.rc_context(STILL):
+        """Of panels in a row; draw(axes) draws, and says in words what is seen.
+
+        The rest is as for `Scene.of`.
+        """
+        with matplotlib.rc_context(LANGUAGE):
             figure = Figure()
-            words = draw(_lay_out(figure, panels, height, {"sharey": True}))
-        return cls(figure, words)
+            axes = _lay_out(figure, panels, height, layout)
+            if says:
+                headline(figure, says, shows)
+            return cls(figure, draw(axes))
 
     def __repr__(self) -> str:
         return self.alt
@@ -170,7 +171,7 @@ class Picture:
             f'{PAGE_STYLE}<div class="course-picture" style="width:{width}px">'
             f"{image(picture, self.alt)}</div>"
         )
-        return bundle(picture, self.alt, html), {"image/png": {"width": width}}
+        return bundle(picture, self.alt, html, width)
 
 
 def png(figure: Figure, dpi: float) -> bytes:
@@ -192,12 +193,18 @@ def image(picture: bytes, alt: str) -> str:
     return f'<img alt="{escape(alt)}" src="{source}">'
 
 
-def bundle(picture: bytes, alt: str, html: str) -> dict[str, str]:
-    """What a notebook shows: HTML, or the picture, or the words."""
+def bundle(
+    picture: bytes, alt: str, html: str, width: int, *, moves: bool = False
+) -> tuple[dict, dict]:
+    """What a notebook shows: HTML, or the picture, or the words; and how wide.
+
+    width: of the picture on the page, in pixels; moves: it does when its cell is run
+    """
     data = {"text/plain": alt, "image/png": base64.b64encode(picture).decode()}
     if not os.environ.get("COURSE_PLAIN_FIGURES"):
         data["text/html"] = html
-    return data
+    look = {"width": width} | ({"moves": True} if moves else {})
+    return data, {"image/png": look}
 
 
 def panel(
@@ -237,19 +244,6 @@ def _lay_out(figure: Figure, panels: tuple, height: float, layout: dict) -> Any:
         for name in {"x", "y"} - set(across):
             axis.grid(visible=False, axis=name)
     return axes if len(axes) > 1 else axes[0]
-
-
-def label(axis: Axes, x: float, y: float, text: str):
-    """Words beside a point, on the side of it where there is room."""
-    left = x > 0
-    axis.annotate(
-        text,
-        (x, y),
-        xytext=(-9 if left else 9, 6 if y < 0.9 else -6),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="bottom" if y < 0.9 else "top",
-    )
 
 
 def beta_color(beta: float) -> str:

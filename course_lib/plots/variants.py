@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 
-import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,8 +13,24 @@ from matplotlib.patches import Rectangle
 from course_lib.datasets import Run
 from course_lib.guide import NAMES, SWEEPS, Evidence, evidence, leaders, reward_at_kl
 from course_lib.losses import ipo_loss, kto_loss
-from course_lib.plots.style import BLUE, GREY, ORANGE, Scene, panel
+from course_lib.plots.style import (
+    DASHES,
+    DOTS,
+    HALO,
+    INK,
+    MARK,
+    POLICY,
+    QUIET,
+    REFERENCE,
+    THIN,
+    Scene,
+    dot,
+    name,
+    number,
+    panel,
+)
 from course_lib.policies import frontier
+from course_lib.variants import REFERENCE_FREE
 from course_lib.worlds import World
 
 FIELDS = {  # what is measured, and which end of it is the better
@@ -38,8 +53,8 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
     sliders: tau, within 0.1 to 1; tokens of either answer, within 1 to 10
     """
     gaps = [step / 2 for step in range(111)]
-    title = "One τ, two targets: for an answer, or for each of its tokens"
-    x, y = ("gap h of the sums (nats)", 0, 55), ("loss (nats²)", -1, 30)
+    x, y = ("gap h of the sums, nats", 0, 55), ("", -9, 30)
+    around = panel("Loss, nats²", x, y, grid="y", yticks=(0, 10, 20, 30))
 
     def curve(tau: float, tokens: int) -> list[float]:
         zero, both = torch.zeros(1, dtype=torch.float64), torch.tensor([tokens])
@@ -47,33 +62,44 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
         return [float(loss(zero + h, zero, zero, zero, tau, **lengths)) for h in gaps]
 
     def still(axis: Axes):
-        axis.plot([], [], color=BLUE, marker="o", label="sums")
-        axis.plot([], [], color=ORANGE, ls="--", marker="s", label="averages per token")
-        axis.figure.legend(loc="outside lower center", ncols=2)
+        axis.spines["bottom"].set_visible(False)
 
     def draw(axis: Axes, tau: float, tokens: int) -> str:
         lowest = []
-        kinds = ((0, BLUE, "-", "o"), (tokens, ORANGE, "--", "s"))
-        for length, color, line, mark in kinds:
+        hollow = {"mfc": "white", "mec": INK, "mew": 1.6}
+        kinds = ((tokens, "averages", DASHES, -26, hollow), (0, "sums", "-", -13, {}))
+        for length, told, line, down, look in kinds:
             losses = curve(tau, length)
             best = min(range(len(gaps)), key=losses.__getitem__)
             lowest.append(gaps[best])
-            axis.plot(gaps, losses, color=color, ls=line)
-            axis.plot(gaps[best], losses[best], mark, color=color)
+            axis.plot(gaps, losses, color=INK, ls=line)
+            dot(axis, gaps[best], losses[best], ms=10 if look else 7, **look)
+            side = "left" if gaps[best] < 10 else "center"
+            side = "right" if gaps[best] > 45 else side
+            told = f"from {told}: {number(gaps[best], 'g')}"
+            name(axis, gaps[best], losses[best], told, at=(0, down), ha=side)
         return (
             f"With τ = {tau:g}, tried at every half nat, the loss from sums is lowest "
-            f"at a gap of {lowest[0]:g} nats, and the loss from averages, for answers "
-            f"of length {tokens:g}, at {lowest[1]:g} nats."
+            f"at a gap of {lowest[1]:g} nats, and the loss from averages, for answers "
+            f"of length {tokens:g}, at {lowest[0]:g} nats."
         )
 
-    return Scene.of(draw, panel(title, x, y), still=still, height=3.4)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="One τ, two targets: 1/(2τ) nats in all, or for each token",
+        shows="Solid, ◆: IPO’s loss from sums of log-probabilities. Dashed, ◇: from "
+        "averages per token.\nThe number is the gap with the least loss.",
+    )
 
 
 def kto_curves(loss: Callable = kto_loss) -> Scene:
     """KTO's loss of one answer against its log-ratio, beside one that never saturates.
 
     loss: loss(policy_logps, ref_logps, desirable, kl, beta), the function to draw
-    sliders: z, the reference point, 0 to 4 nats; beta, within 0.1 to 2
+    sliders: z, the reference point, 0 to 4 nats, which can be dragged; beta, within 0.1
+        to 2
     """
     grid = torch.linspace(-12, 12, 97, dtype=torch.float64)
 
@@ -81,26 +107,32 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         zero = torch.zeros(1, dtype=torch.float64)
         return loss(ratio.reshape(1), zero, torch.tensor([good]), z, beta)
 
-    title = "KTO's loss is bounded: a hopeless answer pushes no more"
-    x = "log-ratio u (nats)", -12, 12
-    y = "loss (no unit; dotted: nats)", -0.05, 1.55
-
-    def still(axis: Axes):
-        axis.plot([], [], color=BLUE, label="desirable")
-        axis.plot([], [], color=ORANGE, ls="--", label="undesirable")
-        axis.plot([], [], ":", color=GREY, label="desirable, by −log σ")
-        axis.figure.legend(loc="outside lower center", ncols=3)
+    x, y = ("log-ratio u, nats", -12, 17), ("", 0, 1.6)
+    ticks = {"xticks": range(-12, 13, 4), "yticks": (0, 0.5, 1, 1.5), "grid": "y"}
+    around = panel("Loss of one answer; that of −log σ in nats", x, y, **ticks)
 
     def draw(axis: Axes, z: float, beta: float) -> str:
-        axis.axvline(z, color=GREY, lw=1)
-        for good, color, line in ((True, BLUE, "-"), (False, ORANGE, "--")):
+        axis.plot([z, z], [0, 1.45], color=REFERENCE, lw=1.2, ls=DOTS)
+        for good, meaning in ((True, "chosen"), (False, "rejected")):
             losses = [float(of_one(ratio, good, z, beta)) for ratio in grid]
-            axis.plot(grid, losses, color=color, ls=line)
-        axis.plot(grid, -F.logsigmoid(beta * (grid - z)), ":", color=GREY)
+            look = {key: MARK[meaning][key] for key in ("color", "ls")}
+            axis.plot(grid, losses, **look)
+            told = "desirable" if good else "undesirable", look["color"]
+            name(axis, 12, max(losses[-1], 0.05), *told)
+        endless = -F.logsigmoid(beta * (grid - z))
+        axis.plot(grid, endless, color=INK, lw=1.2)
+        end = int((endless < 1.52).nonzero()[0])
+        way = (-7, 0) if end else (7, 4)
+        name(axis, grid[end], endless[end], "−log σ", at=way)
+        dot(axis, z, 0, "reference", gid="z")
+        name(axis, z, 1.4, f"z = {number(z, 'g')}", QUIET)
         below = torch.tensor(z - 8, dtype=torch.float64, requires_grad=True)
         value = of_one(below, True, z, beta)
         (slope,) = torch.autograd.grad(value, below)
         other = beta / (1 + math.exp(-8 * beta))
+        dot(axis, z - 8, value.item(), "chosen", ms=9)
+        push = f"push {number(-slope.item(), '.4f')}", MARK["chosen"]["color"]
+        name(axis, z - 8, value.item(), *push, at=(0, -16), ha="center", **HALO)
         sentence = (
             f"With the reference point at z = {z:g} nats and β = {beta:g}, a desirable "
             f"answer 8 nats below the point loses {value.item():.3f} and is pushed up "
@@ -108,30 +140,38 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         )
         return sentence.replace("-", "−")
 
-    return Scene.of(draw, panel(title, x, y), still=still, height=3.4)
+    return Scene.of(
+        draw,
+        around,
+        says="KTO’s loss is bounded, so far from z its push fades",
+        shows="Coloured: KTO’s loss. Black: the loss −log σ of a desirable answer.\n"
+        "● a desirable answer 8 nats below z, and its push per nat of u.",
+        height=3.8,
+    )
 
 
 def variant_table(runs: Sequence[Run]) -> Scene:
     """Every variant at its usual setting, on every kind of data: mean, half the range.
 
-    Framed are the best mean of a column and all that tie with it (`Evidence.ties`).
+    Framed is the best mean of a column, and bold are all that tie with it
+    (`Evidence.ties`).
 
     runs: of `datasets.shipped_runs("variants")`
     sliders: field, one of FIELDS
     """
     methods = [name for name in SWEEPS if name in NAMES]
-    title = "Each setting on each kind of data"
-    x = "framed: the best and its ties; ±: half the range of seeds"
-    broken = ["\n".join(kind.rsplit(" ", 1)) for kind in KINDS]
     down = [f"{NAMES[m]}, {SWEEPS[m].describe(SWEEPS[m].usual)}" for m in methods]
-    y = "", len(methods) - 0.5, -0.5
-    x = x, -0.5, len(KINDS) - 0.5
-    around = panel(title, x, y, grid="", xnames=broken, ynames=down)
+    x, y = ("", -0.52, len(KINDS) - 0.48), ("", len(methods) - 0.45, -2.5)
+    title = "Mean of the seeds ± half of their range"
+    around = panel(title, x, y, grid="", xticks=[], ynames=down)
 
     def still(axis: Axes):
-        axis.tick_params("x", labelsize=9)
         axis.tick_params(length=0)
+        axis.tick_params("y", labelcolor=INK)
         axis.spines[:].set_visible(False)
+        for column, kind in enumerate(KINDS):
+            words = "\n".join(kind.rsplit(" ", 1))
+            name(axis, column, -0.6, words, at=(0, 0), ha="center", va="bottom")
 
     def draw(axis: Axes, field: str) -> str:
         called, better = FIELDS[field]
@@ -139,27 +179,35 @@ def variant_table(runs: Sequence[Run]) -> Scene:
         means = [cell.mean for (_, kind), cell in cells.items() if kind in KINDS]
         ends = min(means), max(means)
         norm = (LogNorm if ends[0] > 0 and ends[1] > 10 * ends[0] else Normalize)(*ends)
+        order = {min: ": less is better", max: ": more is better", None: ""}[better]
+        name(axis, -0.52, -2.5, f"{called}{order}", at=(0, 0), va="top")
         said = []
         for x, kind in enumerate(KINDS):
             column = {m: cells[m, kind] for m in methods if (m, kind) in cells}
+            best, *ties = leaders(column.values(), better) if better else [None]
             for method, cell in column.items():
-                fill = matplotlib.colormaps["cividis"](norm(cell.mean))
-                _cell(axis, (x, methods.index(method)), cell, fill)
-            if better:
-                best, *ties = leaders(column.values(), better)
-                for cell in (best, *ties):
-                    corner = (x - 0.47, methods.index(cell.variant) - 0.46)
-                    frame = {"fill": False, "ec": ORANGE, "lw": 2.5}
-                    axis.add_patch(Rectangle(corner, 0.94, 0.92, **frame))
+                share = float(norm(cell.mean))
+                dark = 1 - share if better is max else share
+                led = (cell is best) + (cell in (best, *ties))
+                _cell(axis, (x, methods.index(method)), cell, dark, led)
+            if best:
                 tied = f" (ties: {len(ties)})" if ties else ""
                 said.append(f"{kind}: {NAMES[best.variant]} {best.mean:.2f}{tied}")
-        low, high = (f"{end:.2f}".replace("-", "−") for end in ends)
+        low, high = (number(end) for end in ends)
         spread = f"{called}: means over seeds from {low} to {high}."
         return spread + (
             f" The best of each column: {'; '.join(said)}." if said else ""
         )
 
-    return Scene.of(draw, around, still=still, height=4.4)
+    return Scene.of(
+        draw,
+        around,
+        still=still,
+        says="Which variant is best depends on the measure and the data",
+        shows="Darker is worse, or larger where no end is better. Framed: the best of "
+        "its column.\nBold: all that tie with it: the ranges of their seeds overlap.",
+        height=5.4,
+    )
 
 
 def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:
@@ -169,36 +217,54 @@ def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:
     less, at every value of their knob.
 
     runs: of `datasets.shipped_runs("variants")`; world: with the reference
-    sliders: kl, within 0.1 to 1.5 nats
+    sliders: kl, within 0.1 to 1.5 nats; the limit can be dragged
     """
     methods = [name for name in SWEEPS if name in NAMES]
-    arms = {"clean": (BLUE, "o"), "20 % noise": (ORANGE, "s")}
+    end = len(methods) - 0.4
+    arms = {"clean": "Clean labels", "20 % noise": f"20{THIN}% of labels flipped"}
     betas = torch.logspace(-1.5, 1.5, 121).tolist()
     limit = frontier(world.ref, world.rewards, betas)
     spent, earned = (part.mean(0).numpy() for part in (limit.kl, limit.expected_reward))
     order = spent.argsort()
-    y = "", len(methods) - 0.5, -0.5
-    title = "At equal KL: clean labels ●, a fifth of them flipped ■"
-    down = [*map(NAMES.get, methods)]
-    around = panel(title, ("expected reward", -0.1, 1.15), y, ynames=down)
+    x, y = ("expected reward", 0, 1.15), ("", end, -1.1)
+    ticks = {"ynames": [*map(NAMES.get, methods)], "xticks": (0, 0.5, 1), "grid": "y"}
+    panels = [panel(title, x, y, **ticks) for title in arms.values()]
 
-    def draw(axis: Axes, kl: float) -> str:
-        most = float(np.interp(kl, spent[order], earned[order]))
-        axis.axvline(most, color="black", lw=1.2)
-        axis.text(most + 0.01, len(methods) - 0.6, "exact limit", fontsize=9)
-        said = []
-        for shift, (arm, (color, mark)) in zip(
-            (-0.15, 0.15), arms.items(), strict=True
-        ):
+    def still(axes: tuple[Axes, Axes]):
+        for axis in axes:
+            axis.tick_params("y", labelcolor=INK, pad=8)
+
+    def draw(axes: tuple[Axes, Axes], kl: float) -> str:
+        most, said = float(np.interp(kl, spent[order], earned[order])), []
+        for axis, arm in zip(axes, arms, strict=True):
+            axis.plot([most, most], [-0.5, end], color=INK, lw=1.2, gid="kl")
+            side = {"at": (0, 0), "ha": "right" if most > 0.8 else "center"}
+            name(axis, most, -0.8, f"limit {number(most)}", fontweight="bold", **side)
             cells = [c for n, c in reward_at_kl(runs, arm, kl).items() if n in NAMES]
-            rows = [methods.index(cell.variant) + shift for cell in cells]
-            ends = [x for c in cells for x in (c.low, c.high, math.nan)]
-            axis.plot(ends, np.repeat(rows, 3), color=color, lw=1.5)
-            axis.plot([cell.mean for cell in cells], rows, mark, color=color)
-            said += [f"{arm}: {_leader(cells)}"] if cells else []
+            if not cells:
+                continue
+            best, *_ = leaders(cells, max)
+            wide = [best.low, best.high, best.high, best.low]
+            axis.fill(wide, [-0.5, -0.5, end, end], color=REFERENCE, alpha=0.3, lw=0)
+            for cell in cells:
+                row, free = methods.index(cell.variant), cell.variant in REFERENCE_FREE
+                axis.plot([cell.low, cell.high], [row, row], color=POLICY, lw=1.8)
+                look = {"mfc": "white", "mec": POLICY} if free else {}
+                dot(axis, cell.mean, row, "policy", ms=6, mew=1, **look)
+            said.append(f"{arm}: {_leader(cells)}")
         return f"At {kl:.2f} nats π* earns {most:.2f}. " + "; ".join(said) + "."
 
-    return Scene.of(draw, around, height=4.4)
+    return Scene.of(
+        draw,
+        *panels,
+        still=still,
+        says="At equal KL every variant earns less than the limit allows",
+        shows="Mean and range of the seeds; ○ uses no reference. Line: what π* earns "
+        "for this KL.\nShaded: the range of the best; who reaches into it ties. "
+        "Empty: spends more, or less.",
+        height=4.8,
+        sharey=True,
+    )
 
 
 def _leader(cells: list[Evidence]) -> str:
@@ -208,18 +274,20 @@ def _leader(cells: list[Evidence]) -> str:
     return f"{NAMES[best.variant]} {best.mean:.2f}{more}"
 
 
-def _cell(axis: Axes, at: tuple[int, int], cell: Evidence, fill):
-    """A mean, and half of the range of its seeds, on its colour."""
+def _cell(axis: Axes, at: tuple[int, int], cell: Evidence, dark: float, led: int):
+    """A mean, and half of the range of its seeds, on its shade.
+
+    dark: from 0 to 1
+    led: 2 for the best of its column, which is framed; 1 for a tie with it; 0
+    """
     x, y = at
-    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=fill, lw=0))
-    text = {"color": _ink(fill), "va": "center_baseline"}
-    half = (cell.high - cell.low) / 2
-    told = f"{cell.mean:.2f}".replace("-", "−")
-    axis.text(x + 0.02, y, told, ha="right", fontsize=9, **text)
-    axis.text(x + 0.06, y, f"±{half:.2f}", ha="left", fontsize=7.5, **text)
-
-
-def _ink(fill: tuple[float, ...]) -> str:
-    """Black or white, whichever stands out more (WCAG's relative luminance)."""
-    linear = [((c + 0.055) / 1.055) ** 2.4 for c in fill[:3]]
-    return "black" if np.dot((0.2126, 0.7152, 0.0722), linear) > 0.179 else "white"
+    axis.add_patch(
+        Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, color=REFERENCE, alpha=dark, lw=0)
+    )
+    if led == 2:
+        frame = {"fill": False, "ec": INK, "lw": 2.2, "zorder": 4}
+        axis.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, **frame))
+    weight = {"fontweight": "bold" if led else "normal"}
+    half = f"±{number((cell.high - cell.low) / 2)}"
+    name(axis, x, y, number(cell.mean), at=(0, 0), ha="right", **weight)
+    name(axis, x, y, half, at=(3, 0), fontsize=8.5)
