@@ -1,4 +1,4 @@
-"""Where things lie, and the learner's own copies of the exercises: `my_work/`.
+"""Where things lie, the learner's own folder `my_work/` among them, and JSON files.
 
 Standard library only and readable by Python 3.6: it runs before the environment stands.
 """
@@ -52,39 +52,9 @@ def find(folder: str, wanted: str) -> Path:
     return found[0]
 
 
-def copy_missing() -> "list[Path]":
-    """Copy every starter that `my_work/` does not have yet; return the new copies."""
-    folder = work_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for starter in notebooks("exercises"):
-        copy = folder / starter.name
-        try:
-            _create(copy, starter.read_bytes())
-        except FileExistsError:
-            continue
-        made.append(copy)
-    return made
-
-
-def reset(chapter: str) -> str:
-    """Put a fresh starter into `my_work/`, keep a backup of what was there, say so."""
-    starter = find("exercises", chapter)
-    fresh, copy = starter.read_bytes(), work_folder() / starter.name
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    if not copy.exists():
-        _create(copy, fresh)
-        return f"{copy} is new."
-    if copy.read_bytes() == fresh:
-        return f"{copy} is as fresh as the starter: nothing to do."
-    backup = _keep(copy)
-    draft = copy.with_name(copy.name + ".new")
-    draft.write_bytes(fresh)
-    os.replace(str(draft), str(copy))  # at every moment one whole file has this name
-    return (
-        f"{copy} is fresh; what was in it is kept in {backup.name}.\n"
-        "If it is open in JupyterLab, choose File > Reload Notebook from Disk."
-    )
+def ever_passed(note: dict) -> bool:
+    """Whether an exercise was passed at any time, by its note in progress.json."""
+    return bool(note.get("passed", note.get("state") == "passed"))
 
 
 def check_environment() -> None:
@@ -132,26 +102,3 @@ def write(path: Path, content: "dict | None") -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(str(draft), str(path))
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet, whole or not at all."""
-    with open(str(path), "xb") as file:  # x: never over somebody's work
-        try:
-            file.write(content)
-            file.flush()
-        except OSError:  # a full disk: half a notebook would pass for the learner's
-            path.unlink()
-            raise
-
-
-def _keep(copy: Path) -> Path:
-    """Put a backup of `copy` beside it, under the first number that is free."""
-    number = 1
-    while True:
-        backup = copy.with_name(f"{copy.stem}.backup-{number}.ipynb")
-        try:
-            _create(backup, copy.read_bytes())
-            return backup
-        except FileExistsError:
-            number += 1

@@ -1,4 +1,4 @@
-"""`python3 -m course_lib check [NN | FILE …]`: check copies without a notebook."""
+"""`python3 -m course_lib check [NN | FILE …]`: check exercises without a notebook."""
 
 import argparse
 import contextlib
@@ -11,10 +11,11 @@ from course_lib.checking.api import checked
 from course_lib.checking.verdict import PASSED
 from course_lib.exercises import EXERCISES
 from course_lib.submission.loading import cells_of, defined_in, load
+from course_tools.copies import has_exercises
 
 
 def main(argv: Sequence[str]) -> int:
-    """Check what the words name, or every copy; 0 if all that is there passes."""
+    """Check what the words name, or every exercise; 0 if all that is there passes."""
     parser = argparse.ArgumentParser(
         prog="python3 -m course_lib check", description="check your exercises"
     )
@@ -22,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     words = parser.parse_args(argv).copies
     paths = [path for word in words or [""] for path in _copies(word)]
     if not paths:
-        print("There is nothing to check: no copy in", workspace.work_folder())
+        print("There is nothing to check: no exercises in", workspace.work_folder())
         return 1
     passed = True
     for path in paths:
@@ -49,8 +50,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _copies(word: str) -> list[Path]:
-    """The notebooks meant by a number such as 01, a path, or nothing (all of them)."""
+    """The pages meant by 4, 04, a chapter's name, a path, or nothing (all of them)."""
     if word.endswith((".ipynb", ".py")):
         return [Path(word)]
-    found = workspace.work_folder().glob(f"{word}*.ipynb")
-    return sorted(path for path in found if ".backup-" not in path.name)
+    number = word.zfill(2) if word.isdigit() else word[:2]
+    found = workspace.work_folder().glob(f"{number}*.ipynb")
+    pages = [path for path in sorted(found) if ".backup-" not in path.name]
+    return [
+        path
+        for path in pages
+        if path.stem.endswith("_exercises") or has_exercises(workspace.read(path))
+    ]

@@ -24,7 +24,7 @@ from course_tools.environment import COMMAND
 __all__ = ["contents", "main", "statement"]
 
 AS_THEY_ARE = ("LICENSE", "CITATION.cff", "pyproject.toml", "requirements.txt")
-TOOLS = ("__init__", "check", "cli", "doctor", "environment")  # of course_tools
+TOOLS = ("__init__", "check", "cli", "copies", "doctor", "environment", "start_page")
 FOLDERS = ("notebooks", "exercises")
 VERBS = ("lab", "check", "reset", "doctor")
 SKIPPED = re.compile(r"^[.]|^__pycache__$|[.]pyc$|[.]new$|~$")
@@ -39,26 +39,29 @@ You need Python 3.11, 3.12 or 3.13, and a network once. In a terminal, in this f
 (on Windows, `python` in place of `python3`):
 
 ```
-python3 -m course_lib lab {first}
+python3 -m course_lib lab
 ```
 
 The first run makes the folder `.venv` and installs what `requirements.txt` pins; on
 Linux that is about 3 GB. Interrupt it whenever you like, the next run finishes it. Then
-JupyterLab opens on the page. If something is wrong, `python3 -m course_lib doctor` says
-what it is and how to mend it.
+JupyterLab opens at a start page with links to all that is here. If something is wrong,
+`python3 -m course_lib doctor` says what it is and how to mend it.
 
 ## Work
 
-Your copies of the exercises are in `my_work/`, and nothing overwrites them. Write a
-function, run `check(function)`, read the card, ask for a `hint(function)`; `progress()`
-shows how far you are. From a terminal, `python3 -m course_lib check {first}` checks a
-page, and `python3 -m course_lib reset {first}` starts it afresh, keeping what you had.
+You work in the folder `my_work/`: it has a copy of each page and of its exercises, and
+nothing overwrites what you have edited. Write a function, run `check(function)`, read
+the card, ask for a `hint(function)`; `progress()` shows how far you are. In a terminal,
+`python3 -m course_lib check {first}` checks your exercises, and
+`python3 -m course_lib reset {first}` starts them afresh, keeping what you had.
 
 ## Hand in
 
-Hand in your page from `my_work/`. Keep the names of the functions: each counts under
-the name that its exercise gives it. The course's own functions are not there when your
-work is marked: importing one from `course_lib` in place of writing it earns nothing.
+Hand in your exercises from `my_work/`: {hand_in}.
+
+Keep the names of the functions: each counts under the name that its exercise gives it.
+The course's own functions are not there when your work is marked: importing one from
+`course_lib` in place of writing it earns nothing.
 """
 STATEMENT = """\
 # What is in {name}, for the one who teaches
@@ -107,9 +110,8 @@ def contents(chapters: Sequence[str]) -> dict[str, bytes]:
     paths += _library(root / "course_lib", {page[:2] for page in pages})
     found = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
     found["README.md"] = _readme(pages).encode()
-    found["course_tools/cli.py"] = _command_line(
-        found["course_tools/cli.py"].decode(), pages[0][:2]
-    ).encode()
+    line = _command_line(found["course_tools/cli.py"].decode())
+    found["course_tools/cli.py"] = line.encode()
     return dict(sorted(found.items()))
 
 
@@ -190,14 +192,14 @@ def _library(folder: Path, inside: set[str]) -> list[Path]:
     return found
 
 
-def _command_line(source: str, first: str) -> str:
+def _command_line(source: str) -> str:
     """The command line without the verbs that only the whole course has."""
     kept = [
         line
         for line in source.splitlines(keepends=True)
         if not (verb := re.match(r' {4}"(\w+)": ', line)) or verb[1] in VERBS
     ]
-    return "".join(kept).replace('default="00"', f'default="{first}"')
+    return "".join(kept)
 
 
 def _readme(pages: Sequence[str]) -> str:
@@ -211,7 +213,10 @@ def _readme(pages: Sequence[str]) -> str:
         )
     numbers = [page[:2] for page in pages]
     title = f"chapter{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
-    return README.format(title=title, pages="\n".join(rows), first=numbers[0])
+    names = " and ".join(f"`{number}_exercises.ipynb`" for number in numbers)
+    return README.format(
+        title=title, pages="\n".join(rows), first=numbers[0], hand_in=names
+    )
 
 
 def _chapter(exercise: Exercise) -> str:

@@ -205,11 +205,28 @@ def test_progress_is_remembered_beside_the_copies(work_folder):
     check(swapped())
     check(swapped())
     notes = json.loads((work_folder / "progress.json").read_text())
-    assert notes["preference_probability"] == {"attempts": 2, "state": "not yet"}
+    wanted = {"attempts": 2, "state": "not yet", "passed": False}
+    assert notes["preference_probability"] == wanted
     assert "2 attempts" in repr(progress())
+    assert "next: 0.1 " in repr(progress())
     check(right)
     assert f"1 of {len(EXERCISES)} passed" in repr(progress())
     assert [path.name for path in work_folder.iterdir()] == ["progress.json"]
+
+
+def test_what_was_passed_once_stays_passed(work_folder):
+    old = {"preference_probability": {"attempts": 1, "state": "passed"}}
+    (work_folder / "progress.json").write_text(json.dumps(old))
+    check(swapped())
+    check(starter())
+    notes = json.loads((work_folder / "progress.json").read_text())
+    assert notes["preference_probability"]["state"] == "not attempted"
+    card = progress()
+    assert card.summary == f"1 of {len(EXERCISES)} passed"
+    assert card.rows[0].mark == "✓"
+    assert card.rows[0].text == "Chapter 00: 1 of 1 passed"
+    assert card.rows[0].details[0][1].endswith(": passed, 2 attempts")
+    assert card.closing.endswith("in `01_exercises.ipynb`")
 
 
 def test_a_broken_progress_file_is_set_aside_not_lost(work_folder):
@@ -285,15 +302,27 @@ RIGHT = (
 
 
 def test_copies_can_be_checked_from_the_command_line(work_folder, capsys):
-    (work_folder / "00_start_here.ipynb").write_text(notebook_with(RIGHT))
-    assert main(["00"]) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith("preference_probability · passed")
-    assert "loud" not in printed
-    wrong = RIGHT.replace("a - b", "b - a")
-    (work_folder / "00_start_here.ipynb").write_text(notebook_with(wrong))
+    mine = work_folder / "00_exercises.ipynb"
+    mine.write_text(notebook_with(RIGHT))
+    for name in ("00_start_here", "Start", "00_exercises.backup-1"):
+        other = notebook_with("print('a page to read')")
+        (work_folder / f"{name}.ipynb").write_text(other)
+    for words in (["00"], ["0"], ["00_start_here"], [str(mine)], []):
+        assert main(words) == 0
+        printed = capsys.readouterr().out
+        assert printed.startswith("preference_probability · passed")
+        assert "loud" not in printed
+    mine.write_text(notebook_with(RIGHT.replace("a - b", "b - a")))
     assert main([]) == 1
     assert "looks like" in capsys.readouterr().out
+
+
+def test_a_copy_of_an_old_name_is_still_checked(work_folder, capsys):
+    page = json.loads(notebook_with(RIGHT))
+    page["cells"][0]["metadata"]["tags"] = ["exercise"]
+    (work_folder / "00_start_here.ipynb").write_text(json.dumps(page))
+    assert main(["00"]) == 0
+    assert "preference_probability · passed" in capsys.readouterr().out
 
 
 def test_a_plain_file_can_be_checked(tmp_path, capsys):
@@ -308,6 +337,6 @@ def test_nothing_to_check_is_said(work_folder, capsys):
 
 @pytest.mark.parametrize("text", ["not json", notebook_with("def f(:\n")])
 def test_an_unreadable_copy_is_one_sentence(work_folder, text, capsys):
-    (work_folder / "00_start_here.ipynb").write_text(text)
+    (work_folder / "00_exercises.ipynb").write_text(text)
     assert main(["00"]) == 1
-    assert "00_start_here.ipynb" in capsys.readouterr().out
+    assert "00_exercises.ipynb" in capsys.readouterr().out

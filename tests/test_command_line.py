@@ -1,6 +1,7 @@
 """`python3 -m course_lib VERB`: what is called, what is said, and the exit codes."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from course_tools import cli as command_line
 from course_tools import doctor, environment
 
 LIBRARY = Path(workspace.__file__).parent
+CELL = {"id": "top", "cell_type": "markdown", "metadata": {}, "source": "# A page"}
+PAGE = json.dumps({"cells": [CELL], "metadata": {}, "nbformat": 4})
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def course(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_WORK", raising=False)
     for path in ("notebooks/00_start_here", "notebooks/05_beta", "exercises/05_beta"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / f"{path}.ipynb").write_text("{}")
+        (tmp_path / f"{path}.ipynb").write_text(PAGE)
     (tmp_path / "requirements.txt").write_text("tiny==1.0\n")
     return tmp_path
 
@@ -84,22 +87,30 @@ def test_a_verb_explains_itself_without_a_set_up(course, capsys, monkeypatch):
         assert f"course_lib {verb}" in capsys.readouterr().out
 
 
-def test_lab_copies_the_exercises_and_opens_the_start(course, handed, capsys):
+def test_lab_makes_the_learner_s_pages_and_opens_the_start(course, handed, capsys):
     assert command_line.main(["lab"]) == 5
-    assert (course / "my_work" / "05_beta.ipynb").exists()
+    made = {path.name for path in (course / "my_work").iterdir()}
+    pages = {"00_start_here.ipynb", "05_beta.ipynb", "05_exercises.ipynb"}
+    assert made == {*pages, "Start.ipynb", "copies.json"}
     ((command, _),) = handed
     assert command[:3] == ["venv-python", "-m", "jupyterlab"]
-    assert f"--ServerApp.root_dir={course}" in command
-    start = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
-    assert start in command
-    assert "05_beta.ipynb" in capsys.readouterr().out
+    assert f"--ServerApp.root_dir={course / 'my_work'}" in command
+    assert "--LabApp.default_url=/lab/tree/Start.ipynb" in command
+    assert "05_exercises.ipynb" in capsys.readouterr().out
 
 
 def test_lab_opens_a_chapter_and_passes_on_the_rest(course, handed):
     command_line.main(["lab", "5", "--", "--no-browser", "--", "--port=1"])
     ((command, _),) = handed
-    assert "--LabApp.default_url=/lab/tree/notebooks/05_beta.ipynb" in command
+    assert "--LabApp.default_url=/lab/tree/05_beta.ipynb" in command
     assert command[-3:] == ["--no-browser", "--", "--port=1"]
+
+
+def test_lab_shows_the_folder_that_course_work_names(course, handed, monkeypatch):
+    monkeypatch.setenv("COURSE_WORK", str(course / "else where"))
+    command_line.main(["lab"])
+    assert f"--ServerApp.root_dir={course / 'else where'}" in handed[0][0]
+    assert not (course / "my_work").exists()
 
 
 @pytest.mark.parametrize("user", [0, 1000])
@@ -131,13 +142,18 @@ def test_test_is_pytest_at_the_root(course, handed):
 
 def test_reset_alone_makes_only_what_is_missing(course, capsys):
     assert not command_line.main(["reset"])
-    assert "05_beta.ipynb" in capsys.readouterr().out
-    (course / "my_work" / "05_beta.ipynb").write_text("mine")
+    assert "05_exercises.ipynb" in capsys.readouterr().out
+    assert (course / "my_work" / "Start.ipynb").exists()
+    mine = course / "my_work" / "05_exercises.ipynb"
+    mine.write_text("mine")
     assert not command_line.main(["reset"])
-    assert "No copy is missing" in capsys.readouterr().out
-    assert (course / "my_work" / "05_beta.ipynb").read_text() == "mine"
+    assert "Nothing is missing" in capsys.readouterr().out
+    assert mine.read_text() == "mine"
     assert not command_line.main(["reset", "05"])
-    assert "backup-1" in capsys.readouterr().out
+    assert "05_exercises.backup-1.ipynb" in capsys.readouterr().out
+    (course / "my_work" / "05_beta.ipynb").write_text("mine too")
+    assert not command_line.main(["reset", "05_beta"])
+    assert "05_beta.backup-1.ipynb" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("satisfied", [True, False])

@@ -28,6 +28,7 @@ ROOT = Path(workspace.__file__).parent.parent
 FIRST_FILES = ["course_lib/__init__", "course_lib/__main__", "course_lib/_moved"]
 FIRST_FILES += ["course_lib/workspace", "course_tools/__init__", "course_tools/cli"]
 FIRST_FILES += ["course_tools/doctor", "course_tools/environment"]
+FIRST_FILES += ["course_tools/copies", "course_tools/start_page"]
 
 FAKE_PIP = """
 import os, pathlib, signal, sys, sysconfig, time

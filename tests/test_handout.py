@@ -103,7 +103,8 @@ def test_it_works_by_itself(here):
     assert call(folder, "grade").returncode == 2
     reset = call(folder, "reset")
     assert "00_start_here.ipynb" in reset.stdout, reset.stderr
-    mine = folder / "my_work" / "00_start_here.ipynb"
+    assert (folder / "my_work" / "Start.ipynb").exists()
+    mine = folder / "my_work" / "00_exercises.ipynb"
     checked = call(folder, "check", "00")
     assert "preference_probability · not attempted" in checked.stdout, checked.stderr
     page = nbformat.read(mine, as_version=4)

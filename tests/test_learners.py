@@ -61,6 +61,13 @@ def page(*cells, outputs=()):
         (CLASS["gradescope"], Upload("submission_4711", "4711", "gradescope")),
         (CLASS[""], Upload("ada")),
         ("exercise-04.py", Upload("exercise-04")),
+        ("ada_04_exercises.ipynb", Upload("ada")),
+        ("Ada Lovelace - 04_exercises (1).ipynb.txt", Upload("Ada Lovelace")),
+        ("04_exercises.ipynb", Upload("04_exercises")),
+        (
+            "ada_4711_99_04_exercises-1.ipynb",
+            Upload("ada", "4711", "canvas", attempt=2),
+        ),
     ],
 )
 def test_a_name_tells_whose_it_is(name, upload):
@@ -74,13 +81,15 @@ def test_parts_are_one_and_namesakes_are_two(tmp_path):
             "Ada_1_assignsubmission_file_/04.py": LOSS,
             "Ada_1_assignsubmission_onlinetext_/onlinetext.html": "hello",
             "Ada_2_assignsubmission_file_/04.ipynb.txt": page(LOSS),
+            "ada_03_exercises.ipynb": page(LOSS),
+            "ada_04_exercises.ipynb": page(LOSS),
             "work.py": LOSS,
             "work (1).py": LOSS,
         },
     )
     found = find(tmp_path)
     assert [one.upload.who for one in found] == [
-        *(("Ada", "1"), ("Ada", "2")),
+        *(("Ada", "1"), ("Ada", "2"), ("ada", ""), ("ada", "")),
         *(("work (1)", ""), ("work", "")),
     ]
     assert [[p.name for p in one.pages()] for one in found[:2]] == [

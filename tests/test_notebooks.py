@@ -181,7 +181,9 @@ def test_links_lead_somewhere(path):
     for link in links(text):
         if link.startswith(("http", "#")):
             continue
-        target = (path.parent / link.split("#")[0]).resolve()
-        if target.parent.name == "my_work":  # the learner's copy of a starter
-            target = ROOT / "exercises" / target.name
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve()
         assert target.exists(), link
+        if anchor and target.suffix == ".ipynb":
+            titles = re.findall(r"^#+ (.+)$", prose(target), re.M)
+            assert anchor in [title.replace(" ", "-") for title in titles], link

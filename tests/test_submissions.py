@@ -69,6 +69,27 @@ def test_a_folder_for_each_learner(tmp_path):
     assert "holds no notebook" in pages["bo"][0][1]
 
 
+WORKED = ["04_exercises.ipynb", "05_exercises-Copy1.ipynb", "04_mine.ipynb", "own.py"]
+READ = ["Start.ipynb", "04_dpo_loss.ipynb", "05_beta-Copy1.ipynb"]
+
+
+@pytest.mark.parametrize("course", [True, False])
+def test_of_a_learner_s_folder_chapters_do_not_count(tmp_path, course):
+    inside = f"ada/{'course/my_work/' if course else ''}"
+    put(tmp_path, {inside + name: NOTEBOOK for name in (*WORKED, *READ)})
+    put(tmp_path, {inside + "copies.json": b"{}", "bo/x.py": CODE})
+    if course:
+        put(tmp_path, {"ada/course/course_lib/losses.py": CODE})
+        put(tmp_path, {"ada/course/exercises/04_dpo_loss.ipynb": NOTEBOOK})
+    assert sorted(name for name, _ in found(tmp_path)["ada"]) == sorted(WORKED)
+
+
+def test_of_an_older_course_a_page_called_like_its_chapter_counts(tmp_path):
+    put(tmp_path, {"ada/my_work/04_dpo_loss.ipynb": NOTEBOOK, "bo/x.py": CODE})
+    put(tmp_path, {"ada/course_lib/losses.py": CODE})
+    assert [name for name, _ in found(tmp_path)["ada"]] == ["04_dpo_loss.ipynb"]
+
+
 @pytest.mark.parametrize(
     ("name", "learner"),
     [

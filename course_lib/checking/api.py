@@ -69,18 +69,20 @@ def hint(function: Callable, number: int | None = None) -> Card:
 
 
 def progress() -> Card:
-    """What you have passed so far, read from the file beside your copies.
+    """What you have ever passed, by chapter, read from the file beside your copies.
 
-    returns: a card with a row for each exercise of the course
+    returns: a card with a row for each chapter of the course, and the next exercise
     source: `my_work/progress.json`; delete it to forget
 
     >>> progress().heading
     'Your exercises'
     """
     notes = {name: it for name, it in _read().items() if name in EXERCISES}
-    states = {name: (it["state"], it["attempts"]) for name, it in notes.items()}
-    titles = {name: f"{ex.number} {ex.title}" for name, ex in EXERCISES.items()}
-    return progress_card(states, titles)
+    states = {
+        name: (PASSED if workspace.ever_passed(it) else it["state"], it["attempts"])
+        for name, it in notes.items()
+    }
+    return progress_card(states, list(EXERCISES.values()))
 
 
 def yours(function: Callable) -> Callable:
@@ -132,6 +134,7 @@ def _remember(verdict: Verdict):
         return
     notes = _read()
     entry = notes.setdefault(verdict.exercise.name, {"attempts": 0})
+    entry["passed"] = workspace.ever_passed(entry) or verdict.state == PASSED
     entry["state"] = verdict.state
     entry["attempts"] += verdict.state != NOT_ATTEMPTED
     try:

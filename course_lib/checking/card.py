@@ -5,9 +5,11 @@ import re
 import textwrap
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
 from course_lib.checking.answers import Answer, answer
 from course_lib.checking.verdict import NOT_ATTEMPTED, NOT_YET, PASSED, Verdict
+from course_lib.exercises.spec import Exercise
 
 __all__ = [
     "Badge",
@@ -165,16 +167,32 @@ def help_card(says: str) -> Card:
     return Card("check", NOT_ATTEMPTED, "", (), says, diagnosis=says)
 
 
-def progress_card(states: dict[str, tuple[str, int]], titles: dict[str, str]) -> Card:
-    """The card of `progress`: a row for each exercise, with its state and attempts."""
+def progress_card(
+    states: dict[str, tuple[str, int]], exercises: list[Exercise]
+) -> Card:
+    """The card of `progress`: a row for each chapter, and below it its exercises.
+
+    states: by exercise, its best state and the number of attempts
+    """
     marks = {PASSED: "✓", NOT_YET: "✗", NOT_ATTEMPTED: "·"}
-    rows = []
-    for name, title in titles.items():
-        state, attempts = states.get(name, (NOT_ATTEMPTED, 0))
-        tries = f", {attempts} attempt{'s' * (attempts > 1)}" if attempts else ""
-        rows.append(Row(marks[state], f"{title}: {state}{tries}"))
-    done = sum(state == PASSED for state, _ in states.values())
-    return Card("Your exercises", "", f"{done} of {len(titles)} passed", tuple(rows))
+    rows, following, total = [], "", 0
+    for chapter, some in groupby(exercises, lambda one: one.number.split(".")[0]):
+        details, done = [], 0
+        for exercise in some:
+            state, attempts = states.get(exercise.name, (NOT_ATTEMPTED, 0))
+            tries = f", {attempts} attempt{'s' * (attempts > 1)}" if attempts else ""
+            label = f"{marks[state]} {exercise.number}"
+            details.append((label, f"{exercise.title}: {state}{tries}"))
+            done += state == PASSED
+            if state != PASSED and not following:
+                page = f"{chapter.zfill(2)}_exercises.ipynb"
+                following = f"next: {exercise.number} {exercise.title}, in `{page}`"
+        mark = marks[PASSED if done == len(details) else NOT_ATTEMPTED]
+        text = f"Chapter {chapter.zfill(2)}: {done} of {len(details)} passed"
+        rows.append(Row(mark, text, tuple(details)))
+        total += done
+    summary = f"{total} of {len(exercises)} passed"
+    return Card("Your exercises", "", summary, tuple(rows), following)
 
 
 def _wrap(prefix: str, text: str) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from course_lib.workspace import notebooks
 from course_tools.grading.learners import ENDING
 
 __all__ = ["Allowance", "Enough", "Entry", "is_code", "on_disk", "pieces", "walk"]
@@ -26,6 +27,7 @@ SKIPPED = re.compile(
     r"^[.]|^__MACOSX$|^__pycache__$|^venv$|^site-packages$|^node_modules$"
     r"|[.]backup-\d+[.]ipynb$"
 )
+EXERCISES = re.compile(r"(\d\d_)exercises.*[.]ipynb")
 
 
 class Enough(ValueError):
@@ -102,7 +104,7 @@ def walk(entry: Entry, depth: int, allowed: Allowance) -> Iterator[Entry]:
     """The notebooks and Python files in it, and what has to be refused.
 
     A folder's own files come before what lies deeper. Of somebody who hands in the
-    whole course, only what they worked on counts: my_work.
+    whole course, only what they worked on counts: the exercises in my_work.
     raises: Enough
     """
     if not entry.entries:
@@ -121,11 +123,22 @@ def walk(entry: Entry, depth: int, allowed: Allowance) -> Iterator[Entry]:
     except Exception as error:  # a zip can be broken in many ways
         yield Entry(entry.name, f"cannot be opened: {error}")
         return
-    if {"course_lib", "my_work"} <= {one.name for one in inside}:
-        inside = [one for one in inside if one.name == "my_work"]
-    for one in inside:
+    for one in _worked_on(inside):
         if not one.skipped and (one.entries or ENDING.search(one.name)):
             yield from walk(one, depth - 1, allowed)
+
+
+def _worked_on(inside: list[Entry]) -> list[Entry]:
+    """Of the course, `my_work`; of that, what is neither a chapter nor the start.
+
+    Before chapters had copies, a page called like a chapter was one of exercises.
+    """
+    if {"course_lib", "my_work"} <= {one.name for one in inside}:
+        return [one for one in inside if one.name == "my_work"]
+    numbers = {it[1] for one in inside if (it := EXERCISES.match(one.name))}
+    stems = [path.stem for path in notebooks("notebooks") if path.name[:3] in numbers]
+    read = (*stems, "Start.ipynb") if numbers else ()
+    return [one for one in inside if not one.name.startswith(read)]
 
 
 def pieces(entry: Entry, allowed: Allowance) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ COPY = re.compile(
     r"^(?:copy of|kopie von|copie de|copia de) +| +- +(?:copy|kopie)$| *[(]\d+[)]$",
     re.IGNORECASE,
 )
+PAGE = re.compile(r"(?<=[^ _-])[ _-]+\d\d_exercises$", re.IGNORECASE)
 MOODLE = re.compile(r"^(?P<learner>.+?)_(?P<id>\d+)_assignsubmission_")
 CANVAS = re.compile(
     r"^(?P<learner>[^_]+)(?P<late>_LATE)?_(?P<id>\d+)_(?:\d+_(?P<file>.+)|text\b.*)$"
@@ -87,7 +88,7 @@ def upload_of(name: str) -> Upload:
                 _again(told.get("file") or "") + 1,
             )
     stem = stem_of(name)
-    return Upload(COPY.sub("", stem).strip() or stem or "?")
+    return Upload(PAGE.sub("", COPY.sub("", stem).strip()) or stem or "?")
 
 
 def stem_of(name: str) -> str:
@@ -98,15 +99,16 @@ def stem_of(name: str) -> str:
 def apart(found: Iterable[tuple[str, Upload]]) -> Iterator[Upload]:
     """The uploads of a folder by name; nobody is taken for another because of a "(1)".
 
-    Two files "work.py" and "work (1).py" that no platform named may be two people's.
+    Two files "work.py" and "work (1).py" that no platform named may be two people's;
+    "ada_03_exercises.ipynb" and "ada_04_exercises.ipynb" are both ada's.
     """
-    found = list(found)
+    found = [(PAGE.sub("", stem_of(name)), upload) for name, upload in found]
     stems: dict[str, set[str]] = {}
-    for name, upload in found:
-        stems.setdefault(upload.learner, set()).add(stem_of(name))
-    for name, upload in found:
+    for stem, upload in found:
+        stems.setdefault(upload.learner, set()).add(stem)
+    for stem, upload in found:
         alike = not upload.platform and len(stems[upload.learner]) > 1
-        yield replace(upload, learner=stem_of(name)) if alike else upload
+        yield replace(upload, learner=stem) if alike else upload
 
 
 def counted(uploads: Iterable[Upload]) -> list[Upload]:

@@ -1,0 +1,104 @@
+"""`Start.ipynb`, the page at which `lab` opens: what to do next, the map, the tracks.
+
+Written anew at each start from what is there; never the learner's own work.
+
+Standard library only and readable by Python 3.6: it runs before the environment stands.
+"""
+
+import re
+
+from course_lib.workspace import ever_passed, notebooks, read, work_folder, write
+from course_tools.copies import copy_name, exercises, source_of
+
+PAGE = "Start.ipynb"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+INTRO = """# DPO from first principles
+
+Open a chapter in the map below and run it cell by cell with **Shift + Enter**. At an
+exercise, follow the link, write the function, run `check`, and return by the link under
+the exercise's heading.
+
+{next}"""
+MAP = """## The map
+
+| chapter | exercises | reading, as the chapter says | passed |
+|:--|:--|:--|--:|
+{rows}
+
+Everything in this folder is yours to change, except this page: it is written anew each
+time `lab` starts. In a terminal, `python3 -m course_lib reset 04` starts the exercises
+of chapter 04 afresh, and `reset 04_dpo_loss` the chapter; both keep a backup."""
+TRACKS = """## Three ways through
+
+- **The short way**, from one preference to the DPO loss and what β does in it: the main
+  sections of {short}.
+- **The full way**: every chapter from beginning to end, in the order of the map.
+- **The practitioner's way**, to a loss, a run and their faults: {practitioner}."""
+PROGRESS = """## Your progress
+
+The map counts what you had passed when `lab` started. Run the cell below to count
+again; what you have passed once stays passed."""
+SHORT = ("00", "01", "02", "03", "04", "05")
+PRACTITIONER = ("00", "04", "05", "08", "09")
+
+
+def write_start() -> None:
+    """Write the start page into `my_work/`."""
+    passed = _passed()
+    rows, following = [], ""
+    pages = {path.name[:2]: path for path in notebooks("exercises")}
+    for chapter in notebooks("notebooks"):
+        lesson, page = read(chapter), pages.get(chapter.name[:2])
+        title = source_of(lesson["cells"][0]).partition("\n")[0].lstrip("# ")
+        link = done = ""
+        if page:
+            name, found = copy_name(page), exercises(read(page))
+            still = [exercise for exercise in found if exercise[0] not in passed]
+            link = f"[exercises]({name})"
+            done = f"{len(found) - len(still)} of {len(found)}"
+            if still and not following:
+                _, heading, at = still[0]
+                following = f"[{heading}]({name}{at})"
+        title = f"[{title}]({chapter.name})"
+        rows.append(f"| {title} | {link} | {_time(lesson)} | {done} |")
+    going = f"**Your next exercise:** {following}" if following else "All is passed."
+    intro, chapters = INTRO.format(next=going), MAP.format(rows="\n".join(rows))
+    texts = [intro, chapters, *_tracks(), PROGRESS]
+    write(work_folder() / PAGE, _notebook(texts))
+
+
+def _tracks() -> "list[str]":
+    """The three ways, if the chapters of the short one are here."""
+    here = {path.name[:2]: path.name for path in notebooks("notebooks")}
+    if not set(SHORT) <= set(here):
+        return []
+    short, practitioner = (
+        " · ".join(f"[{number}]({here[number]})" for number in way if number in here)
+        for way in (SHORT, PRACTITIONER)
+    )
+    return [TRACKS.format(short=short, practitioner=practitioner)]
+
+
+def _passed() -> "set[str]":
+    """The exercises that were ever passed, by their functions."""
+    notes = read(work_folder() / "progress.json") or {}
+    return {name for name, note in notes.items() if ever_passed(note)}
+
+
+def _time(lesson: dict) -> str:
+    """How long a chapter takes to read, in its own words."""
+    head = source_of(lesson["cells"][0])
+    said = re.search(r"[^*.]*?\bminutes to read\b.*?(?=, \d+ s to run|\.)", head, re.S)
+    return " ".join(said.group().split()) if said else ""
+
+
+def _notebook(texts: "list[str]") -> dict:
+    """A page of these texts, with a cell at its end that counts."""
+    cells = [{"cell_type": "markdown", "source": text} for text in texts]
+    code = "from course_lib import progress\n\nprogress()"
+    last = {"cell_type": "code", "source": code, "outputs": [], "execution_count": None}
+    for number, cell in enumerate([*cells, last]):
+        cell.update(id=f"start-{number}", metadata={})
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    page = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata}
+    return dict(page, cells=[*cells, last])
