@@ -14,16 +14,18 @@ import sys
 
 from course_lib import workspace
 from course_lib.workspace import CourseError
-from course_tools import doctor, environment
+from course_tools import copies, doctor, environment, start_page
 from course_tools.environment import COMMAND
 
 # verb: what it is for. `lab`, `test`, `reset` and `doctor` are functions below; each of
 # the others is answered by main() of the module of that name.
 VERBS = {
-    "lab": "open the course in JupyterLab, at notebook NN",
+    "lab": "open the course in JupyterLab, at its start or at chapter NN",
     "test": "run every test; the arguments are pytest's",
     "check": "check your exercises",
-    "reset": "start exercise NN afresh; a backup is kept",
+    "inspect": "read preference data and say what is wrong with it, line by line",
+    "diagnose": "read the log of a DPO run, of any library, and say what it shows",
+    "reset": "start the exercises of chapter NN afresh; a backup is kept",
     "doctor": "say what is wrong with the environment and how to mend it",
     "build": "write exercises/ from solutions/",
     "handout": "make what a class is given: chapters without their solutions",
@@ -34,6 +36,8 @@ VERBS = {
 }
 MODULES = {
     "check": "course_tools.check",
+    "inspect": "course_lib.inspection.command",
+    "diagnose": "course_lib.diagnosis.command",
     "build": "course_tools.build",
     "handout": "course_tools.handout",
     "grade": "course_tools.grading.command",
@@ -49,21 +53,22 @@ def parser(verb):
 
 
 def lab(words):
-    """Open JupyterLab at the start of the course or at notebook NN."""
+    """Open JupyterLab in `my_work/`, at its start page or at chapter NN."""
     end = words.index("--") if "--" in words else len(words)
     asked = parser("lab")
     asked.usage = "%(prog)s [NN] [-- what is meant for JupyterLab]"
-    asked.add_argument("chapter", metavar="NN", nargs="?", default="00")
-    notebook = workspace.find("notebooks", asked.parse_args(words[:end]).chapter)
+    asked.add_argument("chapter", metavar="NN", nargs="?")
+    chapter = asked.parse_args(words[:end]).chapter
+    page = workspace.find("notebooks", chapter).name if chapter else start_page.PAGE
     python = environment.ready()
-    print_new_copies()
-    print(f"Opening {notebook.name} in JupyterLab; Ctrl-C twice ends it.")
+    renew()
+    print(f"Opening {page} in JupyterLab; Ctrl-C twice ends it.")
     return environment.hand_over(
         python,
         "-m",
         "jupyterlab",
-        f"--ServerApp.root_dir={workspace.repository()}",
-        f"--LabApp.default_url=/lab/tree/notebooks/{notebook.name}",
+        f"--ServerApp.root_dir={workspace.work_folder()}",
+        f"--LabApp.default_url=/lab/tree/{page}",
         # in a container everybody is root, and JupyterLab would refuse to start
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         *words[end + 1 :],
@@ -78,22 +83,23 @@ def test(words):
 
 
 def reset(words):
-    """Start exercise NN afresh, keeping a backup; without NN, add missing copies."""
+    """Start exercises or a chapter afresh, keeping a backup; or add what is missing."""
     asked = parser("reset")
-    asked.add_argument("chapters", metavar="NN", nargs="*")
-    chapters = asked.parse_args(words).chapters
-    for chapter in chapters:
-        print(workspace.reset(chapter))
-    if not chapters and not print_new_copies():
-        print(f"No copy is missing in {workspace.work_folder()}.")
+    about = "04: its exercises; 04_dpo_loss: the chapter; none: add what is missing"
+    asked.add_argument("pages", metavar="NN|NN_NAME", nargs="*", help=about)
+    pages = asked.parse_args(words).pages
+    for page in pages:
+        print(copies.reset(page))
+    if not pages and not renew():
+        print(f"Nothing is missing in {workspace.work_folder()}.")
 
 
-def print_new_copies():
-    """Copy the starters that the learner does not have yet, and say which."""
-    made = workspace.copy_missing()
-    if made:
-        print(f"New in {made[0].parent}:", ", ".join(copy.name for copy in made))
-    return made
+def renew():
+    """Bring the learner's pages up to date, and say what that changed."""
+    said = copies.renew()
+    start_page.write_start()
+    print(*said, sep="\n", end="\n" if said else "")
+    return said
 
 
 def examine(words):

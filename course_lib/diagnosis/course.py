@@ -1,0 +1,227 @@
+"""What remains when nothing is wrong: healthy, a healthy start, or too little."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case, Finding, start_of
+from course_lib.diagnosis.kinds import at_reference
+from course_lib.diagnosis.laws import pairs_a_row
+from course_lib.diagnosis.runlog import Part
+
+__all__ = ["what_remains"]
+
+
+def what_remains(case: Case) -> Iterator[Finding]:
+    """Is what remains a healthy run, a healthy start, or too little to say?"""
+    if any(f.status in ("sick", "suspicious") for f in case.findings):
+        return
+    if not case.train and not case.eval:
+        return
+    part = case.best()
+    if "loss" not in part and "loss" in case.train:
+        part = case.train
+    large = _large_loss(case)
+    if large:
+        yield large
+        return
+    loss, share, margin = _ends(case, part)
+    start = _started_right(case)
+    if case.loss in REFERENCE_FREE or (case.loss and not case.plain):
+        yield _other_course(case, part)
+        return
+    learns = (share > 0.54 or math.isnan(share)) and (
+        margin > 0.01 or math.isnan(margin)
+    )
+    learns &= loss < 0.688 if math.isfinite(loss) else not math.isnan(share)
+    one = len(part) == 1 and part is case.eval  # a mean over all held-out pairs
+    if learns and (_is_long(case) or (one and loss < 0.66)):
+        yield _healthy(case, part, loss, share, margin)
+    elif start or (learns and len(part) > 2):
+        yield _healthy_start(case, part, start, loss)
+    else:
+        yield _too_early(case, part, margin, share)
+
+
+def _large_loss(case: Case) -> Finding | None:
+    """A loss far above ln 2 and nothing beside it that could explain it."""
+    part = case.train if "loss" in case.train else case.eval
+    loss, first = part.late("loss"), part.first("loss")
+    if case.loss not in ("", "sigmoid") or "chosen_reward" in part or not first > 1.2:
+        return None
+    if "nll_loss" in part:
+        return None
+    falls = (
+        f"falls from {first:.3g} to {loss:.3g}" if loss < first else f"is {loss:.3g}"
+    )
+    times = first / LN2
+    return Finding(
+        "metric_artifact_loss_scale",
+        "suspicious",
+        f"The loss {falls}, and DPO's sigmoid loss starts at 0.69. A loss "
+        "that is summed "
+        f"over accumulation steps (here about {times:.0f} of them) looks like this, as "
+        "in transformers 4.46 to 4.48, and training itself is then in order. Without "
+        "rewards in the log another loss (IPO starts at 25, an NLL term adds to it) "
+        "cannot be excluded.",
+        part.rows(part.with_all("loss"))[:3],
+        "Divide the loss by the accumulation steps: does it start at 0.69? Log the "
+        "rewards; upgrade.",
+    )
+
+
+def _ends(case: Case, part: Part) -> tuple[float, float, float]:
+    loss = case.cleaned(part)
+    known = loss[np.isfinite(loss)]
+    few = max(1, len(known) // 3) if len(known) < 10 else len(known) // 5
+    end = float(np.median(known[-few:])) if len(known) else math.nan
+    return end, part.late("accuracy"), part.late("margin")
+
+
+def _started_right(case: Case) -> bool:
+    """Are there rows with all rewards 0, and ln 2 as the loss?"""
+    for _, part in case.parts():
+        zero = at_reference(part) & part.with_all("loss")
+        if zero.any():
+            return abs(float(np.median(case.cleaned(part)[zero])) - LN2) < 0.004
+    return False
+
+
+def _is_long(case: Case) -> bool:
+    epochs = case.epochs()
+    if math.isfinite(epochs) and epochs >= 0.2:
+        return True
+    return case.progress() >= (40 if case.own else 150) or len(case.eval) >= 3
+
+
+def _healthy(
+    case: Case, part: Part, loss: float, share: float, margin: float
+) -> Finding:
+    told = [f"loss {loss:.3f}"] if math.isfinite(loss) else []
+    told += [f"accuracy {share:.2f}"] if math.isfinite(share) else []
+    told += [f"margin {margin:.2f}"] if math.isfinite(margin) else []
+    what = "held-out pairs" if part is case.eval else "training pairs"
+    if math.isnan(margin):
+        limit = (
+            " Without rewards in the log, what became of the chosen answers is open."
+        )
+    elif part is case.eval:
+        limit = ""
+    else:
+        limit = " How far that holds on other pairs, this log does not say."
+    chosen = part.late("chosen_reward")
+    drift = f" The chosen reward is {chosen:.2f}." if math.isfinite(chosen) else ""
+    return Finding(
+        "healthy",
+        "healthy",
+        f"Nothing is wrong as far as this log goes: at the end, on {what}, "
+        f"{', '.join(told)}.{drift}{limit}",
+        part.rows(part.with_all("loss"))[-3:],
+    )
+
+
+def _healthy_start(case: Case, part: Part, start: bool, loss: float) -> Finding:
+    zero = at_reference(case.train) if start else np.zeros(0, dtype=bool)
+    begins = (
+        "Where all rewards are 0 the preference loss is ln 2, as it must "
+        "be: policy and "
+        "reference agree. An accuracy of 0 is right there, because a tie is "
+        "not above 0."
+        if start
+        else "The loss begins to fall below ln 2 and the margins are above 0."
+    )
+    if start and zero.sum() > 1:
+        begins += " Zeros in the first rows are usual: a LoRA's first update and a "
+        begins += "warm-up move little."
+    return Finding(
+        "healthy",
+        "healthy_start",
+        f"{begins} A loss a little above ln 2 in early rows is noise.{_noise(case)} It "
+        "is too early to say more.",
+        part.rows(part.with_all("loss"))[:7],
+        "Go on for 100 steps and look again.",
+    )
+
+
+def _other_course(case: Case, part: Part) -> Finding:
+    """A method with another loss: its own first row is the yardstick."""
+    losses = part["loss"][part.with_all("loss")]
+    kept = part.with_all("margin")
+    before, after = part.first("margin"), part.late("margin")
+    gained = after - before
+    start = start_of(case.loss, case.beta) if case.beta > 0 else math.nan
+    falls = len(losses) > 3 and np.median(losses[-2:]) < 0.9 * losses[0]
+    if case.loss in REFERENCE_FREE:
+        falls = falls and not gained <= max(0.1, 0.5 * abs(before))
+    else:  # its start is known, and the margin there is 0
+        falls = (falls or part.late("loss") < 0.97 * start) and not after < 0.05
+    if falls and _is_long(case):
+        return Finding(
+            "healthy",
+            "healthy",
+            f"The loss falls from {losses[0]:.3g} to {losses[-1]:.3g}"
+            + (f" and the margin ends at {after:.2g}." if kept.any() else "."),
+            part.rows(part.with_all("loss"))[-3:],
+        )
+    if _started_at_its_own(case):
+        return Finding(
+            "healthy",
+            "healthy_start",
+            "The start is right for this loss. It is too early to say more.",
+            part.rows(part.with_all("loss"))[:3],
+            "Go on for 100 steps and look again.",
+        )
+    return Finding(
+        "too_early",
+        "inconclusive",
+        "The changes from row to row are no larger than the noise of so few pairs: "
+        f"these rows show neither that it learns nor that it does not.{_noise(case)}",
+        part.rows(part.with_all("loss")),
+        "Run longer, and evaluate on the same 50 pairs or more each time.",
+    )
+
+
+def _started_at_its_own(case: Case) -> bool:
+    return bool(at_reference(case.train).any())
+
+
+def _noise(case: Case) -> str:
+    """How coarse the training accuracies are, if they tell."""
+    n = pairs_a_row(case.train["accuracy"])
+    if n is None or n > 40:
+        return ""
+    return (
+        f" The accuracies are multiples of 1/{n}: if a row has {n} pairs, chance alone "
+        f"moves its accuracy by ± {0.5 / math.sqrt(n):.2f}."
+    )
+
+
+def _too_early(case: Case, part: Part, margin: float, share: float) -> Finding:
+    few = len(part)
+    seen = [f"{few} row{'s' if few > 1 else ''}"]
+    seen += [f"a margin of {margin:.3g}"] if math.isfinite(margin) else []
+    seen += [f"an accuracy of {share:.2f}"] if math.isfinite(share) else []
+    if few == 1 and math.isfinite(margin) and abs(margin) > 0.1:
+        return Finding(
+            "too_early",
+            "inconclusive",
+            f"There is {', '.join(seen)}. One row shows where a run was, not where it "
+            "goes.",
+            part.rows(part.with_all("loss")),
+            "Look at the rows before and after it, the first one above all.",
+        )
+    shared = (
+        " If an evaluation repeats the same numbers each time with ref_model=None, "
+        "policy and reference share their weights."
+        if math.isfinite(margin) and abs(margin) < 0.02
+        else ""
+    )
+    return Finding(
+        "too_early",
+        "inconclusive",
+        f"There are {', '.join(seen)}: within the noise of so few pairs that shows "
+        f"neither that the run learns nor that it is broken.{_noise(case)}{shared}",
+        part.rows(part.with_all("loss")),
+        "Look at 100 steps and more, and evaluate the same pairs each time.",
+    )

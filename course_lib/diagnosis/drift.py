@@ -1,0 +1,147 @@
+"""How far the policy went: displaced answers, a collapsed model, growing lengths."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from course_lib.diagnosis.case import REFERENCE_FREE, Case, Finding
+
+__all__ = ["collapsed", "displaced", "lengths"]
+
+
+def displaced(case: Case) -> Iterator[Finding]:
+    """Likelihood displacement: the chosen answers have become less likely."""
+    part = case.best()
+    if case.loss in REFERENCE_FREE or case.has("wrong_reference"):
+        return
+    reward, other = part.late("chosen_reward"), part.late("rejected_reward")
+    if not np.isfinite(reward) or reward >= 0 or case.beta <= 0:
+        return
+    margin = reward - other
+    nats = reward / case.beta
+    before = part.late("chosen_logps") - nats
+    share = nats / before if np.isfinite(before) and before < 0 else math.nan
+    rows = part.rows(part.with_all("chosen_reward"))[-3:]
+    short = case.own
+    severe = nats <= (-2.0 if short else -20.0) and (reward <= -1 or short)
+    mild = nats <= (-0.5 if short else -5.0)
+    if not (severe or mild) or (not short and len(part) < 2 and not severe):
+        return
+    of = f", {100 * share:.0f} % of their log-prob" if np.isfinite(share) else ""
+    fall = (
+        f"The chosen answers have lost {-nats:.0f} nats{of} "
+        f"(reward {reward:.2f} at β = {case.beta:g}, {case.beta_from}), the rejected "
+        f"ones {-other / case.beta:.0f}"
+        if not short
+        else f"The chosen answers have lost {-nats:.1f} nats, the rejected ones "
+        f"{-other / case.beta:.1f}"
+    )
+    if severe and margin > 0:
+        yield Finding(
+            "likelihood_displacement",
+            "suspicious",
+            f"{fall}. The margin grows, and yet what the model is taught to prefer has "
+            "become less likely; where the probability went, this log cannot say.",
+            rows,
+            "Sample from the policy and read; add an NLL term on the chosen answers, "
+            "or raise β.",
+        )
+    elif mild:
+        yield Finding(
+            "likelihood_displacement_mild",
+            "healthy",
+            f"{fall}: usual for DPO, and worth watching.",
+            rows,
+            "Keep logging logps/chosen.",
+        )
+
+
+def collapsed(case: Case) -> Iterator[Finding]:
+    """A policy so far away that it is no language model any more."""
+    part = case.best()
+    if case.loss in REFERENCE_FREE or case.has("wrong_reference") or case.own:
+        return
+    chosen, rejected = part.late("chosen_reward"), part.late("rejected_reward")
+    if not np.isfinite(chosen) or case.beta <= 0:
+        return
+    nats = chosen / case.beta
+    before = part.late("chosen_logps") - nats
+    gone = nats < -150 or (before < -20 and nats < 0.6 * before)
+    both = (
+        chosen < -3
+        and rejected < -3
+        and chosen + rejected < -8 * abs(chosen - rejected)
+    )
+    entropy = case.train["entropy"]
+    known = entropy[np.isfinite(entropy)]
+    flat = len(known) > 5 and np.median(known[-3:]) < 0.1 * np.median(known[:3])
+    if gone or both or flat:
+        told = f" The entropy falls to {known[-1]:.2g}." if flat else ""
+        yield Finding(
+            "model_collapse",
+            "sick",
+            f"Even the chosen answers have lost {-nats:.0f} nats at β = {case.beta:g} "
+            f"({case.beta_from}), the rejected ones {-rejected / case.beta:.0f}: so "
+            f"far away the policy hardly writes text any more.{told}",
+            part.rows(part.with_all("chosen_reward"))[-3:],
+            "Sample ten answers from the policy and read them.",
+        )
+
+
+def lengths(case: Case) -> Iterator[Finding]:
+    """Answers that grow, or sides of very different length."""
+    part = case.train
+    for name, word in (("length", "answers"), ("chosen_length", "chosen answers")):
+        values = part[name][np.isfinite(part[name])]
+        if name == "chosen_length" and "rejected_length" in part:
+            ratio = part.late(name) / part.late("rejected_length")
+            if max(ratio, 1 / ratio) > 1.5:
+                yield Finding(
+                    "length_confound",
+                    "suspicious",
+                    f"The chosen answers are {ratio:.2f} times as long as the rejected "
+                    "ones: sums of log-probs, and so rewards, follow the length.",
+                    part.rows(part.with_all(name))[-3:],
+                    "Compare pairs of equal length; sort the pairs by length alone.",
+                )
+                return
+        elif name == "length" and len(values) > 5:
+            grown = np.median(values[-3:]) / np.median(values[:3])
+            if grown > 1.5:
+                yield Finding(
+                    "length_confound",
+                    "suspicious",
+                    f"The {word} become {grown:.1f} times as long in the run: part of "
+                    "what is learned is length.",
+                    part.rows(part.with_all(name))[-3:],
+                    "Compare win rates at equal length.",
+                )
+                return
+    yield from _unequal_sides(case)
+
+
+def _unequal_sides(case: Case) -> Iterator[Finding]:
+    """Log-probs that say that one side is much longer, as far as they can."""
+    part = case.best()
+    both = part.with_all("chosen_logps", "rejected_logps")
+    moved = 1 / case.beta if case.beta > 0 else 0.0
+    chosen = part["chosen_logps"] - moved * np.nan_to_num(part["chosen_reward"])
+    other = part["rejected_logps"] - moved * np.nan_to_num(part["rejected_reward"])
+    both &= (chosen < -1) & (other < -1)
+    if both.sum() < (2 if part is case.eval else 4) or case.loss in REFERENCE_FREE:
+        return
+    ratio = np.log2(chosen[both] / other[both])
+    middle = float(np.median(ratio))
+    if abs(middle) > 1 and np.mean(ratio * np.sign(middle) > 0.5) > 0.9:
+        longer, times = ("chosen", middle) if middle > 0 else ("rejected", -middle)
+        yield Finding(
+            "length_confound",
+            "healthy",
+            f"Under the reference the {longer} answers are {2**times:.1f} times as far "
+            "below 0 in log-prob as the others, in row after row: they are longer, or "
+            "less likely a token. If longer, part of what is learned can be length; "
+            "the log has no lengths to decide it.",
+            part.rows(both)[-3:],
+            "Log the lengths of both sides; compare accuracy on pairs of equal length.",
+        )

@@ -1,0 +1,275 @@
+"""Each failure is named, a healthy run is left alone, and nothing false is said."""
+
+import json
+import math
+import time
+
+import pytest
+from simulated_logs import fixed, run_of, table
+
+from course_lib.diagnosis import command, diagnose
+from course_lib.diagnosis.panels import run_picture
+from course_tools import cli
+
+NAMES = "step loss rewards/chosen rewards/rejected rewards/accuracies rewards/margins"
+NAN = math.nan
+
+
+def row(step, loss, chosen, rejected, share):
+    return (step, loss, chosen, rejected, share, round(chosen - rejected, 6))
+
+
+def stuck(**more):
+    return fixed(table(NAMES, *(row(n, 0.6931, 0, 0, 0) for n in range(1, 13))), **more)
+
+
+def evaluations(*losses, **more):
+    return [
+        {"eval_loss": loss, "step": 100 * n, "epoch": n / 2} | more
+        for n, loss in enumerate(losses, 1)
+    ]
+
+
+FAR = table(
+    NAMES,
+    row(1, 0.31, 9.7, 5.7, 1.0),
+    row(2, 3.9, 10.4, 14.2, 0.5),
+    row(3, 2.1, 8.6, 10.2, 0.25),
+    row(4, 1.2, 11.0, 10.5, 0.5),
+)
+PLANTED = {
+    "frozen_policy": ("sick", stuck(grad_norm=0.0), {"beta": 0.1}),
+    "ref_equals_policy": ("sick", stuck(grad_norm=2.5), {}),
+    "beta_zero": ("sick", stuck(), {"beta": 0.0}),
+    "wrong_reference": ("sick", FAR, {}),
+    "nan_precision": (
+        "sick",
+        table("loss rewards/chosen rewards/rejected", (0.0, NAN, NAN)),
+        {},
+    ),
+    "kto_empty_class_nan": (
+        "sick",
+        table(
+            "loss grad_norm rewards/chosen rewards/rejected kl",
+            (1.0, 40, 0.0, 0.0, 0.0),
+            (NAN, 41, 0.02, NAN, 0.1),
+            (0.9, 39, 0.1, 0.05, 0.2),
+        ),
+        {},
+    ),
+    "likelihood_displacement": ("suspicious", run_of(0, margin=2, drift=-4), {}),
+    "likelihood_displacement_mild": ("healthy", run_of(0, drift=-1.4), {}),
+    "trivial_data": ("suspicious", run_of(0, margin=7, spread=0.5, speed=30), {}),
+    "saturated": ("suspicious", run_of(0, margin=7, spread=0.5), {}),
+    "over_optimised": ("suspicious", run_of(0, margin=15, spread=3), {}),
+    "memorised_tiny_data": ("sick", run_of(0, margin=9, spread=1, epochs=60), {}),
+    "model_collapse": ("sick", run_of(0, margin=3, drift=-30), {}),
+    "lr_too_low": ("suspicious", run_of(0, margin=3e-3, spread=3e-3, drift=0), {}),
+    "no_signal": ("suspicious", run_of(1, margin=0, spread=0.4, drift=0.2), {}),
+    "lr_too_high": (
+        "suspicious",
+        table(NAMES, row(10, 1.06, -1.53, -1.48, 0.4)),
+        {},
+    ),
+    "too_fast": (
+        "suspicious",
+        table(NAMES, row(1, 0.6931, 0, 0, 0), row(2, 0.53, 0.95, 0.57, 1.0)),
+        {},
+    ),
+    "overfit": ("suspicious", evaluations(0.62, 0.52, 0.5, 0.56, 0.66), {}),
+    "heavy_tail": (
+        "suspicious",
+        run_of(2, margin=3, spread=1, flipped=0.22, pairs=200),
+        {},
+    ),
+    "length_confound": (
+        "suspicious",
+        fixed(run_of(0), **{"chosen_length": 300, "rejected_length": 150}),
+        {},
+    ),
+    "too_early": (
+        "inconclusive",
+        table(NAMES, row(5, 0.6924, 0.009, 0.007, 0.45), row(9, 0.695, 0, 0.003, 0.5)),
+        {},
+    ),
+    "reference_free_loss": (
+        "sick",
+        table(NAMES, row(9, 5.72, -0.0034, -0.0042, 0.5)),
+        {},
+    ),
+    "not_dpo_loss": (
+        "inconclusive",
+        table(
+            NAMES,
+            row(1, 0.061, -0.21, -0.23, 0.6),
+            row(20, 0.058, -0.18, -0.2, 0.8),
+            row(30, 0.072, -0.22, -0.235, 0.5),
+        ),
+        {},
+    ),
+    "mixed_loss_nll": (
+        "healthy_start",
+        table(
+            NAMES + " nll_loss",
+            (*row(1, 2.5852, 0, 0, 0), 1.8921),
+            (*row(2, 2.5702, 0.02, -0.01, 0.6), 1.8921),
+        ),
+        {},
+    ),
+    "bf16_rounding": (
+        "healthy_start",
+        table(
+            NAMES + " logps/chosen logps/rejected",
+            (*row(1, 0.6914, 0, 0, 0), -532, -536),
+        ),
+        {},
+    ),
+    "metric_artifact_loss_scale": (
+        "suspicious",
+        table("step loss", (10, 9.0), (200, 3.0)),
+        {},
+    ),
+    "implementation_mismatch": (
+        "suspicious",
+        table("run loss grad_norm", ("a", 0.6933, 28.7), ("b", 0.6931, 197.5)),
+        {},
+    ),
+}
+
+
+MORE = [  # what else is named, by its words
+    (
+        fixed(run_of(0), **{"logps/chosen": -90.5, "logps/rejected": -90.5}),
+        "both sides are the same text",
+    ),
+    (
+        evaluations(0.6, 0.6, 0.6, **{"eval_logps/chosen": -91.25, "lr": 1e-6}),
+        "same numbers to the last digit",
+    ),
+    (
+        fixed(run_of(0), loss=lambda row: 25 - 5 * row["rewards/margins"])[9:],
+        "IPO's loss",
+    ),
+    (
+        fixed(run_of(0), **{"logps/chosen": lambda row: 3 * row["logps/rejected"]}),
+        "the log has no lengths to decide it",
+    ),
+    ([{"loss": 0.0, "grad_norm": NAN}] * 2, "does not mean a perfect fit"),
+    ([{"loss": 2.0 - n / 9, "mean_token_accuracy": 0.5} for n in range(9)], "SFT"),
+]
+
+
+@pytest.mark.parametrize(("log", "words"), MORE)
+def test_what_else_is_named(log, words):
+    assert words in diagnose(log).says
+
+
+def test_a_fast_start_on_easy_pairs_is_not_called_a_wrong_reference():
+    easy = table(NAMES, row(5, 0.01, 5.2, -8.0, 1.0), row(10, 0.001, 6.0, -10.0, 1.0))
+    assert "wrong_reference" not in diagnose(easy).classes
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_each_failure_is_named(name):
+    status, log, known = PLANTED[name]
+    verdict = diagnose(log, **known)
+    assert name in verdict.classes, verdict
+    assert verdict.status == status, verdict
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"pairs": 2},
+        {"pairs": 1},
+        {"pairs": 1, "rows": 60, "margin": 2.5, "spread": 3.0},
+        {"pairs": 2, "flipped": 0.1, "margin": 1.5, "spread": 1.0},
+        {"rows": 9},
+        {"flipped": 0.2},
+        {"margin": 2.5, "spread": 2.0},
+        {"margin": 0.3, "spread": 0.4, "pairs": 128},
+        {"epochs": 3.0, "margin": 2.0},
+    ],
+)
+def test_healthy_runs_are_left_alone(shape):
+    found = [diagnose(run_of(seed, **shape)) for seed in range(25)]
+    quiet = [v for v in found if v.status in ("healthy", "healthy_start")]
+    assert len(quiet) >= 24, next(v for v in found if v not in quiet)
+
+
+def test_a_start_is_called_a_start_and_one_row_is_not_a_course():
+    assert diagnose(run_of(0)[:3]).status == "healthy_start"
+    one = diagnose(run_of(0, margin=3)[20:21])
+    assert one.status in ("inconclusive", "healthy")
+    assert "chosen" not in one.says or "fall" not in one.says
+
+
+def test_a_log_of_losses_alone_says_what_cannot_be_judged():
+    falling = [{"loss": 0.69 - 0.01 * n, "step": 20 * n} for n in range(15)]
+    verdict = diagnose(falling)
+    assert verdict.status == "healthy"
+    assert "missing_metrics" in verdict.classes
+    assert any("rewards/chosen" in what for what in verdict.missing)
+
+
+def test_what_is_not_known_is_not_claimed():
+    """Zeros without a gradient norm: three causes fit, and all are named."""
+    said = diagnose(stuck()).says
+    assert "never leaves the reference" in said
+    assert "β = 0" in said
+    assert "the policy object itself" in said
+    assert "small learning rate gives small rewards" in said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"beta": -1.0}, {"beta": NAN}, {"loss": "zebra"}, {"label_smoothing": 0.7}],
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        diagnose(run_of(0), **wrong)
+
+
+def test_the_last_line_is_json_and_the_card_a_page(tmp_path, capsys):
+    log, card = tmp_path / "run.jsonl", tmp_path / "card.html"
+    log.write_text("\n".join(map(json.dumps, FAR)))
+    asked = [str(log), "--json", "--beta", "0.1", "--out", str(card)]
+    assert command.main(asked) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert list(said) == [
+        "status",
+        "classes",
+        "says",
+        "evidence",
+        "experiment",
+        "missing",
+    ]
+    assert said["status"] == "sick"
+    assert said["evidence"][0] == {"class": "wrong_reference", "rows": [1]}
+    page = card.read_text()
+    assert page.count("<img") == 1
+    assert "wrong_reference" in page
+
+
+def test_a_log_that_cannot_be_read_ends_with_a_reason(tmp_path, capsys):
+    (tmp_path / "poem.txt").write_text("no numbers here")
+    assert command.main([str(tmp_path / "poem.txt")]) == 2
+    assert "Looked for" in capsys.readouterr().err
+    assert command.main([str(tmp_path / "none")]) == 2
+    assert "diagnose" in cli.VERBS
+
+
+def test_the_picture_tells_what_is_missing():
+    verdict = diagnose(stuck())
+    picture = run_picture(verdict.case, "Nothing moves", (1, 2))
+    assert picture.alt.startswith("Nothing moves. Six panels. Loss: from 0.693")
+    assert "Gradient norm: not logged." in picture.alt
+    assert len(picture.figure.axes) == 6
+
+
+def test_ten_thousand_rows_take_two_seconds_of_a_processor():
+    text = "\n".join(map(repr, run_of(0, rows=10_000)))
+    begun = time.process_time()
+    assert diagnose(text).status == "healthy"
+    assert time.process_time() - begun < 2
