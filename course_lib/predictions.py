@@ -120,7 +120,7 @@ class Prediction(VBox):
 
     def __repr__(self) -> str:
         answers = " · ".join(self.choices or ["a number"])
-        return f"{self.question} {answers}. Run this cell to answer."
+        return f"{self.question}\n{answers}\n(Run this cell to answer.)"
 
     def _repr_mimebundle_(self, **kwargs) -> dict:
         return {**super()._repr_mimebundle_(**kwargs), "text/plain": repr(self)}
