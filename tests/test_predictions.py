@@ -44,6 +44,11 @@ def test_a_number_is_right_if_it_is_near(said, right):
     button.click()
     words = str(predicted("kl", 0.3))
     assert words.startswith(f"You predicted {said:g}")
+    assert ("and it is 0.3." in words) == right
+
+
+def test_without_a_widget_it_says_what_it_asks():
+    words = predict("two", *ASKED)._repr_mimebundle_()["text/plain"]
     lines = words.splitlines()
     assert lines == [ASKED[0], "100 % · 88 % · 80 %", "(Run this cell to answer.)"]
 
