@@ -45,8 +45,9 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "treat"
     ),
     "datasets": (
-        "Convention Run Series baseball_1987 citations conventions_table run_values "
-        "shipped_conventions shipped_runs trainer_speed wins_table"
+        "Convention LoggedRun Run Series baseball_1987 citations conventions_table "
+        "run_values shipped_conventions shipped_failures shipped_runs trainer_speed "
+        "wins_table"
     ),
     "worlds": (
         "Demonstrations Preferences SentenceWorld World eight_words five_responses "
@@ -61,19 +62,28 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "with_mismatched with_thumbs"
     ),
     "metrics": (
-        "Interval exact_metrics implicit_accuracy kl_estimates label_chances shortfall "
-        "win_rate"
+        "Interval beta_from_moves exact_metrics implicit_accuracy kl_estimates "
+        "label_chances least_loss prompts_needed reference_kl_terms shortfall "
+        "wilson_interval win_rate"
     ),
     "guide": (
         "Advice Evidence NAMES QUESTIONS SWEEPS Sweep advise evidence leaders "
-        "reward_at_kl"
+        "reward_at_kl rewards_table"
     ),
+    "table": "Table",
     "baselines": (
         "RewardModel clipped_policy_loss expected_dpo_steps imitation_steps "
         "policy_gradient_steps reward_model_steps reward_table sentence_rollouts"
     ),
     "config": "Config require",
     "training": "Log fit main reference_logps run train",
+    "failures": (
+        "CURES Effect FAILURES Failure HEALTHY Plan Truth broken_run effect number "
+        "plan_of trl_rows truth_of"
+    ),
+    "predictions": "Prediction predict predicted",
+    "diagnosis": "Verdict diagnose",
+    "inspection": "Finding Report inspect",
     "sliders": "Choice LinSlider LivePlot LogSlider SliderPlot slider_plot",
     "checking": "check hint progress yours",
 }

@@ -17,6 +17,7 @@ from course_lib.table import Table
 
 __all__ = [
     "Convention",
+    "LoggedRun",
     "Run",
     "Series",
     "baseball_1987",
@@ -24,6 +25,7 @@ __all__ = [
     "conventions_table",
     "run_values",
     "shipped_conventions",
+    "shipped_failures",
     "shipped_runs",
     "trainer_speed",
     "wins_table",
@@ -152,6 +154,62 @@ def shipped_runs(name: str) -> list[Run]:
     kinds = Run.__annotations__
     return [
         Run(**{name: kinds[name](row[name]) for name in kinds}) for row in _rows(name)
+    ]
+
+
+class LoggedRun(NamedTuple):
+    """What one run logged, and what was true of it: see `failures.broken_run`.
+
+    Rows hold step (from 1, a batch is measured before its update), loss, chosen,
+    rejected and margin (rewards, with β), accuracy (a tie is lost), chosen_logps and
+    rejected_logps (nats) and grad_norm (before clipping). Looks hold the steps done,
+    the same of held-out pairs under eval_…, and the truth: reward, kl, distance (to π*
+    of β 0.5), entropy, all nats; shortfall; length, words; held_out, the accuracy on
+    flawless pairs, and its ceiling.
+    """
+
+    name: str
+    seed: int
+    rows: list[dict[str, float]]
+    looks: list[dict[str, float]]
+
+
+def shipped_failures(*names: str) -> list[LoggedRun]:
+    """The failures that the course ships and `remake failures` makes again.
+
+    names: of `failures.FAILURES`, HEALTHY and CURES; none for all
+    returns: five runs a name, seeds 0 to 4, of 120 steps; numbers have four digits,
+        and five decimals at most
+    raises: ValueError for a name that is not there
+
+    >>> [run.seed for run in shipped_failures("beta_zero")]
+    [0, 1, 2, 3, 4]
+    """
+    text = (DATA / "failures.jsonl").read_text(encoding="utf-8")
+    shared, *told = [json.loads(line) for line in text.splitlines()]
+    for name in set(names) - {run[0] for run in told}:
+        raise ValueError(f"there is no run with the name {name!r}")
+    return [
+        LoggedRun(
+            name, seed, _by_row(shared["rows"], rows), _by_row(shared["looks"], looks)
+        )
+        for name, seed, rows, looks in told
+        if not names or name in names
+    ]
+
+
+def _by_row(shared: dict, columns: list[list[float]]) -> list[dict[str, float]]:
+    """Rows from columns, with the margins that follow from both sides' rewards.
+
+    shared: `same`, columns that all runs have in common, and the names of the others
+    """
+    named = {**shared["same"], **dict(zip(shared["names"], columns, strict=True))}
+    for part in ("", "eval_"):
+        if part + "chosen" in named:
+            sides = named[part + "chosen"], named[part + "rejected"]
+            named[part + "margin"] = [c - r for c, r in zip(*sides, strict=True)]
+    return [
+        dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)
     ]
 
 
