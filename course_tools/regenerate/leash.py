@@ -1,0 +1,43 @@
+"""The README's moving picture: the first figure of chapter 00, its β let out."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from course_lib.plots import leash
+from course_lib.plots.style import WIDTH, png
+from course_lib.sliders import LogSlider, slider_plot
+from course_lib.transformer import load
+from course_lib.workspace import repository
+from course_lib.worlds import world_s
+
+__all__ = ["frames", "make"]
+
+FIRST, NEXT, LAST = 1200, 110, 1800  # milliseconds that a frame stays
+
+
+def frames() -> Iterator[Image.Image]:
+    """The figure at every β of the chapter's slider, from the tightest leash on."""
+    beta = LogSlider(0.05, 5, 41, start=5, label="β")
+    figure = slider_plot(*leash(world_s().exact(load("S"))), beta=beta)
+    for value in sorted(beta.values, reverse=True):
+        figure.set(beta=value)
+        drawn = Image.open(io.BytesIO(png(figure.figure, WIDTH))).convert("RGB")
+        method = Image.Quantize.MAXCOVERAGE
+        yield drawn.quantize(48, method, dither=Image.Dither.NONE)
+
+
+SHIPPED = repository() / "docs" / "leash.gif"
+
+
+def make(path: Path = SHIPPED) -> str:
+    """Draw the frames and write them as one picture; say what was written."""
+    first, *more = frames()
+    stay = [FIRST, *[NEXT] * (len(more) - 1), LAST]
+    draft = path.with_suffix(".new")
+    moving = {"save_all": True, "append_images": more, "duration": stay, "loop": 0}
+    first.save(draft, format="GIF", optimize=True, **moving)
+    draft.replace(path)
+    return f"{path.name}: {1 + len(more)} frames, {path.stat().st_size:,} bytes"
