@@ -28,7 +28,7 @@ CARD = (
     '<ul style="list-style:none;margin:.5em 0;padding:0">'
     "{% for mark, name, says, rows in findings %}"
     '<li style="margin:.35em 0">{{ mark }} <code>{{ name }}</code>'
-    "{% if rows %} <span>(rows {{ rows }})</span>{% endif %}"
+    "{% if rows %} <span>({{ rows }})</span>{% endif %}"
     "<div>{{ says }}</div></li>{% endfor %}</ul>"
     "{% if it.experiment %}<div><strong>What would settle it:</strong> "
     "{{ it.experiment }}</div>{% endif %}"
@@ -41,6 +41,8 @@ PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width">'
     "<title>Run card: {{ status }}</title>"
+    "<style>:root{color-scheme:light dark}@media(prefers-color-scheme:dark){"
+    ".course-picture{filter:invert(0.89) hue-rotate(180deg)}}</style>"
     '<body style="font-family:system-ui,sans-serif;margin:2em">{{ card | safe }}'
     "</body></html>"
 )
@@ -50,7 +52,7 @@ def as_text(verdict: "Verdict") -> str:
     """The card for a terminal."""
     lines = [f"Run card · {TOLD[verdict.status]}", _about(verdict), ""]
     for mark, name, says, rows in _findings(verdict):
-        where = f" (rows {rows})" if rows else ""
+        where = f" ({rows})" if rows else ""
         lines.append(f" {mark} {name}{where}")
         lines += _wrap(says, "     ")
     if verdict.experiment:
@@ -115,9 +117,10 @@ def _findings(verdict: "Verdict") -> list[tuple[str, str, str, str]]:
 
 def _span(rows: tuple[int, ...]) -> str:
     """Rows as text: single ones, or the ends of a long stretch."""
-    if len(rows) > 6:
-        return f"{rows[0]} … {rows[-1]}"
-    return ", ".join(map(str, rows))
+    if len(rows) < 2:
+        return "".join(f"row {row}" for row in rows)
+    few = ", ".join(map(str, rows)) if len(rows) <= 6 else f"{rows[0]} … {rows[-1]}"
+    return f"rows {few}"
 
 
 def _wrap(text: str, indent: str = "") -> list[str]:

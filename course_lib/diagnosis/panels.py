@@ -62,7 +62,7 @@ def _panel(
     axis: Axes, case: Case, title: str, columns: dict[str, str], marked: tuple
 ) -> str:
     axis.set_title(title, fontsize=9.5)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(labelsize=8.5)
     axis.locator_params(nbins=4)
     told = []
     for name, meaning in columns.items():
