@@ -78,14 +78,14 @@ _NAMES = {  # module: what is public in it, its `__all__`
     "config": "Config require",
     "training": "Log fit main reference_logps run train",
     "failures": (
-        "CURES Effect FAILURES Failure HEALTHY Plan Truth broken_run effect number "
-        "plan_of trl_rows truth_of"
+        "BESIDE CURES Effect FAILURES Failure HEALTHY Plan Truth broken_run effect "
+        "number plan_of trl_rows truth_of"
     ),
     "predictions": "Prediction predict predicted",
     "diagnosis": "Verdict diagnose",
     "inspection": "Finding Report inspect",
     "sliders": "Choice LinSlider LivePlot LogSlider SliderPlot slider_plot",
-    "checking": "check hint progress yours",
+    "checking": "Clinic check clinic hint progress yours",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_HOMES)
