@@ -142,7 +142,7 @@ def tracked_texts():
         pytest.skip("not a git checkout")
     for name in listed.stdout.splitlines():
         path = ROOT / name
-        if path.is_file() and path.suffix not in (".png", ".otf", ".pt"):
+        if path.is_file() and path.suffix not in (".png", ".gif", ".otf", ".pt"):
             yield name, path.read_text(encoding="utf-8")
 
 

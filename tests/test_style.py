@@ -547,7 +547,8 @@ def positions_of(name):
 @pytest.mark.parametrize("name", plots.FIGURES)
 def test_every_figure_speaks_the_language(name):
     """A headline and a line below it, known colours, no legend, words well set."""
-    for figure, values in positions_of(name):
+    last = len(SCENES.get(name, STILLS.get(name))) - 1
+    for number, (figure, values) in enumerate(positions_of(name)):
         with matplotlib.rc_context(style.LANGUAGE):
             says, shows = figure.texts[:2]
             assert (says.get_fontsize(), says.get_weight()) == (12.5, "bold")
@@ -555,9 +556,11 @@ def test_every_figure_speaks_the_language(name):
             assert shows.get_fontsize() == 9.5
             assert not figure.legends
             assert not any(axis.get_legend() for axis in figure.axes)
+            well_set(figure)
+            if number not in (0, last):
+                continue
             svg = io.StringIO()
             figure.savefig(svg, format="svg")
-            well_set(figure)
         used = set(re.findall(r"#[0-9a-f]{6}\b", svg.getvalue().lower()))
         shown = {*SHOWN, values.get("beta", 1.0)}
         assert used - {style.beta_color(beta) for beta in shown} <= KNOWN

@@ -128,6 +128,17 @@ def reference_free(case: Case) -> Iterator[Finding]:
         return
     beta = float(np.median(ratios))
     if np.percentile(np.abs(np.array(ratios) / beta - 1), 90) < 0.02:
+        if case.loss == "sigmoid":  # somebody has said so
+            yield Finding(
+                "reference_free_loss",
+                "sick",
+                f"The rewards are {beta:.3g} times the log-probs in every row: no "
+                "reference is in them, though the loss is said to be DPO's. Then "
+                "nothing holds the policy near where it started.",
+                experiment="Give the reference, and score one batch before training: "
+                "the rewards must be 0 and the loss ln 2.",
+            )
+            return
         case.loss = case.loss if case.loss in ("orpo", "simpo", "cpo") else "simpo"
         case.beta, case.beta_from = float(f"{beta:.2g}"), "reward / log-prob"
         yield Finding(

@@ -97,7 +97,9 @@ def rate(case: Case) -> Iterator[Finding]:
             "10 % of the steps with a tenth of the learning rate.",
         )
         return
-    yield from _spikes(*_grouped(loss[kept], part.numbers[kept], part["accuracy"]))
+    grouped = _grouped(loss[kept], part.numbers[kept], part["accuracy"])
+    yield from _early_rise(*grouped)
+    yield from _spikes(*grouped)
 
 
 def _grouped(
@@ -111,6 +113,23 @@ def _grouped(
     whole = len(loss) // many * many
     means = loss[:whole].reshape(-1, many).mean(1)
     return means, numbers[:whole].reshape(-1, many)[:, 0]
+
+
+def _early_rise(values: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
+    """A loss that climbs from ln 2 for several rows before it falls."""
+    after = values[1:4]
+    if len(after) < 3 or abs(values[0] - LN2) > 0.03:
+        return
+    if after.min() > LN2 + 0.02 and after.mean() > LN2 + 0.08:
+        yield Finding(
+            "lr_too_high",
+            "suspicious",
+            f"From ln 2 the loss climbs to {after.max():.2f} and stays above it for "
+            "three rows before it falls: the first steps went too far and were taken "
+            "back.",
+            tuple(map(int, numbers[1:4])),
+            "Repeat the first steps with a tenth of the learning rate, or warm up.",
+        )
 
 
 def _spikes(values: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
@@ -181,6 +200,7 @@ def saturated(case: Case) -> Iterator[Finding]:
             "Judge by held-out pairs and stop where their loss is least.",
         )
         yield from _trivial(case, part)
+    yield from _told_apart(case)
     if margin > 8 and share > 0.9 and not case.has("memorised_tiny_data"):
         yield from _far(case, part, margin, rows)
 
@@ -201,6 +221,30 @@ def _far(case: Case, part: Part, margin: float, rows: tuple) -> Iterator[Finding
     )
     if steep:
         yield Finding("lr_too_high", "suspicious", "", rows, "")
+
+
+def _told_apart(case: Case) -> Iterator[Finding]:
+    """Held-out pairs that the reference itself tells apart, and that are all won."""
+    held = case.eval
+    share = held.late("accuracy", mean=True)
+    kept = held.with_all("chosen_logps", "rejected_logps", "chosen_reward")
+    if not share >= 0.97 or kept.sum() < 2 or case.has("trivial_data"):
+        return
+    moved = 1 / case.beta if case.beta > 0 else 0.0
+    chosen = held["chosen_logps"] - moved * held["chosen_reward"]
+    other = held["rejected_logps"] - moved * np.nan_to_num(held["rejected_reward"])
+    apart = float(np.median((chosen - other)[kept]))
+    if apart > 5 and np.median((other / chosen)[kept]) > 2:
+        yield Finding(
+            "trivial_data",
+            "suspicious",
+            f"{share:.0%} of the held-out pairs are won, and the reference alone puts "
+            f"{apart:.0f} nats between the two sides: the rejected answers are easy to "
+            "tell by their surface (broken text, another style, a cut end).",
+            held.rows(kept)[-3:],
+            "Sort ten pairs by hand, and let a classifier on length and first token "
+            "try.",
+        )
 
 
 def _trivial(case: Case, part: Part) -> Iterator[Finding]:
