@@ -177,7 +177,7 @@ class LoggedRun(NamedTuple):
 def shipped_failures(*names: str) -> list[LoggedRun]:
     """The failures that the course ships and `remake failures` makes again.
 
-    names: of `failures.FAILURES`, HEALTHY and CURES; none for all
+    names: of `failures.FAILURES`, HEALTHY, BESIDE and CURES; none for all
     returns: five runs a name, seeds 0 to 4, of 120 steps; numbers have four digits,
         and five decimals at most
     raises: ValueError for a name that is not there

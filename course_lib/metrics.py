@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import validate
@@ -13,11 +14,16 @@ from course_lib.worlds import Preferences, World
 
 __all__ = [
     "Interval",
+    "beta_from_moves",
     "exact_metrics",
     "implicit_accuracy",
     "kl_estimates",
     "label_chances",
+    "least_loss",
+    "prompts_needed",
+    "reference_kl_terms",
     "shortfall",
+    "wilson_interval",
     "win_rate",
 ]
 
@@ -139,11 +145,113 @@ def win_rate(ours: Tensor, theirs: Tensor) -> Interval:
     True
     """
     validate.batch(ours=ours, theirs=theirs)
-    n, z = len(ours), 1.959964
-    share = share_preferred((ours - theirs).double()).item()
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    spread = math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Interval(share, centre - z * spread, centre + z * spread)
+    share = share_preferred((ours - theirs).double())[None]
+    low, high = wilson_interval(share, torch.full_like(share, len(ours)))[0].tolist()
+    return Interval(share.item(), low, high)
+
+
+def wilson_interval(share: Tensor, count: Tensor, z: float = 1.959964) -> Tensor:
+    """The win rates w that an observed share does not refute: Wilson's interval.
+
+    |share − w| ≤ z √( w (1 − w) / n ),  a quadratic in w whose roots are the ends
+
+    share: of comparisons won, in [0, 1], any shape; count: n > 0, of that shape
+    z: how many standard errors are allowed, > 0; 1.96 for 95 %
+    returns: low and high in a last dimension of 2
+    raises: ValueError for different shapes, or a share, count or z out of range
+    source: Wilson (1927)
+
+    >>> wilson_interval(torch.tensor([1.0]), torch.tensor([4.0]), z=2.0)   # 4 of 4 won
+    tensor([[0.5000, 1.0000]])
+    """
+    validate.tensors(share=share, count=count)
+    validate.number("z", z)
+    if not validate.holds((share >= 0) & (share <= 1) & (count > 0)):
+        raise ValueError("share must be in [0, 1] and count above 0")
+    extra = z * z / count
+    centre = share + extra / 2
+    spread = (extra * (share * (1 - share) + extra / 4)).sqrt()
+    return torch.stack([centre - spread, centre + spread], -1) / (1 + extra)[..., None]
+
+
+def prompts_needed(ours: Tensor, theirs: Tensor, both: Tensor) -> Tensor:
+    """How many prompts tell two win rates apart, each policy judged on every prompt.
+
+    n = 2.8² Var / (p − q)²,  Var = p + q − 2 · both − (p − q)²
+
+    With so many, a two-sided test at 5 % finds the difference in 80 % of all trials:
+    it is 1.96 + 0.84 = 2.8 standard errors
+
+    ours, theirs: p and q, win rates against the same opponent, in [0, 1], any shape
+    both: the share of prompts on which both win, of that shape. p q if the two have
+        nothing in common, as if judged on prompts of their own
+    returns: n, not rounded; infinite for p = q
+    raises: ValueError for different shapes, or a share that cannot be
+    source: McNemar (1947), for the variance of paired shares
+
+    >>> p, q = torch.tensor([0.61, 0.61]), torch.tensor([0.57, 0.57])
+    >>> prompts_needed(p, q, torch.tensor([0.61 * 0.57, 0.50])).round()
+    tensor([2367.,  874.])
+    """
+    validate.tensors(ours=ours, theirs=theirs, both=both)
+    most, least = torch.minimum(ours, theirs), (ours + theirs - 1).clamp(min=0)
+    near = 1e-6  # rounding
+    if not validate.holds((both <= most + near) & (both >= least - near)):
+        raise ValueError("both must be at least ours + theirs − 1 and at most either")
+    if not validate.holds((torch.maximum(ours, theirs) <= 1) & (most >= 0)):
+        raise ValueError("ours and theirs must be shares, from 0 to 1")
+    difference = ours - theirs
+    variance = ours + theirs - 2 * both - difference**2
+    return 2.8**2 * variance / difference**2
+
+
+def least_loss(margin: Tensor, accuracy: Tensor) -> Tensor:
+    """The least mean DPO loss of pairs with this mean margin and this accuracy.
+
+    a f(m̄/a) + (1 − a) ln 2                    where m̄ > 0, with f(m) = −log σ(m)
+    a ln 2 + (1 − a) f(m̄/(1 − a))              elsewhere
+
+    f is convex: equal margins cost least among the pairs that are right, and among the
+    others. One group has to carry the mean, so the other does best at a margin of 0.
+
+    margin: m̄, the mean of βh over the pairs of each row, any shape
+    accuracy: a, the share of margins above 0, of that shape; it must not be 0 where
+        the mean is above 0, nor 1 where it is not
+    returns: nats, of that shape; a logged loss below it is not of these pairs
+    raises: ValueError for different shapes, or an accuracy that cannot be
+    source: Jensen (1906)
+
+    >>> least_loss(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 0.5]))
+    tensor([0.6931, 0.3556])
+    """
+    validate.tensors(margin=margin, accuracy=accuracy)
+    carrying = torch.where(margin > 0, accuracy, 1 - accuracy)
+    if not validate.holds((carrying > 0) & (carrying <= 1)):
+        raise ValueError("accuracy must be in [0, 1], and allow the sign of margin")
+    loss = carrying * -F.logsigmoid(margin / carrying)
+    return loss + (1 - carrying) * math.log(2)
+
+
+def beta_from_moves(rewards: Tensor, logps: Tensor) -> Tensor:
+    """β of a run, from what it logged of the same pairs again and again.
+
+    Δreward = β Δlogp, both since the first evaluation: the reference cancels. All of
+    them together give β by least squares, Σ Δreward Δlogp / Σ Δlogp²
+
+    rewards: implicit rewards, with β, (sides, evaluations)
+    logps: response log-probs of the policy, nats, of that shape
+    returns: one number, reward per nat; NaN if no log-prob has moved
+    raises: ValueError for different shapes
+    source: the definition of the implicit reward, Rafailov et al. (2023), Eq. 5
+
+    >>> logps = torch.tensor([[-9.0, -9.0, -11.0], [-8.0, -9.0, -12.0]])
+    >>> beta_from_moves(0.1 * (logps + 9.5), logps)
+    tensor(0.1000)
+    """
+    validate.tensors(rewards=rewards, logps=logps)
+    earned = rewards - rewards[..., :1]
+    moved = logps - logps[..., :1]
+    return (earned * moved).sum() / (moved**2).sum()
 
 
 def kl_estimates(policy_logps: Tensor, ref_logps: Tensor) -> dict[str, Tensor]:
@@ -164,3 +272,25 @@ def kl_estimates(policy_logps: Tensor, ref_logps: Tensor) -> dict[str, Tensor]:
     validate.batch(policy_logps=policy_logps, ref_logps=ref_logps)
     d = (ref_logps - policy_logps).double()  # e^d overflows float32 at 88
     return {"k1": -d, "k2": d * d / 2, "k3": torch.expm1(d) - d}
+
+
+def reference_kl_terms(policy_logps: Tensor, ref_logps: Tensor) -> Tensor:
+    """KL(π‖π_ref) estimated from responses that the reference wrote, one term each.
+
+    ρ log ρ − ρ + 1,  with ρ = π(y)/π_ref(y)
+
+    The mean of ρ log ρ over the reference's samples is KL(π‖π_ref), and that of ρ is 1:
+    the terms are unbiased, and never negative
+
+    policy_logps, ref_logps: response log-probs, sums, of the reference's samples,
+        (batch,)
+    returns: nats, (batch,). A few large ρ rule the mean once π is far away
+    raises: ValueError on bad shapes
+    source: Schulman (2020), whose k3 it is with the two policies exchanged
+
+    >>> reference_kl_terms(torch.tensor([-1.0, -2.0]), torch.tensor([-2.0, -2.0]))
+    tensor([1.0000, 0.0000])
+    """
+    validate.batch(policy_logps=policy_logps, ref_logps=ref_logps)
+    logratios = policy_logps - ref_logps
+    return logratios.exp() * logratios - torch.expm1(logratios)

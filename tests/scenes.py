@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from course_lib.datasets import shipped_runs
+from course_lib.datasets import shipped_failures, shipped_runs
 from course_lib.reviews import shipped_outcomes
 from course_lib.tabular import train_tabular
 from course_lib.training import Log
@@ -32,6 +32,9 @@ VARIANTS, RUNS = shipped_runs("variants"), shipped_runs("frontier")
 FRONTIER = [run for run in RUNS if run.experiment == "frontier"]
 LIMITS = [run for run in RUNS if run.experiment == "limits"]
 WORLD = world_s().exact(load("S"))
+PLANTED = shipped_failures()
+HEALTHY = [run for run in PLANTED if run.name.startswith("healthy")]
+FILM = WORLD.ref[0].double(), WORLD.rewards[0].double()
 BETAS = (0.05, 1.0)
 PATHS = {
     name: train_tabular(FIVE, BETAS, optimiser=name, lr=rate, steps=(1, 10, 100))
@@ -68,6 +71,7 @@ STILLS = {
     "blind_loss": [{"steps": (1, 10), "runs": {0.5: FALLING, 0.1: FALLING}}],
     "who_sees_whom": [{}, {"tokens": ("a", "b", "c", "d"), "parts": (0, 0, 1, 2)}],
     "reviews_outcomes": [{"outcomes": shipped_outcomes()}],
+    "accuracies": [{"runs": PLANTED, "called": ("healthy", "leaked", "swapped_sides")}],
 }
 # name: the values of its sliders, both ends and something between
 SCENES = {
@@ -150,12 +154,22 @@ SCENES = {
         {"reference": "no room for it"},
         {"data": "thumbs, single", "reference": "no room for it"},
     ],
+    "rates_left_open": along(share=(0.0, 0.25, 0.6, 1.0)),
     "clipped_steps": along(ratio=(0.2, 1.0, 1.5, 2.0), clip=(0.1, 0.2, 0.4, 0.1)),
     "one_method": along(
         method=("dpo", "dpo", "simpo", "best_of_n", "sft"),
         beta=(0.05, 2.0, 0.5, 1.0, 0.05),
     ),
     "run_so_far": along(step=(20, 30, 40)),
+    "least_losses": along(accuracy=(0.5, 0.7, 1.0)),
+    "failing_runs": along(
+        failure=(
+            *("loss_summed", "trivial_pairs", "empty_mask", "hidden_nll"),
+            *("beta_too_large", "beta_too_small", "wrong_reference", "end_left_out"),
+        ),
+    ),
+    "kl_estimators": along(beta=(5.0, 0.5, 0.1), n=(10, 100, 10_000)),
+    "prompts_to_tell": along(n=(30, 500, 10_000)),
 }
 # name: arguments of the function that makes it
 ARGUMENTS = {
@@ -172,6 +186,10 @@ ARGUMENTS = {
     "decision_guide": (VARIANTS,),
     "one_method": (WORLD, FRONTIER),
     "run_so_far": (LOG,),
+    "least_losses": (HEALTHY,),
+    "failing_runs": (WORLD, PLANTED),
+    "kl_estimators": FILM,
+    "prompts_to_tell": (0.61, 0.57, 0.43),
 }
 # name: (values, what its sentence then says, found by other means than the figure's)
 SAID = {
@@ -255,6 +273,10 @@ SAID = {
         {"data": "thumbs, single", "reference": "no room for it"},
         "One other answer is enough: “pairs” or “thumbs, matched” or “right reference”",
     ),
+    "rates_left_open": (  # by hand: n/(n + 1.96²) to 1
+        {"share": 1.0},
+        "10 comparisons leave 72.2 % to 100.0 % open, 100 leave 96.3 % to 100.0 %",
+    ),
     "clipped_steps": (  # by hand: −min(1.5, 1.2) for A = 1, −min(−1.5, −1.2) for A = −1
         {"ratio": 1.5, "clip": 0.2},
         "the loss is −1.200 and flat for A = 1, 1.500 and sloped for A = −1",
@@ -268,4 +290,16 @@ SAID = {
         {"step": 40},
         "By step 40: loss 0.355, accuracy 0.84; log-ratio of chosen responses −0.86",
     ),
+    # by hand: ½ log(1 + e^−2) + ½ ln 2; 4 ln 2; 1.96 √((p + q − 2 both − (p − q)²)/100)
+    "least_losses": ({"accuracy": 0.5}, "mean margin of 1, the loss is at least 0.410"),
+    "failing_runs": (
+        {"failure": "loss_summed"},
+        "loss summed: loss in the first row 2.77; healthy: 0.693. It shows",
+    ),
+    "prompts_to_tell": (
+        {"n": 100},
+        "give or take 11.1 on the same prompts and 13.6 on prompts of their own",
+    ),
+    # as the leash says, which was found by a loop over all answers
+    "kl_estimators": ({"beta": 0.1, "n": 100}, "At β = 0.1 the KL is 9.40 nats"),
 }

@@ -6,11 +6,16 @@ import pytest
 import torch
 
 from course_lib.metrics import (
+    beta_from_moves,
     exact_metrics,
     implicit_accuracy,
     kl_estimates,
     label_chances,
+    least_loss,
+    prompts_needed,
+    reference_kl_terms,
     shortfall,
+    wilson_interval,
     win_rate,
 )
 from course_lib.policies import (
@@ -138,3 +143,110 @@ def test_means_of_the_estimators_over_every_response():
     assert (terms["k3"] >= 0).all()
     assert (terms["k2"] >= 0).all()
     assert (terms["k1"] < 0).any()
+
+
+# ── what a log and a sample allow ─────────────────────────────────────────────────────
+
+
+def doubles(*values):
+    return [torch.tensor(value, dtype=torch.float64) for value in values]
+
+
+def test_no_pairs_cost_less_than_the_least_loss():
+    """Pairs drawn in every way: few or many right, margins wide, tight or all alike."""
+    generator = torch.Generator().manual_seed(0)
+    for trial in range(500):
+        right = trial % 21
+        size = 10 ** (4 * torch.rand(20, generator=generator).double() - 3)
+        signs = torch.tensor([1.0] * right + [-1.0] * (20 - right)).double()
+        margins = signs * (size if trial % 2 else size[:1])
+        loss = torch.nn.functional.softplus(-margins).mean().item()
+        floor = least_loss(margins.mean()[None], doubles([right / 20])[0]).item()
+        assert loss >= floor - 1e-12
+
+
+@pytest.mark.parametrize("margin", [2.0, 0.3, -1.0, -2.0])
+@pytest.mark.parametrize("accuracy", [0.1, 0.5, 0.75])
+def test_two_groups_of_pairs_come_as_near_to_the_least_loss_as_one_likes(
+    margin, accuracy
+):
+    least = least_loss(*doubles([margin], [accuracy])).item()
+    others = torch.logspace(-6, 2, 40_000, dtype=torch.float64)  # how far below 0
+    carried = (margin + (1 - accuracy) * others) / accuracy
+    cost = torch.nn.functional.softplus
+    losses = accuracy * cost(-carried) + (1 - accuracy) * cost(others)
+    assert losses[carried > 0].min().item() == pytest.approx(least, abs=2e-3)
+
+
+def test_the_least_loss_is_above_both_bounds_and_on_them_at_their_ends():
+    margin = torch.linspace(-3, 3, 13).double()
+    accuracy = torch.linspace(0.05, 0.95, 13).double()
+    least = least_loss(margin, accuracy)
+    assert (least >= torch.nn.functional.softplus(-margin) - 1e-12).all()
+    assert (least >= (1 - accuracy) * math.log(2)).all()
+    ends = least_loss(*doubles([0.7, 1e4, 0.0], [1.0, 0.4, 0.0]))
+    expected = [math.log1p(math.exp(-0.7)), 0.6 * math.log(2), math.log(2)]
+    assert ends.tolist() == pytest.approx(expected)
+    for wrong in ([1.0, 0.0], [-1.0, 1.0], [1.0, 1.2]):
+        with pytest.raises(ValueError, match="accuracy"):
+            least_loss(*doubles(wrong[:1], wrong[1:]))
+
+
+def test_beta_is_the_slope_that_another_solver_finds():
+    generator = torch.Generator().manual_seed(1)
+    logps = torch.randn(2, 6, generator=generator).double() - 9
+    noise = 0.1 * torch.randn(2, 6, generator=generator).double()
+    rewards = 0.3 * (logps + 7) + noise
+    moved, gained = ((x - x[:, :1]).flatten() for x in (logps, rewards))
+    slope = torch.linalg.lstsq(moved[:, None], gained[:, None]).solution.item()
+    assert beta_from_moves(rewards, logps).item() == pytest.approx(slope)
+    still = torch.full((2, 6), -9.3)
+    assert math.isnan(beta_from_moves(still, still))
+    with pytest.raises(ValueError, match="shapes"):
+        beta_from_moves(rewards, logps[:, 1:])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_reference_s_own_answers_give_the_kl_without_bias(seed):
+    world, other = random_world(seed, 7, 1), random_world(seed + 5, 7, 1)
+    terms = reference_kl_terms(other.ref[0].log(), world.ref[0].log())
+    assert (terms >= 0).all()
+    mean = sum(
+        p * t for p, t in zip(world.ref[0].tolist(), terms.tolist(), strict=True)
+    )
+    assert mean == pytest.approx(kl_divergence(other.ref, world.ref).item())
+    far = reference_kl_terms(*doubles([-5000.0, -2.0], [-2.0, -2.0]))
+    assert far.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(("won", "count"), [(61, 100), (0, 7), (9, 9), (1, 40)])
+def test_the_ends_of_wilson_s_interval_are_z_of_their_own_errors_away(won, count):
+    low, high = wilson_interval(*doubles([won / count], [count]), z=1.96)[0].tolist()
+    for rate in (low, high):
+        error = math.sqrt(max(rate * (1 - rate), 0) / count)
+        assert abs(won / count - rate) == pytest.approx(1.96 * error, abs=1e-9)
+    assert -1e-12 < low <= won / count <= high < 1 + 1e-12
+    assert high - low > 0.05
+    with pytest.raises(ValueError, match="share must be in"):
+        wilson_interval(*doubles([1.2], [10]))
+
+
+def test_with_the_prompts_needed_four_trials_of_five_find_the_difference():
+    ours, theirs, both = 0.61, 0.51, 0.4
+    n = math.ceil(prompts_needed(*doubles([ours], [theirs], [both])).item())
+    generator = torch.Generator().manual_seed(0)
+    shares = doubles([both, ours - both, theirs - both, 1 - ours - theirs + both])[0]
+    drawn = torch.multinomial(
+        shares.expand(4000, 4), n, replacement=True, generator=generator
+    )
+    difference = (drawn == 1).double() - (drawn == 2).double()
+    error = difference.std(1) / math.sqrt(n)
+    found = (difference.mean(1).abs() > 1.96 * error).double().mean().item()
+    assert found == pytest.approx(0.8, abs=0.02)  # three standard errors of 4,000
+    one_sided = prompts_needed(*doubles([0.61], [0.57], [0.61 * 0.57])).item()
+    variance = 0.61 * 0.39 + 0.57 * 0.43
+    assert one_sided == pytest.approx(7.84 * variance / 0.04**2)
+    assert prompts_needed(*doubles([0.5], [0.5], [0.25])).item() == math.inf
+    for wrong in ([0.6, 0.5, 0.55], [0.9, 0.8, 0.5]):
+        with pytest.raises(ValueError, match="both must be at least"):
+            prompts_needed(*doubles(*([x] for x in wrong)))

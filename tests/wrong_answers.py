@@ -343,4 +343,37 @@ WRONG = {
         lambda w, v: (torch.sigmoid(w - v) - 1).square().mean(),
         lambda w, v: math.log(2) - (w - v).mean() / 2,
     ],
+    "least_loss": [
+        lambda m, a: F.softplus(-m),
+        lambda m, a: a * F.softplus(-m / a),
+        lambda m, a: a * F.softplus(-m / a) + (1 - a) * math.log(2),
+        lambda m, a: torch.maximum(F.softplus(-m), (1 - a) * math.log(2)),
+    ],
+    "beta_from_moves": [
+        lambda rewards, logps: (rewards / logps).mean(),
+        lambda rewards, logps: (rewards.diff() / logps.diff()).nanmean(),
+        lambda rewards, logps: (
+            (rewards[:, -1] - rewards[:, 0]) / (logps[:, -1] - logps[:, 0])
+        ).mean(),
+        lambda rewards, logps: (rewards * logps).sum() / (logps * logps).sum(),
+    ],
+    "reference_kl_terms": [
+        lambda p, q: p - q,
+        lambda p, q: torch.exp(q - p) - 1 - (q - p),
+        lambda p, q: torch.exp(p - q) * (p - q),
+        lambda p, q: p.exp() * (p - q),
+    ],
+    "wilson_interval": [
+        lambda p, n, z: torch.stack(
+            [p - z * (p * (1 - p) / n).sqrt(), p + z * (p * (1 - p) / n).sqrt()], -1
+        ),
+        lambda p, n, z: torch.stack(
+            [p - z * 0.5 / n.sqrt(), p + z * 0.5 / n.sqrt()], -1
+        ).clamp(0, 1),
+    ],
+    "prompts_needed": [
+        lambda p, q, both: 2.8**2 * (p * (1 - p) + q * (1 - q)) / (p - q) ** 2,
+        lambda p, q, both: 1.96**2 * (p + q - 2 * both - (p - q) ** 2) / (p - q) ** 2,
+        lambda p, q, both: 2.8**2 * (p + q - 2 * both) / (p - q) ** 2,
+    ],
 }

@@ -16,6 +16,7 @@ from course_lib.checking.card import (
     verdict_card,
 )
 from course_lib.checking.verdict import NOT_ATTEMPTED, PASSED, Verdict, judge
+from course_lib.checking.ward import Clinic, graded
 from course_lib.exercises import EXERCISES, find
 from course_lib.exercises.spec import Exercise
 from course_lib.submission.observing import observe_all
@@ -25,10 +26,11 @@ __all__ = ["check", "hint", "progress", "yours"]
 _hints_seen: dict[str, int] = {}
 
 
-def check(function: Callable) -> Card:
+def check(function: Callable | Clinic) -> Card:
     """Check your function, and say what is wrong and why.
 
-    function: the function itself, not its name: `check(preference_probability)`
+    function: the function itself, not its name: `check(preference_probability)`; or a
+        clinic with your answers
     returns: a card; it shows itself when the call is the last line of a cell. `.state`
         is "not attempted", "not yet" or "passed"; `.diagnosis` says why, or is "".
         What is no function of an exercise gets a card that says what to write
@@ -38,6 +40,8 @@ def check(function: Callable) -> Card:
     >>> check(preference_probability).state
     'passed'
     """
+    if isinstance(function, Clinic):
+        return graded(function)
     try:
         exercise = find(function)
     except (TypeError, ValueError) as error:
