@@ -11,7 +11,8 @@ Expressions know the course's functions, `torch`, `math`, the five-response worl
 `REF` and `R`, the season of chapter 01 as `WINS`, numbers of shipped runs as
 `runs(field, method=...)` and their `mean`, those of chapter 06 as `variants(...)` and
 `variant(field, method, arm)`, its guide as `advise(...)`, those of the film reviews as
-`outcome(field, method, beta)` and `reviews_facts`, and in equations a random world:
+`outcome(field, method, beta)` and `reviews_facts`, those of chapter 08's runs as
+`logged(which, name)` and their mean as `seeds(...)`, and in equations a random world:
 `ref`, `r`, `beta`, another policy `q`, and indices `w` and `l` of two of its responses.
 """
 
@@ -32,6 +33,7 @@ from optima import hinge_optimum, surest_split
 import course_lib
 from course_lib import (
     datasets,
+    failures,
     guide,
     logprobs,
     losses,
@@ -74,9 +76,16 @@ def names() -> dict:
     known["estimate"] = lambda method, arm, when="end": statistics.mean(
         known["estimates"]("distance", method=method, arm=arm, experiment=when)
     )
+    known["logged"] = logged
+    known["seeds"] = lambda which, name: statistics.mean(logged(which, name))
     facts = (SHIPPED / "reviews.json").read_text(encoding="utf-8")
     known |= {"hinge_optimum": hinge_optimum, "surest_split": surest_split}
     return known | {"reviews_facts": json.loads(facts)}
+
+
+def logged(which: str, name: str) -> list[float]:
+    """One number of each seed's run in World S; see `failures.number`."""
+    return [failures.number(run, which) for run in datasets.shipped_failures(name)]
 
 
 def outcome(field: str, method: str, beta: float) -> float:
