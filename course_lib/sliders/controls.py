@@ -9,6 +9,12 @@ from typing import Any
 __all__ = ["Choice", "LinSlider", "LogSlider", "Slider"]
 
 
+SYMBOLS = {  # how mathematics writes what Python spells out
+    **{"alpha": "α", "beta": "β", "gamma": "γ", "epsilon": "ε", "tau": "τ"},
+    **{"lambda_": "λ", "sigma": "σ", "kl": "KL", "gap": "gap h"},
+}
+
+
 @dataclass(frozen=True)
 class Slider:
     """The values of one control, and how the page names them. See the makers below."""
@@ -18,6 +24,14 @@ class Slider:
     start: int
     label: str | None = None
     kind: str = "range"
+
+    def called(self, name: str) -> str:
+        """How the page calls it: its label, or its argument's name as a symbol.
+
+        >>> LinSlider(0, 1).called("beta"), LinSlider(0, 1, label="leash").called("tau")
+        ('β', 'leash')
+        """
+        return self.label or SYMBOLS.get(name, name)
 
     def text(self, value: Any) -> str:
         """How the page writes this value."""

@@ -102,7 +102,7 @@ class SliderPlot:
     def _paint(self, position: dict[str, Any]):
         """Keep the sentence and the layer for a position, or what went wrong there."""
         pairs = zip(self.sliders.items(), position.values(), strict=True)
-        here = ", ".join(f"{s.label or n} = {s.text(value)}" for (n, s), value in pairs)
+        here = ", ".join(f"{s.called(n)} = {s.text(value)}" for (n, s), value in pairs)
         try:
             words = self.painter.paint(**position) or f"{self.alt}: {here}"
             layer = self.painter.layer(self._svg)
@@ -146,7 +146,7 @@ class SliderPlot:
             "errors": list(self.errors),
             "controls": [
                 {
-                    "label": slider.label or name,
+                    "label": slider.called(name),
                     "texts": slider.texts,
                     "start": slider.values.index(self.values[name]),
                     "kind": slider.kind,

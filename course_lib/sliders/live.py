@@ -310,9 +310,8 @@ def _control(name: str, slider: Slider | Control) -> Control:
     if isinstance(slider, Slider):
         kind = Dropdown if slider.kind == "choice" else SelectionSlider
         options = list(zip(slider.texts, slider.values, strict=True))
-        slider = kind(
-            options=options, index=slider.start, description=slider.label or name
-        )
+        called = slider.called(name)
+        slider = kind(options=options, index=slider.start, description=called)
     slider.description = slider.description or name
     slider.layout.width = slider.layout.width or "26em"
     return slider
