@@ -144,7 +144,7 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         draw,
         around,
         says="KTO’s loss is bounded, so far from z its push fades",
-        shows="Coloured: KTO’s loss. Black: the loss −log σ of a desirable answer.\n"
+        shows="Coloured: KTO’s loss. Thin: the loss −log σ of a desirable answer.\n"
         "● a desirable answer 8 nats below z, and its push per nat of u.",
         height=3.8,
     )
@@ -204,7 +204,7 @@ def variant_table(runs: Sequence[Run]) -> Scene:
         around,
         still=still,
         says="Which variant is best depends on the measure and the data",
-        shows="Darker is worse, or larger where no end is better. Framed: the best of "
+        shows="A stronger shade is worse, or larger where no end is better. Framed: the best of "
         "its column.\nBold: all that tie with it: the ranges of their seeds overlap.",
         height=5.4,
     )
