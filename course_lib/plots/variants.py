@@ -204,8 +204,9 @@ def variant_table(runs: Sequence[Run]) -> Scene:
         around,
         still=still,
         says="Which variant is best depends on the measure and the data",
-        shows="A stronger shade is worse, or larger where no end is better. Framed: the "
-        "best of its column.\nBold: all that tie with it: the ranges of their seeds overlap.",
+        shows="A stronger shade is worse, or larger where no end is better. Framed: "
+        "the best of its column.\n"
+        "Bold: all that tie with it: the ranges of their seeds overlap.",
         height=5.4,
     )
 
