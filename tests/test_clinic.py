@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from course_lib import check, clinic
-from course_lib.checking.ailments import AILMENTS, ALIKE, EXPERIMENTS, told_apart
-from course_lib.checking.ward import RUNS, Clinic
+from course_lib.checking.clinic_answers import AILMENTS, ALIKE, EXPERIMENTS, told_apart
+from course_lib.checking.clinic_runs import RUNS, Clinic
 from course_lib.datasets import shipped_failures
 from course_lib.failures import FAILURES, HEALTHY
 from course_lib.metrics import beta_from_moves

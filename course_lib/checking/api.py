@@ -15,8 +15,8 @@ from course_lib.checking.card import (
     progress_card,
     verdict_card,
 )
+from course_lib.checking.clinic_runs import Clinic, graded
 from course_lib.checking.verdict import NOT_ATTEMPTED, PASSED, Verdict, judge
-from course_lib.checking.ward import Clinic, graded
 from course_lib.exercises import EXERCISES, find
 from course_lib.exercises.spec import Exercise
 from course_lib.submission.observing import observe_all

@@ -4,8 +4,8 @@ import random
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from course_lib.checking.ailments import AILMENTS, EXPERIMENTS, told_apart
 from course_lib.checking.card import Card, Row
+from course_lib.checking.clinic_answers import AILMENTS, EXPERIMENTS, told_apart
 from course_lib.checking.verdict import NOT_ATTEMPTED, NOT_YET, PASSED
 from course_lib.table import Table
 
