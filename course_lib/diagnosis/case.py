@@ -185,6 +185,13 @@ class Case:
         """Is the loss the sigmoid's, or at least not known to be another one?"""
         return self.loss in ("", "sigmoid", "nll", "smoothed")
 
+    def ref_logps(self, part: Part) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probs of both sides under the reference: the logged less reward/β."""
+        moved = 1 / self.beta if self.beta > 0 else 0.0
+        chosen = part["chosen_logps"] - moved * np.nan_to_num(part["chosen_reward"])
+        other = part["rejected_logps"] - moved * np.nan_to_num(part["rejected_reward"])
+        return chosen, other
+
     def cleaned(self, part: Part) -> np.ndarray:
         """The loss of the preferences alone, a mean over pairs."""
         loss = part["loss"] / self.scale

@@ -125,9 +125,7 @@ def _unequal_sides(case: Case) -> Iterator[Finding]:
     """Log-probs that say that one side is much longer, as far as they can."""
     part = case.best()
     both = part.with_all("chosen_logps", "rejected_logps")
-    moved = 1 / case.beta if case.beta > 0 else 0.0
-    chosen = part["chosen_logps"] - moved * np.nan_to_num(part["chosen_reward"])
-    other = part["rejected_logps"] - moved * np.nan_to_num(part["rejected_reward"])
+    chosen, other = case.ref_logps(part)
     both &= (chosen < -1) & (other < -1)
     if both.sum() < (2 if part is case.eval else 4) or case.loss in REFERENCE_FREE:
         return

@@ -230,9 +230,7 @@ def _told_apart(case: Case) -> Iterator[Finding]:
     kept = held.with_all("chosen_logps", "rejected_logps", "chosen_reward")
     if not share >= 0.97 or kept.sum() < 2 or case.has("trivial_data"):
         return
-    moved = 1 / case.beta if case.beta > 0 else 0.0
-    chosen = held["chosen_logps"] - moved * held["chosen_reward"]
-    other = held["rejected_logps"] - moved * np.nan_to_num(held["rejected_reward"])
+    chosen, other = case.ref_logps(held)
     apart = float(np.median((chosen - other)[kept]))
     if apart > 5 and np.median((other / chosen)[kept]) > 2:
         yield Finding(
