@@ -23,6 +23,7 @@ class Table:
     form: how numbers are written, as for `format`; one for all columns, or one for
         each column but the first
     marks: by (row, column), each from 0: "best" or "tie"
+    fold: a line behind which a notebook folds the table away, "" for none
     raises: ValueError for a row, or for forms, of another length than the head
 
     >>> print(Table("KL, nats", ["β", "SGD", "Adam"], [(0.5, 0.894, -1)], form=".2f"))
@@ -38,13 +39,14 @@ class Table:
         rows: Sequence[Sequence[Any]],
         form: str | Sequence[str] = ".3f",
         marks: Mapping[tuple[int, int], str] | None = None,
+        fold: str = "",
     ):
         forms = [form] * (len(head) - 1) if isinstance(form, str) else list(form)
         if len(forms) != len(head) - 1:
             raise ValueError(
                 f"form has {len(forms)} entries for {len(head) - 1} columns"
             )
-        self.caption, self.head = caption, [*map(str, head)]
+        self.caption, self.head, self.fold = caption, [*map(str, head)], fold
         self.cells: list[list[str]] = []
         given = [list(row) for row in rows]
         for number, row in enumerate(given):
@@ -133,11 +135,15 @@ class Table:
 
         caption = escape(self.caption) + (f" ({KEY})" if self.marks else "")
         body = "\n".join(line(row, "td", "row") for row in self.cells)
-        return (
+        table = (
             f'<table>\n<caption style="text-align:left">{caption}</caption>\n'
             f"<thead>{line(self.head, 'th', 'col')}</thead>\n"
             f"<tbody>\n{body}\n</tbody>\n</table>"
         )
+        if not self.fold:
+            return table
+        summary = f"<summary>{escape(self.fold)}</summary>"
+        return f"<details>{summary}\n{table}\n</details>"
 
 
 def _is_number(cell: Any) -> bool:

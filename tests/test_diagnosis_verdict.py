@@ -4,6 +4,7 @@ import json
 import math
 import time
 
+import numpy as np
 import pytest
 from simulated_logs import fixed, run_of, table
 
@@ -129,6 +130,18 @@ PLANTED = {
         table("step loss", (10, 9.0), (200, 3.0)),
         {},
     ),
+    "moving_reference": (
+        "suspicious",
+        table(
+            "step eval_rewards/chosen eval_rewards/rejected eval_logps/chosen "
+            "eval_logps/rejected eval_loss",
+            (0, 0, 0, -212.0, -231.0, 0.6931),
+            (50, -0.31, -0.62, -215.1, -237.2, 0.561),
+            (100, -0.28, -0.71, -219.0, -245.6, 0.522),
+            (150, -0.05, -0.11, -223.2, -252.9, 0.664),
+        ),
+        {},
+    ),
     "implementation_mismatch": (
         "suspicious",
         table("run loss grad_norm", ("a", 0.6933, 28.7), ("b", 0.6931, 197.5)),
@@ -138,6 +151,15 @@ PLANTED = {
 
 
 MORE = [  # what else is named, by its words
+    (
+        table(
+            NAMES,
+            row(1, 0.6931, 0, 0, 0),
+            row(9, 0.8712, -1.62, -1.79, 0.58),
+            *(row(9 * n, 0.66, -1.4, -1.8, 0.6) for n in range(2, 20)),
+        ),
+        "both sides move together more than they part",
+    ),
     (
         fixed(run_of(0), **{"logps/chosen": -90.5, "logps/rejected": -90.5}),
         "both sides are the same text",
@@ -196,6 +218,31 @@ def test_healthy_runs_are_left_alone(shape):
     found = [diagnose(run_of(seed, **shape)) for seed in range(25)]
     quiet = [v for v in found if v.status in ("healthy", "healthy_start")]
     assert len(quiet) >= 24, next(v for v in found if v not in quiet)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_reference_that_stays_is_never_said_to_move(seed):
+    """On the same pairs and on fresh ones each time, near and far, at any β."""
+    rng = np.random.default_rng(seed)
+    for fresh in (0.0, 8.0):  # nats by which evaluations of other pairs differ
+        start = np.array([-212.0, -231.0]) + fresh * rng.normal(size=(6, 1))
+        moved = -np.sort(rng.exponential(8, size=(6, 2)), axis=0)
+        told = np.hstack([0.3 * moved, start + moved]).round(4)
+        names = ("rewards/chosen", "rewards/rejected", "logps/chosen", "logps/rejected")
+        log = [
+            {f"eval_{name}": value for name, value in zip(names, row, strict=True)}
+            | {"eval_loss": 0.6, "step": 50 * n}
+            for n, row in enumerate(told.tolist(), 1)
+        ]
+        assert "moving_reference" not in diagnose(log, beta=0.3).classes
+
+
+def test_two_ln_2_may_be_nca_s_if_no_loss_is_told():
+    rows = table(NAMES, row(1, 1.3863, 0, 0, 0), row(10, 1.37, 0.02, -0.01, 0.6))
+    assert diagnose(rows).status == "inconclusive"
+    assert "NCA" in diagnose(rows).says
+    assert diagnose(rows, loss="sigmoid").status == "suspicious"
+    assert diagnose(rows, loss="nca").status == "healthy_start"
 
 
 def test_a_start_is_called_a_start_and_one_row_is_not_a_course():

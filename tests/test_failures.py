@@ -2,6 +2,7 @@
 
 import copy
 import math
+import statistics
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from course_lib.failures import (
     effect,
     number,
     plan_of,
+    tables,
     trl_rows,
 )
 from course_lib.failures.data import DATA, asked, texts_of
@@ -384,3 +386,33 @@ def test_what_is_made_is_read_again(tmp_path, monkeypatch):
     assert made.make(tmp_path) == "failures.jsonl: 3 runs"
     monkeypatch.setattr(datasets, "DATA", tmp_path)
     assert datasets.shipped_failures() == three
+
+
+# ── as tables ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_table_has_means_and_deviations_of_the_seeds_and_says_what_is_hidden():
+    told = tables.effects(["memorised", "end_left_out"], SHIPPED)
+    losses = values("memorised", "end eval_loss")
+    mean, s = statistics.mean(losses), statistics.stdev(losses)
+    assert told.cells[0][3].split() == [f"{mean:.2f}", "±", f"{s:.2f}"]
+    assert told.cells[1][2] == "words an answer, end (hidden)"
+    assert "hidden" not in told.cells[0][2]
+
+
+def test_every_number_of_a_failure_has_words():
+    for name, failure in FAILURES.items():
+        assert "_" not in tables.in_words(failure.number), name
+        assert 3 < len(failure.what) < 60
+        assert not failure.what.endswith(".")
+
+
+def test_causes_are_folded_in_a_page_and_whole_in_a_text():
+    table = tables.causes([*FAILURES])
+    html = table._repr_html_()
+    assert html.startswith("<details><summary>")
+    assert html.count("<tr>") == 1 + len(FAILURES)
+    assert "<details>" not in str(table)
+    for wrong in (tables.causes, lambda names: tables.effects(names, SHIPPED)):
+        with pytest.raises(ValueError, match="name"):
+            wrong(["none such"])

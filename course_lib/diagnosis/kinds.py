@@ -76,8 +76,7 @@ def mixed_loss(case: Case) -> Iterator[Finding]:
 
 
 def loss_scale(case: Case) -> Iterator[Finding]:
-    """k · ln 2 with zero rewards: summed over k accumulation steps, or "
-    "divided twice."""
+    """k · ln 2 with zero rewards: a sum over k accumulation steps, or divided twice."""
     first, rows = loss_at_reference(case)
     if not case.plain or case.nll_weight:
         return
@@ -89,12 +88,15 @@ def loss_scale(case: Case) -> Iterator[Finding]:
         if math.isfinite(k) and k > 1.9 and near(k, round(k), 0.006) and not known:
             case.scale = ratio
             how = "summed over" if ratio > 1 else "divided once too often by"
+            nca = near(first, start_of("nca", 1.0)) and not case.loss
+            other = " NCA's loss starts there too." if nca else ""
             yield Finding(
                 "metric_artifact_loss_scale",
-                "suspicious",
+                "inconclusive" if nca else "suspicious",
                 f"The logged loss is {ratio:.4g} · ln 2 where the rewards say ln 2 "
                 f"(row {rows[0]}): it is {how} {round(k)} accumulation steps or "
-                "processes. That is how it is logged, not how the model learns.",
+                "processes. That is how it is logged, not how the model learns."
+                + other,
                 rows,
                 "Divide the loss by the accumulation steps and compare with "
                 "log(1 + e^−margin); look for a fixed bug of this version's trainer.",

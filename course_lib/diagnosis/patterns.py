@@ -40,13 +40,15 @@ def fast(case: Case) -> Iterator[Finding]:
         return
     at = int(later[0])
     apart = part["step"][at] - part["step"][last]
-    if np.isfinite(apart) and apart > 5:
-        return
     chosen, rejected = part["chosen_reward"][at], part["rejected_reward"][at]
     size = max(abs(chosen), abs(rejected))
+    common, margin = abs(chosen + rejected) / 2, chosen - rejected
+    # a little later it takes more: both sides far off, and a loss that is paid for it
+    astray = common > max(1, 4 * abs(margin)) and part["loss"][at] > LN2 + 0.05
+    if np.isfinite(apart) and apart > (10 if astray else 5):
+        return
     if size < (0.5 if np.isfinite(apart) else 0.9):
         return
-    common, margin = abs(chosen + rejected) / 2, chosen - rejected
     steps = int(apart) if np.isfinite(apart) else 0
     within = {0: "from one row to the next", 1: "in one step"}.get(
         steps, f"in {steps} steps"

@@ -197,6 +197,7 @@ def _bare(row: Mapping) -> Iterator[str]:
 
 
 LIBRARIES = (  # a key that only this library writes
+    ("`train` of this course", r"^pairs_seen$"),
     ("ms-swift", r"global_step/max_steps|memory\(GiB\)"),
     ("LLaMA-Factory", r"^current_steps$|^predict_loss$"),
     (

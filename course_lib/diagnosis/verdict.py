@@ -23,6 +23,7 @@ from course_lib.diagnosis.case import (
 from course_lib.diagnosis.course import what_remains
 from course_lib.diagnosis.kinds import which_loss
 from course_lib.diagnosis.laws import convict
+from course_lib.diagnosis.moving import moving_reference
 from course_lib.diagnosis.patterns import curves
 from course_lib.diagnosis.reading import read
 
@@ -119,7 +120,8 @@ def _examined(case: Case) -> Iterator[Finding]:
             return
     yield from which_loss(case)
     yield from convict(case)
-    for look in (same_sides, stuck, unchanged, wrong_start, two_codes):
+    broken = (same_sides, stuck, unchanged, wrong_start, moving_reference, two_codes)
+    for look in broken:
         for finding in look(case):
             case.findings.append(finding)
             yield finding

@@ -192,12 +192,13 @@ TRL = {
 }
 
 
-def trl_rows(run: LoggedRun) -> list[dict[str, float]]:
+def trl_rows(run: LoggedRun, plan: Plan | None = None) -> list[dict[str, float]]:
     """The log as TRL writes it: nothing of the truth is in it.
 
-    run: of `broken_run` or `shipped_failures`; the rate is that of its name's plan
+    run: of `broken_run` or `shipped_failures`
+    plan: whose learning rate is logged; without it, the plan of the run's name
     returns: rows in the order of their steps, evaluations after the rows of training
-    raises: ValueError for a run of another name
+    raises: ValueError for a run of another name, without a plan
 
     >>> rows, looks = [{"step": 1, "loss": 0.6931}], [{"steps": 2, "eval_loss": 0.69}]
     >>> for row in trl_rows(LoggedRun("healthy", 0, rows, looks)):
@@ -205,7 +206,7 @@ def trl_rows(run: LoggedRun) -> list[dict[str, float]]:
     {'step': 1, 'loss': 0.6931, 'learning_rate': 0.002}
     {'step': 2, 'eval_loss': 0.69}
     """
-    plan, steps = plan_of(run.name), run.looks[-1]["steps"]
+    plan, steps = plan or plan_of(run.name), run.looks[-1]["steps"]
     rows = [
         {
             "step": row["step"],

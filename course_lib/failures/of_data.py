@@ -20,6 +20,7 @@ LEARNT_BY_HEART = Truth(
 FAILURES = {
     "unbounded_gap": Failure(
         {"data": "certain", "pairs": 64},
+        what="64 pairs, no label in doubt",
         cause="Sixty-four pairs without a doubtful label can be separated, and then no "
         "finite gap minimises the loss.",
         cure="Stop at the best held-out loss, smooth the labels, or use IPO, whose "
@@ -33,6 +34,7 @@ FAILURES = {
     ),
     "over_optimised": Failure(
         {"pairs": 200, "label_noise": 0.3},
+        what="200 pairs, 30 % of the labels flipped",
         cause="Two hundred pairs with 30 % of the labels flipped: the policy learns "
         "the flips too.",
         cure="More pairs or cleaner ones. A larger β, smoothed labels or an early "
@@ -44,6 +46,7 @@ FAILURES = {
     ),
     "length_bias": Failure(
         {"bonus": 0.5},
+        what="annotators like long answers",
         cause="Annotators like long answers, half a point of reward a word more than "
         "the words are worth.",
         cure="Compare answers of equal length, or give annotators a rule; dividing the "
@@ -56,6 +59,7 @@ FAILURES = {
     ),
     "off_policy": Failure(
         {"sampler": "anything"},
+        what="answers that the reference hardly ever gives",
         cause="The pairs come from another writer: answers that the reference would "
         "hardly ever give.",
         cure="Sample the pairs from the reference (or from the policy, in rounds), or "
@@ -71,6 +75,7 @@ FAILURES = {
     ),
     "label_noise": Failure(
         {"label_noise": 0.4},
+        what="40 % of the labels flipped",
         cause="Forty percent of the labels are flipped, so a label says little.",
         cure="Ask several annotators and keep agreements; tell the loss the flip rate; "
         "take more pairs and fewer epochs.",
@@ -81,6 +86,7 @@ FAILURES = {
     ),
     "swapped_sides": Failure(
         {"data": "swapped"},
+        what="chosen and rejected exchanged",
         cause="The columns of chosen and rejected are exchanged.",
         cure="Read ten pairs before you train, and ten samples after.",
         look="Nothing in the log: loss, margin and accuracy are those of a healthy run "
@@ -90,6 +96,7 @@ FAILURES = {
     ),
     "leaked": Failure(
         {"data": "leaked", "pairs": 500},
+        what="the held-out pairs are trained on",
         cause="The held-out pairs are among the training pairs.",
         cure="Split by prompt before anything else, and search for duplicates.",
         look="The held-out accuracy is above the ceiling that noisy labels allow, and "
@@ -99,6 +106,7 @@ FAILURES = {
     ),
     "trivial_pairs": Failure(
         {"data": "gibberish"},
+        what="every rejected answer is gibberish",
         cause="Every rejected answer is gibberish, so the pairs can be told apart "
         "without knowing what is good.",
         cure="Use pairs whose answers are both plausible, best from the same model.",
@@ -112,6 +120,7 @@ FAILURES = {
     ),
     "memorised": Failure(
         {"data": "copies", "pairs": 1_000},
+        what="1,000 pairs, eight of them different",
         cause="A data set of a thousand pairs holds eight different ones.",
         cure="Count the distinct pairs; remove duplicates; stop after an epoch or two.",
         look="The training loss falls to 0 at an accuracy of 1, while the held-out "
@@ -123,6 +132,7 @@ FAILURES = {
     ),
     "equal_sides": Failure(
         {"data": "equal sides"},
+        what="both answers are the same tokens",
         cause="Both answers of a pair are the same tokens, as after cutting two texts "
         "with one long beginning to a maximal length.",
         cure="Drop such pairs, or cut the prompt on its left.",
@@ -135,6 +145,7 @@ FAILURES = {
     ),
     "prompt_counted": Failure(
         {"data": "same opening"},
+        what="a part of the prompt is counted",
         cause="The mask counts a part of the prompt as if it were the answer.",
         cure="Look at the masked tokens of one example, decoded.",
         look="Nothing in the loss: the prompt is in both answers, so it cancels in the "
@@ -145,6 +156,7 @@ FAILURES = {
     ),
     "end_left_out": Failure(
         {"data": "no end"},
+        what="the end token is not counted",
         cause="The mask leaves the end token out, so no label says when to stop.",
         cure="Append one end token to each answer and see that the mask counts it; use "
         "another token for padding.",

@@ -21,6 +21,7 @@ PUZZLES = ("metric_artifact_loss_scale", "inconsistent_metrics")
 FAILURES = {
     "likelihood_displacement": Failure(
         {"beta": 0.1},
+        what="β = 0.1 (healthy: 0.5)",
         cause="The loss sees the gap alone: it is content when the chosen answer "
         "loses probability, as long as the rejected one loses more.",
         cure="Add a small NLL term on the chosen answers, or take a larger β; train "
@@ -32,6 +33,7 @@ FAILURES = {
     ),
     "beta_too_small": Failure(
         {"beta": 0.01},
+        what="β = 0.01 (healthy: 0.5)",
         cause="At this β a nat of drift costs almost nothing, so nothing holds the "
         "policy.",
         cure="Raise β until KL is what you can afford; choose it by reward at that KL.",
@@ -45,6 +47,7 @@ FAILURES = {
     ),
     "beta_too_large": Failure(
         {"beta": 10.0},
+        what="β = 10 (healthy: 0.5)",
         cause="At this β a tenth of a nat is a reward of one: the loss asks for a "
         "policy that hardly moves.",
         cure="Lower β; if gradients are clipped in each step, lower the rate too.",
@@ -58,6 +61,7 @@ FAILURES = {
     ),
     "beta_zero": Failure(
         {"beta": 0.0},
+        what="β = 0",
         cause="With β at 0 the margin is 0, whatever the model does.",
         cure="Read β from the configuration that the run printed, and set it.",
         look="The loss is ln 2, and both rewards and the gradient are exactly 0.",
@@ -66,6 +70,7 @@ FAILURES = {
     ),
     "rate_too_high": Failure(
         {"lr": 2e-2},
+        what="learning rate 0.02 (healthy: 0.002)",
         cause="The learning rate is ten times what this model bears.",
         cure="Divide it by ten, and warm up.",
         look="The loss rises above ln 2 in the first rows; both rewards are far below "
@@ -77,6 +82,7 @@ FAILURES = {
     ),
     "rate_too_low": Failure(
         {"lr": 1e-5},
+        what="learning rate 0.00001 (healthy: 0.002)",
         cause="The learning rate is a hundredth of what this model needs.",
         cure="Raise it tenfold until the loss moves within an epoch.",
         look="The gradient is sound, rewards are small but not 0, and the loss leaves "
@@ -86,6 +92,7 @@ FAILURES = {
     ),
     "warmup_too_long": Failure(
         {"warmup": 1_000_000},
+        what="a warm-up longer than the run",
         cause="The warm-up is longer than the run, so the rate never leaves 0.",
         cure="Print the learning rate of each step; warm up for a tenth of the run.",
         look="The logged learning rate is almost 0 to the end, beside a gradient that "
@@ -95,6 +102,7 @@ FAILURES = {
     ),
     "hidden_nll": Failure(
         {"nll_weight": 1.0},
+        what="an NLL term in the loss, not logged",
         cause="The loss holds an NLL term on the chosen answers that nobody mentions.",
         cure="Log the terms apart; judge DPO by its own.",
         look="At the first step the loss is ln 2 plus something, though rewards are 0; "
@@ -107,6 +115,7 @@ FAILURES = {
     ),
     "hidden_smoothing": Failure(
         {"label_smoothing": 0.2},
+        what="label smoothing of 0.2, not mentioned",
         cause="The loss believes that a fifth of the labels are wrong; nobody "
         "mentions it.",
         cure="Print the configuration. Keep it if labels are as noisy as that.",

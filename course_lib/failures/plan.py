@@ -43,6 +43,7 @@ class Failure(NamedTuple):
     """One thing that is wrong with a run, and how its log tells, if it does."""
 
     change: dict[str, Any]  # of the healthy Plan
+    what: str  # was done, in a few words
     cause: str
     cure: str
     look: str  # at what, and what is to be seen

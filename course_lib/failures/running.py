@@ -56,7 +56,7 @@ class Setting(NamedTuple):
     sentences: SentenceWorld
     ref: Transformer
     world: World
-    judged: Preferences  # flawless held-out pairs, by number
+    judged: Preferences  # healthy held-out pairs, by number
     ceiling: float  # of the accuracy on them
     words: Tensor  # of each sentence
 

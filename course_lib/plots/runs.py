@@ -244,7 +244,7 @@ ACCURACIES = (  # numbers of a run, how each is drawn, and how far below its lin
 
 
 def accuracies(runs: Sequence[LoggedRun], called: Sequence[str]) -> Picture:
-    """Implicit-reward accuracy as it is logged, and on flawless pairs, by its ceiling.
+    """Implicit-reward accuracy as it is logged, and on healthy pairs, by its ceiling.
 
     runs: of `shipped_failures`; called: names of runs, a row each
     """
@@ -260,7 +260,7 @@ def accuracies(runs: Sequence[LoggedRun], called: Sequence[str]) -> Picture:
             for row, one in enumerate(called)
         ]
         return (
-            f"Ceiling {percent(ceiling)}. Training, evaluation, flawless pairs: "
+            f"Ceiling {percent(ceiling)}. Training, evaluation, healthy pairs: "
             f"{'; '.join(said)}."
         )
 
@@ -273,7 +273,7 @@ def accuracies(runs: Sequence[LoggedRun], called: Sequence[str]) -> Picture:
         panel("Runs", x, y, ynames=labels, grid="x", **ticks),
         height=4.4,
         says="Above the ceiling, a logged accuracy measures its pairs",
-        shows="○ last training rows    □ the run’s own evaluation    ● flawless "
+        shows="○ last training rows    □ the run’s own evaluation    ● healthy "
         "held-out pairs\nMeans of five seeds and their range. Line: what the true "
         "reward itself gets right.",
     )
