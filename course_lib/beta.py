@@ -43,7 +43,7 @@ def dpo_slope(gap: Tensor, beta: float) -> Tensor:
 def steepest_beta(gap: Tensor) -> Tensor:
     """The β at which a pair with this gap is pushed hardest. Only a gap > 0 has one.
 
-    β = u/h,  u = 1 + e^{−u} = 1.2785;  the slope there is (u − 1)/h
+    β = m/h,  m = 1 + e^{−m} = 1.2785;  the slope there is (m − 1)/h
 
     gap: h in nats, > 0, any shape
     returns: β of that shape
@@ -58,10 +58,10 @@ def steepest_beta(gap: Tensor) -> Tensor:
         raise ValueError(
             "gap must be > 0: at 0 and below, every larger beta is steeper"
         )
-    u = 1.0
-    for _ in range(60):  # each turn brings u four times nearer to 1 + e^{−u}
-        u = 1 + math.exp(-u)
-    return u / gap
+    m = 1.0
+    for _ in range(60):  # each turn brings m four times nearer to 1 + e^{−m}
+        m = 1 + math.exp(-m)
+    return m / gap
 
 
 def crossing(beta: float, other: float) -> float:

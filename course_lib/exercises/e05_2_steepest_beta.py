@@ -16,8 +16,8 @@ EXERCISE = Exercise(
     recipe=Recipe(
         "h",
         """
-        u = top(torch.ones_like(h))  # the best margin u
-        beta = u / h  # the best β
+        m = top(torch.ones_like(h))  # the best margin m
+        beta = m / h  # the best β
         """,
         top=steepest_beta,
     ),
@@ -26,24 +26,24 @@ EXERCISE = Exercise(
         margin of one: beta = 1 / h
             1/h, where the margin is one: a guess near the top, not the top. Set the
             derivative with respect to β to zero
-        the margin itself: beta = u
+        the margin itself: beta = m
             the best margin βh, the same for every gap: divide by the gap
-        times the gap: beta = u * h
-            larger for larger gaps: from βh = u follows β = u/h
-        the slope at the top: beta = (u - 1) / h
-            how steep it is at the top, (u − 1)/h: asked is where the top lies
-        one turn too few: u = 1 + exp(-torch.ones_like(h))
-            one turn of u ← 1 + e^{−u} from u = 1: it takes a dozen to settle
-        the 1 left out: u = torch.full_like(h, 0.5671432904)
-            the margin at which u = e^{−u}: the condition u σ(u) = 1 is u = 1 + e^{−u}
-        the top of another slope: u = torch.full_like(h, 1.5434046384)
+        times the gap: beta = m * h
+            larger for larger gaps: from βh = m follows β = m/h
+        the slope at the top: beta = (m - 1) / h
+            how steep it is at the top, (m − 1)/h: asked is where the top lies
+        one turn too few: m = 1 + exp(-torch.ones_like(h))
+            one turn of m ← 1 + e^{−m} from m = 1: it takes a dozen to settle
+        the 1 left out: m = torch.full_like(h, 0.5671432904)
+            the margin at which m = e^{−m}: the condition m σ(m) = 1 is m = 1 + e^{−m}
+        the top of another slope: m = torch.full_like(h, 1.5434046384)
             the β at which β σ(βh) σ(−βh) is largest, with the derivative of σ: the loss
             is −log σ, whose slope is β σ(−βh)
-        sought up to 1 only: beta = (u / h).clamp(max=1)
-            a search that ends at β = 1: a small gap needs a larger β, u/h
-        mean gap: beta = u / h.mean()
+        sought up to 1 only: beta = (m / h).clamp(max=1)
+            a search that ends at β = 1: a small gap needs a larger β, m/h
+        mean gap: beta = m / h.mean()
             one β for the mean gap of the batch: each gap has its own
-        mean of the answers: beta = (u / h).mean() + 0 * h
+        mean of the answers: beta = (m / h).mean() + 0 * h
             one β for the whole batch, the mean of all: each gap has its own
         """,
     ),
@@ -69,9 +69,9 @@ EXERCISE = Exercise(
     hints=(
         "Differentiate β σ(−βh) with respect to β. The result is 0 where σ(−βh) = βh "
         "σ(βh) σ(−βh); one factor cancels.",
-        "With u = βh the condition is u σ(u) = 1, that is u = 1 + e^{−u}: one number "
+        "With m = βh the condition is m σ(m) = 1, that is m = 1 + e^{−m}: one number "
         "for all gaps. Find it by repeating, by bisection or by Newton.",
-        "Start at u = 1, repeat `u = 1 + torch.exp(-u)` thirty times, then divide by "
+        "Start at m = 1, repeat `m = 1 + torch.exp(-m)` thirty times, then divide by "
         "the gap.",
     ),
 )

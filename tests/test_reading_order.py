@@ -1,0 +1,91 @@
+"""A page says how long it takes, by its exercises; and asks before it answers."""
+
+import re
+
+import nbformat
+import pytest
+
+from course_lib.workspace import notebooks
+
+CHAPTERS = {path.name[:2]: path for path in notebooks("notebooks")}
+SOLUTIONS = {path.name[:2]: path for path in notebooks("solutions")}
+# an exercise: the first words or code on its page that give the answer away
+ANSWERS = {
+    "4.1": "-torch.nn.functional.logsigmoid(beta * gap).mean()",
+    "4.2": "(u > v).double().mean()",
+    "4.3": r"\tag{4.6}",
+    "4.4": "`labels[:, 1:]`",
+    "4.5": "`labels[:, 1:]`",
+    "4.6": '"one pair costs 0.6209"',
+    "4.7": '"2 ln 10"',
+    "5.1": r"\tag{5.2}",
+    "5.2": r"\tag{5.4}",
+    "5.3": "beta_for_kl(",
+    "5.4": r"\tag{5.13}",
+}
+IN_ORDER = ("02", "04", "05", "08")
+CALLED_ONLY = {"5.3"}  # the library's function is called above, its search not shown
+
+
+def text(path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells)
+
+
+def minutes(number: str) -> dict[str, int]:
+    """What each exercise of a chapter says that it takes, by its number."""
+    told = r"^#+ Exercise (\d+\.\d+).*?\*[\w-]+, (\d+) minutes"
+    found = re.findall(told, text(SOLUTIONS[number]), re.M | re.S)
+    return {exercise: int(long) for exercise, long in found}
+
+
+def head(number: str) -> str:
+    """The lines in italics under the title."""
+    return " ".join(text(CHAPTERS[number]).split("*\n")[0].split())
+
+
+def left_out(number: str) -> set[str]:
+    """The exercises that the short way leaves out, as the head says."""
+    said = re.search(r"with them exercises? (.*?)\. [A-Z]", head(number))
+    return {*re.findall(r"\d+\.\d+", said[1])} if said else set()
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_the_minutes_of_a_chapter_are_those_of_its_exercises(number):
+    takes, skipped = minutes(number), left_out(number)
+    short, _, full = head(number).rpartition("full way:")
+    kept = sum(long for exercise, long in takes.items() if exercise not in skipped)
+    for way, long in ((short, kept), (full, sum(takes.values()))):
+        said = re.search(r"and (\d+) for (?:the )?exercises?", way)
+        assert not said or int(said[1]) == long
+    assert re.search(r"for (?:the )?exercises?", head(number))
+
+
+@pytest.mark.parametrize("number", IN_ORDER)
+def test_exercises_are_met_in_the_order_of_their_numbers(number):
+    links = re.findall(r"\[\*\*Exercise (\d+)\.(\d+)\*\*\]", text(CHAPTERS[number]))
+    order = [int(second) for first, second in links if int(first) == int(number)]
+    assert order == [*range(1, 1 + len(minutes(number)))]
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_a_section_left_out_takes_its_exercises_along(number):
+    """What the head says is left out is what stands under a heading with "Deeper"."""
+    page, deep, inside = text(CHAPTERS[number]), set(), 0
+    for line in page.splitlines():
+        if heading := re.match(r"(##+) (.*)", line):
+            level = len(heading[1])
+            if "Deeper" in heading[2]:
+                inside = inside or level
+            elif level <= inside:
+                inside = 0
+        elif inside:
+            deep |= {*re.findall(r"\[\*\*Exercise (\d+\.\d+)\*\*\]", line)}
+    assert deep == left_out(number)
+
+
+@pytest.mark.parametrize("exercise", sorted(ANSWERS.keys() - CALLED_ONLY))
+def test_an_exercise_asks_for_what_is_not_printed_above_it(exercise):
+    page = text(CHAPTERS[f"0{exercise[0]}"])
+    assert page.count(f"[**Exercise {exercise}**]") == 1
+    assert page.index(f"[**Exercise {exercise}**]") < page.index(ANSWERS[exercise])
