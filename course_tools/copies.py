@@ -101,9 +101,14 @@ def made_from(source: Path) -> dict:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
         else:
-            text = LINK.sub(lambda link: _led(link, source.parent), source_of(cell))
+            text = linked(source_of(cell), source.parent)
             cell["source"] = text.splitlines(True)
     return page
+
+
+def linked(text: str, folder: Path) -> str:
+    """A text from a folder of the course, with links that lead to the copies."""
+    return LINK.sub(lambda link: _led(link, folder), text)
 
 
 def source_of(cell: dict) -> str:

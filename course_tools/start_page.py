@@ -1,5 +1,7 @@
 """`Start.ipynb`, the page at which `lab` opens: what to do next, the map, the tracks.
 
+And `Glossary.ipynb`, to which it leads.
+
 Written anew at each start from what is there; never the learner's own work.
 
 Standard library only and readable by Python 3.6: it runs before the environment stands.
@@ -8,15 +10,16 @@ Standard library only and readable by Python 3.6: it runs before the environment
 import re
 
 from course_lib.workspace import ever_passed, notebooks, read, work_folder, write
-from course_tools.copies import copy_name, exercises, source_of
+from course_tools.copies import copy_name, exercises, linked, source_of
 
-PAGE = "Start.ipynb"
+PAGE, GLOSSARY = "Start.ipynb", "Glossary.ipynb"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 INTRO = """# DPO from first principles
 
 Open a chapter in the map below and run it cell by cell with **Shift + Enter**. At an
 exercise, follow the link, write the function, run `check`, and return by the link under
-the exercise's heading.
+the exercise's heading. A word or a letter that you have forgotten is in the
+[glossary](Glossary.ipynb).
 
 {next}"""
 MAP = """## The map
@@ -38,6 +41,7 @@ PROGRESS = """## Your progress
 
 The map counts what you had passed when `lab` started. Run the cell below to count
 again; what you have passed once stays passed."""
+COUNT = "from course_lib import progress\n\nprogress()"
 SHORT = ("00", "01", "02", "03", "04", "05")
 PRACTITIONER = ("00", "04", "05", "08", "09")
 
@@ -60,11 +64,15 @@ def write_start() -> None:
                 _, heading, at = still[0]
                 following = f"[{heading}]({name}{at})"
         title = f"[{title}]({chapter.name})"
-        rows.append(f"| {title} | {link} | {_time(lesson)} | {done} |")
+        rows.append(f"| {title} | {link} | {reading_time(lesson)} | {done} |")
     going = f"**Your next exercise:** {following}" if following else "All is passed."
     intro, chapters = INTRO.format(next=going), MAP.format(rows="\n".join(rows))
     texts = [intro, chapters, *_tracks(), PROGRESS]
-    write(work_folder() / PAGE, _notebook(texts))
+    write(work_folder() / PAGE, _notebook(texts, COUNT))
+    words = [path.parent.parent / "docs/glossary.md" for path in notebooks("notebooks")]
+    if words and words[0].exists():
+        text = linked(words[0].read_text(encoding="utf-8"), words[0].parent)
+        write(work_folder() / GLOSSARY, _notebook([text]))
 
 
 def _tracks() -> "list[str]":
@@ -85,20 +93,21 @@ def _passed() -> "set[str]":
     return {name for name, note in notes.items() if ever_passed(note)}
 
 
-def _time(lesson: dict) -> str:
+def reading_time(lesson: dict) -> str:
     """How long a chapter takes to read, in its own words."""
     head = source_of(lesson["cells"][0])
     said = re.search(r"[^*.]*?\bminutes to read\b.*?(?=, \d+ s to run|\.)", head, re.S)
     return " ".join(said.group().split()) if said else ""
 
 
-def _notebook(texts: "list[str]") -> dict:
-    """A page of these texts, with a cell at its end that counts."""
+def _notebook(texts: "list[str]", code: str = "") -> dict:
+    """A page of these texts, and of a cell with this code at its end."""
     cells = [{"cell_type": "markdown", "source": text} for text in texts]
-    code = "from course_lib import progress\n\nprogress()"
-    last = {"cell_type": "code", "source": code, "outputs": [], "execution_count": None}
-    for number, cell in enumerate([*cells, last]):
+    if code:
+        last = {"cell_type": "code", "source": code, "outputs": []}
+        cells.append(dict(last, execution_count=None))
+    for number, cell in enumerate(cells):
         cell.update(id=f"start-{number}", metadata={})
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     page = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata}
-    return dict(page, cells=[*cells, last])
+    return dict(page, cells=cells)
