@@ -1,0 +1,138 @@
+"""From the course's notebooks to the website's pages."""
+
+import copy
+import re
+from collections.abc import Mapping
+from html import escape
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+__all__ = [
+    "exercise_page",
+    "first_figure",
+    "lesson_page",
+    "place",
+    "solution_page",
+    "title",
+]
+
+PLACE = re.compile(r"(?<=\.ipynb#)[^)\s]+(?=\))")  # in a link to a heading
+RUN = """```{{admonition}} Run it yourself
+:class: tip course-run
+
+Every figure on this page moves here. To change its code, open the page in JupyterLab:
+`python3 -m course_lib lab{words}`, as the [start page](../index.md#run-it) says.
+```"""
+
+
+def lesson_page(page: NotebookNode) -> NotebookNode:
+    """A chapter that was run, with a word on how to run it below its opening."""
+    page = _shown(page)
+    number = title(page)[:2]
+    page.cells.insert(1, new_markdown_cell(RUN.format(words=f" {number}"), id="run"))
+    return page
+
+
+def exercise_page(page: NotebookNode, hints: Mapping[str, tuple]) -> NotebookNode:
+    """The starters of a chapter; where a learner would call `hint`, the hints folded.
+
+    hints: of every exercise, by the name of its function
+    """
+    page = _shown(page)
+    number = title(page)[:2]
+    cells = []
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            stuck = cell.source.startswith("Stuck?")
+            cells += [] if stuck else [cell]
+            continue
+        asked = re.match(r"# hint\((\w+)\)", cell.source)
+        if asked:
+            cell = new_markdown_cell(_folded(hints[asked[1]]), id=cell.id)
+        cells.append(cell)
+    page.cells = cells
+    page.cells.insert(1, new_markdown_cell(RUN.format(words=f" {number}"), id="run"))
+    return page
+
+
+def solution_page(page: NotebookNode) -> NotebookNode:
+    """The model answers, run, without the lines that only tools read."""
+    page = _shown(page)
+    page.cells = [c for c in page.cells if not c.source.startswith("Stuck?")]
+    kept = []
+    for cell in page.cells:
+        lines = cell.source.split("\n")
+        if cell.cell_type == "code" and lines[0].startswith("# hint("):
+            continue
+        cell.source = "\n".join(line for line in lines if "### " not in line[:8])
+        if cell.cell_type == "markdown":
+            cell.source = "\n".join(lines)
+        kept.append(cell)
+    page.cells = kept
+    return page
+
+
+def first_figure(page: NotebookNode) -> str:
+    """The HTML of the first figure of a page; "" if none has any."""
+    outputs = [o for c in _shown(page).cells for o in c.get("outputs", [])]
+    htmls = [output.get("data", {}).get("text/html", "") for output in outputs]
+    return next((html for html in htmls if "<img" in html), "")
+
+
+def title(page: NotebookNode) -> str:
+    """The heading that a page begins with."""
+    return page.cells[0].source.partition("\n")[0].lstrip("# ")
+
+
+def place(heading: str) -> str:
+    """A heading's place in a link, as in JupyterLab but for the sign that URLs escape.
+
+    >>> place("Exercise 4.1 · The DPO loss")
+    'Exercise-4.1-·-The-DPO-loss'
+    """
+    return heading.replace(" ", "-").replace("%25", "%").replace("%", "percent")
+
+
+def _folded(hints: tuple[str, ...]) -> str:
+    """Hints, each below a line that opens it."""
+    return "\n\n".join(
+        f"<details><summary>Hint {number} of {len(hints)}</summary>\n\n{hint}\n\n"
+        "</details>"
+        for number, hint in enumerate(hints, 1)
+    )
+
+
+def _shown(page: NotebookNode) -> NotebookNode:
+    """A copy whose outputs are what a browser can show by itself."""
+    page = copy.deepcopy(page)
+    page.metadata.pop("widgets", None)
+    for cell in page.cells:
+        cell.metadata = NotebookNode()
+        cell.source = PLACE.sub(lambda at: place(at[0]), cell.source)
+        if cell.cell_type == "code":
+            shown = [_output(output) for output in cell.outputs]
+            cell.outputs = [output for output in shown if output]
+    return page
+
+
+def _output(output: NotebookNode) -> NotebookNode | None:
+    """HTML alone where there is HTML; text as it was printed; nothing of a widget."""
+    data = output.get("data")
+    if data is None:
+        return output
+    data.pop("application/vnd.jupyter.widget-view+json", None)
+    if "text/html" in data:
+        output.data = NotebookNode({"text/html": _lazy(data["text/html"])})
+    elif "image/png" in data:
+        alt = escape(data.get("text/plain", ""), quote=True)
+        source = f"data:image/png;base64,{data['image/png']}"
+        output.data = NotebookNode({"text/html": f'<img alt="{alt}" src="{source}">'})
+    elif not any(data.values()):
+        return None
+    return output
+
+
+def _lazy(html: str) -> str:
+    """Pictures are decoded when they come into view: a page is to be read at once."""
+    return html.replace("<img alt=", '<img decoding="async" alt=')

@@ -1,0 +1,55 @@
+// The theme of the page, for the figures; predictions, kept in this browser.
+(() => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const paint = () => {
+    const chosen = document.body.dataset.theme || "auto";
+    const is = chosen === "dark" || (chosen === "auto" && dark.matches);
+    root.setAttribute("theme", is ? "dark" : "light");
+  };
+
+  const KEY = "dpo-course-predictions";
+  const read = () => { try { return JSON.parse(localStorage.getItem(KEY)) || {}; } catch { return {}; } };
+  const keep = (name, answer) => {
+    try { localStorage.setItem(KEY, JSON.stringify({ [name]: answer, ...read() })); } catch { /* private */ }
+  };
+
+  function settle() {
+    const known = read();
+    for (const box of document.querySelectorAll(".course-predict")) {
+      const answer = known[box.dataset.name];
+      if (answer === undefined) continue;
+      const told = document.createElement("p");
+      const [before, after] = box.dataset.noted.split("{}");
+      told.append(before, Object.assign(document.createElement("strong"), { textContent: answer }), after ?? "");
+      box.replaceChildren(box.firstElementChild, told);
+    }
+    for (const line of document.querySelectorAll(".course-told")) {
+      const { name, truth, near } = line.dataset;
+      const said = known[name];
+      if (said === undefined) { line.textContent = `It is ${truth}. (No prediction was made.)`; continue; }
+      const off = Math.abs(Number(said) - Number(truth));
+      const right = said === truth || off <= Number(near) * Math.abs(Number(truth));
+      line.textContent = right ? `You predicted ${said}, and it is ${truth}.`
+        : `You predicted ${said}. It is ${truth}: what did you expect instead?`;
+    }
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    paint();
+    dark.addEventListener("change", paint);
+    new MutationObserver(paint).observe(document.body, { attributeFilter: ["data-theme"] });
+    for (const box of document.querySelectorAll(".course-predict")) {
+      const field = box.querySelector("input");
+      for (const button of box.querySelectorAll("button")) {
+        button.addEventListener("click", () => {
+          const answer = field ? field.value.trim().replace("−", "-") : button.textContent;
+          if (field && (answer === "" || Number.isNaN(Number(answer)))) return field.focus();
+          keep(box.dataset.name, answer);
+          settle();
+        });
+      }
+    }
+    settle();
+  });
+})();
