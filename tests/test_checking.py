@@ -205,7 +205,12 @@ def test_progress_is_remembered_beside_the_copies(work_folder):
     check(swapped())
     check(swapped())
     notes = json.loads((work_folder / "progress.json").read_text())
-    wanted = {"attempts": 2, "state": "not yet", "passed": False}
+    wanted = {
+        "attempts": 2,
+        "state": "not yet",
+        "passed": False,
+        "mistakes": ["swapped"],
+    }
     assert notes["preference_probability"] == wanted
     assert "2 attempts" in repr(progress())
     assert "next: 0.1 " in repr(progress())

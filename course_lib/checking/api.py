@@ -141,6 +141,9 @@ def _remember(verdict: Verdict):
     entry["passed"] = workspace.ever_passed(entry) or verdict.state == PASSED
     entry["state"] = verdict.state
     entry["attempts"] += verdict.state != NOT_ATTEMPTED
+    name = verdict.finding.name if verdict.finding else ""
+    if name and name not in entry.get("mistakes", []):
+        entry.setdefault("mistakes", []).append(name)
     try:
         workspace.write(folder / "progress.json", notes)
     except OSError as error:
