@@ -20,9 +20,12 @@ os.environ["COURSE_PLAIN_FIGURES"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PYTHONPATH"] = str(TESTS / "offline")
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"  # or transformers would ask before it looks
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 sys.path[:0] = [str(TESTS / "offline"), str(TESTS)]
 import sitecustomize  # noqa: E402, F401  (the same wall for this process)
 
+from course_lib.optional import missing_packages  # noqa: E402
 from course_tools.browser import trouble  # noqa: E402
 
 pytest_plugins = ["pages", "progress"]
@@ -32,7 +35,9 @@ collect_ignore = ["tests/trl_losses.py"]  # a program for another environment
 # the others have nothing left to do. The rest takes under half a minute a file.
 BROWSER = "tests/test_browser.py"
 LONG = ["test_browser", "07_training.ipynb", "notebooks/", "test_exercises"]
-LONG += ["test_marking", "test_red_team", "test_training", "test_remaking"]
+LONG += ["test_red_team", "test_marking", "test_training", "test_contributing"]
+LONG += ["test_style", "test_plots", "test_failures", "test_remaking", "test_grade.py"]
+LONG += ["test_handout", "test_sliders", "test_teaching_guide"]
 WORKERS = 8  # at most: a file is not divided, and the longest is an eighth of the whole
 
 
@@ -49,16 +54,20 @@ def pytest_configure(config):
 
 
 def pytest_xdist_auto_num_workers(config) -> int | None:
-    """As many processes as there are files to run and cores; none for a single file."""
+    """Three processes for two cores, if there are files for them; none for one file.
+
+    Tests also wait: for a browser, for a kernel, for a limit that must run out.
+    """
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     if config.option.capture == "no" or config.option.trace:
         return 0  # what is printed, and a debugger, need the process that was started
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    workers = cores + cores // 2
     asked = {Path(arg.partition("::")[0]) for arg in config.args}
     if all(path.is_file() for path in asked):
-        cores = min(cores, len(asked)) if len(asked) > 1 else 0
-    return min(cores, WORKERS)
+        workers = min(workers, len(asked)) if len(asked) > 1 else 0
+    return min(workers, WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -86,7 +95,10 @@ def pytest_collection_modifyitems(items):
         return next((n for n, name in enumerate(LONG) if name in item.nodeid), 99)
 
     items.sort(key=rank)
+    lacking = missing_packages("production") or missing_packages("instruct")
     for item in items:
+        if lacking and "09_production" in item.nodeid:
+            item.add_marker(pytest.mark.skip(reason=lacking))
         if item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.slow)
 

@@ -24,7 +24,7 @@ def fingerprint(*of: Any) -> str:
     """
     digest = hashlib.sha256()
     for thing in of:
-        tensors = thing or ()
+        tensors = [thing] if torch.is_tensor(thing) else thing or ()
         if isinstance(thing, nn.Module):
             tensors = [*thing.state_dict().values(), *thing.buffers()]
             for name, part in thing.named_modules():
@@ -47,6 +47,8 @@ def _settings(part: nn.Module) -> str:
 class Checkpoint:
     """A file with the state of a run: whole, or not there.
 
+    What is frozen is not in it: under an adapter it is as large as the adapter.
+
     config: a dataclass whose `checkpoint` names the file, "" for none
     data, ref: what the run reads; a file of other data or another reference is refused
     raises: FileNotFoundError if there is no such folder
@@ -66,6 +68,10 @@ class Checkpoint:
             self.settings = {k: v for k, v in settings.items() if k not in self.FREE}
             self.reads = {"data": fingerprint(data), "reference": fingerprint(ref)}
 
+    def _frozen(self) -> set[str]:
+        every = self.model.named_parameters(remove_duplicate=False)
+        return {name for name, value in every if not value.requires_grad}
+
     def save(self, done: int, log: tuple):
         """Write the state after `done` steps; a crash leaves the file before it."""
         if not self.path or rank() > 0:
@@ -73,7 +79,11 @@ class Checkpoint:
         state = {
             "settings": self.settings,
             "reads": self.reads,
-            "model": self.model.state_dict(),
+            "model": {
+                name: value
+                for name, value in self.model.state_dict().items()
+                if name not in self._frozen()
+            },
             "optimiser": self.optimiser.state_dict(),
             "done": done,
             "log": log,
@@ -111,6 +121,11 @@ class Checkpoint:
                     f"checkpoint {self.path} was made with another {name}: "
                     "name another file, or delete it"
                 )
-        self.model.load_state_dict(state["model"])
+        told = self.model.load_state_dict(state["model"], strict=False)
+        if told.unexpected_keys or {*told.missing_keys} - self._frozen():
+            raise ValueError(
+                f"checkpoint {self.path} is of a model with other weights: "
+                "name another file, or delete it"
+            )
         self.optimiser.load_state_dict(state["optimiser"])
         return state["done"], state["log"]

@@ -19,6 +19,7 @@ class Config:
     nll_weight: float = 1.0  # CPO and DPO + NLL
     steps: int = 250  # updates of the model
     batch_size: int = 128  # pairs a step, of all processes together
+    accumulate: int = 1  # equal parts of a step that go through the model in turn
     lr: float = 2e-3  # at the start; it falls in a line to zero
     warmup: int = 0  # steps in which it rises first
     clip: float = 5.0  # the gradient's norm is held to this
@@ -31,6 +32,8 @@ class Config:
     samples: int = 256  # responses that PPO and REINFORCE write a step
     layout: str = "shared"  # how responses become rows
     chunk: int = 0  # response tokens whose logits are held at a time; 0: all
+    recompute: bool = False  # compute blocks again for the gradient: less memory
+    bf16: bool = False  # matrix products in bfloat16 on a CPU too
     compile: bool = False  # the blocks, before the first step: a minute, then faster
     every: int = 50  # steps between checkpoints
     checkpoint: str = ""  # a file to continue from and to write; "": none
@@ -66,12 +69,16 @@ def require(config: Config):
     Traceback (most recent call last):
     ValueError: gamma is 2.0, and dpo does not read it (read by: simpo): leave it out
     """
-    for name in ("lr", "batch_size", "every", "samples", "pairs"):
+    for name in ("lr", "batch_size", "accumulate", "every", "samples", "pairs"):
         validate.number(name, getattr(config, name))
     if not config.clip > 0:  # infinity: gradients as they are
         raise ValueError(f"clip must be above 0, got {config.clip}")
     for name in ("steps", "warmup", "weight_decay", "chunk", "yardstick"):
         validate.fraction(name, getattr(config, name))
+    if config.accumulate > 1 and config.method == "kto":
+        raise ValueError(
+            "accumulate must be 1 for kto: its reference point is of a whole batch"
+        )
     usual = LossSettings()
     reads = METHODS[config.method].reads if config.method in METHODS else ("beta",)
     for name, value in config.loss_settings._asdict().items():

@@ -16,6 +16,7 @@ __all__ = [
     "precision",
     "processes",
     "rank",
+    "sum_of_all",
     "threads",
     "toy",
 ]
@@ -60,6 +61,16 @@ def mean_of_all(value: Tensor) -> Tensor:
     return value
 
 
+def sum_of_all(value: Tensor) -> Tensor:
+    """The sum over processes of a tensor without gradient, on the device it came on."""
+    if processes() == 1:
+        return value
+    gpu = dist.get_backend() == "nccl"
+    together = value.to("cuda") if gpu else value.clone()
+    dist.all_reduce(together)
+    return together.to(value.device)
+
+
 def average_gradients(model: nn.Module):
     """Replace every gradient by its mean over processes, in one message.
 
@@ -75,10 +86,12 @@ def average_gradients(model: nn.Module):
         gradient.copy_(part.view_as(gradient))
 
 
-def precision(model: nn.Module) -> contextlib.AbstractContextManager:
-    """bfloat16 for the matrix products of a GPU; full precision on a CPU."""
+def precision(
+    model: nn.Module, bf16: bool = False
+) -> contextlib.AbstractContextManager:
+    """bfloat16 for the matrix products of a GPU, and of a CPU if asked for."""
     kind = next(model.parameters()).device.type
-    return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda")
+    return torch.autocast(kind, torch.bfloat16, enabled=bf16 or kind == "cuda")
 
 
 def toy(model: nn.Module) -> bool:

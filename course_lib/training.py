@@ -1,7 +1,7 @@
 """The trainer: one loop for all that is trained here, in a notebook or under torchrun.
 
     run(Config(method="dpo", beta=0.5))                        # in a notebook
-    torchrun --nproc-per-node 2 -m course_lib.training --method dpo --beta 0.5
+    python3 -m course_lib torchrun --nproc-per-node 2 -m course_lib.training --beta 0.5
 
 `preference_steps` goes from a batch of texts to a loss, `fit` from losses to a trained
 model. A step's batch depends on the seed and the step's number alone, and a batch is
@@ -10,16 +10,19 @@ run.
 """
 
 import argparse
+import contextlib
 import copy
 import dataclasses
+import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as computed_again
 from tqdm.auto import tqdm
 
 from course_lib import _moved, baselines, validate
@@ -43,6 +46,7 @@ from course_lib.distributed import (
     precision,
     processes,
     rank,
+    sum_of_all,
     threads,
 )
 from course_lib.losses import kto_loss
@@ -58,9 +62,10 @@ from course_lib.variants import (
 )
 from course_lib.worlds import SentenceWorld, World, sample_preferences, world_l, world_s
 
-__all__ = ["Log", "fit", "main", "reference_logps", "run", "train"]
+__all__ = ["Log", "all_logps", "fit", "main", "reference_logps", "run", "train"]
 
 Watch = Callable[[nn.Module], dict[str, float]]
+After = Callable[["Log", int], bool]
 
 
 class Log(NamedTuple):
@@ -76,9 +81,10 @@ def train(
     texts: Texts,
     config: Config,
     *,
-    ref: nn.Module | None = None,
+    ref: nn.Module | Tensor | None = None,
     watch: Watch | None = None,
     watch_at: tuple[int, ...] = (),
+    after: After | None = None,
 ) -> Log:
     """Train a model on responses (SFT) or on preferences, in place.
 
@@ -87,23 +93,28 @@ def train(
     texts: one response a prompt for the method "sft", and for "kto" if they have thumbs
         (`batches.with_thumbs`); chosen and rejected for all
     config: a Config
-    ref: the frozen reference; none for the methods of REFERENCE_FREE
+    ref: the frozen reference, or the log-probs that it gives these responses, as from
+        `all_logps`: (examples, sides); none for the methods of REFERENCE_FREE
     watch: asked about the model after the steps of `watch_at`, 0 being the start
+    after: called with the log and the steps done, at the start and after each step;
+        True ends the run
     returns: a Log
     raises: ValueError for a reference that is the model, a missing reference, texts
         without a second side, too few texts for a batch, a setting that the method
         does not read, a model in which nothing is trained; FloatingPointError at a
         loss that is not finite, with the model as the step before left it
     """
-    for each in filter(None, (model, ref)):
-        each.to(place(model))
+    for each in (model, ref):
+        if isinstance(each, nn.Module):
+            each.to(place(model))
     losses = preference_steps(model, texts, config, ref)
     reads = {"data": texts, "ref": None if config.method in REFERENCE_FREE else ref}
-    return fit(model, losses, config, **reads, watch=watch, watch_at=watch_at)
+    looks = {"watch": watch, "watch_at": watch_at, "after": after}
+    return fit(model, losses, config, **reads, **looks)
 
 
 def preference_steps(
-    model: nn.Module, texts: Texts, config: Config, ref: nn.Module | None
+    model: nn.Module, texts: Texts, config: Config, ref: nn.Module | Tensor | None
 ) -> baselines.StepLosses:
     """For `fit`: from a batch to its loss, for SFT and for every preference method."""
     validate.choice("method", config.method, tuple(METHODS))
@@ -116,33 +127,43 @@ def preference_steps(
             f"texts hold no rejected responses: {config.method} needs them"
         )
     rows_of = batch_order(texts, config.batch_size, config.seed)
-    if config.batch_size % processes():
+    if config.batch_size % (processes() * config.accumulate):
+        parts = "" if config.accumulate == 1 else f" in {config.accumulate} parts each"
         raise ValueError(
             f"batch_size {config.batch_size} is not shared by {processes()} processes"
+            + parts
         )
-    if config.method == "kto":
-        texts = with_mismatched(texts)
+    texts = responses_read(texts, config)
     ref_logps = torch.zeros(texts.lengths.shape)
     if config.method not in REFERENCE_FREE:
         if ref is None:
             raise ValueError(
                 f"ref is missing: {config.method} compares with a reference"
             )
-        asked = {"layout": config.layout, "chunk": config.chunk}
-        ref_logps = reference_logps(ref, texts, model=model, **asked)
+        ref_logps = (
+            _given(ref, texts)
+            if torch.is_tensor(ref)
+            else reference_logps(ref, texts, model=model, **_asked(config))
+        )
     device = next(model.parameters()).device
 
     def losses(step):
         # The same batch whatever ran before, and of it this process's share
         rows = rows_of(step)[rank() :: processes()]
+        if config.accumulate == 1:
+            yield loss_of(rows)
+        else:
+            parts = rows.tensor_split(config.accumulate)
+            yield [functools.partial(loss_of, part) for part in parts]
+
+    def loss_of(rows):
         batch = collate(texts.take(rows), config.layout).to(device)
 
         # log π(y|x) of whole responses: all chosen ones, then all rejected ones
         logps = response_logps(model, batch, chunk=config.chunk or None)
         logps, lengths = logps.view(-1, len(rows)), batch.lengths.view(-1, len(rows))
         if single:  # nats a response, not a token: the sum is what π(y|x) is
-            yield -logps[0].mean(), {}
-            return
+            return -logps[0].mean(), {}
 
         # The reference is frozen, so its log-probs were computed once, for all steps.
         ref_rows = ref_logps[rows].T.to(logps)
@@ -154,13 +175,28 @@ def preference_steps(
         if thumbs:
             good = texts.desirable[rows].to(device)
             asked = logps[0], ref_rows[0], good, point, config.beta
-            yield kto_loss(*asked), more
-            return
+            return kto_loss(*asked), more
         pairs = PairLogps(*logps[:2], *ref_rows[:2], *lengths[:2], point)
         loss = preference_losses(config.method, pairs, config.loss_settings).mean()
-        yield loss, {**measures(pairs), **more}
+        return loss, {**measures(pairs), **more}
 
     return losses
+
+
+def responses_read(texts: Texts, config: Config) -> Texts:
+    """The responses that a method reads: KTO's mismatched ones are a side more."""
+    return with_mismatched(texts) if config.method == "kto" else texts
+
+
+def _given(logps: Tensor, texts: Texts) -> Tensor:
+    if logps.shape != texts.lengths.shape:
+        need, got = tuple(texts.lengths.shape), tuple(logps.shape)
+        raise ValueError(f"ref has log-probs of shape {got}, the texts need {need}")
+    return logps
+
+
+def _asked(config: Config) -> dict:
+    return {"layout": config.layout, "chunk": config.chunk, "bf16": config.bf16}
 
 
 def fit(
@@ -172,14 +208,17 @@ def fit(
     ref: nn.Module | None = None,
     watch: Watch | None = None,
     watch_at: tuple[int, ...] = (),
+    after: After | None = None,
 ) -> Log:
     """The training loop: from losses to a trained model.
 
     losses: called with a step's number; yields the losses of that step, each with a
-        dict of what else to log, and computes the next one after an update by the last
+        dict of what else to log, and computes the next one after an update by the last.
+        A list of functions in place of a loss: each computes that of an equal part,
+        and the update is by their mean
     data, ref: what `losses` reads, so that a checkpoint is not continued with other
         data or another reference
-    model, config, watch, watch_at, returns, raises: as for `train`
+    model, config, watch, watch_at, after, returns, raises: as for `train`
     """
     require(config)
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -196,16 +235,19 @@ def fit(
     losses = _moved.yielding(losses)
     if config.compile:
         compile_blocks(model)
+    again = recomputed(model) if config.recompute else contextlib.nullcontext()
+    exact = precision(model, config.bf16)
 
-    with _progress(config, done) as bar, threads(model), precision(model):
-        for step in range(done, config.steps):
+    with _progress(config, done) as bar, threads(model), exact, again:
+        ended = after is not None and after(log, done)
+        for step in range(done, 0 if ended else config.steps):
             _watched(log, watch, watch_at, step)
             set_learning_rate(optimiser, config, step)
 
             # DPO has one loss a step; PPO has four, each computed after an update.
-            for loss, measured in losses(step):
+            for update in losses(step):
                 optimiser.zero_grad(set_to_none=True)
-                loss.backward()
+                loss, measured = _backward(update)
                 # Each process has seen only its share of the batch.
                 average_gradients(model)
                 # One steep batch must not undo what many others have done.
@@ -217,18 +259,39 @@ def fit(
             for name, value in logged.items():
                 log.history.setdefault(name, []).append(float(mean_of_all(value)))
             bar.update()
-            if (step + 1) % config.every == 0:
+            ended = after is not None and after(log, step + 1)
+            if ended or (step + 1) % config.every == 0:
                 checkpoint.save(step + 1, log[1:])
+            if ended:
+                return log
         _watched(log, watch, watch_at, config.steps)
     return log
 
 
+def _backward(update) -> tuple[Tensor, dict[str, Tensor]]:
+    """Gradients of a loss, or of the mean of equal parts, one in memory at a time."""
+    if isinstance(update, tuple):
+        update[0].backward()
+        return update
+    seen = []
+    for part in update:
+        loss, measured = part()
+        (loss / len(update)).backward()
+        seen.append({"loss": loss.detach(), **measured})
+    means = {name: torch.stack([row[name] for row in seen]).mean() for name in seen[0]}
+    return means.pop("loss"), means
+
+
 def set_learning_rate(optimiser, config: Config, step: int):
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate(config, step)
+
+
+def learning_rate(config: Config, step: int) -> float:
     """It rises for `warmup` steps, and falls in a line to zero."""
     rising = (step + 1) / (config.warmup + 1)
     falling = (config.steps - step) / config.steps
-    for group in optimiser.param_groups:
-        group["lr"] = config.lr * min(1.0, rising, falling)
+    return config.lr * min(1.0, rising, falling)
 
 
 def _require_finite(step: int, loss: Tensor, norm: Tensor):
@@ -249,6 +312,27 @@ def compile_blocks(model: nn.Module):
         block.compile(dynamic=True)
 
 
+@contextlib.contextmanager
+def recomputed(model: nn.Module) -> Iterator[None]:
+    """Activation checkpointing: of each block only its input is kept for the gradient.
+
+    model: with `blocks`, whose insides are computed a second time when they are needed
+    raises: ValueError for a model without blocks
+    """
+    blocks = list(getattr(model, "blocks", ()))
+    if not blocks:
+        raise ValueError("recompute needs a model with blocks, and this one has none")
+    for block in blocks:
+        block.forward = functools.partial(
+            computed_again, block.forward, use_reentrant=False
+        )
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.forward
+
+
 def _watched(log: Log, watch: Watch | None, watch_at: tuple[int, ...], steps: int):
     if watch and steps in watch_at:
         with torch.no_grad():
@@ -262,6 +346,7 @@ def reference_logps(
     model: nn.Module | None = None,
     layout: str = "padded",
     chunk: int = 0,
+    bf16: bool = False,
 ) -> Tensor:
     """Log-probs of all responses under the frozen reference, computed once.
 
@@ -270,7 +355,7 @@ def reference_logps(
     mode: dropout would add noise to all that is compared with it.
 
     ref, texts: as for `train`; model: what will be trained, to refuse it as `ref`
-    layout: of batches.LAYOUTS, by which the numbers differ in their last digits only
+    layout, chunk, bf16: as for `all_logps`
     returns: nats, (examples, sides), on the CPU
     raises: ValueError if ref is the model, or shares a parameter with it that is
         trained; frozen ones, as under an adapter, may be shared
@@ -279,18 +364,43 @@ def reference_logps(
         trained = {p.data_ptr() for p in model.parameters() if p.requires_grad}
         if trained & {p.data_ptr() for p in ref.parameters()}:
             raise ValueError("ref shares trained parameters with model: copy it first")
-    key = (fingerprint(ref, texts), *map(type, ref.modules()))  # a class defined anew
+    # types: a class that was defined anew
+    key = (fingerprint(ref, texts), bf16, *map(type, ref.modules()))
     if key not in _REFERENCE_CACHE:
-        total = texts.prompt_lengths + texts.lengths.sum(1)
-        order, few = total.argsort(), max(1, 8_192 // int(total.max()))
-        with precision(ref):  # few: what a CPU's cache holds
-            logps = texts_logps(
-                ref, texts.take(order), few, layout=layout, chunk=chunk or None
-            )
+        logps = all_logps(ref, texts, layout=layout, chunk=chunk, bf16=bf16)
         while len(_REFERENCE_CACHE) >= 8:
             _REFERENCE_CACHE.pop(next(iter(_REFERENCE_CACHE)))
-        _REFERENCE_CACHE[key] = logps[order.argsort()]
+        _REFERENCE_CACHE[key] = logps
     return _REFERENCE_CACHE[key]
+
+
+def all_logps(
+    model: nn.Module,
+    texts: Texts,
+    *,
+    layout: str = "padded",
+    chunk: int = 0,
+    bf16: bool = False,
+) -> Tensor:
+    """Log-probs of all responses, without gradient; each process scores its share.
+
+    model, texts: as for `train`
+    layout: of batches.LAYOUTS, by which the numbers differ in their last digits only
+    chunk: response tokens whose logits are held at a time; 0: all of a batch
+    bf16: matrix products in bfloat16, as where the model is trained
+    returns: nats, (examples, sides), on the CPU, the same in every process
+    """
+    total = texts.prompt_lengths + texts.lengths.sum(1)
+    few = max(1, 8_192 // int(total.max()))  # what a CPU's cache holds
+    mine = total.argsort()[rank() :: processes()]
+    asked = {"layout": layout, "chunk": chunk or None}
+    exact = torch.promote_types(next(model.parameters()).dtype, torch.float32)
+    logps = torch.zeros(texts.lengths.shape, dtype=exact)
+    if len(mine):
+        with precision(model, bf16):
+            found = texts_logps(model, texts.take(mine), few, **asked)
+        logps[mine] = found.to(exact)
+    return sum_of_all(logps)
 
 
 _REFERENCE_CACHE: dict[tuple, Tensor] = {}  # what `reference_logps` remembers

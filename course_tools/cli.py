@@ -17,14 +17,18 @@ from course_lib.workspace import CourseError
 from course_tools import copies, doctor, environment, start_page
 from course_tools.environment import COMMAND
 
-# verb: what it is for. `lab`, `test`, `reset` and `doctor` are functions below; each of
-# the others is answered by main() of the module of that name.
+# verb: what it is for. Those of OWN are functions below; each of the others is answered
+# by main() of its module.
 VERBS = {
     "lab": "open the course in JupyterLab, at its start or at chapter NN",
     "test": "run every test; the arguments are pytest's",
     "check": "check your exercises",
     "inspect": "read preference data and say what is wrong with it, line by line",
     "diagnose": "read the log of a DPO run, of any library, and say what it shows",
+    "train": "train a model on your own pairs: small, SmolLM2 or a Hugging Face folder",
+    "torchrun": "start several processes in the course's Python, as torchrun does",
+    "review": "ask again, a few a day, what the chapters asked and what you missed",
+    "add": "add an optional set of packages, such as production",
     "reset": "start the exercises of chapter NN afresh; a backup is kept",
     "doctor": "say what is wrong with the environment and how to mend it",
     "build": "write exercises/ from solutions/",
@@ -33,17 +37,21 @@ VERBS = {
     "gradebook": "write a report's gradebook and feedback anew, with points by hand",
     "bench": "measure what the course claims about speed",
     "remake": "make again what is shipped as a result",
+    "site": "build the course as a website that needs no server",
 }
 MODULES = {
     "check": "course_tools.check",
     "inspect": "course_lib.inspection.command",
     "diagnose": "course_lib.diagnosis.command",
+    "train": "course_lib.finetuning.command",
+    "review": "course_lib.review",
     "build": "course_tools.build",
     "handout": "course_tools.handout",
     "grade": "course_tools.grading.command",
     "gradebook": "course_tools.grading.gradebook",
     "bench": "course_tools.benchmarks",
     "remake": "course_tools.regenerate",
+    "site": "course_tools.site",
 }
 
 
@@ -108,7 +116,33 @@ def examine(words):
     return doctor.doctor()
 
 
-OWN = {"lab": lab, "test": test, "reset": reset, "doctor": examine}
+def add(words):
+    """Add an optional set of packages to the course's Python."""
+    asked = parser("add")
+    listed = [f"  {name:<11} {what}" for name, what in environment.SETS.items()]
+    asked.formatter_class = argparse.RawDescriptionHelpFormatter
+    asked.description = "\n".join([VERBS["add"], "", *listed])
+    asked.add_argument("set", choices=environment.SETS, metavar="SET")
+    name = asked.parse_args(words).set
+    python = environment.add(name)
+    print(f"{name} is there, in {python}.")
+
+
+def torchrun(words):
+    """Become torchrun; the words after the verb are torchrun's own."""
+    here = environment.satisfied()
+    python = sys.executable if here else environment.ready()
+    return environment.hand_over(python, "-m", "torch.distributed.run", *words)
+
+
+OWN = {
+    "lab": lab,
+    "test": test,
+    "reset": reset,
+    "doctor": examine,
+    "add": add,
+    "torchrun": torchrun,
+}
 
 
 def perform(verb, words):
@@ -145,7 +179,8 @@ def main(words):
         alone = (
             verb not in OWN and environment.trouble() and not environment.satisfied()
         )
-        if words[1:2] in (["-h"], ["--help"]) and (alone or verb == "test"):
+        passed_on = verb in ("test", "torchrun")  # to another program
+        if words[1:2] in (["-h"], ["--help"]) and (alone or passed_on):
             parser(verb).parse_args(words[1:2])
         return perform(verb, words[1:])
     except SystemExit as told:  # argparse has explained, or refused

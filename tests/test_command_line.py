@@ -175,6 +175,27 @@ def test_a_verb_of_a_module_runs_where_its_packages_are(
         assert (code, asked, handed) == (5, [], [(command, None)])
 
 
+def test_torchrun_gets_its_own_words_in_the_courses_python(course, handed, monkeypatch):
+    words = ["--nproc-per-node", "2", "-m", "course_lib.training", "--beta", "0.5"]
+    for here, python in ((True, sys.executable), (False, "venv-python")):
+        monkeypatch.setattr(environment, "satisfied", lambda here=here: here)
+        handed.clear()
+        assert command_line.main(["torchrun", *words]) == 5
+        assert handed == [([python, "-m", "torch.distributed.run", *words], None)]
+
+
+def test_an_optional_set_is_added_and_another_name_is_answered_with_the_list(
+    course, monkeypatch, capsys
+):
+    added = []
+    monkeypatch.setattr(environment, "add", lambda name: added.append(name) or "here")
+    assert not command_line.main(["add", "production"])
+    assert capsys.readouterr().out == "production is there, in here.\n"
+    assert command_line.main(["add", "everything"]) == 2
+    assert "production" in capsys.readouterr().err
+    assert added == ["production"]
+
+
 @pytest.mark.parametrize(
     ("cause", "code", "said"),
     [

@@ -318,6 +318,47 @@ def test_who_waited_finds_the_work_done(course, monkeypatch):
     assert calls(course) == 1
 
 
+# ── optional sets ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", environment.SETS)
+def test_a_set_is_added_to_the_environment_and_changes_nothing_else(
+    course, monkeypatch, name
+):
+    asked = []
+    monkeypatch.setattr(environment, "satisfied", lambda: False)
+    (course / "requirements").mkdir()
+    python = environment.ready()
+    install = lambda python, words: asked.append((python, words))  # noqa: E731
+    monkeypatch.setattr(environment, "install", install)
+    assert environment.add(name) == python
+    ((where, words),) = asked
+    assert where == python
+    assert words[-2:] == ["-r", os.path.join("requirements", f"{name}.txt")]
+    if name in environment.NO_DEPS:
+        assert words[:-2] == ["--no-deps"]
+    else:  # pip is held to what the course pins
+        assert words[0] == "-c"
+        assert Path(words[1]).read_text() == "tiny==1.0\n"
+    assert environment.trouble() == ""
+
+
+def test_every_set_is_a_file_of_exact_pins():
+    for name in environment.SETS:
+        lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+        wanted = [line for line in lines if line and not line.startswith("#")]
+        assert wanted
+        assert all("==" in line for line in wanted)
+
+
+def test_pip_reads_the_set_from_the_courses_folder(course, monkeypatch):
+    monkeypatch.setattr(environment, "satisfied", lambda: False)
+    (course / "requirements").mkdir()
+    (course / "requirements" / "browser.txt").write_text("small==2.0\n")
+    environment.add("browser")
+    assert (packages() / "small-2.0.dist-info" / "METADATA").exists()
+
+
 # ── failures, each in one sentence ────────────────────────────────────────────────────
 
 NO_ANSWER = """WARNING: Retrying (Retry(total=0)) after connection broken by \

@@ -12,6 +12,7 @@ import torch
 from course_lib import checkpoint, distributed, training
 from course_lib.batches import collate, pairs, response_logps, schedule, sentence_texts
 from course_lib.datasets import run_values, shipped_runs
+from course_lib.lora import add_lora
 from course_lib.losses import dpo_loss, kto_loss, kto_reference_point, orpo_loss
 from course_lib.training import Config, fit, reference_logps, run, train
 from course_lib.transformer import Block, PrefixTable, Shape, Transformer, load
@@ -318,6 +319,106 @@ def test_objectives_hand_each_loss_what_it_names():
     for name, values in expected.items():
         assert torch.allclose(got[name], values, atol=1e-12), name
     assert set(got) - set(expected) == {"nca", "apo_zero"}
+
+
+@pytest.mark.parametrize("method", ["dpo", "orpo", "dpo_nll", "sft"])
+def test_a_step_in_parts_is_the_step(method, ref, texts):
+    config = dataclasses.replace(QUICK, method=method)
+    whole = trained(ref, texts, config)
+    parts = trained(ref, texts, dataclasses.replace(config, accumulate=4))
+    assert torch.allclose(weights(parts.model), weights(whole.model), atol=1e-12)
+    for name, values in whole.history.items():
+        first = 1 if name == "accuracy" else 0  # ties, which rounding breaks
+        assert parts.history[name][first:] == pytest.approx(values[first:], abs=1e-12)
+
+
+def test_parts_that_are_not_equal_or_a_batch_for_kto_are_refused(ref, texts):
+    with pytest.raises(ValueError, match="not shared by 1 processes in 3 parts each"):
+        trained(ref, texts, dataclasses.replace(QUICK, accumulate=3))
+    with pytest.raises(ValueError, match="accumulate must be 1 for kto"):
+        trained(ref, texts, dataclasses.replace(QUICK, method="kto", accumulate=2))
+
+
+def test_blocks_that_are_computed_again_change_nothing_but_memory(ref, texts):
+    whole, seen = trained(ref, texts, QUICK), []
+
+    def look(model):
+        seen.append(["forward" in vars(block) for block in model.blocks])
+        return {}
+
+    config = dataclasses.replace(QUICK, recompute=True)
+    again = trained(ref, texts, config, watch=look, watch_at=(3,))
+    assert torch.equal(weights(again.model), weights(whole.model))
+    assert seen == [[True, True]]
+    assert not any("forward" in vars(block) for block in again.model.blocks)
+    with pytest.raises(ValueError, match="recompute needs a model with blocks"):
+        fit(line(), lambda step: [], dataclasses.replace(QUICK, recompute=True))
+
+
+def test_bfloat16_scores_both_sides_alike_and_trains(ref, texts):
+    small = copy.deepcopy(ref).float()
+    config = dataclasses.replace(QUICK, bf16=True, layout="padded", steps=8)
+    log = trained(small, texts, config)
+    assert log.history["loss"][0] == pytest.approx(0.693147, abs=1e-4)
+    assert log.history["loss"][-1] < 0.69
+    assert {p.dtype for p in log.model.parameters()} == {torch.float32}
+    coarse, fine = (reference_logps(small, texts, bf16=b) for b in (True, False))
+    assert 1e-3 < (coarse - fine).abs().max() < 0.5
+
+
+def test_a_reference_can_be_its_log_probs(ref, texts):
+    logps = training.all_logps(ref, texts, layout="shared")
+    model = copy.deepcopy(ref)
+    log = train(model, texts, QUICK, ref=logps)
+    assert torch.equal(weights(model), weights(trained(ref, texts, QUICK).model))
+    assert len(log.history["loss"]) == 6
+    with pytest.raises(ValueError, match="ref has log-probs of shape"):
+        train(model, texts, QUICK, ref=logps[:, :1])
+
+
+def test_each_process_scores_its_share_of_the_reference(ref, texts, monkeypatch):
+    whole = training.all_logps(ref, texts)
+    monkeypatch.setattr(training, "processes", lambda: 3)
+    monkeypatch.setattr(training, "sum_of_all", lambda value: value)
+    shares = []
+    for number in range(3):
+        monkeypatch.setattr(training, "rank", lambda number=number: number)
+        shares.append(training.all_logps(ref, texts))
+    scored = torch.stack([(share != 0).all(1) for share in shares])
+    assert scored.sum(0).tolist() == [1] * len(texts)  # one process each
+    assert sorted(scored.sum(1).tolist()) == [66, 67, 67]
+    assert torch.allclose(sum(shares), whole, atol=1e-12)
+
+
+def test_what_is_called_after_each_step_can_end_the_run(ref, texts, tmp_path):
+    config = dataclasses.replace(QUICK, checkpoint=str(tmp_path / "run.pt"), every=5)
+    calls = []
+
+    def after(log, done):
+        calls.append((done, len(log.history.get("loss", ()))))
+        return done == 3
+
+    log = trained(ref, texts, config, after=after)
+    assert calls == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert len(log.history["loss"]) == 3
+    calls.clear()
+    again = trained(ref, texts, config, after=after)  # the end was kept
+    assert calls == [(3, 3)]
+    assert torch.equal(weights(again.model), weights(log.model))
+
+
+def test_a_checkpoint_holds_what_is_trained_and_no_more(ref, texts, tmp_path):
+    file = tmp_path / "run.pt"
+    config = dataclasses.replace(QUICK, checkpoint=str(file))
+    model = copy.deepcopy(ref)
+    add_lora(model, ["output"], rank=1)
+    train(model, texts, config, ref=ref)
+    kept = torch.load(file)["model"]
+    assert {*kept} == {n for n, p in model.named_parameters() if p.requires_grad}
+    other = copy.deepcopy(ref)
+    add_lora(other, ["down"], rank=1)
+    with pytest.raises(ValueError, match="of a model with other weights"):
+        train(other, texts, config, ref=ref)
 
 
 def test_small_models_use_one_thread_and_the_setting_comes_back():

@@ -256,7 +256,7 @@ def _texts(row: dict, form: Form, found: Found):
     if form.name == "KTO unpaired":
         return row["prompt"], (row["completion"],), form.answers
     if form.name == "standard implicit":
-        return _split(row["chosen"], row["rejected"])
+        return split_prompt(row["chosen"], row["rejected"])
     if form.answers == (ANSWERS,):
         return _ranked(row, found)
     if form.name == "HH dialogue strings":
@@ -269,7 +269,7 @@ def _texts(row: dict, form: Form, found: Found):
     return _talk(prompt, sides, form, found)
 
 
-def _split(chosen: str, rejected: str):
+def split_prompt(chosen: str, rejected: str):
     """A prompt that both texts begin with, as far as whole words go."""
     both = enumerate(zip(chosen, rejected, strict=False))
     least = min(len(chosen), len(rejected))

@@ -1,0 +1,223 @@
+"""Models with their tokens: a world of this course, SmolLM2, or a Hugging Face folder.
+
+A language encodes text, lays out a chat, writes on, and saves itself in a folder that
+`language_of` reads again.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from course_lib import huggingface, instruct, transformer
+from course_lib.lora import merge_lora
+from course_lib.optional import missing_packages
+from course_lib.worlds import END, PROMPTS, WORDS, world_l, world_s
+
+__all__ = ["HuggingFace", "SmolLM2", "WorldWords", "language_of"]
+
+OWN = "course.json"  # in a folder that this course has saved: which language it is
+
+
+def language_of(name: str, dtype: torch.dtype | None = None):
+    """A model and its tokens by name.
+
+    name: "S" or "L", "smollm2", or a folder: one that `train` has saved, or one that
+        transformers has
+    dtype: of the weights; None for float64 in S and L, and float32 elsewhere
+    raises: ValueError if there is no such model, or a package is missing for it
+    """
+    folder, name, weights = Path(name), name.strip(), None
+    if (folder / OWN).is_file():
+        name = json.loads((folder / OWN).read_text(encoding="utf-8"))["language"]
+        weights = transformer.load(folder / "weights.pt")
+    if name in ("S", "L"):
+        return WorldWords(name, weights, dtype or torch.float64)
+    if name.lower() == "smollm2":
+        return SmolLM2(weights, dtype or torch.float32)
+    if not folder.is_dir():
+        raise ValueError(
+            f"model: {name} is no folder, and none of S, L and smollm2: nothing is "
+            "downloaded here"
+        )
+    return HuggingFace(folder, dtype or torch.float32)
+
+
+class WorldWords:
+    """The eight words and four prompts of World S or L, one word a token."""
+
+    end, has_chat = END, False
+    words = (*WORDS, "(end)", *PROMPTS)
+
+    def __init__(self, name: str, weights, dtype: torch.dtype):
+        self.name = name
+        self.world = {"S": world_s, "L": world_l}[name]()
+        self.model = (weights or transformer.load(name)).to(dtype)
+        self.context = 1 + self.world.longest
+
+    def encode(self, prompt: str, answer: str = "") -> list[int]:
+        known = {word: number for number, word in enumerate(self.words)}
+        said = (prompt + " " + answer).split()
+        for word in said:
+            if known.get(word, END) == END:
+                raise ValueError(
+                    f'"{word}" is no word of World {self.name}, which has '
+                    f"{', '.join(WORDS)} and the prompts {', '.join(PROMPTS)}"
+                )
+        return [known[word] for word in said]
+
+    def closed(self, ids: list[int]) -> list[int]:
+        """With its end; after the most words that there can be it needs none."""
+        if len(ids) > self.world.longest:
+            most = self.world.longest
+            raise ValueError(f"an answer has {len(ids)} words, and at most {most} fit")
+        return ids if len(ids) == self.world.longest else [*ids, END]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return " ".join(self.words[i] for i in ids if i != END)
+
+    def write(self, prompts, longest: int, temperature: float, seed: int) -> list[str]:
+        return _write(
+            self, prompts, min(longest, self.world.longest), temperature, seed
+        )
+
+    def save(self, folder: Path):
+        _save(self, folder)
+
+
+class SmolLM2:
+    """SmolLM2-135M-Instruct from its package, with the chat that it was trained on."""
+
+    name, has_chat, context = "smollm2", True, 2048
+
+    def __init__(self, weights, dtype: torch.dtype):
+        lacking = missing_packages("instruct")
+        if lacking:
+            raise ValueError(lacking)
+        whole = instruct.Instruct()
+        self.end = whole.end
+        self.model = (weights or whole.model()).to(dtype)
+        self.tokenizer = whole.tokenizer()
+
+    def encode(self, prompt: str, answer: str = "") -> list[int]:
+        return self.tokenizer.encode(prompt + answer).ids
+
+    def chat(self, messages: list[dict], opened: bool = False) -> list[int]:
+        """The ids of a chat; opened: up to where the assistant is to speak."""
+        if not all(isinstance(m["content"], str) for m in messages):
+            raise ValueError("smollm2 reads messages of text alone")
+        ids = instruct.chat_ids(self.tokenizer, messages)
+        return ids if opened else ids[: -1 - len(self.encode("assistant\n"))]
+
+    def closed(self, ids: list[int]) -> list[int]:
+        return _closed(ids, self.end)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode([i for i in ids if i != self.end])
+
+    def write(self, prompts, longest: int, temperature: float, seed: int) -> list[str]:
+        return _write(self, prompts, longest, temperature, seed)
+
+    def save(self, folder: Path):
+        _save(self, folder)
+
+
+class HuggingFace:
+    """A causal language model from a folder, with the tokenizer that lies there."""
+
+    def __init__(self, folder: Path, dtype: torch.dtype):
+        self.name, self.folder = str(folder), folder
+        self.model, self.tokenizer = huggingface.load_causal(folder, dtype)
+        self.end = self.tokenizer.eos_token_id
+        if self.end is None:
+            raise ValueError(f"model: the tokenizer in {folder} has no end token (EOS)")
+        if len(self.tokenizer) > self.model.vocabulary:
+            raise ValueError(
+                f"model: the tokenizer of {folder} has {len(self.tokenizer)} tokens, "
+                f"and the model knows {self.model.vocabulary}"
+            )
+        self.has_chat = bool(getattr(self.tokenizer, "chat_template", None))
+        config = self.model.lm.config
+        sizes = (getattr(config, n, None) for n in ("max_position_embeddings", "n_ctx"))
+        self.context = next(filter(None, sizes), 2**20)
+        window = getattr(config, "sliding_window", None)
+        self.window = window or self.context  # how far back its attention reaches
+
+    def encode(self, prompt: str, answer: str = "") -> list[int]:
+        ids = self.tokenizer(prompt + answer)["input_ids"]
+        return ids[:-1] if ids and ids[-1] == self.end else ids
+
+    def chat(self, messages: list[dict], opened: bool = False) -> list[int]:
+        text = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=opened
+        )
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def closed(self, ids: list[int]) -> list[int]:
+        return _closed(ids, self.end)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def write(self, prompts, longest: int, temperature: float, seed: int) -> list[str]:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return [self._write(ids, longest, temperature) for ids in prompts]
+
+    @torch.no_grad()
+    def _write(self, ids: list[int], longest: int, temperature: float) -> str:
+        lm = self.model.lm
+        device = next(lm.parameters()).device
+        said = lm.generate(
+            torch.tensor([ids], device=device),
+            attention_mask=torch.ones(1, len(ids), device=device),
+            max_new_tokens=longest,
+            do_sample=True,
+            temperature=temperature,
+            eos_token_id=self.end,
+            pad_token_id=self.end,
+        )
+        return self.decode(said[0, len(ids) :].tolist())
+
+    def save(self, folder: Path):
+        merge_lora(self.model)
+        huggingface.save_causal(self.model, self.tokenizer, folder)
+
+
+def _closed(ids: list[int], end: int) -> list[int]:
+    """With one end: what follows the last is cut; if there is none, it is added."""
+    if end not in ids:
+        return [*ids, end]
+    return ids[: len(ids) - ids[::-1].index(end)]
+
+
+def _write(language, prompts, longest: int, temperature: float, seed: int) -> list[str]:
+    """An answer to each prompt, all in one batch."""
+    if not prompts:
+        return []
+    device = next(language.model.parameters()).device
+    said, lengths = transformer.sample(
+        language.model,
+        prompts,
+        longest=longest,
+        end=language.end,
+        generator=torch.Generator(device).manual_seed(seed),
+        temperature=temperature,
+    )
+    rows = zip(said.tolist(), lengths.tolist(), strict=True)
+    return [language.decode(ids[:length]) for ids, length in rows]
+
+
+def _save(language, folder: str | os.PathLike):
+    """Weights and the language's name in a folder: whole, or not there."""
+    folder = Path(folder)
+    beside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    transformer.save(merge_lora(language.model), beside / "weights.pt")
+    told = json.dumps({"language": language.name})
+    (beside / OWN).write_text(told + "\n", encoding="utf-8")
+    os.replace(beside, folder)
