@@ -19,7 +19,7 @@ from course_lib.checking.verdict import Examination, Verdict
 from course_lib.exercises import EXERCISES
 from course_lib.submission import observing
 from course_lib.submission.loading import Loaded, cells_of
-from course_lib.submission.observing import Observation, observe, observe_all
+from course_lib.submission.observing import Call, Observation, observe, observe_all
 from course_lib.workspace import repository
 from course_tools.grading.marking import STATUSES, Mark, examinations, glance, mark
 from course_tools.grading.sandbox import harness, talking
@@ -61,17 +61,29 @@ def checked(name: str, function) -> list[Observation]:
     return observe_all(function, examination(name).calls)
 
 
-def graded(box, name: str, cells: list[str]) -> list[Observation]:
+def until_wrong(name: str, function) -> tuple[int | None, list[Call]]:
+    """The first place that `check` finds wrong, and the calls that show it."""
+    exam, seen = examination(name), []
+    for call in exam.decisive:
+        seen += observe_all(function, [call])
+        if exam.first_wrong(seen) is not None:
+            break
+    return exam.first_wrong(seen), exam.decisive[: len(seen)]
+
+
+def graded(box, name: str, cells: list[str], calls=None) -> list[Observation]:
     """What `grade` sees of it, in a process of its own."""
-    outcome = box.run(cells, name, examination(name).calls, EXERCISES[name].offers)
+    calls = calls or examination(name).calls
+    outcome = box.run(cells, name, calls, EXERCISES[name].offers)
     assert not outcome.trouble
     return outcome.seen
 
 
-def answered(name: str, cells: list[str]) -> list[Observation]:
+def answered(name: str, cells: list[str], calls=None) -> list[Observation]:
     """What `grade` sees of it, through all that it does but without the process."""
     ours, theirs = socket.socketpair()
-    talk = talking.Talk(talking.Job(cells, name, examination(name).calls), 10.0)
+    job = talking.Job(cells, name, calls or examination(name).calls)
+    talk = talking.Talk(job, 10.0)
     with ours, theirs:
         grader = threading.Thread(target=talk.hold, args=(ours,))
         grader.start()
@@ -115,10 +127,9 @@ def test_mutants_get_from_grade_what_they_get_from_check(box, name, monkeypatch)
     for number, (what, mutant) in enumerate(mutants(source)):
         world = {"torch": torch, "F": F}
         exec(compile(mutant, f"<{name}>", "exec"), world)
-        seen, cells = checked(name, world[name]), [setting, mutant]
-        wrong = examination(name).first_wrong(seen)
-        seen_there = [answered(name, cells)]
-        seen_there += [graded(box, name, cells)] if number % 5 == 1 else []
+        (wrong, calls), cells = until_wrong(name, world[name]), [setting, mutant]
+        seen_there = [answered(name, cells, calls)]
+        seen_there += [graded(box, name, cells, calls)] if number % 5 == 1 else []
         for one in seen_there:
             assert examination(name).first_wrong(one) == wrong, what
 

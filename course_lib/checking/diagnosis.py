@@ -11,7 +11,7 @@ from course_lib.checking.errors import cause
 from course_lib.checking.exact import exact
 from course_lib.checking.notice import at_the_edge, noticed
 from course_lib.checking.seen import Seen, Symptom
-from course_lib.exercises.recipe import Fault, slips
+from course_lib.exercises.recipe import Fault
 from course_lib.exercises.spec import Exercise, close, same
 from course_lib.submission.observing import Observation, observe
 
@@ -28,10 +28,10 @@ class Diagnosis:
     """
 
     def __init__(self, exercise: Exercise):
-        self.exercise, recipe = exercise, exercise.recipe
-        names = dict(zip(recipe.arguments, exercise.parameters, strict=False))
-        self._slips = [] if exercise.slow else [*slips(recipe, names)]
+        self.exercise = exercise
         self._done: dict[tuple[tuple[int, ...], int], Observation] = {}
+        self._made: dict[tuple[tuple[int, ...], int], list[float] | bool] = {}
+        self._inner: dict[int, dict[str, tuple[float, ...]]] = {}
 
     def why(
         self, seen: list[Seen], error: tuple[str, str, str] | None
@@ -50,10 +50,11 @@ class Diagnosis:
             return Symptom(error[0], says), False
         if why := exact([replace(s, steps=self._steps(s)) for s in seen]):
             return why, False
-        if why := self._alike(seen, zip(self._slips)):
+        if why := self._alike(seen, zip(self.exercise.slips)):
             return why, True
         together = itertools.chain(
-            itertools.combinations(written, 2), itertools.product(written, self._slips)
+            itertools.combinations(written, 2),
+            itertools.product(written, self.exercise.slips),
         )
         apart = (p for p in together if not p[0].steps.keys() & p[1].steps.keys())
         if why := self._alike(seen, itertools.islice(apart, MOST_PAIRS)):
@@ -91,6 +92,16 @@ class Diagnosis:
 
     def _may_fit(self, s: Seen, faults: Faults) -> bool:
         """Nearly all end here: are the values on one input what came?"""
+        key = tuple(map(id, faults)), s.place
+        if key not in self._made:
+            self._made[key] = self._numbers(s, faults)
+        made = self._made[key]
+        if isinstance(made, bool):
+            return made
+        return close(s.yours.numbers, made, s.planned.near)
+
+    def _numbers(self, s: Seen, faults: Faults) -> list[float] | bool:
+        """What comes with these faults; True where values do not tell, False: none."""
         given = self.exercise.arguments(s.planned.call)
         if any(map(callable, given)):
             return True  # a suite may need gradients
@@ -99,10 +110,7 @@ class Diagnosis:
                 made = self.exercise.recipe.function(*faults)(*given)
         except Exception:
             return False
-        if not isinstance(made, Tensor):
-            return True
-        numbers = made.double().flatten().tolist()
-        return close(s.yours.numbers, numbers, s.planned.near)
+        return made.double().flatten().tolist() if isinstance(made, Tensor) else True
 
     def _besides(self, seen: list[Seen], faults: Faults) -> list[str]:
         """What else goes wrong at the extremes, of an answer with these faults."""
@@ -124,6 +132,11 @@ class Diagnosis:
 
     def _steps(self, s: Seen) -> dict[str, tuple[float, ...]]:
         """What the recipe's steps, but for the last, make of an input."""
+        if s.place not in self._inner:
+            self._inner[s.place] = self._inner_steps(s)
+        return self._inner[s.place]
+
+    def _inner_steps(self, s: Seen) -> dict[str, tuple[float, ...]]:
         recipe = self.exercise.recipe
         if self.exercise.slow:
             return {}

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.exercises.recipe import Fault, Recipe
+from course_lib.exercises.recipe import Fault, Recipe, slips
 from course_lib.submission.observing import Call, Observation
 
 
@@ -294,11 +294,19 @@ class Exercise:
         return max(check.learnt for check in self.checks)
 
     @cached_property
+    def slips(self) -> tuple[Fault, ...]:
+        """The plain slips that its recipe allows; none of an answer that takes long."""
+        names = dict(zip(self.recipe.arguments, self.parameters, strict=False))
+        return () if self.slow else tuple(slips(self.recipe, names))
+
+    @cached_property
     def _signature(self) -> Signature:
         return signature(self.reference)
 
     def arguments(self, call: Call) -> list[Any]:
         """The values of all parameters, defaults among them."""
+        if not call.kwargs and len(call.args) == len(self.parameters):
+            return [*call.args]
         bound = self._signature.bind(*call.args, **call.kwargs)
         bound.apply_defaults()
         return list(bound.arguments.values())
