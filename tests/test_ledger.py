@@ -12,7 +12,8 @@ Expressions know the course's functions, `torch`, `math`, the five-response worl
 `runs(field, method=...)` and their `mean`, those of chapter 06 as `variants(...)` and
 `variant(field, method, arm)`, its guide as `advise(...)`, those of the film reviews as
 `outcome(field, method, beta)` and `reviews_facts`, those of chapter 08's runs as
-`logged(which, name)` and their mean as `seeds(...)`, and in equations a random world:
+`logged(which, name)` and their mean as `seeds(...)`, differences between TRL's run and
+the course's as `trl_parity(...)`, and in equations a random world:
 `ref`, `r`, `beta`, another policy `q`, and indices `w` and `l` of two of its responses.
 """
 
@@ -29,6 +30,7 @@ import nbformat
 import pytest
 import torch
 from optima import hinge_optimum, surest_split
+from trl_parity import trl_parity
 
 import course_lib
 from course_lib import (
@@ -43,6 +45,7 @@ from course_lib import (
     worlds,
 )
 from course_lib import variants as family
+from course_lib.optional import missing_packages
 from course_lib.transformer import SHIPPED
 from course_lib.workspace import notebooks, repository
 
@@ -80,6 +83,7 @@ def names() -> dict:
     known["seeds"] = lambda which, name: statistics.mean(logged(which, name))
     facts = (SHIPPED / "reviews.json").read_text(encoding="utf-8")
     known |= {"hinge_optimum": hinge_optimum, "surest_split": surest_split}
+    known["trl_parity"] = trl_parity
     return known | {"reviews_facts": json.loads(facts)}
 
 
@@ -187,6 +191,8 @@ def number_of(written: str) -> float:
 )
 def test_a_claim_is_in_the_prose_and_true(number, claim):
     assert flat(claim["text"]) in flat(prose(number))
+    if "trl_parity" in claim["value"] and (lacking := missing_packages("production")):
+        pytest.skip(lacking)
     found = value(claim["value"], names())
     if "says" not in claim:
         assert found is True or (isinstance(found, torch.Tensor) and bool(found.all()))
