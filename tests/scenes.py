@@ -4,12 +4,14 @@ from typing import Any
 
 import torch
 
-from course_lib.datasets import shipped_failures, shipped_runs
+from course_lib.datasets import InstructRun, shipped_failures, shipped_runs
+from course_lib.displacement import pair_geometry, softmax_scores
+from course_lib.plots.coverage import Reached
 from course_lib.reviews import shipped_outcomes
 from course_lib.tabular import train_tabular
 from course_lib.training import Log
 from course_lib.transformer import load
-from course_lib.worlds import five_responses, world_s
+from course_lib.worlds import World, five_responses, world_s
 
 
 def along(**sliders) -> list[dict[str, Any]]:
@@ -35,7 +37,33 @@ WORLD = world_s().exact(load("S"))
 PLANTED = shipped_failures()
 HEALTHY = [run for run in PLANTED if run.name.startswith("healthy")]
 FILM = WORLD.ref[0].double(), WORLD.rewards[0].double()
+TALK = (
+    "<start> user ⏎ How ·was ·the ·film ? <end> ⏎ <start> ass istant ⏎",
+    "Very ·good , ·but ·far ·too ·long . <end>",
+    "Very ·good , ·but ·the ·end ·is ·weak . <end>",
+)
+CROWD = (
+    torch.tensor([[2, 0, -2], [-3, 2, 0]]).double(),
+    torch.tensor([3, 2]).double() / 5,
+)
+CIRCLE = torch.tensor([[5, 2, 8], [8, 5, 2], [2, 8, 5]]).double() / 10
+ROCKY = torch.tensor([[6, 2, 2], [2, 6, 2], [1, 1, 8]]).double() / 10
+R_OF_THREE = torch.tensor([1.5, 1, -1], dtype=torch.float64)
+REACHED = [
+    torch.tensor([[[9, a], [7, b]], [[5, 1], [4, 0.5]]]) for a, b in ((4, 2), (1, 3))
+]
 BETAS = (0.05, 1.0)
+ODD = torch.tensor([[1.0, 0.0], [0.8, -0.6], [0.9, 2.0]], dtype=torch.float64)
+CLOUDS = {
+    name: pair_geometry(scores, torch.tensor([0, 0, 1]), torch.tensor([1, 2, 0]))
+    for name, scores in (
+        ("a table", softmax_scores(torch.eye(3).double(), SCORES.softmax(0))),
+        (
+            "a shared vector",
+            softmax_scores(ODD, torch.tensor([0.497, 0.368, 0.135]).double()),
+        ),
+    )
+}
 PATHS = {
     name: train_tabular(FIVE, BETAS, optimiser=name, lr=rate, steps=(1, 10, 100))
     for name, rate in (("SGD", 3.0), ("Adam", 0.05))
@@ -48,6 +76,16 @@ CURVES = {
     "accuracy": (0.5 + STEPS / 100).tolist(),
 }
 LOG = Log(None, CURVES, [])
+SPOKEN = [
+    InstructRun(
+        "you", method, b, 0.1, 0, 9, (r, r - 0.1, r + 0.1), (k, k, k), *[1.0] * 4
+    )
+    for method, b, r, k in (
+        ("before", 0.0, 0.6, 0.0),
+        *(("best_of_n", 2.0, 0.9, 0.19), ("best_of_n", 4.0, 1.2, 0.64)),
+        ("dpo", 0.1, 1.5, 2.2),
+    )
+]
 NAMES = ("policy_chosen", "policy_rejected", "ref_chosen", "ref_rejected", "beta")
 
 
@@ -71,10 +109,31 @@ STILLS = {
     "blind_loss": [{"steps": (1, 10), "runs": {0.5: FALLING, 0.1: FALLING}}],
     "who_sees_whom": [{}, {"tokens": ("a", "b", "c", "d"), "parts": (0, 0, 1, 2)}],
     "reviews_outcomes": [{"outcomes": shipped_outcomes()}],
+    "instruct_outcomes": [{"you": SPOKEN}, {"films": SPOKEN, "you": SPOKEN}],
     "accuracies": [{"runs": PLANTED, "called": ("healthy", "leaked", "swapped_sides")}],
 }
 # name: the values of its sliders, both ends and something between
+JOB = {"tokens": (128, 512, 2048), "devices": (1, 8, 64)}
+JOB |= {"model": ("SmolLM2 135M", "Llama 2 7B", "Llama 3 70B")}
 SCENES = {
+    "truncated_pair": along(
+        max_length=(4, 18, 20, 24), keep=("keep_end", "keep_start") * 2
+    ),
+    "memory_of_a_job": along(
+        **JOB,
+        method=("full, reference resident", "LoRA", "LoRA on 4 bits"),
+        pairs=(1, 1, 8),
+        rank=(4, 16, 256),
+        checkpointing=("off", "off", "on"),
+    ),
+    "memory_in_a_step": along(tokens=(64, 320, 1024)),
+    "hours_of_a_job": along(
+        **JOB, thousands=(10, 60, 300), epochs=(1, 2, 3), mfu=(0.6, 0.3, 0.1)
+    ),
+    "stages_in_class": along(angle=(-60.0, 0.0, 30.0, 75.0)),
+    "drawn_by_whom": along(share=(0.02, 0.5, 0.9)),
+    "reach_of_pairs": along(beta=(0.2, 1.0)),
+    "paths_in_game": along(step=(0, 1, 2)),
     "leash": along(beta=(0.05, 0.1, 0.5, 5.0)),
     "choice_curve": along(difference=(-6.0, 0.0, 6.0)),
     "loss_curve": along(difference=(-6.0, 0.0, 6.0)),
@@ -170,9 +229,32 @@ SCENES = {
     ),
     "kl_estimators": along(beta=(5.0, 0.5, 0.1), n=(10, 100, 10_000)),
     "prompts_to_tell": along(n=(30, 500, 10_000)),
+    "token_credit": along(
+        answer=("very bad", "(nothing)", "good good good", "not bad", "very bad"),
+        beta=(0.5, 0.1, 0.1, 2.0, 2.0),
+    ),
+    "log_partition_curve": along(beta=(0.2, 0.5, 1.0, 5.0)),
+    "phase_map": along(model=("a table", "a shared vector")),
+    "mistaken_judge": along(
+        errors=("normal", "normal", "heavy-tailed", "heavy-tailed"),
+        size=(0.1, 1.0, 0.1, 1.0),
+    ),
 }
 # name: arguments of the function that makes it
 ARGUMENTS = {
+    "truncated_pair": [text.split() for text in TALK],
+    "stages_in_class": (
+        World(("a", "b", "c"), torch.tensor([2, 3, 5]).double() / 10, R_OF_THREE),
+        0.5,
+    ),
+    "drawn_by_whom": (*CROWD, 0.5),
+    "reach_of_pairs": ((30, 1000), (0.2, 1.0), Reached(*REACHED), Reached(*REACHED)),
+    "paths_in_game": (
+        CIRCLE,
+        torch.full((3,), 1 / 3, dtype=torch.float64),
+        {"one way": ROCKY, "another": ROCKY.flip(0)[[2, 1, 0]].roll(1, 1)},
+        ("rock", "paper", "scissors"),
+    ),
     "leash": (WORLD,),
     "noise_ceiling": (SCORES,),
     "tilt_and_normalise": (FIVE, 2.0),
@@ -189,10 +271,56 @@ ARGUMENTS = {
     "least_losses": (HEALTHY,),
     "failing_runs": (WORLD, PLANTED),
     "kl_estimators": FILM,
+    "token_credit": (world_s(), WORLD),
+    "log_partition_curve": FILM,
+    "phase_map": (CLOUDS,),
+    "mistaken_judge": (WORLD,),
     "prompts_to_tell": (0.61, 0.57, 0.43),
 }
 # name: (values, what its sentence then says, found by other means than the figure's)
 SAID = {
+    # counted by hand: four of the tokens are the same in both answers
+    "truncated_pair": (
+        {"max_length": 18, "keep": "keep_start"},
+        "4 of its 9 tokens and 4 of the 10 of the rejected one. The two answers are",
+    ),
+    # by hand: 18 N is 121.29 GB, and the last gradients need a block
+    "memory_of_a_job": (
+        {
+            **{"model": "Llama 2 7B", "method": "full, reference resident"},
+            **{"tokens": 128, "pairs": 1, "rank": 16, "checkpointing": "on"},
+            "devices": 1,
+        },
+        "1 × 2 × 256 tokens on 1 device: 121\u202fGB at once on each. It fits no",
+    ),
+    # by hand: 30 blocks, 3,538,944 weights of 2 bytes in each; and 1/30 of what is kept
+    "memory_in_a_step": ({"tokens": 64}, "holds at most 0.214 GB of both"),
+    # by hand: 8 N operations a token, N being 6.607e9 without the embedding
+    "hours_of_a_job": (
+        {
+            **{"model": "Llama 2 7B", "thousands": 60, "tokens": 128, "epochs": 1},
+            **{"devices": 8, "mfu": 0.3},
+        },
+        "60\u202f000 pairs of 512 tokens, 1 × on 8 devices at 30\u202f%",
+    ),
+    # by hand: ½ log Σ π_ref e^{2r} = 0.9204, less the reference's own 0.1
+    "stages_in_class": (
+        {"angle": 0.0},
+        "one stage ends 0.000 below the best J, and two stages 0.000. The reference is "
+        "0.820 below",
+    ),
+    # by gradient ascent in plain numbers
+    "drawn_by_whom": (
+        {"share": 0.5},
+        "the reward of gentle is +0.559 above that of blunt: DPO gives gentle most, 72",
+    ),
+    # by hand: means of 4 and 2, and of 1 and 3
+    "reach_of_pairs": (
+        {"beta": 0.2},
+        "leave 3 (2 to 4) nats, and pairs of its own 2 (1 to 3)",
+    ),
+    # by hand: paper wins 8 · 0.6 + 5 · 0.2 + 2 · 0.2 of ten games
+    "paths_in_game": ({"step": 0}, "more than half of the games by one way 0.120"),
     # by the loop over all sentences in test_style
     "leash": (
         {"beta": 0.1},
@@ -302,4 +430,21 @@ SAID = {
     ),
     # as the leash says, which was found by a loop over all answers
     "kl_estimators": ({"beta": 0.1, "n": 100}, "At β = 0.1 the KL is 9.40 nats"),
+    # β log Z by the sum over all answers in test_style, here 0.79 nats for 0.89:
+    # 0.89 − 0.5 · 0.79 = 0.50; and the reward by its rule: 1.4 · −1 − 2 · 0.15
+    "token_credit": (
+        {"answer": "very bad", "beta": 0.5},
+        "from β log Z = 0.50 to its reward −1.70",
+    ),
+    "log_partition_curve": (
+        {"beta": 0.5},
+        "its slope is the reward 0.89, its tangent starts at −KL = −0.79",
+    ),
+    # by hand: the mean row is (0.9129, 0.0492); (0.2, 0.6) · (0.0871, −0.0492) < 0
+    "phase_map": (
+        {"model": "a shared vector"},
+        "lowers its own chosen answer in 1 of 3 pairs",
+    ),
+    # without errors the limit: the exact frontier of World S at 4 nats
+    "mistaken_judge": ({"errors": "normal", "size": 0.1}, "the limit is 1.50"),
 }

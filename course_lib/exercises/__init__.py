@@ -1,6 +1,6 @@
 """Every exercise of the course, by the name of the function that it asks for.
 
-`e04_3_implicit_reward_accuracy.py` is exercise 4.3; `spec.py` has the words in which it
+`e04_2_implicit_reward_accuracy.py` is exercise 4.2; `spec.py` has the words in which it
 is written down, and the other files what several exercises share.
 """
 
