@@ -45,9 +45,9 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "treat"
     ),
     "datasets": (
-        "Convention LoggedRun Run Series baseball_1987 citations conventions_table "
-        "run_values shipped_conventions shipped_failures shipped_runs trainer_speed "
-        "wins_table"
+        "Convention InstructRun LoggedRun Run Series baseball_1987 citations "
+        "conventions_table run_values shipped_conventions shipped_failures "
+        "shipped_instruct shipped_runs trainer_speed wins_table"
     ),
     "worlds": (
         "Demonstrations Preferences SentenceWorld World eight_words five_responses "
@@ -61,6 +61,17 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "response_logps schedule sentence_texts sum_by_owner texts_logps "
         "with_mismatched with_thumbs"
     ),
+    "production.responses": "response_mask",
+    "production.adapters": "lora_step",
+    "production.sizing": (
+        "LINEAR MEASURED MODELS Job Memory ModelSize adapter_parameters backward_peak "
+        "parameter_count standing_bytes training_memory"
+    ),
+    "production.flops": "Duration training_flops training_time",
+    "production.measured": "Trial measured_trials memory_check time_check",
+    "production.accumulation": "micro_batch_weights",
+    "production.catalogue": "PreferenceSet preference_sets preference_sets_table",
+    "production.launching": "launch_file run_with_accelerate torchrun",
     "metrics": (
         "Interval beta_from_moves exact_metrics implicit_accuracy kl_estimates "
         "label_chances least_loss prompts_needed reference_kl_terms shortfall "
@@ -76,15 +87,43 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "policy_gradient_steps reward_model_steps reward_table sentence_rollouts"
     ),
     "config": "Config require",
-    "training": "Log fit main reference_logps run train",
+    "production.lora": "LoRALinear adapter_off add_lora merge_lora",
+    "production.huggingface": "Causal agreement load_causal save_adapter save_causal",
+    "finetuning": "Finetuning finetune",
+    "optional": "SETS missing_packages needed",
+    "trunk": "LastBlocks Trunk",
+    "training": "Log all_logps fit main reference_logps run train",
     "failures": (
         "BESIDE CURES Effect FAILURES Failure HEALTHY Plan Truth broken_run effect "
         "number plan_of trl_rows truth_of"
     ),
+    "limits.stages": "best_in_class fit_rewards one_stage",
+    "limits.comparisons": "drawn_wins expected_pair_loss mixed_preferences win_rates",
+    "limits.games": "nash_gap preference_path regularised_nash self_play_step",
+    "limits.coverage": (
+        "Estimates chi_optimal_policy chi_po_loss concentrability distances_by_pairs "
+        "fit_scores rewards_by_pairs untouched_mass"
+    ),
+    "limits.token_values": (
+        "answer_token_logps next_token_logps prefix_values soft_values token_advantages"
+    ),
+    "limits.exponential": (
+        "Cumulants cumulants dpo_projection exponential_tilt forward_projection "
+        "psi_rewards reverse_projection"
+    ),
+    "limits.displacement": (
+        "PairGeometry batch_pushes moved_along pair_geometry pair_pushes "
+        "sentence_scores softmax_scores"
+    ),
+    "limits.over_optimisation": (
+        "Optimised best_by_judges mistaken_judges tilted_by_judges"
+    ),
+    "limits.length_bias": "length_regularized_dpo_loss length_regularized_run",
     "predictions": "Prediction predict predicted",
     "diagnosis": "Verdict diagnose",
     "inspection": "Finding Report inspect",
     "sliders": "Choice LinSlider LivePlot LogSlider SliderPlot slider_plot",
+    "review": "Question Review due main questions remember review",
     "checking": "Clinic check clinic hint progress yours",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
@@ -98,4 +137,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return [*__all__, *_NAMES]
+    return [*__all__, *(module.partition(".")[0] for module in _NAMES)]

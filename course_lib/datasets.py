@@ -6,6 +6,7 @@ the oracles of notebook 01. Runs that `remake` makes again. What libraries mean 
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from course_lib.table import Table
 
 __all__ = [
     "Convention",
+    "InstructRun",
     "LoggedRun",
     "Run",
     "Series",
@@ -26,6 +28,7 @@ __all__ = [
     "run_values",
     "shipped_conventions",
     "shipped_failures",
+    "shipped_instruct",
     "shipped_runs",
     "trainer_speed",
     "wins_table",
@@ -165,7 +168,7 @@ class LoggedRun(NamedTuple):
     rejected_logps (nats) and grad_norm (before clipping). Looks hold the steps done,
     the same of held-out pairs under eval_…, and the truth: reward, kl, distance (to π*
     of β 0.5), entropy, all nats; shortfall; length, words; held_out, the accuracy on
-    flawless pairs, and its ceiling.
+    healthy pairs, and its ceiling.
     """
 
     name: str
@@ -304,6 +307,57 @@ def conventions_table(asks: str) -> Table:
         for row in shipped_conventions(asks)
     ]
     return Table(asks, ["library and version", "loss", "answer"], rows)
+
+
+class InstructRun(NamedTuple):
+    """One run of the instruction model, or what it is compared with.
+
+    `reward` and `kl` are an estimate and the ends of its 95 % interval over prompts.
+    """
+
+    task: str  # "films" or "you"
+    method: str  # "tried" (on prompts to choose by), "before", "best_of_n" or "dpo"
+    beta: float  # for best_of_n: n
+    lr: float
+    seed: int
+    pairs: int
+    reward: tuple[float, float, float]
+    kl: tuple[float, float, float]  # nats; for best_of_n the bound log n − (n − 1)/n
+    seconds: float  # by the clock
+    cpu_seconds: float
+    peak_gb: float  # memory of the process until then
+    words: list[tuple[float, str]]  # the first answer to each prompt, with its reward
+
+
+def shipped_instruct(task: str) -> tuple[dict, list[InstructRun]]:
+    """What SmolLM2-135M-Instruct learned from its own answers, on a CPU.
+
+    task: "films", praise in what it writes of films, or "you", how often it speaks to
+        the reader
+    returns: the facts of the measuring (date, machine, precision, depth, temperature,
+        steps and more), and the runs
+    raises: ValueError for another task
+    source: made by `python3 -m course_lib remake instruct`
+
+    >>> [run.beta for run in shipped_instruct("films")[1] if run.method == "best_of_n"]
+    [2.0, 4.0, 8.0]
+    """
+    facts = json.loads((DATA / "instruct.json").read_text(encoding="utf-8"))
+    rows, runs = facts.pop("rows"), []
+    for row in rows:
+        best = {n: row.pop(f"best_of_{n}", None) for n in (2, 4, 8)}
+        row = {"kl": [0.0, 0.0, 0.0], "pairs": 0, **row}
+        known = {name: row[name] for name in InstructRun._fields}
+        run = InstructRun(**known | {"reward": (*row["reward"],), "kl": (*row["kl"],)})
+        runs.append(run)
+        for n, reward in best.items():
+            if reward:
+                bound = (math.log(n) - (n - 1) / n,) * 3
+                told = {"method": "best_of_n", "beta": float(n), "kl": bound}
+                runs.append(run._replace(**told, reward=(*reward,), words=[]))
+    if task not in (known := sorted({run.task for run in runs})):
+        raise ValueError(f"task must be one of {', '.join(known)}, got {task!r}")
+    return facts, [run for run in runs if run.task == task]
 
 
 def trainer_speed(told: dict | None = None) -> str:

@@ -6,13 +6,14 @@ Both turn token ids into `features`, one vector a position, and features into lo
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from course_lib import validate
 from course_lib.logprobs import at_least_float32
@@ -235,7 +236,7 @@ class PrefixTable(nn.Module):
 @torch.no_grad()
 def sample(
     model: nn.Module,
-    prompts: Tensor,
+    prompts: Tensor | Sequence[Sequence[int]],
     *,
     longest: int,
     end: int,
@@ -247,38 +248,81 @@ def sample(
     y_t ~ π( · | x, y_<t) until the end token, or `longest` tokens
 
     model: of this module; a transformer keeps keys and values of what it has read
-    prompts: (batch, time) of one length; longest: ≥ 1; end: the id that ends a response
+    prompts: (batch, time) of one length; or one sequence of ids each, of any lengths.
+        Sequences cost less: beginnings that are alike are read once, and a draw takes
+        one random number, not one for each id of the vocabulary
+    longest: ≥ 1; end: the id that ends a response
     generator: where chance comes from; temperature: > 0; 1 is the model itself
     returns: tokens, (batch, longest), `end` after the end; lengths, (batch,): how many
         tokens count, the end included
-    raises: ValueError if longest < 1 or temperature ≤ 0
+    raises: ValueError if longest < 1 or temperature ≤ 0, or for an empty prompt
 
     >>> table = PrefixTable(prompts=1, words=2, longest=3)
-    >>> tokens, lengths = sample(table, torch.tensor([[3]]), longest=3, end=2)
-    >>> tokens.shape, 1 <= lengths.item() <= 3
-    (torch.Size([1, 3]), True)
+    >>> tokens, lengths = sample(table, [[3], [3, 0]], longest=2, end=2)
+    >>> tokens.shape, 1 <= lengths.min().item() <= 2
+    (torch.Size([2, 2]), True)
     """
     validate.number("temperature", temperature)
     if longest < 1:
         raise ValueError(f"longest must be at least 1, got {longest}")
+    given, device = torch.is_tensor(prompts), next(model.parameters()).device
+    ids, sizes = _told(prompts, longest, end, prompts.device if given else device)
+    draw = _multinomial if given else _inverse_cdf
     cache = [] if isinstance(model, Transformer) else None
-    ids = reads = prompts
-    ended = torch.zeros(len(prompts), dtype=torch.bool, device=prompts.device)
-    lengths = torch.zeros_like(ended, dtype=torch.long)
-    for _ in range(longest):
-        known = model.features(reads, cache=cache)[:, -1]
+    lengths, ended = torch.zeros_like(sizes), sizes < 0
+    first = int(sizes.min())
+    known = _beginnings(model, ids[:, :first], cache, alike=not given)
+    for time in range(first, ids.shape[1]):
         logits = at_least_float32(model.head(known))
-        chances = (logits / temperature).softmax(-1)
-        token = torch.multinomial(chances, 1, generator=generator).squeeze(1)
-        token = token.masked_fill(ended, end)
-        lengths += ~ended
-        ended |= token == end
-        ids = torch.cat((ids, token[:, None]), 1)
-        if ended.all():
+        token = draw((logits / temperature).softmax(-1), generator)
+        # A row is told its prompt to the end; then it writes, up to `longest` tokens.
+        writes = (time >= sizes) & (time < sizes + longest) & ~ended
+        ids[:, time] = torch.where(writes, token, ids[:, time])
+        lengths += writes
+        ended |= writes & (token == end)
+        if (ended | (time + 1 >= sizes + longest)).all():
             break
-        reads = token[:, None] if cache is not None else ids
-    tokens = ids[:, prompts.shape[1] :]
-    return F.pad(tokens, (0, longest - tokens.shape[1]), value=end), lengths
+        reads = ids[:, time : time + 1] if cache is not None else ids[:, : time + 1]
+        known = model.features(reads, cache=cache)[:, -1]
+    own = sizes[:, None] + torch.arange(longest, device=ids.device)
+    return ids.gather(1, own), lengths
+
+
+def _told(prompts, longest: int, end: int, device) -> tuple[Tensor, Tensor]:
+    """Prompts with room behind them, (batch, time + longest), and how long each is."""
+    if torch.is_tensor(prompts):
+        sizes = prompts.new_full((len(prompts),), prompts.shape[1], dtype=torch.long)
+        return F.pad(prompts, (0, longest), value=end), sizes
+    for row, prompt in enumerate(prompts):
+        if not len(prompt):
+            raise ValueError(f"prompts[{row}] is empty: there is nothing to go on from")
+    sizes = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    rows = [torch.as_tensor(prompt, device=device) for prompt in prompts]
+    ids = pad_sequence(rows, batch_first=True, padding_value=end)
+    return F.pad(ids, (0, longest), value=end), sizes
+
+
+def _beginnings(model, ids: Tensor, cache: Cache | None, *, alike: bool) -> Tensor:
+    """Features of the last of these tokens; with `alike` equal rows are read once."""
+    if cache is None or not alike:
+        return model.features(ids, cache=cache)[:, -1]
+    kinds, which = ids.unique(dim=0, return_inverse=True)
+    known = model.features(kinds, cache=cache)[which, -1]
+    cache[:] = [(keys[which], values[which]) for keys, values in cache]
+    return known
+
+
+def _multinomial(chances: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.multinomial(chances, 1, generator=generator).squeeze(1)
+
+
+def _inverse_cdf(chances: Tensor, generator: torch.Generator | None) -> Tensor:
+    """The first id whose cumulative probability is above a uniform number, by row."""
+    cumulative = chances.double().cumsum(-1)
+    rows = {"generator": generator, "device": chances.device, "dtype": torch.float64}
+    level = torch.rand(len(chances), 1, **rows) * cumulative[:, -1:]
+    found = torch.searchsorted(cumulative, level, right=True).squeeze(1)
+    return found.clamp(max=chances.shape[1] - 1)
 
 
 def save(model: Transformer, path: str | Path):

@@ -22,6 +22,7 @@ LINK = re.compile(
     r"\[(?P<words>[^\[\]]*)\]"
     r"\((?:\.\./(?P<folder>notebooks|exercises)/)?(?P<page>\d\d\w*\.ipynb)(?P<at>#\S*)?\)"
 )
+WITHIN = re.compile(r"(?<=\]\()#[^()\s]+(?=\))")  # a link to a heading of its own page
 
 
 def renew() -> "list[str]":
@@ -102,6 +103,7 @@ def made_from(source: Path) -> dict:
             cell["outputs"], cell["execution_count"] = [], None
         else:
             text = linked(source_of(cell), source.parent)
+            text = WITHIN.sub(lambda at: _name_at(source, at.group()), text)
             cell["source"] = text.splitlines(True)
     return page
 
@@ -158,7 +160,12 @@ def _led(link, folder: Path) -> str:
     target = folder.parent / (link["folder"] or folder.name) / link["page"]
     if not target.exists():
         return link["words"]
-    return f"[{link['words']}]({copy_name(target)}{_place(target, link['at'] or '')})"
+    return f"[{link['words']}]({_name_at(target, link['at'] or '')})"
+
+
+def _name_at(page: Path, at: str) -> str:
+    """Where a link to a place of one of the course's notebooks leads, in the copies."""
+    return copy_name(page) + _place(page, at)
 
 
 def _place(page: Path, at: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from course_lib.datasets import InstructRun, shipped_failures, shipped_runs
-from course_lib.displacement import pair_geometry, softmax_scores
+from course_lib.limits.displacement import pair_geometry, softmax_scores
 from course_lib.plots.coverage import Reached
 from course_lib.reviews import shipped_outcomes
 from course_lib.tabular import train_tabular

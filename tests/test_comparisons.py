@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from course_lib.comparisons import (
+from course_lib.limits.comparisons import (
     drawn_wins,
     expected_pair_loss,
     mixed_preferences,

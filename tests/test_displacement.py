@@ -4,7 +4,7 @@ import pytest
 import torch
 from oracles import F64
 
-from course_lib import displacement
+from course_lib.limits import displacement
 from course_lib.transformer import load
 from course_lib.worlds import world_s
 

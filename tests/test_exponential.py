@@ -7,7 +7,7 @@ import pytest
 import torch
 from oracles import F64
 
-from course_lib import exponential
+from course_lib.limits import exponential
 from course_lib.losses import ipo_loss
 from course_lib.policies import kl_divergence, optimal_policy, rlhf_objective
 from course_lib.variants import loss_optimum

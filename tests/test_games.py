@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from course_lib.comparisons import (
+from course_lib.limits.comparisons import (
     drawn_wins,
     mixed_preferences,
     win_rates,
 )
-from course_lib.games import (
+from course_lib.limits.games import (
     nash_gap,
     preference_path,
     regularised_nash,

@@ -13,15 +13,15 @@ from course_lib.diagnosis import diagnose
 from course_lib.finetuning import Finetuning, finetune, tokens
 from course_lib.finetuning.languages import language_of
 from course_lib.finetuning.pairs import Example, read_examples
-from course_lib.huggingface import (
+from course_lib.optional import missing_packages
+from course_lib.production.huggingface import (
     Causal,
     agreement,
     load_causal,
     save_adapter,
     save_causal,
 )
-from course_lib.lora import adapter_off, add_lora, merge_lora
-from course_lib.optional import missing_packages
+from course_lib.production.lora import adapter_off, add_lora, merge_lora
 from course_lib.training import recomputed
 
 LACKING = missing_packages("production")

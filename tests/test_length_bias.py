@@ -7,8 +7,8 @@ import pytest
 import torch
 from oracles import F64
 
-from course_lib import length_bias
 from course_lib.datasets import shipped_failures
+from course_lib.limits import length_bias
 from course_lib.losses import dpo_loss
 from course_lib.policies import optimal_policy
 from course_lib.variants import loss_optimum

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from course_lib.batches import pairs
-from course_lib.lora import LoRALinear, adapter_off, add_lora, merge_lora
+from course_lib.production.lora import LoRALinear, adapter_off, add_lora, merge_lora
 from course_lib.training import Config, train
 from course_lib.transformer import Shape, Transformer, load, sample
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from oracles import F64
 
-from course_lib import over_optimisation
+from course_lib.limits import over_optimisation
 from course_lib.policies import frontier
 from course_lib.transformer import load
 from course_lib.worlds import World, world_s

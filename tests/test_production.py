@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from course_lib import optional
-from course_lib.adapters import lora_step
-from course_lib.lora import LoRALinear
 from course_lib.plots import truncated_pair
-from course_lib.production import (
+from course_lib.production.adapters import lora_step
+from course_lib.production.lora import LoRALinear
+from course_lib.production.responses import response_mask
+from course_lib.production.trl_runs import (
     answer_of,
     as_texts,
     logged,
@@ -21,7 +22,6 @@ from course_lib.production import (
     word_tokenizer,
     world_rows,
 )
-from course_lib.responses import response_mask
 
 LACKING = optional.missing_packages("production")
 LACKING = LACKING or optional.missing_packages("instruct")

@@ -7,14 +7,20 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_lib import measured, sizing
-from course_lib.accumulation import micro_batch_weights
 from course_lib.batches import collate, pairs, response_logps
-from course_lib.catalogue import preference_sets, preference_sets_table
-from course_lib.flops import training_flops, training_time
-from course_lib.launching import launch_file, run_with_accelerate, torchrun
-from course_lib.lora import add_lora
-from course_lib.sizing import MEASURED, MODELS, Job, ModelSize, training_memory
+from course_lib.production import measured, sizing
+from course_lib.production.accumulation import micro_batch_weights
+from course_lib.production.catalogue import preference_sets, preference_sets_table
+from course_lib.production.flops import training_flops, training_time
+from course_lib.production.launching import launch_file, run_with_accelerate, torchrun
+from course_lib.production.lora import add_lora
+from course_lib.production.sizing import (
+    MEASURED,
+    MODELS,
+    Job,
+    ModelSize,
+    training_memory,
+)
 from course_lib.transformer import Block, Shape, Transformer
 from course_lib.workspace import CourseError
 

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from course_lib.comparisons import (
+from course_lib.limits.comparisons import (
     drawn_wins,
 )
+from course_lib.limits.stages import best_in_class, fit_rewards, one_stage
 from course_lib.policies import (
     optimal_policy,
     rlhf_objective,
 )
-from course_lib.stages import best_in_class, fit_rewards, one_stage
 from course_lib.tabular import expected_dpo_loss
 from course_lib.worlds import random_world, sample_preferences
 

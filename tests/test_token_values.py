@@ -7,7 +7,7 @@ import pytest
 import torch
 from oracles import F64
 
-from course_lib import token_values
+from course_lib.limits import token_values
 from course_lib.policies import optimal_policy
 from course_lib.transformer import load
 from course_lib.worlds import sentence_logps, world_s

@@ -12,8 +12,8 @@ import torch
 from course_lib import checkpoint, distributed, training
 from course_lib.batches import collate, pairs, response_logps, schedule, sentence_texts
 from course_lib.datasets import run_values, shipped_runs
-from course_lib.lora import add_lora
 from course_lib.losses import dpo_loss, kto_loss, kto_reference_point, orpo_loss
+from course_lib.production.lora import add_lora
 from course_lib.training import Config, fit, reference_logps, run, train
 from course_lib.transformer import Block, PrefixTable, Shape, Transformer, load
 from course_lib.variants import METHODS, REFERENCE_FREE, LossSettings, PairLogps

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from course_lib.coverage import (
+from course_lib.limits.coverage import (
     chi_optimal_policy,
     chi_po_loss,
     concentrability,

@@ -6,7 +6,7 @@ import torch
 
 from course_lib.batches import batch_order
 from course_lib.config import Config
-from course_lib.production import (
+from course_lib.production.trl_runs import (
     as_ours,
     as_texts,
     logged,

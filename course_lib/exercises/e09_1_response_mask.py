@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Exercise, builder, fresh, given, kind, rule
-from course_lib.responses import response_mask
+from course_lib.production.responses import response_mask
 
 END, LINE, MERGED = 2, 1, 90  # the end of an answer, a line's end, a merged token
 

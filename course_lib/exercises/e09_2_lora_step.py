@@ -1,6 +1,5 @@
 """Exercise 9.2: What one step of LoRA does to the weight."""
 
-from course_lib.adapters import lora_step
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import (
     Exercise,
@@ -11,6 +10,7 @@ from course_lib.exercises.spec import (
     rule,
     value,
 )
+from course_lib.production.adapters import lora_step
 
 EXERCISE = Exercise(
     number="9.2",

@@ -1,8 +1,8 @@
 """Exercise 9.3: Means of means."""
 
-from course_lib.accumulation import micro_batch_weights
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Exercise, builder, fresh, given, kind, rule, value
+from course_lib.production.accumulation import micro_batch_weights
 
 
 @builder

@@ -2,7 +2,7 @@
 
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Exercise, builder, fresh, given, kind, rule, value
-from course_lib.sizing import backward_peak
+from course_lib.production.sizing import backward_peak
 
 
 @builder

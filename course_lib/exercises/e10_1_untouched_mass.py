@@ -1,9 +1,9 @@
 """Exercise 10.1: What no pair mentions."""
 
-from course_lib.coverage import untouched_mass
 from course_lib.exercises.policies import EVEN
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Exercise, builder, fresh, given, kind, rule, value
+from course_lib.limits.coverage import untouched_mass
 
 
 @builder

@@ -12,7 +12,7 @@ from course_lib.exercises.spec import (
     rule,
     value,
 )
-from course_lib.games import self_play_step
+from course_lib.limits.games import self_play_step
 
 
 @builder

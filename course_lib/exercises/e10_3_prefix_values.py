@@ -10,7 +10,7 @@ from course_lib.exercises.spec import (
     rule,
     value,
 )
-from course_lib.token_values import prefix_values
+from course_lib.limits.token_values import prefix_values
 
 
 @builder

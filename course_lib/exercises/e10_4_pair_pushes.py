@@ -1,6 +1,5 @@
 """Exercise 10.4: whom a step on a pair lifts, and whom it lowers."""
 
-from course_lib.displacement import pair_pushes
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import (
     Exercise,
@@ -11,6 +10,7 @@ from course_lib.exercises.spec import (
     rule,
     value,
 )
+from course_lib.limits.displacement import pair_pushes
 
 TABLE = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 MOVED = [[6.0, 0.0, 0.0], [5.0, 1.0, 0.0], [5.0, 0.0, 1.0]]

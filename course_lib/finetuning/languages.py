@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from course_lib import huggingface, instruct, transformer
-from course_lib.lora import merge_lora
+from course_lib import instruct, transformer
 from course_lib.optional import missing_packages
+from course_lib.production import huggingface
+from course_lib.production.lora import merge_lora
 from course_lib.worlds import END, PROMPTS, WORDS, world_l, world_s
 
 __all__ = ["HuggingFace", "SmolLM2", "WorldWords", "language_of"]

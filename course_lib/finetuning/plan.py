@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 
-from course_lib import huggingface
 from course_lib.batches import Texts, batch_order
 from course_lib.checkpoint import fingerprint
 from course_lib.config import Config, require
@@ -16,6 +15,7 @@ from course_lib.finetuning.pairs import Example, held_apart, read_examples
 from course_lib.finetuning.record import write_whole
 from course_lib.finetuning.settings import Finetuning
 from course_lib.finetuning.tokens import Encoded, as_texts, encode_all
+from course_lib.production import huggingface
 from course_lib.training import all_logps
 from course_lib.variants import METHODS, REFERENCE_FREE
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from course_lib import huggingface
 from course_lib.config import Config
 from course_lib.distributed import place, processes, rank, toy
 from course_lib.finetuning.languages import HuggingFace, language_of
@@ -22,7 +21,8 @@ from course_lib.finetuning.plan import (
 from course_lib.finetuning.record import Record, write_whole
 from course_lib.finetuning.settings import FREE, Finetuning, check_settings
 from course_lib.instruct import sixteen_bits_pay
-from course_lib.lora import adapter_off, add_lora
+from course_lib.production import huggingface
+from course_lib.production.lora import adapter_off, add_lora
 from course_lib.training import Log, responses_read, train
 from course_lib.variants import REFERENCE_FREE
 

@@ -4,7 +4,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.comparisons import drawn_wins, mixed_preferences
+from course_lib.limits.comparisons import drawn_wins, mixed_preferences
 from course_lib.plots.style import (
     INK,
     POLICY,

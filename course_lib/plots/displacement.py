@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from matplotlib.axes import Axes
 
-from course_lib.displacement import PairGeometry
+from course_lib.limits.displacement import PairGeometry
 from course_lib.plots.style import (
     CHOSEN,
     DOTS,

@@ -6,7 +6,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.exponential import cumulants
+from course_lib.limits.exponential import cumulants
 from course_lib.plots.style import (
     DASHES,
     DOTS,

@@ -6,7 +6,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.games import nash_gap
+from course_lib.limits.games import nash_gap
 from course_lib.plots.simplex import outline, places, trail, triangle
 from course_lib.plots.style import (
     HALO,

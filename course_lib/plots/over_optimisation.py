@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from course_lib.over_optimisation import (
+from course_lib.limits.over_optimisation import (
     Optimised,
     best_by_judges,
     mistaken_judges,

@@ -6,7 +6,6 @@ from dataclasses import replace
 import torch
 from matplotlib.axes import Axes
 
-from course_lib.flops import training_time
 from course_lib.plots.style import (
     DOTS,
     FAINT,
@@ -22,7 +21,8 @@ from course_lib.plots.style import (
     number,
     panel,
 )
-from course_lib.sizing import MODELS, Job, backward_peak, training_memory
+from course_lib.production.flops import training_time
+from course_lib.production.sizing import MODELS, Job, backward_peak, training_memory
 
 GB = 1e9
 LEAST = 1e-5  # hours

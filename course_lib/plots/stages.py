@@ -6,7 +6,8 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.comparisons import drawn_wins
+from course_lib.limits.comparisons import drawn_wins
+from course_lib.limits.stages import best_in_class, one_stage
 from course_lib.plots.simplex import outline, places, trail, triangle
 from course_lib.plots.style import (
     POLICY,
@@ -18,7 +19,6 @@ from course_lib.plots.style import (
     panel,
 )
 from course_lib.policies import optimal_policy, rlhf_objective
-from course_lib.stages import best_in_class, one_stage
 from course_lib.worlds import World
 
 ENDS = -60, 75  # degrees

@@ -6,6 +6,7 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from course_lib.limits.token_values import answer_token_logps, prefix_values
 from course_lib.plots.style import (
     DOTS,
     INK,
@@ -20,7 +21,6 @@ from course_lib.plots.style import (
     panel,
 )
 from course_lib.policies import optimal_policy
-from course_lib.token_values import answer_token_logps, prefix_values
 from course_lib.worlds import SentenceWorld, World
 
 LOW, HIGH = -3.4, 3.3  # of the rewards of a film, with room

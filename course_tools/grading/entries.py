@@ -137,7 +137,7 @@ def _worked_on(inside: list[Entry]) -> list[Entry]:
         return [one for one in inside if one.name == "my_work"]
     numbers = {it[1] for one in inside if (it := EXERCISES.match(one.name))}
     stems = [path.stem for path in notebooks("notebooks") if path.name[:3] in numbers]
-    read = (*stems, "Start.ipynb") if numbers else ()
+    read = (*stems, "Start.ipynb", "Glossary.ipynb") if numbers else ()
     return [one for one in inside if not one.name.startswith(read)]
 
 

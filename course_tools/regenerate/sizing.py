@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from course_lib.batches import Batch, collate, pairs, response_logps
-from course_lib.lora import adapter_off, add_lora
 from course_lib.losses import dpo_loss
-from course_lib.sizing import MEASURED, Job
+from course_lib.production.lora import adapter_off, add_lora
+from course_lib.production.sizing import MEASURED, Job
 from course_lib.transformer import SHIPPED, Shape, Transformer
 from course_tools.benchmarks._processes import call
 from course_tools.regenerate._runs import write_table

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.batches import Texts, collate, evaluation_mode, response_logps
-from course_lib.lora import LoRALinear
 from course_lib.optional import needed
+from course_lib.production.lora import LoRALinear
 
 __all__ = ["Causal", "agreement", "load_causal", "save_adapter", "save_causal"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from course_lib import validate
-from course_lib.comparisons import expected_pair_loss, win_rates
+from course_lib.limits.comparisons import expected_pair_loss, win_rates
 from course_lib.policies import optimal_policy
 
 __all__ = ["nash_gap", "preference_path", "regularised_nash", "self_play_step"]

@@ -8,7 +8,7 @@ from course_lib.table import Table
 
 __all__ = ["PreferenceSet", "preference_sets", "preference_sets_table"]
 
-FILE = Path(__file__).with_name("data") / "preference_sets.csv"
+FILE = Path(__file__).parents[1] / "data" / "preference_sets.csv"
 
 
 class PreferenceSet(NamedTuple):

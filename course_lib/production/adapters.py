@@ -25,9 +25,9 @@ def lora_step(
     source: Hu et al. (2022), LoRA, §4.1, and the chain rule
 
     >>> import torch
-    >>> a, b = torch.tensor([[1.0, 0.0]]), torch.zeros(1, 1)
+    >>> a, b = torch.tensor([[1.0, 2.0]]), torch.zeros(1, 1)
     >>> lora_step(a, b, torch.tensor([[2.0, 3.0]]), alpha=1.0, rate=0.1)
-    tensor([[-0.2000, -0.0000]])
+    tensor([[-0.8000, -1.6000]])
     """
     validate.number("alpha", alpha)
     validate.number("rate", rate)

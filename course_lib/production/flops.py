@@ -8,7 +8,7 @@ import math
 from typing import NamedTuple
 
 from course_lib import validate
-from course_lib.sizing import Job, adapter_parameters
+from course_lib.production.sizing import Job, adapter_parameters
 
 __all__ = ["Duration", "training_flops", "training_time"]
 
@@ -26,7 +26,7 @@ def training_flops(job: Job) -> float:
 
     source: Kaplan et al. (2020), §2.1, for 2 N and 6 N
 
-    >>> from course_lib.sizing import MODELS
+    >>> from course_lib.production.sizing import MODELS
     >>> job = Job(MODELS["Llama 2 7B"], reference="precomputed", logits="all")
     >>> round(training_flops(job) / job.tokens / 1e9, 1)    # 6 N would be 40.4 as well
     40.4
@@ -84,7 +84,7 @@ def training_time(
     price: of one device for an hour, in any currency
     raises: ValueError for a number out of its range
 
-    >>> from course_lib.sizing import MODELS
+    >>> from course_lib.production.sizing import MODELS
     >>> job = Job(MODELS["SmolLM2 135M"], pairs=8, reference="precomputed")
     >>> training_time(job, 61_135, peak=1e15, mfu=0.3).cost is None
     True

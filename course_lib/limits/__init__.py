@@ -1,0 +1,1 @@
+"""Chapter 10: what the derivation of DPO needs, and what happens without it."""
