@@ -332,8 +332,8 @@ class InstructRun(NamedTuple):
 def shipped_instruct(task: str) -> tuple[dict, list[InstructRun]]:
     """What SmolLM2-135M-Instruct learned from its own answers, on a CPU.
 
-    task: "films", praise in what it writes of films, or "you", how often it speaks to
-        the reader
+    task: "films", praise in what it writes of films; of `instruct.TASKS`, if its runs
+        are in the file
     returns: the facts of the measuring (date, machine, precision, depth, temperature,
         steps and more), and the runs
     raises: ValueError for another task

@@ -255,7 +255,7 @@ def sample(
     generator: where chance comes from; temperature: > 0; 1 is the model itself
     returns: tokens, (batch, longest), `end` after the end; lengths, (batch,): how many
         tokens count, the end included
-    raises: ValueError if longest < 1 or temperature ≤ 0, or for an empty prompt
+    raises: ValueError if longest < 1 or temperature ≤ 0, or where a prompt is missing
 
     >>> table = PrefixTable(prompts=1, words=2, longest=3)
     >>> tokens, lengths = sample(table, [[3], [3, 0]], longest=2, end=2)
@@ -293,6 +293,8 @@ def _told(prompts, longest: int, end: int, device) -> tuple[Tensor, Tensor]:
     if torch.is_tensor(prompts):
         sizes = prompts.new_full((len(prompts),), prompts.shape[1], dtype=torch.long)
         return F.pad(prompts, (0, longest), value=end), sizes
+    if not len(prompts):
+        raise ValueError("prompts is empty: there is nothing to answer")
     for row, prompt in enumerate(prompts):
         if not len(prompt):
             raise ValueError(f"prompts[{row}] is empty: there is nothing to go on from")

@@ -169,7 +169,7 @@ def test_nothing_is_overwritten(here, there):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["9"], "No notebook begins with"),
+        (["99"], "No notebook begins with"),
         (["0", "x"], "No notebook begins with"),
         (["0", "--out", "note/class"], "cannot be written"),
     ],

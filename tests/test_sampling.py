@@ -111,3 +111,5 @@ def test_a_tensor_of_prompts_draws_by_multinomial_as_the_shipped_runs_did():
 def test_bad_prompts_are_refused_by_name():
     with pytest.raises(ValueError, match=r"prompts\[1\] is empty"):
         sample(model_of("table"), [[4], []], longest=1, end=END)
+    with pytest.raises(ValueError, match="prompts is empty"):
+        sample(model_of("table"), [], longest=1, end=END)

@@ -49,8 +49,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     tasks = "films: praise in film reviews; you: answers that speak to the reader"
     parser.add_argument("--task", choices=tuple(TASKS), default="films", help=tasks)
-    parser.add_argument("--beta", type=float, default=RECIPE.beta, help="reward a nat")
-    parser.add_argument("--lr", type=float, default=RECIPE.lr, help="learning rate")
+    own = argparse.SUPPRESS  # the task's
+    beta = "reward a nat (default: what did best on other prompts)"
+    parser.add_argument("--beta", type=float, default=own, help=beta)
+    rate = "learning rate (default: likewise)"
+    parser.add_argument("--lr", type=float, default=own, help=rate)
     steps = f"updates, of {RECIPE.batch_size} pairs each"
     parser.add_argument("--steps", type=int, default=RECIPE.steps, help=steps)
     each = "answers to each of 16 prompts, a multiple of 8"
@@ -63,13 +66,13 @@ def main(argv: list[str] | None = None) -> int:
     if missing():
         print(missing())
         return 0
+    task, begun = TASKS[asked.task](), time.perf_counter()
     names = ("beta", "lr", "steps", "seed")
-    config = dataclasses.replace(RECIPE, **{n: getattr(asked, n) for n in names})
-    config = dataclasses.replace(config, quiet=False)
-    begun = time.perf_counter()
+    given = {name: value for name, value in vars(asked).items() if name in names}
+    config = dataclasses.replace(RECIPE, **{**task.settings, **given}, quiet=False)
     try:
         told = load(temperature=asked.temperature)
-        tell(TASKS[asked.task](), told, config, each=asked.each)
+        tell(task, told, config, each=asked.each)
     except ValueError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 2

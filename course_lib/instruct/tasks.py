@@ -22,6 +22,7 @@ class Task(NamedTuple):
     judge: Callable[[str], float]
     longest: int  # tokens of an answer
     chat: bool  # is a prompt a user's turn, or the beginning of a text?
+    settings: Mapping[str, float]  # β and lr that did best on the prompts for choosing
 
     def ids(self, tokenizer, prompt: str) -> list[int]:
         """A prompt as the model reads it."""
@@ -49,12 +50,17 @@ def times_you(text: str) -> float:
 
 def _film() -> Task:
     known = reviews.load()[1]
-    unit = "log-odds of praise"
-    return Task("films", unit, BEGINNINGS, lambda text: tone(known, text), 24, False)
+    unit, settings = "log-odds of praise", {"beta": 0.3, "lr": 1e-4}
+
+    def judge(text: str) -> float:
+        return tone(known, text)
+
+    return Task("films", unit, BEGINNINGS, judge, 24, False, settings)
 
 
 def _chat() -> Task:
-    return Task("you", "“you” an answer", QUESTIONS, times_you, 32, True)
+    unit, settings = "“you” an answer", {"beta": 0.1, "lr": 5e-5}
+    return Task("you", unit, QUESTIONS, times_you, 32, True, settings)
 
 
 TASKS = {"films": _film, "you": _chat}

@@ -78,7 +78,7 @@ def drawn_by_whom(
         ),
         panel(
             "DPO’s policy",
-            ("", 0, 1.05),
+            ("", 0, 1.15),
             ("", 2.6, -0.6),
             ynames=names,
             xticks=[],

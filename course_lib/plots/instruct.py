@@ -36,7 +36,8 @@ def instruct_outcomes(**runs: Sequence[InstructRun]) -> Picture:
             _task(axis, task, rows) for axis, (task, rows) in told
         )
 
-    longest = max(run.kl[2] for rows in runs.values() for run in rows)
+    drawn = [run for rows in runs.values() for run in rows if run.method in METHODS]
+    longest = max(run.kl[2] for run in drawn)
     across = ("KL, nats an answer", -0.12, 1.08 * max(longest, 1.5))
     return Picture.of(
         draw,
@@ -64,8 +65,8 @@ def _task(axis: Axes, task: str, rows: Sequence[InstructRun]) -> str:
     for row in by_method["dpo"]:
         _seed(axis, row)
     trained = by_method["dpo"]
-    top = max(trained, key=lambda row: row.reward[0])
-    name(axis, top.kl[0], top.reward[0], "DPO", POLICY, at=(8, 6), **HALO)
+    right = max(trained, key=lambda row: row.kl[2])
+    name(axis, right.kl[2], right.reward[0], "DPO", POLICY, at=(5, 0))
     name(axis, 0, before.reward[0], "before", QUIET, at=(8, -9))
     earned = " and ".join(
         f"{number(row.reward[0])} at {number(row.kl[0])} nats" for row in trained

@@ -33,7 +33,7 @@ from course_lib.trunk import Trunk
 
 __all__ = ["make"]
 
-TRIED = ((0.1, 2e-4), (0.1, 5e-5), (0.3, 1e-4))  # β and learning rate
+TRIED = ((0.1, 2e-4), (0.3, 5e-4), (0.1, 5e-5), (0.3, 1e-4))  # β and learning rate
 MOST = 2.0  # nats: of the settings below it the one with the most reward is taken
 SEEDS = (0, 1, 2)
 PRACTICE, CHOOSING, REPORTED = 24, 8, 8  # answers to each prompt

@@ -2,7 +2,7 @@
 
 There is no kernel behind a website. So a live figure is painted at a few positions of
 each of its controls, and a prediction becomes a form that the reader's browser keeps.
-Importing this module makes it so, for this process.
+`install` makes it so, for the process that calls it.
 """
 
 import os
@@ -19,7 +19,7 @@ from course_lib.sliders.controls import Choice, LinSlider, LogSlider, Slider
 from course_lib.sliders.filmstrip import SliderPlot
 from course_lib.sliders.live import LivePlot
 
-__all__ = ["Painted", "ask", "few", "slider_of", "tell", "thinned"]
+__all__ = ["Painted", "ask", "few", "install", "slider_of", "tell", "thinned"]
 
 POSITIONS = 160  # of one live figure
 LEAST = 5  # of one scale, as long as it moves at all
@@ -134,6 +134,8 @@ def tell(name, truth, near=0.1) -> HTML:
     )
 
 
-os.environ.pop("COURSE_PLAIN_FIGURES", None)
-sliders.LivePlot, filmstrip.BYTES = Painted, BYTES
-predictions.predict, predictions.predicted = ask, tell
+def install() -> None:
+    """Make it so, for this process: a page's kernel, and none that tests run in."""
+    os.environ.pop("COURSE_PLAIN_FIGURES", None)
+    sliders.LivePlot, filmstrip.BYTES = Painted, BYTES
+    predictions.predict, predictions.predicted = ask, tell

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 __all__ = ["run", "run_all"]
 
-FIRST = "import course_tools.site.painted"
+FIRST = "from course_tools.site import painted\n\npainted.install()"
 QUIET = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
