@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from small_worlds import CIRCLE, crowd, seeds
 
 from course_lib.limits.comparisons import (
     drawn_wins,
@@ -15,21 +16,6 @@ from course_lib.limits.comparisons import (
 from course_lib.preferences import fit_bradley_terry
 from course_lib.tabular import expected_dpo_loss
 from course_lib.worlds import random_world
-
-SEEDS = range(5)
-CIRCLE = torch.tensor(
-    [[0.5, 0.2, 0.8], [0.8, 0.5, 0.2], [0.2, 0.8, 0.5]], dtype=torch.float64
-)
-seeds = pytest.mark.parametrize("seed", SEEDS)
-
-
-def crowd(seed: int, answers: int = 5, groups: int = 3):
-    """A random table of preferences that no reward describes, and a policy."""
-    random = torch.Generator().manual_seed(seed)
-    rewards = 2 * torch.randn(groups, answers, generator=random, dtype=torch.float64)
-    shares = torch.rand(groups, generator=random, dtype=torch.float64).softmax(-1)
-    policy = torch.randn(answers, generator=random, dtype=torch.float64).softmax(-1)
-    return rewards, shares, policy
 
 
 @seeds

@@ -4,41 +4,21 @@ import math
 
 import pytest
 import torch
+from small_worlds import CIRCLE, crowd, seeds
 
-from course_lib.limits.comparisons import (
-    drawn_wins,
-    mixed_preferences,
-    win_rates,
-)
+from course_lib.limits.comparisons import drawn_wins, mixed_preferences, win_rates
 from course_lib.limits.games import (
     nash_gap,
     preference_path,
     regularised_nash,
     self_play_step,
 )
-from course_lib.policies import (
-    kl_divergence,
-    optimal_policy,
-)
+from course_lib.policies import kl_divergence, optimal_policy
 from course_lib.preferences import fit_bradley_terry
 
-SEEDS = range(5)
-CIRCLE = torch.tensor(
-    [[0.5, 0.2, 0.8], [0.8, 0.5, 0.2], [0.2, 0.8, 0.5]], dtype=torch.float64
-)
 UNEVEN = torch.tensor(
     [[0.5, 0.3, 0.9], [0.7, 0.5, 0.4], [0.1, 0.6, 0.5]], dtype=torch.float64
 )
-seeds = pytest.mark.parametrize("seed", SEEDS)
-
-
-def crowd(seed: int, answers: int = 5, groups: int = 3):
-    """A random table of preferences that no reward describes, and a policy."""
-    random = torch.Generator().manual_seed(seed)
-    rewards = 2 * torch.randn(groups, answers, generator=random, dtype=torch.float64)
-    shares = torch.rand(groups, generator=random, dtype=torch.float64).softmax(-1)
-    policy = torch.randn(answers, generator=random, dtype=torch.float64).softmax(-1)
-    return rewards, shares, policy
 
 
 @seeds

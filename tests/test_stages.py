@@ -2,25 +2,13 @@
 
 import pytest
 import torch
+from small_worlds import features, seeds
 
-from course_lib.limits.comparisons import (
-    drawn_wins,
-)
+from course_lib.limits.comparisons import drawn_wins
 from course_lib.limits.stages import best_in_class, fit_rewards, one_stage
-from course_lib.policies import (
-    optimal_policy,
-    rlhf_objective,
-)
+from course_lib.policies import optimal_policy, rlhf_objective
 from course_lib.tabular import expected_dpo_loss
 from course_lib.worlds import random_world, sample_preferences
-
-SEEDS = range(5)
-seeds = pytest.mark.parametrize("seed", SEEDS)
-
-
-def features(seed: int, answers: int, count: int):
-    random = torch.Generator().manual_seed(100 + seed)
-    return torch.randn(answers, count, generator=random, dtype=torch.float64)
 
 
 @seeds

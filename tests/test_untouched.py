@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from small_worlds import features, seeds
 
 from course_lib.limits.coverage import (
     chi_optimal_policy,
@@ -23,14 +24,6 @@ from course_lib.policies import (
 )
 from course_lib.transformer import load
 from course_lib.worlds import random_world, world_s
-
-SEEDS = range(5)
-seeds = pytest.mark.parametrize("seed", SEEDS)
-
-
-def features(seed: int, answers: int, count: int):
-    random = torch.Generator().manual_seed(100 + seed)
-    return torch.randn(answers, count, generator=random, dtype=torch.float64)
 
 
 @seeds
