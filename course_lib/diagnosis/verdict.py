@@ -15,11 +15,7 @@ from course_lib.diagnosis.broken import (
     wrong_start,
 )
 from course_lib.diagnosis.card import as_html, as_text
-from course_lib.diagnosis.case import (
-    STATES,
-    Case,
-    Finding,
-)
+from course_lib.diagnosis.case import STATES, Case, Finding
 from course_lib.diagnosis.course import what_remains
 from course_lib.diagnosis.kinds import which_loss
 from course_lib.diagnosis.laws import convict

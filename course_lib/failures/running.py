@@ -9,13 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.batches import (
-    Texts,
-    batch_order,
-    collate,
-    response_logps,
-    texts_logps,
-)
+from course_lib.batches import Texts, batch_order, collate, response_logps, texts_logps
 from course_lib.config import Config
 from course_lib.datasets import LoggedRun
 from course_lib.failures.data import asked, texts_of

@@ -6,13 +6,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.plots.style import (
-    POLICY,
-    Scene,
-    name,
-    number,
-    panel,
-)
+from course_lib.plots.style import POLICY, Scene, name, number, panel
 
 LOOKS = (  # who draws the pairs: how the line and its band are drawn
     {"lw": 2.2, "marker": "o", "ms": 5},

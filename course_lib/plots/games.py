@@ -8,15 +8,7 @@ from torch import Tensor
 
 from course_lib.limits.games import nash_gap
 from course_lib.plots.simplex import outline, places, trail, triangle
-from course_lib.plots.style import (
-    HALO,
-    POLICY,
-    Scene,
-    dot,
-    name,
-    names,
-    panel,
-)
+from course_lib.plots.style import HALO, POLICY, Scene, dot, name, names, panel
 
 
 def paths_in_game(

@@ -9,15 +9,7 @@ from torch import Tensor
 from course_lib.limits.comparisons import drawn_wins
 from course_lib.limits.stages import best_in_class, one_stage
 from course_lib.plots.simplex import outline, places, trail, triangle
-from course_lib.plots.style import (
-    POLICY,
-    QUIET,
-    REFERENCE,
-    Scene,
-    dot,
-    name,
-    panel,
-)
+from course_lib.plots.style import POLICY, QUIET, REFERENCE, Scene, dot, name, panel
 from course_lib.policies import optimal_policy, rlhf_objective
 from course_lib.worlds import World
 
