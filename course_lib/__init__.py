@@ -123,7 +123,7 @@ _NAMES = {  # module: what is public in it, its `__all__`
     "diagnosis": "Verdict diagnose",
     "inspection": "Finding Report inspect",
     "sliders": "Choice LinSlider LivePlot LogSlider SliderPlot slider_plot",
-    "review": "Question Review due main questions remember review",
+    "spaced_review": "Review review",
     "checking": "Clinic check clinic hint progress yours",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

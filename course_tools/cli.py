@@ -44,7 +44,7 @@ MODULES = {
     "inspect": "course_lib.inspection.command",
     "diagnose": "course_lib.diagnosis.command",
     "train": "course_lib.finetuning.command",
-    "review": "course_lib.review",
+    "review": "course_lib.spaced_review",
     "build": "course_tools.build",
     "handout": "course_tools.handout",
     "grade": "course_tools.grading.command",

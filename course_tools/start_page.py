@@ -53,7 +53,6 @@ def write_start() -> None:
     pages = {path.name[:2]: path for path in notebooks("exercises")}
     for chapter in notebooks("notebooks"):
         lesson, page = read(chapter), pages.get(chapter.name[:2])
-        title = source_of(lesson["cells"][0]).partition("\n")[0].lstrip("# ")
         link = done = ""
         if page:
             name, found = copy_name(page), exercises(read(page))
@@ -63,11 +62,11 @@ def write_start() -> None:
             if still and not following:
                 _, heading, at = still[0]
                 following = f"[{heading}]({name}{at})"
-        title = f"[{title}]({chapter.name})"
+        title = f"[{title_of(lesson)}]({chapter.name})"
         rows.append(f"| {title} | {link} | {reading_time(lesson)} | {done} |")
     going = f"**Your next exercise:** {following}" if following else "All is passed."
-    intro, chapters = INTRO.format(next=going), MAP.format(rows="\n".join(rows))
-    texts = [intro, chapters, *_tracks(), PROGRESS]
+    texts = [INTRO.format(next=going), MAP.format(rows="\n".join(rows))]
+    texts += [*_tracks(), PROGRESS]
     write(work_folder() / PAGE, _notebook(texts, COUNT))
     words = [path.parent.parent / "docs/glossary.md" for path in notebooks("notebooks")]
     if words and words[0].exists():
@@ -80,11 +79,20 @@ def _tracks() -> "list[str]":
     here = {path.name[:2]: path.name for path in notebooks("notebooks")}
     if not set(SHORT) <= set(here):
         return []
-    short, practitioner = (
-        " · ".join(f"[{number}]({here[number]})" for number in way if number in here)
-        for way in (SHORT, PRACTITIONER)
-    )
+    short, practitioner = (chapters(way, here) for way in (SHORT, PRACTITIONER))
     return [TRACKS.format(short=short, practitioner=practitioner)]
+
+
+def chapters(way: "tuple[str, ...]", links: "dict[str, str]") -> str:
+    """Links to the chapters of one way through the course, those that are here."""
+    return " · ".join(
+        f"[{number}]({links[number]})" for number in way if number in links
+    )
+
+
+def title_of(page: dict) -> str:
+    """The heading that a page begins with."""
+    return source_of(page["cells"][0]).partition("\n")[0].lstrip("# ")
 
 
 def _passed() -> "set[str]":

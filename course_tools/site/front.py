@@ -1,12 +1,18 @@
 """The website's pages around the chapters: its front, and the course's own papers."""
 
 import re
+from pathlib import Path
 
 import nbformat
 
 from course_lib.workspace import notebooks, repository
-from course_tools.site.pages import title
-from course_tools.start_page import PRACTITIONER, SHORT, reading_time
+from course_tools.start_page import (
+    PRACTITIONER,
+    SHORT,
+    chapters,
+    reading_time,
+    title_of,
+)
 
 __all__ = ["texts"]
 
@@ -59,7 +65,7 @@ def texts(hero: str = "") -> dict[str, str]:
         if path.exists():
             found[name] = _inside(path.read_text(encoding="utf-8"))
     lessons = {path.name[:2]: path for path in notebooks("notebooks")}
-    rows = [_row(number, path) for number, path in lessons.items()]
+    rows = [_row(path) for path in lessons.values()]
     head = "| chapter | reading, as the chapter says | exercises |\n|:--|:--|:--|"
     trees = {
         "Chapters": [f"notebooks/{path.stem}" for path in lessons.values()],
@@ -68,10 +74,8 @@ def texts(hero: str = "") -> dict[str, str]:
         "About": [*(name[:-3] for name in found if name != "index.md"), "proof"],
     }
     toc = [TREE.format(caption=c, pages="\n".join(p)) for c, p in trees.items()]
-    short, practitioner = (
-        " · ".join(f"[{n}](notebooks/{lessons[n].name})" for n in way if n in lessons)
-        for way in (SHORT, PRACTITIONER)
-    )
+    links = {number: f"notebooks/{path.name}" for number, path in lessons.items()}
+    short, practitioner = (chapters(way, links) for way in (SHORT, PRACTITIONER))
     found["index.md"] = INDEX.format(
         hero=f"```{{raw}} html\n{hero}\n```" if hero else "",
         map="\n".join([head, *rows]),
@@ -82,11 +86,11 @@ def texts(hero: str = "") -> dict[str, str]:
     return found
 
 
-def _row(number: str, path) -> str:
+def _row(path: Path) -> str:
     """A chapter's line in the map."""
     page = nbformat.read(path, as_version=4)
     time = reading_time(page)
-    link = f"[{title(page)}](notebooks/{path.name})"
+    link = f"[{title_of(page)}](notebooks/{path.name})"
     asked = repository() / "exercises" / path.name
     exercises = f"[exercises](exercises/{path.name})" if asked.exists() else ""
     return f"| {link} | {time} | {exercises} |"

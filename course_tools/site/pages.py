@@ -8,16 +8,18 @@ from html import escape
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from course_tools.start_page import title_of
+
 __all__ = [
     "exercise_page",
     "first_figure",
     "lesson_page",
     "place",
     "solution_page",
-    "title",
 ]
 
 PLACE = re.compile(r"(?<=\.ipynb#)[^)\s]+(?=\))")  # in a link to a heading
+MARK = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n?", re.M)
 RUN = """```{{admonition}} Run it yourself
 :class: tip course-run
 
@@ -29,8 +31,8 @@ Every figure on this page moves here. To change its code, open the page in Jupyt
 def lesson_page(page: NotebookNode) -> NotebookNode:
     """A chapter that was run, with a word on how to run it below its opening."""
     page = _shown(page)
-    number = title(page)[:2]
-    page.cells.insert(1, new_markdown_cell(RUN.format(words=f" {number}"), id="run"))
+    chapter = title_of(page)[:2]
+    page.cells.insert(1, new_markdown_cell(RUN.format(words=f" {chapter}"), id="run"))
     return page
 
 
@@ -40,36 +42,26 @@ def exercise_page(page: NotebookNode, hints: Mapping[str, tuple]) -> NotebookNod
     hints: of every exercise, by the name of its function
     """
     page = _shown(page)
-    number = title(page)[:2]
-    cells = []
-    for cell in page.cells:
-        if cell.cell_type == "markdown":
-            stuck = cell.source.startswith("Stuck?")
-            cells += [] if stuck else [cell]
-            continue
+    chapter = title_of(page)[:2]
+    kept = [cell for cell in page.cells if not cell.source.startswith("Stuck?")]
+    for at, cell in enumerate(kept):
         asked = re.match(r"# hint\((\w+)\)", cell.source)
         if asked:
-            cell = new_markdown_cell(_folded(hints[asked[1]]), id=cell.id)
-        cells.append(cell)
-    page.cells = cells
-    page.cells.insert(1, new_markdown_cell(RUN.format(words=f" {number}"), id="run"))
+            folded = _folded(hints[asked[1]])
+            kept[at] = new_markdown_cell(folded, id=cell.id)
+    run = new_markdown_cell(RUN.format(words=f" {chapter}"), id="run")
+    page.cells = [kept[0], run, *kept[1:]]
     return page
 
 
 def solution_page(page: NotebookNode) -> NotebookNode:
-    """The model answers, run, without the lines that only tools read."""
+    """The model answers, run, without the cells and lines that only tools read."""
     page = _shown(page)
-    page.cells = [c for c in page.cells if not c.source.startswith("Stuck?")]
-    kept = []
+    asks = ("Stuck?", "# hint(")
+    page.cells = [cell for cell in page.cells if not cell.source.startswith(asks)]
     for cell in page.cells:
-        lines = cell.source.split("\n")
-        if cell.cell_type == "code" and lines[0].startswith("# hint("):
-            continue
-        cell.source = "\n".join(line for line in lines if "### " not in line[:8])
-        if cell.cell_type == "markdown":
-            cell.source = "\n".join(lines)
-        kept.append(cell)
-    page.cells = kept
+        if cell.cell_type == "code":
+            cell.source = MARK.sub("", cell.source)
     return page
 
 
@@ -78,11 +70,6 @@ def first_figure(page: NotebookNode) -> str:
     outputs = [o for c in _shown(page).cells for o in c.get("outputs", [])]
     htmls = [output.get("data", {}).get("text/html", "") for output in outputs]
     return next((html for html in htmls if "<img" in html), "")
-
-
-def title(page: NotebookNode) -> str:
-    """The heading that a page begins with."""
-    return page.cells[0].source.partition("\n")[0].lstrip("# ")
 
 
 def place(heading: str) -> str:

@@ -21,7 +21,7 @@ from course_lib.sliders.live import LivePlot
 
 __all__ = ["Painted", "ask", "few", "install", "slider_of", "tell", "thinned"]
 
-POSITIONS = 160  # of one live figure
+POSITIONS = 64  # of one live figure, unless its choices alone are more
 LEAST = 5  # of one scale, as long as it moves at all
 STEPS = 9  # of a control that is no slider of ours
 BYTES = 4_000_000  # of one figure: a website is not stored in a repository
@@ -64,6 +64,8 @@ def thinned(sliders: dict[str, Slider], most: int = POSITIONS):
     sliders, fixed = dict(sliders), {}
     while prod(len(slider.values) for slider in sliders.values()) > most:
         scales = [name for name, slider in sliders.items() if slider.kind == "range"]
+        if not scales:
+            break
         longest = max(scales, key=lambda name: len(sliders[name].values))
         if len(sliders[longest].values) > LEAST:
             sliders[longest] = _halved(sliders[longest])

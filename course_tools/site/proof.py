@@ -10,7 +10,7 @@ import nbformat
 from course_lib.datasets import DATA
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import notebooks, repository
-from course_tools.site.pages import title
+from course_tools.start_page import title_of
 
 __all__ = ["texts"]
 
@@ -65,7 +65,7 @@ of the machine; the broken twin does not.
 def texts() -> dict[str, str]:
     """The page, by file name."""
     books = {p.name[:2]: p for p in notebooks("notebooks")}
-    names = {n: title(nbformat.read(p, as_version=4)) for n, p in books.items()}
+    names = {n: title_of(nbformat.read(p, as_version=4)) for n, p in books.items()}
     ledgers = {n: _ledger(n) for n in books}
     claims = {n: len(ledger.get("claim", [])) for n, ledger in ledgers.items()}
     steps = [step for ledger in ledgers.values() for step in ledger.get("equation", [])]
@@ -73,7 +73,7 @@ def texts() -> dict[str, str]:
     with open(_root("notebooks", "coverage.csv"), encoding="utf-8", newline="") as file:
         topics = list(csv.DictReader(file))
     by_chapter = Counter(topic["chapter"] for topic in topics)
-    count = Counter(exercise.number[:-2].zfill(2) for exercise in asked)
+    count = Counter(exercise.number.partition(".")[0].zfill(2) for exercise in asked)
     links = {n: f"[{names[n]}](notebooks/{path.name})" for n, path in books.items()}
     equations = {n: len(ledger.get("equation", [])) for n, ledger in ledgers.items()}
     counts = claims, equations, count, by_chapter

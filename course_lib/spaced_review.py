@@ -17,7 +17,7 @@ from ipywidgets import HTML, Button, HBox, VBox
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import notebooks, read, work_folder, write
 
-__all__ = ["Question", "Review", "due", "main", "questions", "remember", "review"]
+__all__ = ["Review", "review"]
 
 FILE = "review.json"
 DAYS = (1, 3, 7, 21, 60)  # until a question that was known comes again
