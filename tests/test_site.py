@@ -148,3 +148,20 @@ def test_what_is_missing_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(site, "find_spec", lambda name: None)
     with pytest.raises(CourseError, match="Not installed: sphinx"):
         site.main(["--out", str(tmp_path / "out")])
+
+
+def test_a_figure_of_many_positions_is_thinned_ends_and_start_stay():
+    from course_lib.sliders import Choice, LinSlider
+    from course_tools.site.painted import POSITIONS, thinned
+
+    scales = {name: LinSlider(0, 1, 41, start=0.3) for name in "ab"}
+    moving, fixed = thinned(scales)
+    assert len(moving["a"].values) * len(moving["b"].values) <= POSITIONS
+    for slider in moving.values():
+        assert {0.0, 0.3, 1.0} <= set(slider.values)
+        assert slider.values[slider.start] == 0.3
+    assert not fixed
+    guide = {name: Choice(range(6)) for name in "abcde"} | {"b5": LinSlider(0, 1, 5)}
+    moving, fixed = thinned(guide)
+    assert list(moving) == ["a", "b"]
+    assert fixed == {"b5": 0.5, "e": 0, "d": 0, "c": 0}

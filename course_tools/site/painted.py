@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 from html import escape
 from math import prod
+from typing import Any
 
 from IPython.display import HTML, display
 from ipywidgets import FloatLogSlider, Widget
@@ -21,7 +22,7 @@ from course_lib.sliders.live import LivePlot
 
 __all__ = ["Painted", "ask", "few", "install", "slider_of", "tell", "thinned"]
 
-POSITIONS = 64  # of one live figure, unless its choices alone are more
+POSITIONS = 64  # of one live figure
 LEAST = 5  # of one scale, as long as it moves at all
 STEPS = 9  # of a control that is no slider of ours
 BYTES = 4_000_000  # of one figure: a website is not stored in a repository
@@ -47,15 +48,18 @@ def few(draw, setup, alt, play, drag, sliders: dict[str, Slider]) -> SliderPlot:
     def drawn(axes, **values):
         return draw(axes, **fixed, **values)
 
-    play = play if play in moving else None
+    play, drag = (name if name in moving else None for name in (play, drag))
     return SliderPlot(drawn, setup, alt, play, drag, moving)
 
 
-def thinned(sliders: dict[str, Slider], most: int = POSITIONS):
-    """Sliders of fewer values, `most` positions at most; and what stands still.
+def thinned(
+    sliders: dict[str, Slider], most: int = POSITIONS
+) -> tuple[dict[str, Slider], dict[str, Any]]:
+    """Sliders of fewer values, `most` positions at most; and what no longer moves.
 
     The longest scale loses every second value, but its ends and its start, down to
-    five; then the last scale stands still where it starts. Choices are kept whole.
+    five; then the last scale stays where it starts, and after the scales the last
+    choice.
 
     >>> moving, fixed = thinned({"n": LinSlider(0, 1, 9), "m": LinSlider(0, 1, 3)}, 15)
     >>> [len(slider.values) for slider in moving.values()], fixed
@@ -64,25 +68,22 @@ def thinned(sliders: dict[str, Slider], most: int = POSITIONS):
     sliders, fixed = dict(sliders), {}
     while prod(len(slider.values) for slider in sliders.values()) > most:
         scales = [name for name, slider in sliders.items() if slider.kind == "range"]
-        if not scales:
-            break
-        longest = max(scales, key=lambda name: len(sliders[name].values))
-        if len(sliders[longest].values) > LEAST:
+        longest = max(scales, key=lambda name: len(sliders[name].values), default="")
+        if longest and len(sliders[longest].values) > LEAST:
             sliders[longest] = _halved(sliders[longest])
         else:
-            still = sliders.pop(scales[-1])
-            fixed[scales[-1]] = still.values[still.start]
+            last = [*(scales or sliders)][-1]
+            still = sliders.pop(last)
+            fixed[last] = still.values[still.start]
     return sliders, fixed
 
 
 def _halved(slider: Slider) -> Slider:
     last = len(slider.values) - 1
     keep = sorted({*range(slider.start % 2, last, 2), 0, slider.start, last})
-    texts, values = (
-        [those[i] for i in keep] for those in (slider.texts, slider.values)
-    )
-    start = keep.index(slider.start)
-    return replace(slider, values=tuple(values), texts=tuple(texts), start=start)
+    values = tuple(slider.values[i] for i in keep)
+    texts = tuple(slider.texts[i] for i in keep)
+    return replace(slider, values=values, texts=texts, start=keep.index(slider.start))
 
 
 def slider_of(control: Slider | Widget) -> Slider:
