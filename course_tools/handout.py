@@ -19,14 +19,17 @@ from course_lib import workspace
 from course_lib.exercises import EXERCISES
 from course_lib.exercises.spec import Exercise
 from course_lib.workspace import CourseError
-from course_tools.environment import COMMAND
+from course_tools.environment import COMMAND, SETS
 
 __all__ = ["contents", "main", "statement"]
 
 AS_THEY_ARE = ("LICENSE", "CITATION.cff", "pyproject.toml", "requirements.txt")
+AS_THEY_ARE += ("docs/glossary.md",)  # which the start page leads to
 TOOLS = ("__init__", "check", "cli", "copies", "doctor", "environment", "start_page")
 FOLDERS = ("notebooks", "exercises")
-VERBS = ("lab", "check", "reset", "doctor")
+LAUNCHED = "docs/launch"  # short programs that chapter 09 prints and starts
+VERBS = ("lab", "check", "inspect", "diagnose", "train", "torchrun", "review", "add")
+VERBS += ("reset", "doctor")
 SKIPPED = re.compile(r"^[.]|^__pycache__$|[.]pyc$|[.]new$|~$")
 README = """\
 # DPO from first principles: {title}
@@ -53,7 +56,10 @@ You work in the folder `my_work/`: it has a copy of each page and of its exercis
 nothing overwrites what you have edited. Write a function, run `check(function)`, read
 the card, ask for a `hint(function)`; `progress()` shows how far you are. In a terminal,
 `python3 -m course_lib check {first}` checks your exercises, and
-`python3 -m course_lib reset {first}` starts them afresh, keeping what you had.
+`python3 -m course_lib reset {first}` starts them afresh, keeping what you had;
+`python3 -m course_lib review` asks again, a few questions a day. Where a page tells you
+to type another command, such as `diagnose` or `add`, it is here too; `remake` and
+`bench`, which made and measured what is shipped, are in the whole course only.
 
 ## Hand in
 
@@ -107,6 +113,8 @@ def contents(chapters: Sequence[str]) -> dict[str, bytes]:
     paths = [root / name for name in AS_THEY_ARE]
     paths += [root / "course_tools" / f"{name}.py" for name in TOOLS]
     paths += [root / folder / page for folder in FOLDERS for page in pages]
+    paths += [root / "requirements" / f"{name}.txt" for name in SETS]
+    paths += [p for p in (root / LAUNCHED).iterdir() if not SKIPPED.search(p.name)]
     paths += _library(root / "course_lib", {page[:2] for page in pages})
     found = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
     found["README.md"] = _readme(pages).encode()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -65,7 +66,8 @@ def test_it_holds_two_chapters_and_nothing_that_answers_them(here, capsys):
     }
     tops = {name.split("/")[0] for name in held}
     assert tops == {"notebooks", "exercises", "course_lib", "course_tools"} | {
-        *("README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "requirements.txt")
+        *("README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "requirements.txt"),
+        *("docs", "requirements"),
     }
     assert not [name for name in held if "grading" in name or name.endswith(".pyc")]
     exercises = {name[22:24] for name in held if name.startswith("course_lib/exer")}
@@ -77,6 +79,28 @@ def test_it_holds_two_chapters_and_nothing_that_answers_them(here, capsys):
     assert not [n for n in lines if json.dumps(n, ensure_ascii=False)[1:-1] in text]
     told = capsys.readouterr().out
     assert (here / "class_HANDOUT.md").read_text("utf-8") in told
+
+
+def test_every_command_and_file_that_a_page_names_is_in_it():
+    names = handout.contents([path.name[:2] for path in notebooks("notebooks")])
+    line = names["course_tools/cli.py"].decode()
+    ours = {"bench", "remake"}  # of the whole course; a page says so where it names one
+    for name in [name for name in names if name.endswith(".ipynb")]:
+        text = names[name].decode()
+        for verb in set(re.findall(r"-m course_lib ([a-z]+)", text)) - ours:
+            assert f'"{verb}": ' in line, (name, verb)
+    for module in re.findall(r'"course_lib[.](\S+)",', line):
+        path = f"course_lib/{module.replace('.', '/')}"
+        assert {f"{path}.py", f"{path}/__init__.py"} & {*names}, module
+    for name in re.findall(r'^    "(\w+)": "', sets_of(names), re.MULTILINE):
+        assert f"requirements/{name}.txt" in names
+    assert "docs/launch/fsdp.py" in names
+    assert "docs/glossary.md" in names
+
+
+def sets_of(names: dict[str, bytes]) -> str:
+    """The optional sets of packages, as a handout's own environment lists them."""
+    return names["course_tools/environment.py"].decode().partition("NO_DEPS")[0]
 
 
 def test_what_it_says_a_learner_can_find_is_there(here):
@@ -97,13 +121,15 @@ def test_it_works_by_itself(here):
         archive.extractall()
     folder = here / "class"
     helped = call(folder, "-h")
-    assert [line.split()[0] for line in helped.stdout.splitlines()[2:6]] == [
-        *("lab", "check", "reset", "doctor")
-    ]
+    verbs = {line.split()[0] for line in helped.stdout.splitlines()[2:12]}
+    assert verbs == set(handout.VERBS)
     assert call(folder, "grade").returncode == 2
     reset = call(folder, "reset")
     assert "00_start_here.ipynb" in reset.stdout, reset.stderr
     assert (folder / "my_work" / "Start.ipynb").exists()
+    assert (folder / "my_work" / "Glossary.ipynb").exists()
+    shown = call(folder, "diagnose", "-h")
+    assert "log" in shown.stdout, shown.stderr
     mine = folder / "my_work" / "00_exercises.ipynb"
     checked = call(folder, "check", "00")
     assert "preference_probability · not attempted" in checked.stdout, checked.stderr
