@@ -164,7 +164,7 @@ EXERCISE = Exercise(
     ),
     hints=(
         "β times the log-ratios are rewards; sort them by `ranking`, best first. What "
-        "remains is exercise 1.4.",
+        "remains is exercise 1.5.",
         "At stage i the log-probability is the i-th reward minus the logsumexp of the "
         "rewards from i to the end. Sum over stages, mean over prompts.",
         "Best first is rewards.gather(1, ranking); the logsumexps of all the ends are "

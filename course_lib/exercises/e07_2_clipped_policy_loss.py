@@ -1,4 +1,4 @@
-"""Exercise 7.4: PPO's loss on whole responses."""
+"""Exercise 7.2: PPO's loss on whole responses."""
 
 from course_lib.baselines import clipped_policy_loss
 from course_lib.exercises import pairs
@@ -21,7 +21,7 @@ def _fresh(inputs, count: int, clip: float):
 
 
 EXERCISE = Exercise(
-    number="7.4",
+    number="7.2",
     title="PPO's loss on whole responses",
     reference=clipped_policy_loss,
     recipe=Recipe(

@@ -1,4 +1,4 @@
-"""Exercise 3.1: The reward that a policy implies."""
+"""Exercise 3.2: The reward that a policy implies."""
 
 import math
 
@@ -14,7 +14,7 @@ RARE = torch.tensor([1.0, 1e-310], dtype=torch.float64)
 
 
 EXERCISE = Exercise(
-    number="3.1",
+    number="3.2",
     title="The reward that a policy implies",
     reference=implicit_rewards,
     recipe=Recipe(

@@ -1,4 +1,4 @@
-"""Exercise 6.3: ORPO: odds, and no reference."""
+"""Exercise 6.4: ORPO: odds, and no reference."""
 
 import math
 
@@ -47,7 +47,7 @@ def _bounded(logps):
 
 
 EXERCISE = Exercise(
-    number="6.3",
+    number="6.4",
     title="ORPO: odds, and no reference",
     reference=orpo_loss,
     recipe=Recipe(

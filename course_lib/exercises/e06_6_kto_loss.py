@@ -1,4 +1,4 @@
-"""Exercise 6.5: KTO: thumbs up or down."""
+"""Exercise 6.6: KTO: thumbs up or down."""
 
 import torch
 
@@ -31,7 +31,7 @@ def _fresh(count: int, kl: float, beta: float):
 
 
 EXERCISE = Exercise(
-    number="6.5",
+    number="6.6",
     title="KTO: thumbs up or down",
     reference=kto_loss,
     recipe=Recipe(

@@ -1,4 +1,4 @@
-"""Exercise 7.3: Sums by owner."""
+"""Exercise 7.4: Sums by owner."""
 
 import torch
 
@@ -26,7 +26,7 @@ def _side_by_side(values, owners, count):
 
 
 EXERCISE = Exercise(
-    number="7.3",
+    number="7.4",
     title="Sums by owner",
     reference=sum_by_owner,
     recipe=Recipe(

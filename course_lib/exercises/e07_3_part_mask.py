@@ -1,4 +1,4 @@
-"""Exercise 7.2: Who sees whom."""
+"""Exercise 7.3: Who sees whom."""
 
 import torch
 
@@ -29,7 +29,7 @@ def _grid(call, ours) -> str:
 
 
 EXERCISE = Exercise(
-    number="7.2",
+    number="7.3",
     title="Who sees whom",
     reference=part_mask,
     recipe=Recipe(

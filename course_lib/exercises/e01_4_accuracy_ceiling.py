@@ -1,11 +1,11 @@
-"""Exercise 1.5: The ceiling that noise puts on accuracy."""
+"""Exercise 1.4: The ceiling that noise puts on accuracy."""
 
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Exercise, fresh, given, kind, uniform, value
 from course_lib.preferences import accuracy_ceiling
 
 EXERCISE = Exercise(
-    number="1.5",
+    number="1.4",
     title="The ceiling that noise puts on accuracy",
     reference=accuracy_ceiling,
     recipe=Recipe(

@@ -1,4 +1,4 @@
-"""Exercise 6.4: KTO's reference point."""
+"""Exercise 6.5: KTO's reference point."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def _one_number(call, yours, ours, near: float) -> bool:
 
 
 EXERCISE = Exercise(
-    number="6.4",
+    number="6.5",
     title="KTO's reference point",
     reference=kto_reference_point,
     recipe=Recipe(

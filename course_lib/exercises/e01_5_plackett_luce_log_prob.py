@@ -1,4 +1,4 @@
-"""Exercise 1.4: The probability of a whole ranking."""
+"""Exercise 1.5: The probability of a whole ranking."""
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ def _all_pairs(scores):
 
 
 EXERCISE = Exercise(
-    number="1.4",
+    number="1.5",
     title="The probability of a whole ranking",
     reference=plackett_luce_log_prob,
     recipe=Recipe(

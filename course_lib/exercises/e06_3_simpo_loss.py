@@ -1,4 +1,4 @@
-"""Exercise 6.2: SimPO: no reference, but a margin."""
+"""Exercise 6.3: SimPO: no reference, but a margin."""
 
 from course_lib.exercises import pairs
 from course_lib.exercises.pairs import AHEAD, BEHIND, columns
@@ -26,7 +26,7 @@ def _fresh(inputs, count: int, beta: float, gamma: float):
 
 
 EXERCISE = Exercise(
-    number="6.2",
+    number="6.3",
     title="SimPO: no reference, but a margin",
     reference=simpo_loss,
     recipe=Recipe(

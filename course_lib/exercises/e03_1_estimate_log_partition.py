@@ -1,4 +1,4 @@
-"""Exercise 3.2: log Z from a sample."""
+"""Exercise 3.1: log Z from a sample."""
 
 import math
 
@@ -16,7 +16,7 @@ from course_lib.exercises.spec import (
 from course_lib.policies import estimate_log_partition
 
 EXERCISE = Exercise(
-    number="3.2",
+    number="3.1",
     title="log Z from a sample",
     reference=estimate_log_partition,
     recipe=Recipe(

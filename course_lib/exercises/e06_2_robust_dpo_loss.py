@@ -1,4 +1,4 @@
-"""Exercise 6.6: Robust DPO: labels that may be flipped."""
+"""Exercise 6.2: Robust DPO: labels that may be flipped."""
 
 from course_lib.exercises import pairs
 from course_lib.exercises.pairs import BETTER, START, WORSE, four, fresh_four
@@ -12,7 +12,7 @@ def _four(rate: float, *pairs: list[float], **more):
 
 
 EXERCISE = Exercise(
-    number="6.6",
+    number="6.2",
     title="Robust DPO: labels that may be flipped",
     reference=robust_dpo_loss,
     recipe=pairs.GAP
