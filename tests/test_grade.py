@@ -14,9 +14,10 @@ import pytest
 from sandboxes import best, patience
 
 from course_lib.workspace import CourseError, repository
-from course_tools.grading import command, folder, pages
+from course_tools.grading import command, folder, gradebook, pages
 from course_tools.grading.command import main
 from course_tools.grading.marking import STATUSES
+from course_tools.grading.rules import Rules
 from course_tools.grading.sandbox import isolation
 
 pytestmark = pytest.mark.slow
@@ -347,6 +348,21 @@ def test_two_gradings_into_one_folder_and_a_full_disk(team, monkeypatch):
         grade(team, "--resume")
     assert (error.value.code, (out / "grades.csv").read_bytes()) == (1, before)
     assert not (out / "report.lock").exists()
+
+
+def test_a_teachers_own_files_survive_a_grading_from_the_beginning(team):
+    _, out = grade(team, "--exercise", "dpo_loss")
+    by_hand = "learner,exercise,points,comment\ncy,4.1,7,right on paper\n"
+    (out / "manual.csv").write_text(by_hand)
+    assert gradebook.main([str(out), "--take", "latest", "--all-or-nothing"]) == 0
+    (team / "cy.py").write_text(SUM + "# a second try\n")
+    grade(team, "--exercise", "dpo_loss")
+    assert (out / "manual.csv").read_text() == by_hand
+    assert Rules.kept(out).take == "latest"
+    with open(out / "gradebook.csv", encoding="utf-8-sig", newline="") as file:
+        points = {row["learner"]: row["total"] for row in csv.DictReader(file)}
+    assert (points["cy"], points["di"]) == ("7", "0")
+    assert (out.with_name("report.backup-1") / "manual.csv").read_text() == by_hand
 
 
 def test_every_status_is_explained_and_shown(graded):

@@ -18,9 +18,11 @@ from course_lib.workspace import CourseError
 from course_tools.grading import report
 from course_tools.grading.asking import Plan, merged, planned
 from course_tools.grading.batch import Journal, Terms, mark_all
+from course_tools.grading.comments import MANUAL
 from course_tools.grading.folder import JOURNAL, alone, make_room, out_folder, sweep
 from course_tools.grading.marking import Marked, examinations, nothing_to_mark
 from course_tools.grading.options import MEMORY, TIMEOUT, parser
+from course_tools.grading.rules import KEPT
 from course_tools.grading.sandbox.isolation import choose
 from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.similarity import alike
@@ -96,7 +98,7 @@ def _report(options: Namespace, submissions: Sequence[Submission], out: Path) ->
         held.callback(sandbox.close)
         print(isolation, flush=True)
         if not going_on:
-            make_room(out)
+            make_room(out, stay=(MANUAL, KEPT))
             held.enter_context(alone(out))
             journal.begin(terms)
         plan = planned(submissions, known, terms.exercises, options.again)

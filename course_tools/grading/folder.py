@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -29,8 +29,11 @@ def out_folder(chosen: str | None, path: Path) -> Path:
     return out
 
 
-def make_room(out: Path):
-    """An empty folder for the report; an earlier report there gets another name."""
+def make_room(out: Path, stay: Sequence[str] = ()):
+    """An empty folder for the report; an earlier report there gets another name.
+
+    stay: files of the earlier report that the new one begins with: a teacher's own
+    """
     if out.exists() and (not out.is_dir() or {*os.listdir(out)} - {LOCK}):
         if not (out / JOURNAL).is_file():
             raise CourseError(
@@ -44,6 +47,10 @@ def make_room(out: Path):
         kept = next(name for name in names if not name.exists())
         os.replace(out, kept)
         print(f"The earlier report is kept in {kept.name}.")
+        out.mkdir(parents=True)
+        for name in stay:
+            if (kept / name).is_file():
+                shutil.copy2(kept / name, out / name)
     out.mkdir(parents=True, exist_ok=True)
 
 
