@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 import pickle
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from course_lib.distributed import rank
+from course_lib.workspace import write_whole
 
 __all__ = ["Checkpoint", "fingerprint"]
 
@@ -76,21 +76,16 @@ class Checkpoint:
         """Write the state after `done` steps; a crash leaves the file before it."""
         if not self.path or rank() > 0:
             return
+        frozen, weights = self._frozen(), self.model.state_dict()
         state = {
             "settings": self.settings,
             "reads": self.reads,
-            "model": {
-                name: value
-                for name, value in self.model.state_dict().items()
-                if name not in self._frozen()
-            },
+            "model": {n: value for n, value in weights.items() if n not in frozen},
             "optimiser": self.optimiser.state_dict(),
             "done": done,
             "log": log,
         }
-        beside = self.path.with_name(self.path.name + ".part")
-        torch.save(state, beside)
-        os.replace(beside, self.path)
+        write_whole(self.path, lambda part: torch.save(state, part))
 
     def resume(self) -> tuple[int, tuple]:
         """Continue from the file: how many steps are done, and the log so far.

@@ -141,9 +141,9 @@ def preference_steps(
                 f"ref is missing: {config.method} compares with a reference"
             )
         ref_logps = (
-            _given(ref, texts)
+            _checked_logps(ref, texts)
             if torch.is_tensor(ref)
-            else reference_logps(ref, texts, model=model, **_asked(config))
+            else reference_logps(ref, texts, model=model, **scoring_settings(config))
         )
     device = next(model.parameters()).device
 
@@ -188,14 +188,15 @@ def responses_read(texts: Texts, config: Config) -> Texts:
     return with_mismatched(texts) if config.method == "kto" else texts
 
 
-def _given(logps: Tensor, texts: Texts) -> Tensor:
+def _checked_logps(logps: Tensor, texts: Texts) -> Tensor:
     if logps.shape != texts.lengths.shape:
         need, got = tuple(texts.lengths.shape), tuple(logps.shape)
         raise ValueError(f"ref has log-probs of shape {got}, the texts need {need}")
     return logps
 
 
-def _asked(config: Config) -> dict:
+def scoring_settings(config: Config) -> dict:
+    """What `all_logps` is told, so that it scores as the trainer does."""
     return {"layout": config.layout, "chunk": config.chunk, "bf16": config.bf16}
 
 

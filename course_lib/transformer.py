@@ -5,7 +5,6 @@ Both turn token ids into `features`, one vector a position, and features into lo
 """
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from course_lib import validate
 from course_lib.logprobs import at_least_float32
+from course_lib.workspace import write_whole
 
 __all__ = [
     "PrefixTable",
@@ -266,7 +266,7 @@ def sample(
     if longest < 1:
         raise ValueError(f"longest must be at least 1, got {longest}")
     given, device = torch.is_tensor(prompts), next(model.parameters()).device
-    ids, sizes = _told(prompts, longest, end, prompts.device if given else device)
+    ids, sizes = _padded(prompts, longest, end, prompts.device if given else device)
     draw = _multinomial if given else _inverse_cdf
     cache = [] if isinstance(model, Transformer) else None
     lengths, ended = torch.zeros_like(sizes), sizes < 0
@@ -288,7 +288,7 @@ def sample(
     return ids.gather(1, own), lengths
 
 
-def _told(prompts, longest: int, end: int, device) -> tuple[Tensor, Tensor]:
+def _padded(prompts, longest: int, end: int, device) -> tuple[Tensor, Tensor]:
     """Prompts with room behind them, (batch, time + longest), and how long each is."""
     if torch.is_tensor(prompts):
         sizes = prompts.new_full((len(prompts),), prompts.shape[1], dtype=torch.long)
@@ -329,9 +329,8 @@ def _inverse_cdf(chances: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def save(model: Transformer, path: str | Path):
     """Write a model's shape and weights; the file is whole, or as it was before."""
-    beside = Path(path).with_name(Path(path).name + ".part")
-    torch.save({"shape": tuple(model.shape), "weights": model.state_dict()}, beside)
-    os.replace(beside, path)
+    held = {"shape": tuple(model.shape), "weights": model.state_dict()}
+    write_whole(Path(path), lambda part: torch.save(held, part))
 
 
 def load(path: str | Path) -> Transformer:

@@ -5,6 +5,9 @@ Standard library only and readable by Python 3.6: it runs before the environment
 
 import json
 import os
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -17,17 +20,50 @@ class CourseError(Exception):
         self.code = code
 
 
+# What an installed package holds of the course; a copy of the course has no such folder.
+CARRIED = Path(__file__).resolve().parent / "course"
+WORK, TESTS = "my_work", "# the tests"
+
+
+def packaged() -> bool:
+    """Whether this is the installed package, without tests and without a `.venv`."""
+    return CARRIED.is_dir()
+
+
 def repository() -> Path:
-    """The folder that holds the course."""
-    return Path(__file__).resolve().parent.parent
+    """The folder that holds the course, or what the installed package has of it."""
+    return CARRIED if packaged() else CARRIED.parent.parent
 
 
 def work_folder() -> Path:
-    """Where the learner's copies lie: `my_work/`, or what COURSE_WORK says."""
+    """Where the learner's copies lie: `my_work/`, or what COURSE_WORK says.
+
+    It is in the course's folder; for an installed package, in the folder that one is in.
+    """
     chosen = os.environ.get("COURSE_WORK")
     if chosen:
         return Path(os.path.abspath(os.path.expanduser(chosen)))
-    return repository() / "my_work"
+    if not packaged():
+        return repository() / WORK
+    here = Path.cwd()  # a kernel is in `my_work/` itself
+    return here if here.name == WORK else here / WORK
+
+
+def requirements() -> "list[str]":
+    """The lines of requirements.txt that ask for something.
+
+    An installed package asks for no tests, and does not ask for itself.
+    """
+    text = (repository() / "requirements.txt").read_text(encoding="utf-8")
+    needed = text.partition(TESTS)[0] if packaged() else text
+    lines = [line.partition("#")[0].strip() for line in needed.splitlines()]
+    return [line for line in lines if line]
+
+
+def address() -> str:
+    """Where the course is published, as pyproject.toml says."""
+    text = (repository() / "pyproject.toml").read_text(encoding="utf-8")
+    return re.search('^Repository = "(.*)"$', text, re.M).group(1)
 
 
 def notebooks(folder: str) -> "list[Path]":
@@ -66,8 +102,7 @@ def check_environment() -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     wrong = 0
-    text = (repository() / "requirements.txt").read_text(encoding="utf-8")
-    for line in text.splitlines():
+    for line in requirements():
         name, _, pin = line.partition(";")[0].strip().partition("==")
         if not pin:
             continue
@@ -96,9 +131,32 @@ def read(path: Path) -> "dict | None":
 def write(path: Path, content: "dict | None") -> None:
     """Write JSON in one step: nobody ever reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".new")
-    with open(str(draft), "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(str(draft), str(path))
+
+    def fill(draft: Path) -> None:
+        with open(str(draft), "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+
+    write_whole(path, fill)
+
+
+def write_whole(path: Path, fill: "Callable[[Path], object]") -> None:
+    """Let `fill` write a file beside this one, which then takes its name."""
+    beside = path.with_name(path.name + ".part")
+    fill(beside)
+    os.replace(str(beside), str(path))
+
+
+def write_whole_folder(folder: Path, fill: "Callable[[Path], object]") -> None:
+    """Let `fill` write into a folder beside this one, which then takes its name.
+
+    raises: FileExistsError if the folder is there already
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already")
+    beside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(str(beside), ignore_errors=True)
+    beside.mkdir(parents=True)
+    fill(beside)
+    os.replace(str(beside), str(folder))

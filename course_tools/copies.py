@@ -15,7 +15,15 @@ import os
 import re
 from pathlib import Path
 
-from course_lib.workspace import CourseError, find, notebooks, read, work_folder, write
+from course_lib.workspace import (
+    CourseError,
+    find,
+    notebooks,
+    read,
+    work_folder,
+    write,
+    write_whole,
+)
 
 NOTES = "copies.json"
 LINK = re.compile(
@@ -238,9 +246,7 @@ def _create(path: Path, content: bytes) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file anew; at every moment one whole file has its name."""
-    draft = path.with_name(path.name + ".new")
-    draft.write_bytes(content)
-    os.replace(str(draft), str(path))
+    write_whole(path, lambda draft: draft.write_bytes(content))
 
 
 def _keep(copy: Path) -> Path:

@@ -12,12 +12,12 @@ from course_lib.config import Config, require
 from course_lib.distributed import processes, rank, toy
 from course_lib.finetuning.languages import HuggingFace, WorldWords
 from course_lib.finetuning.pairs import Example, held_apart, read_examples
-from course_lib.finetuning.record import write_whole
 from course_lib.finetuning.settings import Finetuning
 from course_lib.finetuning.tokens import Encoded, as_texts, encode_all
 from course_lib.production import huggingface
-from course_lib.training import all_logps
+from course_lib.training import all_logps, scoring_settings
 from course_lib.variants import METHODS, REFERENCE_FREE
+from course_lib.workspace import write_whole
 
 __all__ = ["Data", "config_of", "data_of", "examples_of", "in_words", "reference_of"]
 
@@ -169,14 +169,13 @@ def reference_of(folder: Path, config: Config, ref, texts: Texts, held, say):
                 "name another folder, or delete it"
             )
         return known["train"], known["held"]
-    asked = {"layout": config.layout, "chunk": config.chunk, "bf16": config.bf16}
     found = []
     for part in (texts, held):
         if part is None or config.method in REFERENCE_FREE:
             found.append(None if part is None else torch.zeros(part.lengths.shape))
         else:
             say(f"The reference reads {len(part)} examples once.")
-            found.append(all_logps(ref, part, **asked))
+            found.append(all_logps(ref, part, **scoring_settings(config)))
     if rank() == 0:
         state = {"key": key, "train": found[0], "held": found[1]}
         write_whole(path, lambda part: torch.save(state, part))

@@ -7,7 +7,6 @@ TRL gives them, since every tool reads those.
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -18,17 +17,11 @@ from course_lib.batches import Texts, batch_order
 from course_lib.config import Config
 from course_lib.distributed import processes, rank, sum_of_all
 from course_lib.losses import kto_loss
-from course_lib.training import Log, all_logps, learning_rate
+from course_lib.training import Log, all_logps, learning_rate, scoring_settings
 from course_lib.variants import PairLogps, measures, preference_losses
+from course_lib.workspace import write_whole
 
-__all__ = ["Record", "evaluate", "write_whole"]
-
-
-def write_whole(path: Path, write: Callable[[Path], None]):
-    """Let `write` fill a file beside this one, which then takes its name."""
-    beside = path.with_name(path.name + ".part")
-    write(beside)
-    os.replace(beside, path)
+__all__ = ["Record", "evaluate"]
 
 
 def evaluate(
@@ -39,8 +32,7 @@ def evaluate(
     texts: as the method reads them; ref: their log-probs under the reference
     returns: by the log's names, each beginning with eval_
     """
-    asked = {"layout": config.layout, "chunk": config.chunk, "bf16": config.bf16}
-    logps, point = all_logps(model, texts, **asked), None
+    logps, point = all_logps(model, texts, **scoring_settings(config)), None
     ref = ref.to(logps)
     if config.method == "kto":
         point = (logps[:, -1] - ref[:, -1]).mean().clamp(min=0)

@@ -7,7 +7,6 @@ name where that is known, and `agreement` compares the two on real text.
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from course_lib.batches import Texts, collate, evaluation_mode, response_logps
 from course_lib.optional import needed
 from course_lib.production.lora import LoRALinear
+from course_lib.workspace import write_whole_folder
 
 __all__ = ["Causal", "agreement", "load_causal", "save_adapter", "save_causal"]
 
@@ -138,8 +138,9 @@ def save_causal(model: Causal, tokenizer, folder: str | os.PathLike):
 
     raises: FileExistsError if the folder is there already
     """
-    _whole(
-        folder, lambda part: [x.save_pretrained(part) for x in (model.lm, tokenizer)]
+    both = model.lm, tokenizer
+    write_whole_folder(
+        Path(folder), lambda part: [each.save_pretrained(part) for each in both]
     )
 
 
@@ -176,16 +177,4 @@ def save_adapter(model: Causal, folder: str | os.PathLike, base: str):
         told = json.dumps(config, indent=2)
         (part / "adapter_config.json").write_text(told, encoding="utf-8")
 
-    _whole(folder, write)
-
-
-def _whole(folder: str | os.PathLike, write):
-    """Let `write` fill a folder beside this one, which then takes its name."""
-    folder = Path(folder)
-    if folder.exists():
-        raise FileExistsError(f"{folder} is there already")
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    write(beside)
-    os.replace(beside, folder)
+    write_whole_folder(Path(folder), write)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from course_lib.checking.verdict import Examination
 from course_lib.exercises import EXERCISES
-from course_lib.workspace import CourseError
+from course_lib.workspace import CourseError, write_whole
 from course_tools.grading.learners import Upload
 from course_tools.grading.marking import STATUSES, Mark, Marked, mark
 from course_tools.grading.sandbox.sandbox import Sandbox
@@ -84,9 +84,8 @@ class Journal:
             os.fsync(file.fileno())
 
     def _rewrite(self, lines: Sequence[str]):
-        draft = self.path.with_name(self.path.name + ".new")
-        draft.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-        os.replace(draft, self.path)
+        text = ("\n".join(lines) + "\n").encode()
+        write_whole(self.path, lambda draft: draft.write_bytes(text))
 
 
 def _terms(line: str) -> Terms:

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from course_lib.workspace import write_whole
+
 __all__ = ["in_parallel", "write_table"]
 
 
@@ -23,8 +25,11 @@ def in_parallel(run_one: Callable, jobs: Sequence) -> list:
 
 def write_table(fields: Sequence[str], rows: Iterable[Sequence], path: Path) -> str:
     """The rows as a CSV file; whole, or as it was before."""
-    rows, beside = list(rows), path.with_suffix(".part")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([fields, *rows])
-    beside.replace(path)
+    rows = list(rows)
+
+    def fill(part: Path):
+        with part.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([fields, *rows])
+
+    write_whole(path, fill)
     return f"{path.name}: {len(rows)} rows"

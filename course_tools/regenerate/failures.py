@@ -2,13 +2,13 @@
 
 import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from course_lib.datasets import LoggedRun
 from course_lib.failures import BESIDE, CURES, FAILURES, HEALTHY, broken_run
 from course_lib.transformer import SHIPPED
+from course_lib.workspace import write_whole
 from course_tools.regenerate._runs import in_parallel
 
 __all__ = ["jobs", "lines", "make"]
@@ -27,9 +27,8 @@ def make(folder: Path = SHIPPED) -> str:
     """Train every failure and log it; some ten minutes on two cores."""
     runs = in_parallel(_run, [*jobs()])
     path = folder / "failures.jsonl"
-    beside = path.with_suffix(".part")
-    beside.write_text("\n".join(lines(runs)) + "\n", encoding="utf-8")
-    os.replace(beside, path)  # whole, or as it was before
+    text = "\n".join(lines(runs)) + "\n"
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
     return f"{path.name}: {len(runs)} runs"
 
 

@@ -10,7 +10,7 @@ from course_lib.plots import leash
 from course_lib.plots.style import WIDTH, png
 from course_lib.sliders import LogSlider, slider_plot
 from course_lib.transformer import load
-from course_lib.workspace import repository
+from course_lib.workspace import repository, write_whole
 from course_lib.worlds import world_s
 
 __all__ = ["frames", "make"]
@@ -36,8 +36,7 @@ def make(path: Path = SHIPPED) -> str:
     """Draw the frames and write them as one picture; say what was written."""
     first, *more = frames()
     stay = [FIRST, *[NEXT] * (len(more) - 1), LAST]
-    draft = path.with_suffix(".new")
     moving = {"save_all": True, "append_images": more, "duration": stay, "loop": 0}
-    first.save(draft, format="GIF", optimize=True, **moving)
-    draft.replace(path)
+    moving |= {"format": "GIF", "optimize": True}
+    write_whole(path, lambda part: first.save(part, **moving))
     return f"{path.name}: {1 + len(more)} frames, {path.stat().st_size:,} bytes"

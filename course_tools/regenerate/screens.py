@@ -1,7 +1,6 @@
 """The README's screens: a check's card after a wrong answer, and a class's report."""
 
 import io
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -10,8 +9,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from course_lib import check
-from course_lib.workspace import CourseError, repository
+from course_lib.workspace import CourseError, repository, write_whole
 from course_tools import browser
+from course_tools.benchmarks._processes import aside
 from course_tools.benchmarks.grading.classes import write_losses
 
 __all__ = ["card", "make", "report", "small"]
@@ -36,9 +36,8 @@ def make(folder: Path = DOCS) -> str:
         pages = {"card.png": card(Path(scratch)), "report.png": report(Path(scratch))}
         told = []
         for name, (page, width, height) in pages.items():
-            draft = folder / f"{name}.new"
-            draft.write_bytes(small(_screen(page, width, height)))
-            draft.replace(folder / name)
+            picture = small(_screen(page, width, height))
+            write_whole(folder / name, lambda part, p=picture: part.write_bytes(p))
             told.append(f"{name}: {(folder / name).stat().st_size:,} bytes")
     return "\n".join(told)
 
@@ -60,7 +59,7 @@ def report(room: Path) -> tuple[Path, int, int]:
     write_losses(room / "class", LEARNERS)
     command = [sys.executable, "-m", "course_lib", "grade", str(room / "class")]
     command += ["--exercise", "dpo_loss", "--out", str(room / "told")]
-    subprocess.run(command, check=True, cwd=repository(), capture_output=True)
+    aside(command, cwd=repository())
     return room / "told" / "report.html", 1000, 900
 
 
