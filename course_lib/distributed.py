@@ -1,8 +1,15 @@
-"""What training asks of the machine: several processes, precision, device, threads."""
+"""What training asks of the machine: processes, precision, device, threads, memory."""
 
 import contextlib
+import functools
+import importlib
+import math
 import os
+import re
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -12,10 +19,12 @@ __all__ = [
     "average_gradients",
     "mean_of_all",
     "one_of_many",
+    "peak_memory",
     "place",
     "precision",
     "processes",
     "rank",
+    "sixteen_bits_pay",
     "sum_of_all",
     "threads",
     "toy",
@@ -94,6 +103,27 @@ def precision(
     return torch.autocast(kind, torch.bfloat16, enabled=bf16 or kind == "cuda")
 
 
+@functools.cache
+def sixteen_bits_pay() -> bool:
+    """Is a product of bfloat16 quicker here than one of float32, by a quarter at least?
+
+    It is where the processor has instructions for it, and a GPU has; elsewhere it is
+    many times slower
+    """
+    if torch.cuda.is_available():
+        return True
+    spent = []
+    for dtype in (torch.bfloat16, torch.float32):
+        x, weight = (torch.ones(rows, 576, dtype=dtype) for rows in (128, 3072))
+        times = []
+        for _ in range(4):
+            begun = time.perf_counter()
+            torch.nn.functional.linear(x, weight)
+            times.append(time.perf_counter() - begun)
+        spent.append(min(times))
+    return spent[0] < 0.8 * spent[1]
+
+
 def toy(model: nn.Module) -> bool:
     """Has it fewer than a million parameters?"""
     return sum(p.numel() for p in model.parameters()) < 1_000_000
@@ -109,15 +139,33 @@ def place(model: nn.Module) -> torch.device:
 
 
 @contextlib.contextmanager
-def threads(model: nn.Module) -> Iterator[None]:
-    """One CPU thread for a toy, then as before.
+def threads(model: nn.Module, many: int = 0) -> Iterator[None]:
+    """One CPU thread for a toy, else so many if any are asked for; then as before.
 
     Several threads wait for each other longer than such small products take.
     """
     before = torch.get_num_threads()
-    if toy(model):
-        torch.set_num_threads(1)
+    torch.set_num_threads(1 if toy(model) else many or before)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def peak_memory() -> float:
+    """The most bytes that this process has had; nan where nobody counts them.
+
+    Linux is asked for VmHWM: `ru_maxrss` also counts what the process had been before
+    it became this program, which may be a far larger one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text("utf-8"))
+        if found:
+            return 1024.0 * int(found[1])
+    try:
+        resource = importlib.import_module("resource")
+    except ModuleNotFoundError:  # Windows
+        return math.nan
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

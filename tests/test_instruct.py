@@ -53,7 +53,7 @@ TASK = tasks.Task(
         "practice": ("How do I boil eggs?", "And tea?"),
         "reported": ("What?", "Why?"),
     },
-    instruct.times_you,
+    tasks.times_you,
     6,
     False,
     {"beta": 0.1, "lr": 1e-2},
@@ -79,8 +79,8 @@ def test_the_tone_of_a_text_counts_known_words_only():
     values = torch.tensor([2.0, -3.0, 0.5, 0.0, 0.0, 0.0])
     words = ("good", "bad", ".", "film")
     known = reviews.Reviews(words, values, -0.25, torch.zeros(0, 4), 0)
-    assert instruct.tone(known, "Good film, GOOD! Unheard-of.") == pytest.approx(4.25)
-    assert instruct.tone(known, "") == pytest.approx(-0.25)
+    assert tasks.tone(known, "Good film, GOOD! Unheard-of.") == pytest.approx(4.25)
+    assert tasks.tone(known, "") == pytest.approx(-0.25)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_tone_of_a_text_counts_known_words_only():
     [("", 0), ("YOU, you'll, you", 3), ("Bayou, youth, yours", 1), ("yourselves", 0)],
 )
 def test_you_is_counted_as_a_word(text, count):
-    assert instruct.times_you(text) == count
+    assert tasks.times_you(text) == count
 
 
 @pytest.mark.parametrize("name", instruct.TASKS)
@@ -104,7 +104,7 @@ def test_pairs_are_the_ends_of_each_ranking():
     random = torch.Generator().manual_seed(0)
     rewards = torch.randint(0, 5, (6, 8), generator=random).double()
     texts = pairs([[r] for r in range(6) for _ in range(8)], [[i] for i in range(48)])
-    found = instruct.ranked_pairs(texts, rewards, 3)
+    found = story.ranked_pairs(texts, rewards, 3)
     expected = []
     for row, group in enumerate(rewards.tolist()):
         ranked = sorted(range(8), key=lambda i: -group[i])
@@ -120,14 +120,14 @@ def test_pairs_are_the_ends_of_each_ranking():
     ]
     assert got == expected
     with pytest.raises(ValueError, match="no group with two different"):
-        instruct.ranked_pairs(texts, torch.zeros(6, 8), 3)
+        story.ranked_pairs(texts, torch.zeros(6, 8), 3)
     with pytest.raises(ValueError, match="kept must be from 1 to half"):
-        instruct.ranked_pairs(texts, rewards, 5)
+        story.ranked_pairs(texts, rewards, 5)
 
 
 def test_an_interval_takes_a_prompt_for_one_observation():
     values = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
-    found = instruct.by_prompt(values.flatten(), 5)
+    found = story.by_prompt(values.flatten(), 5)
     means = [statistics.mean(row) for row in values.tolist()]
     half = 1.96 * statistics.stdev(means) / math.sqrt(5)
     assert found.estimate == pytest.approx(statistics.mean(means), abs=1e-6)
@@ -176,7 +176,7 @@ def test_the_command_tells_the_whole_story(small, monkeypatch, capsys):
     monkeypatch.setattr(command, "load", lambda temperature: small)
     monkeypatch.setattr(command, "missing", lambda: "")
     monkeypatch.setattr(command, "TASKS", {"you": lambda: TASK})
-    assert instruct.main(["--task", "you", "--each", "24", "--beta", "0.2"]) == 0
+    assert command.main(["--task", "you", "--each", "24", "--beta", "0.2"]) == 0
     told = capsys.readouterr().out
     for words in (
         "Only",
@@ -188,15 +188,15 @@ def test_the_command_tells_the_whole_story(small, monkeypatch, capsys):
     ):
         assert words in told
     assert max(map(len, told.splitlines())) <= 88
-    assert instruct.main(["--task", "you", "--each", "12"]) == 2
+    assert command.main(["--task", "you", "--each", "12"]) == 2
     assert "error: each must be a multiple of 8" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_said_in_a_sentence(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert instruct.main([]) == 0
+    assert command.main([]) == 0
     assert "course_lib add instruct" in capsys.readouterr().out
-    with pytest.raises(RuntimeError, match="Not installed: gguf, tokenizers"):
+    with pytest.raises(ValueError, match="Not installed: gguf, tokenizers"):
         instruct.Instruct()
 
 

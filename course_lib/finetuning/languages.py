@@ -5,17 +5,15 @@ A language encodes text, lays out a chat, writes on, and saves itself in a folde
 """
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from course_lib import instruct, transformer
-from course_lib.optional import missing_packages
 from course_lib.production import huggingface
 from course_lib.production.lora import merge_lora
+from course_lib.workspace import write_whole_folder
 from course_lib.worlds import END, PROMPTS, WORDS, world_l, world_s
 
 __all__ = ["HuggingFace", "SmolLM2", "WorldWords", "language_of"]
@@ -95,9 +93,6 @@ class SmolLM2:
     name, has_chat, context = "smollm2", True, 2048
 
     def __init__(self, weights, dtype: torch.dtype):
-        lacking = missing_packages("instruct")
-        if lacking:
-            raise ValueError(lacking)
         whole = instruct.Instruct()
         self.end = whole.end
         self.model = (weights or whole.model()).to(dtype)
@@ -212,13 +207,12 @@ def _write(language, prompts, longest: int, temperature: float, seed: int) -> li
     return [language.decode(ids[:length]) for ids, length in rows]
 
 
-def _save(language, folder: str | os.PathLike):
+def _save(language, folder: Path):
     """Weights and the language's name in a folder: whole, or not there."""
-    folder = Path(folder)
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    transformer.save(merge_lora(language.model), beside / "weights.pt")
-    told = json.dumps({"language": language.name})
-    (beside / OWN).write_text(told + "\n", encoding="utf-8")
-    os.replace(beside, folder)
+
+    def write(part: Path):
+        transformer.save(merge_lora(language.model), part / "weights.pt")
+        told = json.dumps({"language": language.name})
+        (part / OWN).write_text(told + "\n", encoding="utf-8")
+
+    write_whole_folder(folder, write)

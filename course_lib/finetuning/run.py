@@ -1,6 +1,5 @@
 """`finetune`: from a file of pairs and the name of a model to a folder with another."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -9,7 +8,7 @@ from pathlib import Path
 import torch
 
 from course_lib.config import Config
-from course_lib.distributed import place, processes, rank, toy
+from course_lib.distributed import place, processes, rank, sixteen_bits_pay, threads
 from course_lib.finetuning.languages import HuggingFace, language_of
 from course_lib.finetuning.plan import (
     config_of,
@@ -18,13 +17,13 @@ from course_lib.finetuning.plan import (
     in_words,
     reference_of,
 )
-from course_lib.finetuning.record import Record, write_whole
+from course_lib.finetuning.record import Record
 from course_lib.finetuning.settings import FREE, Finetuning, check_settings
-from course_lib.instruct import sixteen_bits_pay
 from course_lib.production import huggingface
 from course_lib.production.lora import adapter_off, add_lora
 from course_lib.training import Log, responses_read, train
 from course_lib.variants import REFERENCE_FREE
+from course_lib.workspace import write_whole
 
 __all__ = ["begin", "finetune"]
 
@@ -50,7 +49,8 @@ def finetune(asked: Finetuning, say=print) -> Log:
     language = language_of(asked.model, DTYPES[asked.precision])
     data = data_of(asked, examples, language)
     model = language.model.to(place(language.model))
-    with _threads(asked.threads, model):
+    cores = max(1, (os.cpu_count() or 1) // processes())
+    with threads(model, asked.threads or cores):
         config = config_of(asked, data, language, folder)
         said += data.said + _adapters(asked, model)
         if config.bf16 and not sixteen_bits_pay():
@@ -177,21 +177,5 @@ def _finish(asked: Finetuning, language, record: Record, log: Log, say):
     config = record.config
     say(
         f"Look at the run: python3 -m course_lib diagnose {folder / 'log.jsonl'} "
-        f"--beta {config.beta:g} --lr {config.lr:g} --loss {_loss_name(config)}"
+        f"--beta {config.beta:g} --lr {config.lr:g} --loss {config.method}"
     )
-
-
-def _loss_name(config: Config) -> str:
-    return {"dpo": "sigmoid"}.get(config.method, config.method)
-
-
-@contextlib.contextmanager
-def _threads(asked: int, model):
-    """So many CPU threads, then as before; one for a toy, all cores unless asked."""
-    before, cores = torch.get_num_threads(), os.cpu_count() or 1
-    many = asked or max(1, cores // processes())
-    torch.set_num_threads(1 if toy(model) else many)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -5,15 +5,10 @@ import dataclasses
 from course_lib import validate
 from course_lib.variants import METHODS
 
-__all__ = ["FREE", "PRECISIONS", "Finetuning", "check_settings"]
+__all__ = ["FREE", "Finetuning", "check_settings"]
 
 PRECISIONS = ("auto", "float32", "bf16", "float64")
-FREE = (
-    "out",
-    "processes",
-    "threads",
-    "quiet",
-)  # what may differ when a run is continued
+FREE = ("out", "processes", "threads", "quiet")  # may differ when a run is continued
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +54,7 @@ class Finetuning:
     recompute: bool = False  # compute blocks again for the gradient: less memory
     precision: str = "auto"  # float32, bf16 (products only) or float64
     processes: int = 1  # how many train together here; torchrun starts them
-    threads: int = 0  # CPU threads of each process; 0: all cores, 1 for S and L
+    threads: int = 0  # CPU threads of each process; 0: all cores. S and L have one
     quiet: bool = False  # no progress bar
 
 

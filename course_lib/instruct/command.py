@@ -2,16 +2,17 @@
 
 import argparse
 import dataclasses
-import importlib
 import math
 import sys
 import time
 
 import torch
 
+from course_lib.distributed import peak_memory, sixteen_bits_pay
 from course_lib.instruct.story import (
     DEPTH,
     RECIPE,
+    TEMPERATURE,
     Answers,
     Speaker,
     best_of,
@@ -19,7 +20,6 @@ from course_lib.instruct.story import (
     first_words,
     improve,
     kl_of,
-    sixteen_bits_pay,
 )
 from course_lib.instruct.tasks import TASKS, Task
 from course_lib.instruct.weights import load, missing
@@ -28,7 +28,7 @@ from course_lib.table import Table
 from course_lib.transformer import Transformer
 from course_lib.trunk import Trunk
 
-__all__ = ["Told", "main", "peak_gb", "tell"]
+__all__ = ["Told", "main", "tell"]
 
 FEW = 200  # pairs; below, the gain is hardly larger than its interval
 MEASURED = 8  # answers to each prompt that is reported
@@ -59,9 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     each = "answers to each of 16 prompts, a multiple of 8"
     parser.add_argument("--each", type=int, default=40, help=each)
     parser.add_argument("--seed", type=int, default=0, help="of answers and batches")
-    parser.add_argument(
-        "--temperature", type=float, default=0.7, help="built into the model"
-    )
+    built = "built into the model"
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE, help=built)
     asked = parser.parse_args(argv)
     if missing():
         print(missing())
@@ -76,18 +75,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 2
-    print(f"\n{time.perf_counter() - begun:.0f} s, {peak_gb():.1f} GB at most")
+    seconds = time.perf_counter() - begun
+    print(f"\n{seconds:.0f} s, {peak_memory() / 1e9:.1f} GB at most")
     return 0
-
-
-def peak_gb() -> float:
-    """The most memory that this process has had, in GB; nan where nobody counts it."""
-    try:
-        resource = importlib.import_module("resource")
-    except ModuleNotFoundError:  # Windows
-        return math.nan
-    unit = 1e9 if sys.platform == "darwin" else 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def tell(task: Task, told: Told, config, *, each: int) -> None:

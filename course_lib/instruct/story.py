@@ -2,9 +2,7 @@
 
 import copy
 import dataclasses
-import functools
 import math
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from course_lib.batches import Texts, pairs
 from course_lib.config import Config
+from course_lib.distributed import sixteen_bits_pay
 from course_lib.instruct.tasks import Task
 from course_lib.metrics import Interval, kl_estimates
 from course_lib.training import all_logps, train
@@ -29,10 +28,10 @@ __all__ = [
     "improve",
     "kl_of",
     "ranked_pairs",
-    "sixteen_bits_pay",
 ]
 
 DEPTH = 6  # blocks that are trained, of 30
+TEMPERATURE = 0.7  # built into the model
 OF, KEPT = 8, 3  # answers that are ranked together, and pairs made of them
 RECIPE = Config(
     beta=0.1,
@@ -46,30 +45,6 @@ RECIPE = Config(
 )
 AT_ONCE = 128  # answers written together
 CHUNK = 1024  # tokens whose logits are in memory together: 0.2 GB
-
-
-@functools.cache
-def sixteen_bits_pay() -> bool:
-    """Is a product of bfloat16 quicker here than one of float32, by a quarter at least?
-
-    It is where the processor has instructions for it, and a GPU has; elsewhere it is
-    many times slower
-    """
-    if torch.cuda.is_available():
-        return True
-    spent = []
-    for dtype in (torch.bfloat16, torch.float32):
-        x, weight = (
-            torch.ones(128, 576, dtype=dtype),
-            torch.ones(3072, 576, dtype=dtype),
-        )
-        times = []
-        for _ in range(4):
-            begun = time.perf_counter()
-            torch.nn.functional.linear(x, weight)
-            times.append(time.perf_counter() - begun)
-        spent.append(min(times))
-    return spent[0] < 0.8 * spent[1]
 
 
 class Answers(NamedTuple):
@@ -93,8 +68,7 @@ class Speaker:
     """
 
     def __init__(self, model: Transformer, tokenizer, end: int, task: Task):
-        few = sixteen_bits_pay()
-        self.model = copy.deepcopy(model).bfloat16() if few else model
+        self.model = copy.deepcopy(model).bfloat16() if sixteen_bits_pay() else model
         self.tokenizer, self.end, self.task = tokenizer, end, task
 
     def write(self, asked: str, each: int, *, seed: int) -> Answers:
@@ -102,7 +76,8 @@ class Speaker:
 
         asked: which prompts, "practice", "choosing" or "reported"; seed: of the answers
         """
-        known = [self.task.ids(self.tokenizer, p) for p in self.task.prompts[asked]]
+        questions = self.task.prompts[asked]
+        known = [self.task.ids(self.tokenizer, question) for question in questions]
         prompts = [ids for ids in known for _ in range(each)]
         random = torch.Generator(next(self.model.parameters()).device)
         random.manual_seed(seed)
@@ -116,8 +91,7 @@ class Speaker:
                 responses[row] = ids[:length].tolist()
         words = [self.tokenizer.decode(ids) for ids in responses]
         rewards = torch.tensor([self.task.judge(text) for text in words])
-        asked = self.task.prompts[asked]
-        return Answers(asked, prompts, responses, words, rewards.double())
+        return Answers(questions, prompts, responses, words, rewards.double())
 
 
 def ranked_pairs(texts: Texts, rewards: Tensor, kept: int = KEPT) -> Texts:

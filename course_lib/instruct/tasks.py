@@ -1,5 +1,6 @@
 """Two tasks for the instruction model, each with a judge that can be read."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -49,12 +50,8 @@ def times_you(text: str) -> float:
 
 
 def _film() -> Task:
-    known = reviews.load()[1]
+    judge = functools.partial(tone, reviews.load()[1])
     unit, settings = "log-odds of praise", {"beta": 0.3, "lr": 1e-4}
-
-    def judge(text: str) -> float:
-        return tone(known, text)
-
     return Task("films", unit, BEGINNINGS, judge, 24, False, settings)
 
 

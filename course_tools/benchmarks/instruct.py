@@ -7,7 +7,9 @@ import time
 
 import torch
 
-from course_lib.instruct import TASKS, Speaker, load, missing, sixteen_bits_pay
+from course_lib.distributed import sixteen_bits_pay
+from course_lib.instruct import TASKS, Speaker, load, missing
+from course_lib.instruct.story import TEMPERATURE
 from course_lib.workspace import CourseError, repository
 from course_tools.benchmarks import _processes, columns
 
@@ -50,7 +52,7 @@ def measure(task: str = "films", threads: int = 2) -> dict[str, object]:
 def rate(task: str, threads: int) -> dict[str, object]:
     """How fast the model writes: the second of two batches, the first warms up."""
     torch.set_num_threads(threads)
-    speaker = Speaker(*load(temperature=0.7), TASKS[task]())
+    speaker = Speaker(*load(temperature=TEMPERATURE), TASKS[task]())
     speaker.write("choosing", 1, seed=0)
     begun = time.perf_counter(), time.process_time()
     answers = speaker.write("practice", EACH, seed=1)

@@ -15,9 +15,11 @@ from typing import Any
 
 import torch
 
-from course_lib.instruct.command import peak_gb
+from course_lib.distributed import peak_memory, sixteen_bits_pay
 from course_lib.instruct.story import (
+    DEPTH,
     RECIPE,
+    TEMPERATURE,
     Answers,
     Speaker,
     best_of,
@@ -25,11 +27,12 @@ from course_lib.instruct.story import (
     first_words,
     improve,
     kl_of,
-    sixteen_bits_pay,
 )
 from course_lib.instruct.tasks import TASKS
 from course_lib.instruct.weights import load
+from course_lib.transformer import SHIPPED
 from course_lib.trunk import Trunk
+from course_lib.workspace import write_whole
 
 __all__ = ["make"]
 
@@ -37,11 +40,9 @@ TRIED = ((0.1, 2e-4), (0.3, 5e-4), (0.1, 5e-5), (0.3, 1e-4))  # β and learning 
 MOST = 2.0  # nats: of the settings below it the one with the most reward is taken
 SEEDS = (0, 1, 2)
 PRACTICE, CHOOSING, REPORTED = 24, 8, 8  # answers to each prompt
-DEPTH, TEMPERATURE = 6, 0.7
-SHIPPED = Path(__file__).parents[2] / "course_lib" / "data" / "instruct.json"
 
 
-def make(path: Path = SHIPPED) -> str:
+def make(path: Path = SHIPPED / "instruct.json") -> str:
     """Train on every task from three seeds; an hour or two of one core."""
     told = json.loads(path.read_text("utf-8")) if path.exists() else {"rows": []}
     told |= _machine()
@@ -77,6 +78,7 @@ class _Runs:
         self.task, self.told, self.path = task, told, path
         self.model, self.tokenizer, self.end = model
         self.trunk = Trunk(self.model, DEPTH)
+        self._practice = None, None  # a seed, and the answers drawn with it
 
     def make(self):
         speaker = self.speaker(self.model)
@@ -97,12 +99,10 @@ class _Runs:
         found = make(speaker, *key[1:])
         seconds = time.perf_counter() - begun[0], time.process_time() - begun[1]
         spent = dict(zip(("seconds", "cpu_seconds"), seconds, strict=True))
-        row = _rounded({**names, **found, **spent, "peak_gb": peak_gb()})
+        row = _rounded({**names, **found, **spent, "peak_gb": peak_memory() / 1e9})
         self.told["rows"].append(row)
-        beside = self.path.with_suffix(".part")
-        text = json.dumps(self.told, indent=1, ensure_ascii=False)
-        beside.write_text(text + "\n", encoding="utf-8")
-        beside.replace(self.path)
+        text = json.dumps(self.told, indent=1, ensure_ascii=False) + "\n"
+        write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
         print({k: v for k, v in row.items() if k != "words"}, flush=True)
 
     def speaker(self, model) -> Speaker:
@@ -110,7 +110,7 @@ class _Runs:
 
     def practice(self, speaker: Speaker, seed: int) -> Answers:
         """The model's own answers, kept for the settings that are tried on them."""
-        if getattr(self, "_practice", (None,))[0] != seed:
+        if self._practice[0] != seed:
             self._practice = seed, speaker.write("practice", PRACTICE, seed=seed)
         return self._practice[1]
 

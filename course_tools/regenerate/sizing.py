@@ -6,6 +6,7 @@ pieces back at once, as for the benchmark of the trainer's memory. Seconds are C
 beside the rate of the same processor on a plain product of matrices.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -15,17 +16,18 @@ import psutil
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from course_lib.batches import Batch, collate, pairs, response_logps
+from course_lib.distributed import peak_memory
 from course_lib.losses import dpo_loss
 from course_lib.production.lora import adapter_off, add_lora
 from course_lib.production.sizing import MEASURED, Job
+from course_lib.training import recomputed
 from course_lib.transformer import SHIPPED, Shape, Transformer
 from course_tools.benchmarks._processes import call
 from course_tools.regenerate._runs import write_table
 
-__all__ = ["Trial", "make"]
+__all__ = ["JobRun", "make"]
 
 STEPS, TIMES = 3, 5
 FIELDS = ("name", "run", "peak_mib", "seconds", "rate")
@@ -48,26 +50,11 @@ def measure(name: str) -> tuple[float, float, float]:
     name: of MEASURED
     """
     torch.set_num_threads(1)
-    Trial(Job(MEASURED[name].size._replace(vocab=64, layers=1), 1, 2, 2)).steps()
+    JobRun(Job(MEASURED[name].size._replace(vocab=64, layers=1), 1, 2, 2)).steps()
     before = psutil.Process().memory_info().rss
-    seconds = Trial(MEASURED[name]).steps()
-    grown = (_peak() - before) / 2**20
+    seconds = JobRun(MEASURED[name]).steps()
+    grown = (peak_memory() - before) / 2**20
     return round(grown, 1), round(seconds, 3), round(_rate() / 1e9, 2)
-
-
-def _peak() -> float:
-    """The most bytes that this process has had.
-
-    Linux is asked for VmHWM: `ru_maxrss` also counts what the process had been before
-    it became this program, which may be a far larger one.
-    """
-    import resource
-
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text("utf-8").splitlines()
-        return 2**10 * next(int(x.split()[1]) for x in lines if x.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on a Mac
 
 
 def _rate(size: int = 512) -> float:
@@ -82,7 +69,7 @@ def _rate(size: int = 512) -> float:
     return 20 * size**3 / min(spent)
 
 
-class Trial:
+class JobRun:
     """A job's models and batch, with random weights and random tokens."""
 
     def __init__(self, job: Job):
@@ -92,9 +79,6 @@ class Trial:
         self.ref = _model(job) if job.reference == "resident" else None
         if job.rank:
             add_lora(self.model, rank=job.rank, alpha=job.rank)
-        if job.checkpointing:
-            for block in self.model.blocks:
-                block.forward = _checkpointed(block.forward)
         self.batch = _batch(job)
         self.known = torch.randn(2 * job.pairs) - 9.0 * job.response
 
@@ -102,13 +86,15 @@ class Trial:
         """Train; CPU seconds of the median step."""
         trained = [p for p in self.model.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(trained, 1e-4, fused=True)
+        again = recomputed(self.model) if self.job.checkpointing else None
         spent = []
-        for _ in range(count):
-            begun = time.process_time()
-            optimiser.zero_grad(set_to_none=not self.job.accumulated)
-            self.loss().backward()
-            optimiser.step()
-            spent.append(time.process_time() - begun)
+        with again or contextlib.nullcontext():
+            for _ in range(count):
+                begun = time.process_time()
+                optimiser.zero_grad(set_to_none=not self.job.accumulated)
+                self.loss().backward()
+                optimiser.step()
+                spent.append(time.process_time() - begun)
         return sorted(spent)[count // 2]
 
     def loss(self) -> Tensor:
@@ -138,10 +124,6 @@ class Trial:
 def _model(job: Job) -> Transformer:
     vocab, *sizes, _ = job.size
     return Transformer(Shape(vocab, vocab, *sizes))
-
-
-def _checkpointed(forward):
-    return lambda *inputs: checkpoint(forward, *inputs, use_reentrant=False)
 
 
 def _batch(job: Job) -> Batch:

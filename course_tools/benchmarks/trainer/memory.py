@@ -17,6 +17,7 @@ from multiprocessing import get_context
 import torch
 
 from course_lib.batches import collate, pairs, response_logps
+from course_lib.distributed import peak_memory
 from course_lib.transformer import Shape, Transformer
 from course_tools.benchmarks._processes import call
 
@@ -56,14 +57,6 @@ def growth(vocab: int, chunk: int | None) -> float:
     small = collate(pairs([[0]], [[1]]))
     # what is loaded at first use
     response_logps(model, small, chunk=chunk).sum().backward()
-    before = _peak()
+    before = peak_memory()
     response_logps(model, batch, chunk=chunk).sum().backward()
-    return _peak() - before
-
-
-def _peak() -> float:
-    """MiB of this process, which as a fork counts from what it began with."""
-    import resource
-
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return (peak_memory() - before) / 2**20
