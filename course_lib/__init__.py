@@ -62,7 +62,6 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "with_mismatched with_thumbs"
     ),
     "production.responses": "response_mask",
-    "production.adapters": "lora_step",
     "production.sizing": (
         "LINEAR MEASURED MODELS Job Memory ModelSize adapter_parameters backward_peak "
         "parameter_count standing_bytes training_memory"
@@ -87,7 +86,7 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "policy_gradient_steps reward_model_steps reward_table sentence_rollouts"
     ),
     "config": "Config require",
-    "production.lora": "LoRALinear adapter_off add_lora merge_lora",
+    "production.lora": "LoRALinear adapter_off add_lora lora_step merge_lora",
     "production.huggingface": "Causal agreement load_causal save_adapter save_causal",
     "finetuning": "Finetuning finetune",
     "optional": "SETS missing_packages needed",

@@ -156,7 +156,8 @@ def shipped_runs(name: str) -> list[Run]:
     """
     kinds = Run.__annotations__
     return [
-        Run(**{name: kinds[name](row[name]) for name in kinds}) for row in _rows(name)
+        Run(**{name: kinds[name](row[name]) for name in kinds})
+        for row in table_rows(name)
     ]
 
 
@@ -219,7 +220,8 @@ def _by_row(shared: dict, columns: list[list[float]]) -> list[dict[str, float]]:
 DATA = Path(__file__).with_name("data")
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def table_rows(name: str) -> list[dict[str, str]]:
+    """The rows of a table in `DATA`, by its header."""
     path = DATA / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -281,7 +283,7 @@ def shipped_conventions(asks: str | None = None) -> list[Convention]:
     >>> [row.library for row in shipped_conventions("gamma") if "γ/β" in row.answer]
     ["SimPO's authors", 'open-instruct']
     """
-    rows = [Convention(**row) for row in _rows("conventions")]
+    rows = [Convention(**row) for row in table_rows("conventions")]
     found = [row for row in rows if asks in (None, row.asks)]
     if not found:
         known = ", ".join(dict.fromkeys(row.asks for row in rows))

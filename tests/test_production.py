@@ -7,8 +7,7 @@ import torch
 
 from course_lib import optional
 from course_lib.plots import truncated_pair
-from course_lib.production.adapters import lora_step
-from course_lib.production.lora import LoRALinear
+from course_lib.production.lora import LoRALinear, lora_step
 from course_lib.production.responses import response_mask
 from course_lib.production.trl_runs import (
     answer_of,

@@ -10,7 +10,7 @@ from course_lib.exercises.spec import (
     rule,
     value,
 )
-from course_lib.production.adapters import lora_step
+from course_lib.production.lora import lora_step
 
 EXERCISE = Exercise(
     number="9.2",

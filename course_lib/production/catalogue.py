@@ -1,14 +1,11 @@
 """Public preference data: how much there is, who judged, and in what form."""
 
-import csv
-from pathlib import Path
 from typing import NamedTuple
 
+from course_lib.datasets import table_rows
 from course_lib.table import Table
 
 __all__ = ["PreferenceSet", "preference_sets", "preference_sets_table"]
-
-FILE = Path(__file__).parents[1] / "data" / "preference_sets.csv"
 
 
 class PreferenceSet(NamedTuple):
@@ -29,8 +26,7 @@ def preference_sets() -> list[PreferenceSet]:
     >>> [s.name for s in preference_sets() if s.unit == "messages"]
     ['OpenAssistant/oasst1']
     """
-    with FILE.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table_rows("preference_sets")
     for row in rows:
         row["train"] = int(row["train"])
         row["test"] = int(row["test"]) if row["test"] else None

@@ -1,17 +1,14 @@
 """What `remake sizing` measured, beside what the calculators say."""
 
-import csv
 import statistics
-from pathlib import Path
 from typing import NamedTuple
 
+from course_lib.datasets import table_rows
 from course_lib.production.flops import training_flops
 from course_lib.production.sizing import MEASURED, training_memory
 from course_lib.table import Table
 
 __all__ = ["Trial", "measured_trials", "memory_check", "time_check"]
-
-FILE = Path(__file__).parents[1] / "data" / "sizing.csv"
 
 
 class Trial(NamedTuple):
@@ -30,18 +27,15 @@ def measured_trials() -> list[Trial]:
     >>> len({trial.name for trial in measured_trials()}) == len(MEASURED)
     True
     """
-    with FILE.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))[1:]
-    return [
-        Trial(name, int(run), *map(float, numbers)) for name, run, *numbers in lines
-    ]
+    rows = (tuple(row.values()) for row in table_rows("sizing"))
+    return [Trial(name, int(run), *map(float, rest)) for name, run, *rest in rows]
 
 
 def memory_check() -> Table:
     """Peaks as predicted and as measured, MiB, and by how much they differ."""
-    rows = []
+    rows, trials = [], measured_trials()
     for name, job in MEASURED.items():
-        found = [trial.peak for trial in measured_trials() if trial.name == name]
+        found = [trial.peak for trial in trials if trial.name == name]
         predicted, mean = training_memory(job).peak / 2**20, statistics.mean(found)
         off = 100 * (predicted / mean - 1)
         rows.append((name, predicted, mean, min(found), max(found), off))
@@ -58,9 +52,9 @@ def time_check() -> Table:
     The rate is that of a product of two 512 × 512 matrices in the same process: other
     programs slow both down.
     """
-    rows = []
+    rows, trials = [], measured_trials()
     for name, job in MEASURED.items():
-        found = [trial for trial in measured_trials() if trial.name == name]
+        found = [trial for trial in trials if trial.name == name]
         gflop = training_flops(job) / 1e9
         seconds = statistics.median(trial.seconds for trial in found)
         shares = [gflop / (trial.seconds * trial.rate) for trial in found]
