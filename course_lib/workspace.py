@@ -20,7 +20,7 @@ class CourseError(Exception):
         self.code = code
 
 
-# What an installed package holds of the course; a copy of the course has no such folder.
+# What an installed package holds of the course; the course itself has no such folder.
 CARRIED = Path(__file__).resolve().parent / "course"
 WORK, TESTS = "my_work", "# the tests"
 
@@ -38,7 +38,7 @@ def repository() -> Path:
 def work_folder() -> Path:
     """Where the learner's copies lie: `my_work/`, or what COURSE_WORK says.
 
-    It is in the course's folder; for an installed package, in the folder that one is in.
+    It is in the course's folder; for an installed package, in the current one.
     """
     chosen = os.environ.get("COURSE_WORK")
     if chosen:

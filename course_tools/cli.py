@@ -39,6 +39,10 @@ VERBS = {
     "remake": "make again what is shipped as a result",
     "site": "build the course as a website that needs no server",
 }
+FIRST_RUN = "The first run makes .venv and installs the packages."
+# What needs the whole course; an installed package has pages and starters alone.
+WHOLE = ("test", "build", "handout", "grade", "gradebook", "bench", "remake")
+WHOLE += ("site",)
 MODULES = {
     "check": "course_tools.check",
     "inspect": "course_lib.inspection.command",
@@ -70,12 +74,19 @@ def lab(words):
     page = workspace.find("notebooks", chapter).name if chapter else start_page.PAGE
     python = environment.ready()
     renew()
+    settings = []
+    if workspace.packaged():  # a Python of somebody's own is left as it is
+        os.environ["COURSE_WORK"] = str(workspace.work_folder())
+        folder = workspace.work_folder() / ".lab"
+        workspace.write(folder / "overrides.json", environment.SETTINGS)
+        settings = [f"--LabApp.app_settings_dir={folder}"]
     print(f"Opening {page} in JupyterLab; Ctrl-C twice ends it.")
     return environment.hand_over(
         python,
         "-m",
         "jupyterlab",
         f"--ServerApp.root_dir={workspace.work_folder()}",
+        *settings,
         f"--LabApp.default_url=/lab/tree/{page}",
         # in a container everybody is root, and JupyterLab would refuse to start
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
@@ -147,6 +158,9 @@ OWN = {
 
 def perform(verb, words):
     """Do what a verb says; return the exit code."""
+    if verb in WHOLE and workspace.packaged():
+        sentence = f"`{verb}` needs a copy of the whole course, and this is a package."
+        raise CourseError(sentence, f"git clone {workspace.address()}", code=2)
     try:
         if verb in OWN:
             return OWN[verb](words)
@@ -160,16 +174,22 @@ def perform(verb, words):
     return importlib.import_module(MODULES[verb]).main(words)
 
 
+def console():
+    """The command `dpo-course`."""
+    return main(sys.argv[1:])
+
+
 def main(words):
     """Run the command line; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a path that the console cannot show
-    verbs = "\n".join(f"  {verb:<9} {what}" for verb, what in VERBS.items())
+    known = [v for v in VERBS if not (v in WHOLE and workspace.packaged())]
+    verbs = "\n".join(f"  {verb:<9} {VERBS[verb]}" for verb in known)
     front = argparse.ArgumentParser(
         prog=COMMAND,
         usage="%(prog)s VERB ...",
-        description=f"{verbs}\n\nThe first run makes .venv and installs the packages.",
+        description=verbs if workspace.packaged() else f"{verbs}\n\n{FIRST_RUN}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     front.add_argument("verb", choices=VERBS, metavar="VERB", help="VERB -h says more")

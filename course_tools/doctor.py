@@ -14,6 +14,7 @@ from course_lib.workspace import CourseError
 from course_tools import environment
 from course_tools.environment import COMMAND
 
+OWN_PYTHON = "no .venv, but this Python has all that requirements.txt pins"
 TORCH = """
 import torch
 place = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
@@ -56,7 +57,7 @@ def findings():
     well: None for what is neither right nor wrong, or could not be looked at
     """
     why, venv = environment.trouble(), environment.venv_folder()
-    own = not venv.is_dir() and environment.satisfied()
+    own = workspace.packaged() or (not venv.is_dir() and environment.satisfied())
     usable = own or not why
     set_up = f"{COMMAND} lab"
     try:
@@ -67,7 +68,7 @@ def findings():
         yield None if usable else False, str(error), set_up
     if own:
         python, prefix, folders = sys.executable, sys.prefix, sys.path
-        yield None, "no .venv, but this Python has all that requirements.txt pins", ""
+        yield None, OWN_PYTHON if environment.satisfied() else why, ""
     else:
         python, prefix = environment.venv_python(), venv
         version, packages = environment.probe()
@@ -89,6 +90,8 @@ def findings():
 def packages_of(python, prefix, folders, own):
     """The findings about the packages of an environment that has a Python."""
     install = f"{python} -m pip install -r requirements.txt"
+    if workspace.packaged():
+        install = f"{python} -m pip install {' '.join(environment.pinned())}"
     again = f"{install} --force-reinstall"
     for name, pin, has in environment.compare(folders):
         well = environment.fits(pin, has)

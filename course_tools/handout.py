@@ -24,6 +24,7 @@ from course_tools.environment import COMMAND, SETS
 __all__ = ["contents", "main", "statement"]
 
 AS_THEY_ARE = ("LICENSE", "CITATION.cff", "pyproject.toml", "requirements.txt")
+AS_THEY_ARE += ("hatch_build.py",)  # which makes `-e .` a package
 AS_THEY_ARE += ("docs/glossary.md",)  # which the start page leads to
 TOOLS = ("__init__", "check", "cli", "copies", "doctor", "environment", "start_page")
 FOLDERS = ("notebooks", "exercises")

@@ -482,6 +482,29 @@ def test_the_running_python_is_known_by_its_packages(course, monkeypatch):
     assert not environment.satisfied()
 
 
+def test_an_installed_package_makes_no_environment_and_names_what_is_missing(
+    course, monkeypatch
+):
+    monkeypatch.setattr(environment, "packaged", lambda: True)
+    monkeypatch.setattr(workspace, "packaged", lambda: True)
+    wanted = "tiny==1.0\nother==2\n# the tests\npytest==9\n"
+    (course / "requirements.txt").write_text(wanted)
+    for name in (
+        "tiny-0.9",
+        "other-2",
+    ):  # of another version than the pin, and that is well
+        (course / f"{name}.dist-info").mkdir()
+        (course / f"{name}.dist-info" / "METADATA").touch()
+    monkeypatch.setattr(sys, "path", [str(course)])
+    assert environment.ready() == Path(sys.executable)
+    (course / "other-2.dist-info" / "METADATA").unlink()
+    assert not environment.satisfied()
+    with pytest.raises(CourseError, match=r"This Python lacks other==2\.") as told:
+        environment.ready()
+    assert told.value.mend == f"Run: {sys.executable} -m pip install other==2"
+    assert not (course / ".venv").exists()
+
+
 def test_hand_over_gives_back_the_exit_code(tmp_path):
     code = (
         "import sys; from course_tools import environment as e;"

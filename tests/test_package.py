@@ -1,0 +1,110 @@
+"""The course as a package: built, installed, and used in an empty folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from course_lib.workspace import notebooks, repository
+
+ROOT = repository()
+LAB = (
+    "from course_tools import cli, environment; import os; "
+    "environment.hand_over = lambda *words, **_: print('BECOMES', *words, "
+    "os.environ['COURSE_WORK'], sep='\\n'); "
+    "raise SystemExit(cli.main(['lab', '1']))"
+)
+WHERE = "import course_lib, os; print(os.path.dirname(course_lib.__file__))"
+
+
+def call(folder: Path, site: Path, *words, fails=False) -> str:
+    """What a command says that runs in a folder, with the package in `site`."""
+    env = {name: it for name, it in os.environ.items() if name != "COURSE_WORK"}
+    env["PYTHONPATH"] = os.pathsep.join([str(site), env["PYTHONPATH"]])
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert bool(done.returncode) == fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    pytest.importorskip("hatchling", reason="python3 -m course_lib add package")
+    out = tmp_path_factory.mktemp("wheel")
+    words = ["-m", "hatchling", "build", "-t", "wheel", "-d"]
+    run = [sys.executable, *words, str(out)]
+    subprocess.run(run, cwd=ROOT, check=True, capture_output=True)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory) -> Path:
+    """A folder into which pip has installed the wheel, and nothing else."""
+    folder = tmp_path_factory.mktemp("installed")
+    words = ["-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target"]
+    subprocess.run([sys.executable, *words, folder, wheel], check=True)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_package_has_the_pages_and_asks_for_the_same_pins(wheel):
+    with zipfile.ZipFile(wheel) as held:
+        names = set(held.namelist())
+        (metadata,) = (name for name in names if name.endswith("/METADATA"))
+        asked = re.findall(r"^Requires-Dist: (\S+)", held.read(metadata).decode(), re.M)
+    for folder in ("notebooks", "exercises", "solutions"):
+        for path in notebooks(folder):
+            assert f"course_lib/course/{folder}/{path.name}" in names
+    assert not [name for name in names if name.startswith(("tests/", "my_work/"))]
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = [line for line in text.splitlines() if "==" in line]
+    wanted = pins[: next(n for n, pin in enumerate(pins) if pin.startswith("pytest"))]
+    assert sorted(asked) == sorted(pin.partition(" ")[0] for pin in wanted)
+
+
+@pytest.mark.slow
+def test_an_installed_course_makes_my_work_where_one_is(site, tmp_path):
+    python = sys.executable
+    assert call(tmp_path, site, python, "-c", WHERE).strip() == str(site / "course_lib")
+    said = call(tmp_path, site, python, "-c", LAB).partition("BECOMES\n")[2].split()
+    work = tmp_path / "my_work"
+    assert said[:3] == [python, "-m", "jupyterlab"]
+    assert f"--ServerApp.root_dir={work}" in said
+    assert f"--LabApp.app_settings_dir={work / '.lab'}" in said
+    assert said[-1] == str(work)  # for the kernels, which are in there
+    assert "fetchNews" in (work / ".lab" / "overrides.json").read_text("utf-8")
+    made = {path.name for path in work.glob("*.ipynb")}
+    chapters = {path.name for path in notebooks("notebooks")}
+    exercises = {f"{path.name[:2]}_exercises.ipynb" for path in notebooks("exercises")}
+    assert made == {"Start.ipynb", "Glossary.ipynb"} | chapters | exercises
+    command = site / "bin" / "dpo-course"
+    assert "Nothing is missing" in call(tmp_path, site, python, command, "reset")
+    assert "is as fresh" in call(work, site, python, command, "reset", "04")
+    assert list(tmp_path.iterdir()) == [work]  # no `.venv`, and no second `my_work/`
+
+
+@pytest.mark.slow
+def test_an_installed_course_checks_and_says_what_it_is_not(site, tmp_path):
+    python = sys.executable
+    page = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    text = "from torch import sigmoid\n\n"
+    text += "def preference_probability(w, l):\n    return sigmoid(w - l)"
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": text}
+    page["cells"] = [{**cell, "outputs": [], "execution_count": None}]
+    (tmp_path / "mine.ipynb").write_text(json.dumps(page), encoding="utf-8")
+    asked = [python, "-m", "course_lib", "check", "mine.ipynb"]
+    said = call(tmp_path, site, *asked)
+    assert "preference_probability · passed" in said
+    told = call(tmp_path, site, python, "-m", "course_lib", "grade", "x", fails=True)
+    assert "needs a copy of the whole course" in told
+    assert "grade" not in call(tmp_path, site, python, "-m", "course_lib", "-h")
