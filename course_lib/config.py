@@ -1,6 +1,10 @@
 """What a training run depends on besides its model and its data."""
 
+import argparse
 import dataclasses
+import inspect
+import re
+from collections.abc import Mapping
 
 from course_lib import validate
 from course_lib.variants import METHODS, LossSettings
@@ -58,6 +62,34 @@ class Config:
         return LossSettings(
             self.beta, self.gamma, self.label_smoothing, self.nll_weight
         )
+
+
+def add_settings(
+    parser: argparse.ArgumentParser,
+    settings: type,
+    choices: Mapping[str, str],
+    *,
+    first: str = "",
+):
+    """Let a command be told all fields of a dataclass; the comment beside each is help.
+
+    choices: what a field may be, said after its comment
+    first: the field that is told without its name
+    """
+    source = inspect.getsource(settings)
+    words = dict(re.findall(r"^    (\w+): .*  # (.+)", source, re.M))
+    for field in dataclasses.fields(settings):
+        name, flag = field.name, "--" + field.name.replace("_", "-")
+        said = ": ".join([words[name], *filter(None, [choices.get(name)])])
+        if name == first:
+            parser.add_argument(name, metavar=name.upper(), help=said)
+        elif field.default is dataclasses.MISSING:
+            parser.add_argument(flag, required=True, metavar="", help=said)
+        elif isinstance(field.default, bool):
+            parser.add_argument(flag, action="store_true", help=said)
+        else:
+            known = {"type": type(field.default), "default": field.default}
+            parser.add_argument(flag, **known, metavar="", help=said)
 
 
 def require(config: Config):

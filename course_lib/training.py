@@ -12,10 +12,7 @@ run.
 import argparse
 import contextlib
 import copy
-import dataclasses
 import functools
-import inspect
-import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -37,7 +34,7 @@ from course_lib.batches import (
     with_mismatched,
 )
 from course_lib.checkpoint import Checkpoint, fingerprint
-from course_lib.config import Config, require
+from course_lib.config import Config, add_settings, require
 from course_lib.distributed import (
     average_gradients,
     mean_of_all,
@@ -486,16 +483,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=main.__doc__, formatter_class=shape, allow_abbrev=False
     )
-    words = dict(re.findall(r"^    (\w+): .*  # (.+)", inspect.getsource(Config), re.M))
     choices = {"method": ", ".join(RUNS), "layout": ", ".join(LAYOUTS)}
-    for field in dataclasses.fields(Config):
-        flag, name = "--" + field.name.replace("_", "-"), field.name
-        if isinstance(field.default, bool):
-            parser.add_argument(flag, action="store_true", help=words[name])
-        else:
-            said = ": ".join([words[name], *filter(None, [choices.get(name)])])
-            known = {"type": type(field.default), "default": field.default}
-            parser.add_argument(flag, **known, metavar="", help=said)
+    add_settings(parser, Config, choices)
     config = Config(**vars(parser.parse_args(argv)))
     try:
         with one_of_many():

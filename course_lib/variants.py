@@ -2,7 +2,7 @@
 
 The chapters derive the losses of `losses`; these are compared with them. A loss of the
 FOUR is written here as a formula in u and v, the log-ratios of the chosen and of the
-rejected answer: `_of_pairs` adds the four arguments, their checks and the reduction.
+rejected answer: `of_pairs` adds the four arguments, their checks and the reduction.
 """
 
 import inspect
@@ -43,7 +43,7 @@ __all__ = [
 FOUR = tuple(inspect.signature(_logratios).parameters)
 
 
-def _of_pairs(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def of_pairs(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Turn a formula in (u, v, …) into a loss of the FOUR, checked and reduced."""
     own = list(inspect.signature(formula).parameters.values())[2:]
     kinds = inspect.Parameter
@@ -69,7 +69,7 @@ def _of_pairs(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return loss
 
 
-@_of_pairs
+@of_pairs
 def hinge_loss(u, v, beta: float):
     """SLiC's hinge on DPO's margin: no gradient once the margin βh reaches 1.
 
@@ -84,7 +84,7 @@ def hinge_loss(u, v, beta: float):
     return F.relu(1 - beta * (u - v))
 
 
-@_of_pairs
+@of_pairs
 def length_normalized_dpo_loss(
     u, v, chosen_lengths: Tensor, rejected_lengths: Tensor, beta: float
 ):
@@ -104,7 +104,7 @@ def length_normalized_dpo_loss(
     return -F.logsigmoid(beta * (u - v))
 
 
-@_of_pairs
+@of_pairs
 def dpo_nll_loss(u, v, nll: Tensor, beta: float, *, weight: float):
     """DPO plus the chosen answer's negative log-likelihood, against displacement.
 
@@ -122,7 +122,7 @@ def dpo_nll_loss(u, v, nll: Tensor, beta: float, *, weight: float):
     return -F.logsigmoid(beta * (u - v)) + weight * nll
 
 
-@_of_pairs
+@of_pairs
 def exo_loss(u, v, beta: float, *, label_smoothing: float = 1e-3):
     """EXO for pairs: reverse KL from the policy's opinion of a pair to the label's.
 
@@ -141,7 +141,7 @@ def exo_loss(u, v, beta: float, *, label_smoothing: float = 1e-3):
     return torch.sigmoid(margin) * right + torch.sigmoid(-margin) * wrong
 
 
-@_of_pairs
+@of_pairs
 def nca_loss(u, v, beta: float):
     """Noise-contrastive alignment: looks at u and v singly, so u cannot fall unseen.
 
@@ -156,7 +156,7 @@ def nca_loss(u, v, beta: float):
     return -F.logsigmoid(beta * u) - away / 2
 
 
-@_of_pairs
+@of_pairs
 def bco_loss(u, v, beta: float):
     """Binary classifier optimization for pairs: each answer judged by itself.
 
@@ -170,7 +170,7 @@ def bco_loss(u, v, beta: float):
     return -F.logsigmoid(beta * u) - F.logsigmoid(-beta * v)
 
 
-@_of_pairs
+@of_pairs
 def apo_zero_loss(u, v, beta: float):
     """Anchored preference optimization, zero: chosen up, rejected down, each by itself.
 
@@ -184,7 +184,7 @@ def apo_zero_loss(u, v, beta: float):
     return torch.sigmoid(-beta * u) + torch.sigmoid(beta * v)
 
 
-@_of_pairs
+@of_pairs
 def apo_down_loss(u, v, beta: float):
     """Anchored preference optimization, down: both fall, the rejected answer further.
 
@@ -198,7 +198,7 @@ def apo_down_loss(u, v, beta: float):
     return torch.sigmoid(beta * u) + torch.sigmoid(-beta * (u - v))
 
 
-@_of_pairs
+@of_pairs
 def sppo_loss(u, v, beta: float):
     """Self-play preference optimization with hard labels: a target for each answer.
 

@@ -1,16 +1,14 @@
 """`python3 -m course_lib train PAIRS`: train a model on one's own preferences."""
 
 import argparse
-import dataclasses
-import inspect
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
 
 import torch
 
+from course_lib.config import add_settings
 from course_lib.distributed import one_of_many, rank
 from course_lib.finetuning.plan import examples_of
 from course_lib.finetuning.run import begin, finetune
@@ -31,7 +29,6 @@ smollm2 needs `python3 -m course_lib add instruct`, a folder of Hugging Face
 `python3 -m course_lib add production`. Nothing is downloaded but by `add`."""
 MEMORY = """the GPU has too little memory: --accumulate 4, --recompute, --lora 8, or a
 smaller --max-length or --batch-size need less"""
-CHOICES = {"method": f"the loss: {', '.join(METHODS)}"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -80,20 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=_Shape,
         allow_abbrev=False,
     )
-    source = inspect.getsource(Finetuning)
-    words = dict(re.findall(r"^    (\w+): .*  # (.+)", source, re.M))
-    for field in dataclasses.fields(Finetuning):
-        name, said = field.name, CHOICES.get(field.name, words[field.name])
-        flag = "--" + name.replace("_", "-")
-        if name == "pairs":
-            parser.add_argument(name, metavar="PAIRS", help=said)
-        elif field.default is dataclasses.MISSING:
-            parser.add_argument(flag, required=True, metavar="", help=said)
-        elif isinstance(field.default, bool):
-            parser.add_argument(flag, action="store_true", help=said)
-        else:
-            known = {"type": type(field.default), "default": field.default}
-            parser.add_argument(flag, **known, metavar="", help=said)
+    add_settings(parser, Finetuning, {"method": ", ".join(METHODS)}, first="pairs")
     return parser
 
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from course_lib import validate
 from course_lib.batches import batch_order, collate, response_logps, sentence_texts
 from course_lib.config import Config
-from course_lib.losses import _logratios
 from course_lib.metrics import exact_metrics
 from course_lib.policies import expected_reward
 from course_lib.training import fit
 from course_lib.transformer import load
+from course_lib.variants import of_pairs
 from course_lib.worlds import sample_preferences, world_s
 
 __all__ = ["length_regularized_dpo_loss", "length_regularized_run"]
@@ -22,18 +22,10 @@ BONUS = 0.5  # of reward a word, which the annotators give: chapter 08's length_
 BETA, PAIRS, BATCH, LR = 0.5, 10_000, 64, 2e-3  # and the rest of its plan
 
 
+@of_pairs
 def length_regularized_dpo_loss(
-    policy_chosen_logps: Tensor,
-    policy_rejected_logps: Tensor,
-    ref_chosen_logps: Tensor,
-    ref_rejected_logps: Tensor,
-    chosen_lengths: Tensor,
-    rejected_lengths: Tensor,
-    beta: float,
-    *,
-    alpha: float,
-    reduction: str = "mean",
-) -> Tensor:
+    u, v, chosen_lengths: Tensor, rejected_lengths: Tensor, beta: float, *, alpha: float
+):
     """DPO for labels that pay α for each unit of length, which the policy should not.
 
     −log σ( βh + α (|y_w| − |y_l|) )
@@ -50,16 +42,12 @@ def length_regularized_dpo_loss(
     >>> length_regularized_dpo_loss(*four, long, short, beta=1.0, alpha=0.5)  # −ln σ(1)
     tensor(0.3133)
     """
-    u, v = _logratios(
-        policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
-    )
-    validate.number("beta", beta)
     validate.fraction("alpha", alpha)
     for name, lengths in (("chosen", chosen_lengths), ("rejected", rejected_lengths)):
         if lengths.shape != u.shape or not validate.holds(lengths >= 0):
             raise ValueError(f"{name}_lengths must be ≥ 0, of shape {tuple(u.shape)}")
     longer = (chosen_lengths - rejected_lengths).to(u)
-    return validate.reduce(-F.logsigmoid(beta * (u - v) + alpha * longer), reduction)
+    return -F.logsigmoid(beta * (u - v) + alpha * longer)
 
 
 def length_regularized_run(alpha: float, seed: int, *, steps: int = 120) -> dict:
