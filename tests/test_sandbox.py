@@ -2,8 +2,10 @@
 
 import importlib
 import json
+import socket
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from sandboxes import best
 
 from course_lib.exercises import EXERCISES
 from course_lib.submission.observing import Call, observe
+from course_tools.grading import elsewhere
 from course_tools.grading.sandbox import isolation
 from course_tools.grading.sandbox.asked import reply
 from course_tools.grading.sandbox.launching import OWN, Plan
 from course_tools.grading.sandbox.sandbox import Sandbox
-from course_tools.grading.sandbox.wire import encode
+from course_tools.grading.sandbox.talking import Job, Talk
+from course_tools.grading.sandbox.wire import encode, send
 
 LOOK = """
 import gc, sys, types, torch
@@ -144,6 +148,46 @@ def test_what_would_take_long_is_refused(shapes):
     question = {"ask": 0, "args": args, "kwargs": kwargs, "wants": wants}
     told = json.loads(reply([max], json.dumps(question).encode()))
     assert told == {"error": "ValueError"}
+
+
+def test_no_question_is_answered_when_the_time_is_up():
+    """A flood of them may wait in the channel when their process is gone already."""
+
+    def slowly(question, left):
+        asked.append(left)
+        time.sleep(0.1)
+        return b"{}"
+
+    asked, (ours, theirs) = [], socket.socketpair()
+    head = {"found": True, "missing": False, "more": False, "cells": [], "trouble": ""}
+    with ours, theirs:
+        for message in (head, *[{"ask": 0}] * 50):
+            send(theirs, message)
+        talk = Talk(Job([], "f", [Call((max,))], ask=[slowly]), 1.0)
+        began = time.monotonic()
+        talk.hold(ours, began + 0.5)
+        took = time.monotonic() - began
+    assert 0.5 <= took < 1.5
+    assert 1 <= len(asked) <= 5
+    assert all(0 < left <= 0.5 for left in asked)
+    assert talk.outcome("timeout", took).ended == "TimeUp"
+
+
+def test_given_functions_answer_within_what_is_left_and_are_not_started_on_it():
+    key, beside = ("dpo_loss_is_sound", 1, 0), elsewhere.Elsewhere()
+    assert json.loads(beside.reply(key, b"{}", 9.0)) == {"error": "TimeoutError"}
+    args = {"list": [encode(torch.zeros(900_000), [])] * 4 + [0.3]}
+    told = {"ask": 0, "args": args, "kwargs": {"dict": {}}, "wants": [True] * 4}
+    question = json.dumps(told).encode()
+    try:
+        beside.ready([key])
+        began = time.monotonic()
+        late = json.loads(beside.reply(key, question, 0.0))
+        assert time.monotonic() - began < 0.01 + elsewhere.GRACE + 0.5
+        assert late == {"error": "TimeoutError"}
+        assert "error" not in json.loads(beside.ready([key]).reply(key, question, 9.0))
+    finally:
+        beside.close()
 
 
 def test_what_a_submission_may_leave_behind_is_found_where_nothing_stops_it():

@@ -5,7 +5,7 @@ import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from multiprocessing.connection import Connection
 
@@ -18,49 +18,61 @@ from course_tools.grading.sandbox.wire import Nonsense
 
 __all__ = ["Elsewhere", "Key"]
 
-SECONDS, GRACE = 2.0, 1.0  # for one question; and to say that it took longer
+SECONDS, GRACE = 2.0, 0.9  # for one question; and to say that it took longer
 START = 120.0  # for a Python that imports the course on a busy computer
 MEMORY = 512 << 20  # bytes, on top of what Python and torch have mapped
-LATE, NONSENSE = b'{"error": "TimeoutError"}', b"nonsense: "
+LATE, FULL = b'{"error": "TimeoutError"}', b'{"error": "MemoryError"}'
+NONSENSE = b"nonsense: "
 Key = tuple[str, int, int]  # exercise, seed, and the place of the input
 
 
 class Elsewhere:
     """A process that holds an exercise's functions and calls them, under a clock.
 
-    It is started when it is first needed, and again after one that had to be ended:
-    `ready` waits for that, not on a learner's time.
+    `ready` starts it when it is first needed, and again after one that had to be ended,
+    and not on a learner's time: until then, what ended it is the answer.
     """
 
     def __init__(self):
         self._process: multiprocessing.Process | None = None
+        self._gone = LATE  # what to say where there is no process
         self._lock = threading.Lock()
 
-    def ready(self) -> "Elsewhere":
-        """Start it, if need be."""
-        with self._lock:
-            if self._process is None:
-                self._start()
-        return self
-
-    def reply(self, key: Key, question: bytes) -> bytes:
-        """As `reply`, for the functions of an input of an exercise."""
+    def ready(self, keys: Sequence[Key]) -> "Elsewhere":
+        """Start it, if need be, and have the functions of these inputs there."""
         with self._lock:
             try:
                 if self._process is None:
                     self._start()
-                self._channel.send(key)
+                self._prepare(keys)
+            except (EOFError, OSError):  # the system has ended it meanwhile
+                self.close()
+                self._start()
+                self._prepare(keys)
+        return self
+
+    def reply(self, key: Key, question: bytes, within: float) -> bytes:
+        """As `reply`, for the functions of an input of an exercise.
+
+        within: seconds that are left; after no more than GRACE beyond them it is back
+        """
+        seconds = max(min(SECONDS, within), 0.01)
+        with self._lock:
+            if self._process is None:
+                return self._gone
+            try:
+                self._channel.send((key, seconds))
                 self._channel.send_bytes(question)
-                if self._channel.poll(SECONDS + GRACE):
+                if self._channel.poll(seconds + GRACE):
                     told = self._channel.recv_bytes()
                     if told.startswith(NONSENSE):
                         raise Nonsense(told.removeprefix(NONSENSE).decode())
                     return told
+                self._gone = LATE
             except (EOFError, OSError):  # it has ended: it took too much memory
-                self.close()
-                return b'{"error": "MemoryError"}'
+                self._gone = FULL
             self.close()
-            return LATE
+            return self._gone
 
     def close(self):
         """End the process."""
@@ -77,6 +89,10 @@ class Elsewhere:
         process.start()
         theirs.close()
         self._process = process
+        self._prepare([])
+
+    def _prepare(self, keys: Sequence[Key]):
+        self._channel.send(list(keys))
         if not self._channel.poll(START):
             raise EOFError
         self._channel.recv_bytes()
@@ -87,13 +103,19 @@ def _serve(channel: Connection):
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's
     _limit()
-    channel.send_bytes(b"ready")
     with contextlib.suppress(EOFError, OSError):
         while True:
-            functions = _functions(*channel.recv())
+            asked = channel.recv()
+            if isinstance(asked, list):
+                for key in asked:
+                    _functions(*key)
+                channel.send_bytes(b"ready")
+                continue
+            key, seconds = asked
             question = channel.recv_bytes()
             try:
-                told = _in_time(partial(reply, functions, question))
+                answer = partial(reply, _functions(*key), question)
+                told = _in_time(answer, seconds)
             except Nonsense as error:
                 told = NONSENSE + str(error).encode()
             channel.send_bytes(told)
@@ -110,7 +132,7 @@ def _examination(name: str, seed: int) -> Examination:
     return Examination(EXERCISES[name], seed=seed)
 
 
-def _in_time(answer: Callable[[], bytes]) -> bytes:
+def _in_time(answer: Callable[[], bytes], seconds: float) -> bytes:
     """What it answers, unless that takes too long; between two steps of Python."""
     if not hasattr(signal, "setitimer"):
         return answer()
@@ -122,7 +144,7 @@ def _in_time(answer: Callable[[], bytes]) -> bytes:
         raise Late
 
     signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         return answer()
     except Late:

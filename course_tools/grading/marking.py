@@ -211,7 +211,8 @@ def _asked(
     for start in range(0, len(calls), TOGETHER):
         places = exam.order[start : start + TOGETHER]
         keys = [(exercise.name, exam.seed, place) for place in places]
-        ask = [partial(_beside().ready().reply, key) for key in keys]
+        beside = _beside().ready(keys)
+        ask = [partial(beside.reply, key) for key in keys]
         asked = [calls[place] for place in places]
         outcome = sandbox.run(cells, exercise.name, asked, **how, ask=ask, within=left)
         left -= outcome.seconds

@@ -54,7 +54,7 @@ class Sandbox:
         offers: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         whole: bool = False,
-        ask: Callable[[bytes], bytes] | None = None,
+        ask: Sequence[Callable[[bytes, float], bytes]] = (),
         within: float | None = None,
     ) -> Outcome:
         """Load `name` out of the cells and observe it on every call; never raises for

@@ -3,12 +3,12 @@
 What comes back is believed as far as numbers go, and no further.
 """
 
+import math
 import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from course_lib.submission.observing import MOST, Call, Observation, TimeUp
@@ -56,8 +56,9 @@ class Job:
 
     cells, name: where it is, and what it is called; whole: see `loading.load`
     calls: its inputs; offers: what of the course its page may use, by module and name
-    ask: for each call what answers questions to its functions; calls are then sent one
-        by one, each when the last is answered. Without it functions are called here
+    ask: for each call what answers questions to its functions, given a question and the
+        seconds that are left; calls are then sent one by one, each when the last is
+        answered. Without it functions are called here
     """
 
     cells: Sequence[str]
@@ -65,7 +66,7 @@ class Job:
     calls: Sequence[Call]
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     whole: bool = False
-    ask: Sequence[Callable[[bytes], bytes]] = ()
+    ask: Sequence[Callable[[bytes, float], bytes]] = ()
 
 
 class Talk:
@@ -80,7 +81,8 @@ class Talk:
         self._nonsense, self._late = "", False
         functions, calls, offers = functions_in(job.calls, job.offers)
         self._room = ASKED if functions else ROOM
-        self._ask = job.ask or [partial(reply, functions)] * len(calls)
+        here = [lambda question, _: reply(functions, question)]
+        self._ask = job.ask or here * len(calls)
         if job.ask:  # whose functions have the same numbers in every call
             _, _, offers = functions_in(job.calls[:1], job.offers)
             self._later = [functions_in([call], {})[1][0] for call in job.calls]
@@ -105,8 +107,11 @@ class Talk:
             while not self._complete:
                 body = frame(channel, self._room, until)
                 if body.startswith(QUESTION):
+                    left = math.inf if until is None else until - time.monotonic()
+                    if left <= 0:  # it was sent in time, with others before it
+                        raise TimeoutError
                     place = min(len(self._seen), len(self._ask) - 1)
-                    send(channel, self._ask[place](body))
+                    send(channel, self._ask[place](body, left))
                     continue
                 message = read(body) if len(body) <= ROOM else None
                 if type(message) is not dict:
