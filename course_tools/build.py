@@ -17,6 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_lib.workspace import notebooks, repository
+from course_tools.hosted import renew_badges
 
 __all__ = ["AuthoringError", "build", "clean", "main", "starter"]
 
@@ -161,6 +162,8 @@ def main(argv: Sequence[str]) -> int:
     except AuthoringError as error:
         print(error, file=sys.stderr)
         return 1
+    readme = repository() / "README.md"
+    changed += [readme] if renew_badges(readme) else []
     print(*(f"wrote {path.relative_to(repository())}" for path in changed), sep="\n")
     print("exercises/ is up to date")
     return 0

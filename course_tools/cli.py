@@ -38,11 +38,12 @@ VERBS = {
     "bench": "measure what the course claims about speed",
     "remake": "make again what is shipped as a result",
     "site": "build the course as a website that needs no server",
+    "colab": "write the pages that Colab opens",
 }
 FIRST_RUN = "The first run makes .venv and installs the packages."
 # What needs the whole course; an installed package has pages and starters alone.
 WHOLE = ("test", "build", "handout", "grade", "gradebook", "bench", "remake")
-WHOLE += ("site",)
+WHOLE += ("site", "colab")
 MODULES = {
     "check": "course_tools.check",
     "inspect": "course_lib.inspection.command",
@@ -56,6 +57,7 @@ MODULES = {
     "bench": "course_tools.benchmarks",
     "remake": "course_tools.regenerate",
     "site": "course_tools.site",
+    "colab": "course_tools.hosted",
 }
 
 

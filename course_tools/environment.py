@@ -420,6 +420,9 @@ def pins():
     folder = venv_folder() if venv_folder().is_dir() else Path(tempfile.gettempdir())
     held = folder / "course-pins.txt"
     lines = [line for line in requirements() if not line.startswith("-")]
+    if packaged():  # what is there stays, whatever version it is
+        found = compare(folder for folder in sys.path if folder)
+        lines = [f"{name}=={has}" for name, _, has in found if has]
     held.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(held)
 

@@ -8,9 +8,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
-from course_lib.workspace import notebooks, repository
+from course_lib.workspace import address, notebooks, repository
+from course_tools import hosted
 
 ROOT = repository()
 LAB = (
@@ -108,3 +111,31 @@ def test_an_installed_course_checks_and_says_what_it_is_not(site, tmp_path):
     told = call(tmp_path, site, python, "-m", "course_lib", "grade", "x", fails=True)
     assert "needs a copy of the whole course" in told
     assert "grade" not in call(tmp_path, site, python, "-m", "course_lib", "-h")
+
+
+@pytest.mark.slow
+def test_a_page_alone_in_colab_installs_the_course_and_works(wheel, tmp_path):
+    """Colab's layout: one notebook in a folder, and packages without the course."""
+    installed, folder = tmp_path / "installed", tmp_path / "content"
+    installed.mkdir()
+    folder.mkdir()
+    source = next(p for p in notebooks("exercises") if p.name.startswith("00"))
+    page = nbformat.reads(json.dumps(hosted.colab_page(source)), as_version=4)
+    first = page.cells[1]
+    first.source = first.source.replace(f"git+{address()}", wheel.as_uri())
+    away = f"import sys; sys.path[:] = [p for p in sys.path if p != {str(ROOT)!r}]"
+    page.cells.insert(0, nbformat.v4.new_code_cell(away))
+    right = "def preference_probability(w, l):\n    return (w - l).sigmoid()"
+    told = "import course_lib; print(course_lib.__file__)"
+    for code in (f"{right}\ncheck(preference_probability)", told):
+        page.cells.append(nbformat.v4.new_code_cell(code))
+    env = {name: it for name, it in os.environ.items() if name != "COURSE_WORK"}
+    env["PYTHONPATH"] = os.pathsep.join([str(installed), env["PYTHONPATH"]])
+    env.update(PIP_TARGET=str(installed), PIP_NO_INDEX="1")
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(page, timeout=120, resources=resources).execute(env=env)
+    said = str(page.cells[-1].outputs)
+    assert str(installed) in said
+    assert "passed" in str(page.cells[-2].outputs)
+    noted = json.loads((folder / "my_work" / "progress.json").read_text("utf-8"))
+    assert noted["preference_probability"]["passed"]
