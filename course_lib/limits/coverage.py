@@ -147,7 +147,8 @@ def fit_scores(
     spread: of the prior, > 0
     returns: rewards, (answers,), float64
     raises: ValueError unless wins is square and ≥ 0, features fit it, and spread > 0
-    source: Newton's method on a concave function
+    source: Newton's method on a concave function; `stages.fit_rewards` is the same
+        estimate, at a prior of 1/(spread² · Σ wins), which may be 0 there
 
     >>> fit_scores(torch.tensor([[0.0, 3.0], [1.0, 0.0]]), spread=1000.0)    # ±½ ln 3
     tensor([ 0.5493, -0.5493], dtype=torch.float64)

@@ -97,7 +97,7 @@ def exponential_tilt(ref: Tensor, features: Tensor, weights: Tensor) -> Tensor:
     >>> exponential_tilt(half, one, torch.tensor([1.0]))       # odds e : 1
     tensor([0.7311, 0.2689])
     """
-    _fits(ref, features)
+    fits(ref, features)
     return optimal_policy(ref, features @ weights, 1.0)
 
 
@@ -117,11 +117,11 @@ def forward_projection(ref: Tensor, features: Tensor, target: Tensor) -> Tensor:
     >>> forward_projection(half, one, target)                  # ln 3
     tensor([1.0986], dtype=torch.float64)
     """
-    _fits(ref, features)
+    fits(ref, features)
     validate.probabilities(target=target)
 
     def loss(weights: Tensor) -> Tensor:
-        return -(target * _log_tilt(ref, features, weights)).sum()
+        return -(target * log_tilt(ref, features, weights)).sum()
 
     return _lowest(loss, features.shape[1])
 
@@ -133,7 +133,8 @@ def reverse_projection(
 
     ref, features: as for `exponential_tilt`; rewards: (answers,)
     beta: KL strength in reward per nat, > 0
-    returns: θ, (width,): a maximum, found from θ = 0 uphill; others may exist
+    returns: θ, (width,): a maximum, found from θ = 0 uphill; others may exist, and
+        `stages.best_in_class` searches from elsewhere
     raises: ValueError on bad shapes or β; ArithmeticError if the search does not end
     source: Rafailov et al. (2023), Eq. 3, in a restricted class
 
@@ -142,12 +143,12 @@ def reverse_projection(
     >>> reverse_projection(half, one, torch.tensor([2.0, 0]).double(), beta=0.5)
     tensor([4.0000], dtype=torch.float64)
     """
-    _fits(ref, features)
+    fits(ref, features)
     validate.number("beta", beta)
     target = (ref.log() + rewards / beta).log_softmax(-1)  # log π*
 
     def loss(weights: Tensor) -> Tensor:
-        logps = _log_tilt(ref, features, weights)
+        logps = log_tilt(ref, features, weights)
         return (logps.exp() * (logps - target)).sum()
 
     return _lowest(loss, features.shape[1])
@@ -162,7 +163,7 @@ def dpo_projection(
     σ(r(y) − r(y'))
 
     ref, features, rewards, beta: as for `reverse_projection`
-    returns: θ, (width,)
+    returns: θ, (width,); `stages.one_stage` takes any table of wins instead
     raises: ValueError on bad shapes or β; ArithmeticError if the search does not end
     source: Rafailov et al. (2023), Eq. 7, its expectation written out
 
@@ -171,7 +172,7 @@ def dpo_projection(
     >>> dpo_projection(half, one, torch.tensor([2.0, 0]).double(), beta=0.5)
     tensor([4.0000], dtype=torch.float64)
     """
-    _fits(ref, features)
+    fits(ref, features)
     validate.number("beta", beta)
     first, second = torch.triu_indices(len(ref), len(ref), 1)
     apart = features[first] - features[second]  # (pairs, width)
@@ -186,19 +187,21 @@ def dpo_projection(
     return _lowest(loss, features.shape[1])
 
 
-def _fits(ref: Tensor, features: Tensor):
+def fits(ref: Tensor, features: Tensor):
+    """Refuse a reference with a 0, and features that are not a row an answer."""
     validate.probabilities(ref=ref)
     validate.tensors(features=features)
     if not validate.holds(ref > 0):
         raise ValueError("ref must be above 0 for every answer: drop those at 0")
     if features.ndim != 2 or ref.shape != features.shape[:1]:
-        shapes = tuple(ref.shape), tuple(features.shape)
         raise ValueError(
-            f"ref, features must be (answers,), (answers, width): {shapes}"
+            "ref must be (answers,) and features (answers, width), got "
+            f"{tuple(ref.shape)} and {tuple(features.shape)}"
         )
 
 
-def _log_tilt(ref: Tensor, features: Tensor, weights: Tensor) -> Tensor:
+def log_tilt(ref: Tensor, features: Tensor, weights: Tensor) -> Tensor:
+    """log π of `exponential_tilt`, unchecked."""
     return (ref.log() + features @ weights).log_softmax(-1)
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import validate
+from course_lib.limits.exponential import exponential_tilt, fits, log_tilt
 from course_lib.policies import rlhf_objective
 
 __all__ = ["best_in_class", "fit_rewards", "one_stage"]
@@ -24,7 +25,8 @@ def fit_rewards(features: Tensor, wins: Tensor, *, prior: float = 0.0) -> Tensor
 
     features: φ, (answers, k); wins: (answers, answers), [i, j] how often i beat j
     prior: the precision of a normal prior on each weight, ≥ 0
-    returns: rewards, (answers,), float64
+    returns: rewards, (answers,), float64; those of `coverage.fit_scores` at a spread of
+        1/√(prior · Σ wins), which needs a prior and bears many weights
     raises: ValueError on bad shapes, or if no finite weights are best
     source: Ouyang et al. (2022), Eq. 1, with linear rewards
 
@@ -61,16 +63,18 @@ def one_stage(
     tensor([0.9000, 0.1000], dtype=torch.float64)
     """
     features, wins = _checked(features, wins)
-    known = _log_reference(ref, features)
+    fits(ref, features)
     validate.number("beta", beta)
     validate.fraction("prior", prior)
+    ref = ref.double()
 
     def loss(theta: Tensor) -> Tensor:
-        logratios = (known + features @ theta).log_softmax(-1) - known
+        logratios = log_tilt(ref, features, theta) - ref.log()
         fit = wins * F.logsigmoid(beta * (logratios[:, None] - logratios))
         return prior / 2 * beta**2 * (theta**2).sum() - fit.sum()
 
-    return _policy(known, features, _lowest(loss, known.new_zeros(features.shape[1])))
+    theta = _lowest(loss, features.new_zeros(features.shape[1]))
+    return exponential_tilt(ref, features, theta)
 
 
 def best_in_class(
@@ -91,17 +95,15 @@ def best_in_class(
     tensor([0.7311, 0.2689], dtype=torch.float64)
     """
     validate.tensors(ref=ref, rewards=rewards)
-    features = features.double()
-    known, rewards = _log_reference(ref, features), rewards.double()
+    fits(ref, features)
     validate.number("beta", beta)
-
-    def policy(theta: Tensor) -> Tensor:
-        return _policy(known, features, theta)
+    ref, features, rewards = ref.double(), features.double(), rewards.double()
 
     def cost(theta: Tensor) -> Tensor:
-        return -rlhf_objective(policy(theta), known.exp(), rewards, beta)
+        policy = log_tilt(ref, features, theta).exp()
+        return -rlhf_objective(policy, ref, rewards, beta)
 
-    weighed = known.exp().sqrt()[:, None]
+    weighed = ref.sqrt()[:, None]
     near = torch.linalg.pinv(weighed * features) @ (weighed[:, 0] * rewards / beta)
     found = []
     for scale in (0.1, 0.5, 1.0, 2.0):  # J is not concave in θ: a start may lead away
@@ -109,7 +111,7 @@ def best_in_class(
             found.append(_lowest(cost, scale * near))
     if not found:
         raise ValueError("no finite weights are best in this class of policies")
-    return policy(min(found, key=cost))
+    return exponential_tilt(ref, features, min(found, key=cost))
 
 
 def _checked(features: Tensor, wins: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,22 +125,6 @@ def _checked(features: Tensor, wins: Tensor) -> tuple[Tensor, Tensor]:
     if (wins < 0).any() or not wins.any():
         raise ValueError("wins must be ≥ 0, and some of them above 0")
     return features.double(), wins.double() / wins.double().sum()
-
-
-def _log_reference(ref: Tensor, features: Tensor) -> Tensor:
-    validate.probabilities(ref=ref)
-    if ref.shape != features.shape[:1]:
-        raise ValueError(
-            f"ref must be ({len(features)},), one for each row of features, got "
-            f"{tuple(ref.shape)}"
-        )
-    if (ref == 0).any():
-        raise ValueError("ref must be above 0 for every answer")
-    return ref.double().log()
-
-
-def _policy(known: Tensor, features: Tensor, theta: Tensor) -> Tensor:
-    return (known + features @ theta).softmax(-1)
 
 
 def _lowest(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
