@@ -62,6 +62,7 @@ def test_every_page_of_the_course_is_there(built):
     for folder in ("notebooks", "exercises", "solutions"):
         for path in notebooks(folder):
             assert (built / folder / f"{path.stem}.html").exists(), path
+    assert "arXiv:2305.18290" in (built / "bibliography.html").read_text("utf-8")
     assert "138 topics" in (built / "proof.html").read_text("utf-8").replace("\n", " ")
 
 

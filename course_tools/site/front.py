@@ -60,7 +60,7 @@ def texts(hero: str = "") -> dict[str, str]:
     hero: HTML of the figure that the front shows
     """
     found = {"index.md": ""}
-    for name in ("glossary.md", "teaching.md"):
+    for name in ("glossary.md", "bibliography.md", "teaching.md"):
         path = repository() / "docs" / name
         if path.exists():
             found[name] = _inside(path.read_text(encoding="utf-8"))
