@@ -7,6 +7,7 @@ logistic regression on labelled reviews has it: a sum of one weight a word.
 
 import copy
 import csv
+import functools
 import json
 from typing import NamedTuple
 
@@ -56,6 +57,12 @@ RECIPE = Config(  # for about 12,000 comparisons of the best and worst of four
 )
 AT_ONCE = 1024  # responses written together
 __getattr__ = renamed(__name__, Drawn="Samples", drawn_logps="sample_logps")
+
+
+@functools.cache
+def numbers(words: tuple[str, ...]) -> dict[str, int]:
+    """The id of each word."""
+    return {word: number for number, word in enumerate(words)}
 
 
 class Reviews(NamedTuple):
@@ -109,7 +116,7 @@ class Reviews(NamedTuple):
 
         raises: ValueError for a word that the model does not know
         """
-        known = {word: number for number, word in enumerate(self.words)}
+        known = numbers(self.words)
         for word in text.split():
             if word not in known:
                 raise ValueError(f"text holds {word!r}, which is no word of the model")

@@ -428,8 +428,11 @@ def test_small_models_use_one_thread_and_the_setting_comes_back():
         with distributed.threads(torch.nn.Linear(2, 2)):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
-        with distributed.threads(torch.nn.Linear(1001, 1000)):
-            assert torch.get_num_threads() == 2
+        for many, then in ((0, 2), (3, 3)):
+            with distributed.threads(torch.nn.Linear(1001, 1000), many):
+                assert torch.get_num_threads() == then
+        with distributed.threads(torch.nn.Linear(2, 2), 3):
+            assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
 
@@ -441,6 +444,17 @@ def test_blocks_are_compiled_on_demand(ref, texts, monkeypatch):
     assert not seen
     log = trained(ref, texts, dataclasses.replace(QUICK, compile=True))
     assert seen == list(log.model.blocks)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody counts so")
+def test_a_peak_is_not_of_what_the_process_was_before():
+    told = "from course_lib.distributed import peak_memory as p; print(p())"
+    larger = "import os, sys; b'x' * 10**9; os.execv(sys.executable, sys.argv[1:])"
+    command = [sys.executable, "-c", larger, sys.executable, "-c", told]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=repository())
+    assert 1e7 < float(said.stdout) < 0.9e9
+    before, held = distributed.peak_memory(), b"x" * 10**9
+    assert len(held) <= distributed.peak_memory() < before + 1.2e9
 
 
 def test_a_model_goes_to_the_gpu_unless_it_is_a_toy(monkeypatch):

@@ -34,7 +34,7 @@ class Task(NamedTuple):
 
 def tone(known: reviews.Reviews, text: str) -> float:
     """The judge's log-odds of any text: words that it does not know count nothing."""
-    words = {word: number for number, word in enumerate(known.words)}
+    words = reviews.numbers(known.words)
     found = re.findall(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,!?]", text.lower())
     ids = torch.tensor([words[w] for w in found if w in words], dtype=torch.long)
     return known.reward(ids).item()
