@@ -296,6 +296,31 @@ def test_points_by_hand_for_what_was_handed_in_on_paper(tmp_path):
     assert "on paper" in text
 
 
+def test_one_learner_may_have_more_time(tmp_path, capsys):
+    came = {"handed_in": "2026-11-03T09:00:00"}
+    out = made(
+        tmp_path,
+        *(handed_in(Upload(name, **came), dpo_loss=8) for name in ("ada", "ben", "cy")),
+    )
+    head = "learner,due\n"
+    told = head + "ada,2026-11-05\nben,2026-11-02T12:00\ncy,next week\n"
+    (out / "manual.csv").write_text(told)
+    assert main([str(out), "--due", "2026-11-01"]) == 0
+    assert 'line 4: "next week" is no date' in capsys.readouterr().err
+    rows = {name: row for (name, _), row in lines(out).items()}
+    assert {name: row["days_late"] for name, row in rows.items()} == {
+        **{"ada": "0", "ben": "1", "cy": "2"}
+    }
+    assert [rows[name]["late"] for name in ("ada", "ben", "cy")] == ["", "yes", "yes"]
+
+
+def test_the_gradebook_is_in_the_order_of_names(tmp_path):
+    names = ("zoe", "Ada", "ben", "ada")
+    out = made(tmp_path, *(handed_in(Upload(name), dpo_loss=8) for name in names))
+    found = [row["learner"] for row in table_of(out / "gradebook.csv")]
+    assert found == ["Ada", "ada", "ben", "zoe"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
 def test_what_excel_saves_in_a_land_of_commas_is_read(tmp_path, encoding):
     out = made(tmp_path, handed_in(Upload("Zoë"), dpo_loss=3))
@@ -392,6 +417,32 @@ def test_canvas_finds_the_learner_by_id_and_gets_the_total(tmp_path):
     assert row["Week 4 (99)"] == "6"
     with zipfile.ZipFile(out / "feedback_canvas.zip") as archive:
         assert archive.namelist() == ["lovelaceada_LATE_12345_67890_04.html"]
+
+
+def test_the_name_of_an_export_is_no_part_of_what_canvas_is_given(tmp_path):
+    """Canvas takes the first two numbers between underscores: whose, and which file."""
+    name = "week_04_2026/lovelaceada_12345_67890_04-1.ipynb"
+    out = made(tmp_path, handed_in(Upload("lovelaceada", "12345", "canvas"), name))
+    with zipfile.ZipFile(out / "feedback_canvas.zip") as archive:
+        (sent,) = archive.namelist()
+    assert [part for part in sent.split("_") if part.isdigit()][:2] == [
+        *("12345", "67890")
+    ]
+
+
+def test_brightspace_gets_pages_where_it_had_submissions(tmp_path):
+    ada, ben = (Upload(n, i, "brightspace") for n, i in (("Ada", "1"), ("Ben", "2")))
+    out = made(
+        tmp_path,
+        handed_in(ada, "all/1-9 - Ada - Mar 1, 2026 1015 AM", dpo_loss=6),
+        handed_in(ben, "2-9 - Ben - Mar 1, 2026 1016 AM - my - work.ipynb", dpo_loss=6),
+    )
+    with zipfile.ZipFile(out / "feedback_brightspace.zip") as archive:
+        assert archive.namelist() == [
+            "1-9 - Ada - Mar 1, 2026 1015 AM/feedback.html",
+            "2-9 - Ben - Mar 1, 2026 1016 AM - feedback.html",
+        ]
+    assert not (out / "feedback.zip").exists()
 
 
 def test_moodle_finds_the_participant_and_takes_the_comment_as_html(tmp_path):

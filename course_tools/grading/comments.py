@@ -5,6 +5,7 @@ every grading into the same folder reads it, one from the beginning a copy of it
 columns:
 
 learner, id: as in gradebook.csv; one of the two is enough if only one learner has it
+due: the date or time by which this learner may hand in, in place of everybody's
 exercise: a name or a number such as 4.1; empty: the whole
 points: instead of those that were found, at most what the exercise is worth; for the
     whole, points on top of the total, or taken off it; empty: only a comment
@@ -18,13 +19,13 @@ from pathlib import Path
 
 from course_tools.grading.files import write
 from course_tools.grading.merging import Learner
-from course_tools.grading.rules import amount, meant
+from course_tools.grading.rules import amount, is_date, meant
 from course_tools.grading.tables import cell, number, read, table
 
 __all__ = ["MANUAL", "ByHand", "by_hand", "prepare"]
 
 MANUAL = "manual.csv"
-COLUMNS = ("learner", "id", "exercise", "points", "comment")
+COLUMNS = ("learner", "id", "exercise", "points", "comment", "due")
 
 Who = tuple[str, str]
 
@@ -34,6 +35,7 @@ class ByHand:
     """What the teacher wrote, by learner and then by exercise, "" for the whole.
 
     points: of two lines for one exercise the later holds; those for the whole add up
+    due: dates of one's own
     unclear: a sentence for each line that is left out
     """
 
@@ -43,6 +45,7 @@ class ByHand:
     comments: dict[Who, dict[str, list[str]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
+    due: dict[Who, str] = field(default_factory=dict)
     unclear: list[str] = field(default_factory=list)
 
 
@@ -84,9 +87,11 @@ def _note(
     """Take one line in, or raise ValueError with what is wrong about it."""
     who = _who(row.get("learner", ""), row.get("id", ""), learners)
     exercise = _exercise(row.get("exercise", ""), worth)
-    points, comment = row.get("points", ""), row.get("comment", "")
-    if not points and not comment:
-        raise ValueError("it has neither points nor a comment")
+    points, comment, due = (row.get(c, "") for c in ("points", "comment", "due"))
+    if not (points or comment or due):
+        raise ValueError("it has neither points nor a comment nor a date")
+    if due and not is_date(due):
+        raise ValueError(f'"{due}" is no date such as 2026-11-01 or 2026-11-01T18:00')
     if points:
         value = amount(points)
         if value is None:
@@ -101,6 +106,8 @@ def _note(
         found.points[who][exercise] = before + value
     if comment:
         found.comments[who].setdefault(exercise, []).append(comment)
+    if due:
+        found.due[who] = due
 
 
 def _who(name: str, number: str, learners: Sequence[Learner]) -> Who:

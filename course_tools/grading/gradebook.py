@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from course_lib.workspace import CourseError
@@ -13,7 +12,7 @@ from course_tools.grading.merging import TAKE
 from course_tools.grading.points import Book
 from course_tools.grading.progress import write_progress
 from course_tools.grading.report import renew
-from course_tools.grading.rules import Rules, weights
+from course_tools.grading.rules import Rules, is_date, weights
 from course_tools.grading.stored import stored
 
 __all__ = ["main", "parser"]
@@ -110,12 +109,10 @@ def _rules(report: Path, options: argparse.Namespace) -> Rules:
 
 
 def _date(word: str) -> str:
-    try:
-        datetime.fromisoformat(word)
-    except ValueError:
+    if not is_date(word):
         raise argparse.ArgumentTypeError(
             f'must be a date such as 2026-11-01 or 2026-11-01T18:00, got "{word}"'
-        ) from None
+        )
     return word
 
 

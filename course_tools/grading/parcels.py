@@ -5,11 +5,13 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 
+from course_tools.grading.learners import BRIGHTSPACE
 from course_tools.grading.points import Standing
 
 __all__ = ["PARCELS", "parcels"]
 
-PARCELS = ("feedback_moodle.zip", "feedback_canvas.zip", "feedback.zip")
+PARCELS = ("feedback_moodle.zip", "feedback_canvas.zip", "feedback_brightspace.zip")
+PARCELS += ("feedback.zip",)
 UNFIT = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 
 
@@ -24,6 +26,8 @@ def parcels(
         "Upload multiple feedback files in a zip"
     feedback_canvas.zip: a page named as the file that was handed in last, for "Upload
         submissions"; Canvas finds its learner by the numbers in the name
+    feedback_brightspace.zip: a page where the download has what was handed in last, for
+        "Add Feedback Files", which finds its learner by the beginning of the name
     feedback.zip: all others, a page for each under the learner's name
     """
     zips: dict[str, dict[str, str]] = {}
@@ -38,7 +42,8 @@ def parcels(
 def _address(one: Standing, file: str) -> tuple[str, str]:
     """The zip in which a learner's page goes, and where in it."""
     learner = one.learner
-    handed_in = UNFIT.sub(" ", learner.submissions[-1].submission)
+    last = learner.submissions[-1].submission.rpartition("/")[2]  # within its export
+    handed_in = UNFIT.sub(" ", last)
     if learner.platform == "moodle" and learner.id:
         name = UNFIT.sub(" ", learner.name).replace("_", " ").strip() or "learner"
         folder = f"{name}_{learner.id}_assignsubmission_file_"
@@ -46,6 +51,11 @@ def _address(one: Standing, file: str) -> tuple[str, str]:
     if learner.platform == "canvas":
         stem = re.sub(r"[.]\w{1,5}$", "", handed_in)
         return "feedback_canvas.zip", f"{stem}.html"
+    if learner.platform == "brightspace":
+        found = BRIGHTSPACE.match(handed_in)
+        start = handed_in[: found.end("when")] if found else handed_in
+        between = "/" if start == handed_in else " - "  # a folder, or a file's own name
+        return "feedback_brightspace.zip", f"{start}{between}feedback.html"
     return "feedback.zip", file
 
 

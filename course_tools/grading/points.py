@@ -68,7 +68,7 @@ class Book:
 
 def book(report: Path, marked: Sequence[Marked], rules: Rules) -> Book:
     """The gradebook of a report's marks, with what its manual.csv says."""
-    learners = by_learner(marked, rules.take)
+    learners = sorted(by_learner(marked, rules.take), key=_alphabetical)
     most = {n: t.mark.max_score for one in learners for n, t in one.taken.items()}
     worth = {n: float(rules.worth.get(n, most[n])) for n in EXERCISES if n in most}
     hand = by_hand(report, learners, worth)
@@ -83,6 +83,10 @@ def book(report: Path, marked: Sequence[Marked], rules: Rules) -> Book:
     return Book(rules, worth, extra, lines, tuple(hand.unclear))
 
 
+def _alphabetical(one: Learner) -> tuple[str, tuple[str, str]]:
+    return one.name.casefold(), one.who
+
+
 def _line(
     one: Learner,
     rules: Rules,
@@ -94,7 +98,7 @@ def _line(
     bonus = given.pop("", 0.0)
     points = {n: _points(t, worth[n], rules) for n, t in one.taken.items()} | given
     sure = [name for name in counted if points.get(name, 0.0) is not None]
-    late, days = _late(one, rules)
+    late, days = _late(one, hand.due.get(one.who) or rules.due)
     return Standing(
         learner=one,
         points=points,
@@ -117,10 +121,10 @@ def _points(taken: Taken, worth: float, rules: Rules) -> float | None:
     return worth * mark.score / mark.max_score if mark.max_score else 0.0
 
 
-def _late(one: Learner, rules: Rules) -> tuple[bool, int | None]:
+def _late(one: Learner, due: str) -> tuple[bool, int | None]:
     """By the date that is due where it and the time are known, else by the platform."""
     uploads = [marked.upload for marked in one.counting]
-    days = [days_late(upload.handed_in, rules.due) for upload in uploads]
+    days = [days_late(upload.handed_in, due) for upload in uploads]
     late = any(
         u.late if d is None else d > 0 for u, d in zip(uploads, days, strict=True)
     )

@@ -13,7 +13,7 @@ from course_tools.grading.files import write
 from course_tools.grading.merging import TAKE
 from course_tools.grading.tables import read
 
-__all__ = ["KEPT", "Rules", "amount", "days_late", "meant", "weights"]
+__all__ = ["KEPT", "Rules", "amount", "days_late", "is_date", "meant", "weights"]
 
 KEPT = "gradebook.json"
 
@@ -115,6 +115,15 @@ def amount(word: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def is_date(word: str) -> bool:
+    """Is it a date, or a date with a time, in ISO form?"""
+    try:
+        datetime.fromisoformat(word)
+    except ValueError:
+        return False
+    return True
 
 
 def days_late(handed_in: str, due: str) -> int | None:
