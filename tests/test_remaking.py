@@ -3,8 +3,10 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from course_lib.datasets import Run, run_values, shipped_runs
 from course_lib.guide import SWEEPS
@@ -19,7 +21,7 @@ from course_lib.worlds import (
     world_s,
 )
 from course_tools import regenerate
-from course_tools.regenerate import estimators, references, variants
+from course_tools.regenerate import estimators, references, social, variants
 from course_tools.regenerate import frontier as table
 from course_tools.regenerate._runs import write_table
 
@@ -35,6 +37,16 @@ def test_the_references_come_again(tmp_path):
         one, other = (world.exact(model).ref for model in (again, shipped))
         assert (one * (one.log() - other.log())).sum(-1).max() < 1e-3
         assert (SHIPPED / f"reference_{name}.pt").stat().st_size < 120_000
+
+
+def test_the_card_of_the_website_comes_again(tmp_path):
+    assert "card.png" in social.make(tmp_path / "card.png")
+    with (
+        Image.open(tmp_path / "card.png") as again,
+        Image.open(social.SHIPPED) as shipped,
+    ):
+        pairs = [np.asarray(page.convert("RGB"), float) for page in (again, shipped)]
+    assert np.abs(pairs[0] - pairs[1]).mean() < 1  # of 255; letters differ by machine
 
 
 def test_making_a_reference_leaves_chance_as_it_was():

@@ -8,9 +8,12 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from PIL import Image
 
 from course_lib.workspace import CourseError, notebooks
 from course_tools import site
+from course_tools.regenerate import social
+from course_tools.site import front
 
 pytestmark = pytest.mark.slow
 needed = pytest.importorskip
@@ -133,6 +136,17 @@ def test_a_live_figure_and_a_prediction_need_no_kernel(tmp_path):
     assert "course-slider" in figure
     assert len(json.loads(re.search(r"json\">(.*?)</script>", figure)[1])["layers"]) > 9
     assert 'data-name="a"' in question
+
+
+def test_a_link_to_the_site_shows_its_card(built):
+    """The picture is there, of the size that previews have; its address needs a URL."""
+    with Image.open(built / "_static" / "card.png") as card:
+        assert card.size == social.SIZE
+    head = (built / "notebooks" / "05_beta.html").read_text("utf-8").partition("<body")
+    assert '<meta content="website" property="og:type"' in head[0]
+    assert "og:image" not in head[0]
+    told = front.preview("https://example.org/dpo/")
+    assert told["property=og:image"] == "https://example.org/dpo/_static/card.png"
 
 
 def test_a_folder_that_is_no_site_is_left_alone(tmp_path, capsys):

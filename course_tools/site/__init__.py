@@ -92,6 +92,7 @@ def build(out: Path, run: bool = True, url: str = "") -> list[str]:
         source.mkdir()
         write_sources(source, run)
         settings = {**SETTINGS, "html_baseurl": url}
+        settings["myst_html_meta"] = front.preview(url)
         told = io.StringIO()
         asked = source, None, html, Path(made, "trees"), "html", settings
         with patch_docutils(), docutils_namespace():

@@ -14,7 +14,7 @@ from course_tools.start_page import (
     title_of,
 )
 
-__all__ = ["texts"]
+__all__ = ["preview", "texts"]
 
 INDEX = """# DPO from first principles
 
@@ -46,6 +46,10 @@ python3 -m course_lib test     # everything that these pages claim, tested
 
 {toc}
 """
+CARD = (
+    "The title beside a figure: as β falls, the share of praise in a model's answers "
+    "rises to 100 %, and then the share of babble follows"
+)
 TREE = """```{{toctree}}
 :hidden:
 :caption: {caption}
@@ -84,6 +88,24 @@ def texts(hero: str = "") -> dict[str, str]:
         toc="\n\n".join(toc),
     )
     return found
+
+
+def preview(url: str) -> dict[str, str]:
+    """What a link to a page shows elsewhere, as MyST writes it into every page's head.
+
+    url: where the site will be; a picture needs a whole address
+    """
+    said = {
+        "property=og:site_name": "DPO from first principles",
+        "property=og:type": "website",
+        "property=og:description": "A course on Direct Preference Optimization, "
+        "on worlds small enough to be exact. Every figure moves.",
+        "name=twitter:card": "summary_large_image" if url else "summary",
+    }
+    if url:
+        said["property=og:image"] = f"{url.rstrip('/')}/_static/card.png"
+        said["property=og:image:alt"] = CARD
+    return said
 
 
 def _row(path: Path) -> str:
