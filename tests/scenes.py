@@ -291,7 +291,7 @@ SAID = {
             **{"tokens": 128, "pairs": 1, "rank": 16, "checkpointing": "on"},
             "devices": 1,
         },
-        "1 × 2 × 256 tokens on 1 device: 121\u202fGB at once on each. It fits no",
+        "128 tokens, on 1 device: at most 121\u202fGB at once on each. It fits no",
     ),
     # by hand: 30 blocks, 3,538,944 weights of 2 bytes in each; and 1/30 of what is kept
     "memory_in_a_step": ({"tokens": 64}, "holds at most 0.214 GB of both"),
@@ -301,7 +301,7 @@ SAID = {
             **{"model": "Llama 2 7B", "thousands": 60, "tokens": 128, "epochs": 1},
             **{"devices": 8, "mfu": 0.3},
         },
-        "60\u202f000 pairs of 512 tokens, 1 × on 8 devices at 30\u202f%",
+        "each answer of 128 tokens, 1 epoch on 8 devices at 30\u202f%",
     ),
     # by hand: ½ log Σ π_ref e^{2r} = 0.9204, less the reference's own 0.1
     "stages_in_class": (

@@ -79,11 +79,11 @@ def memory_of_a_job() -> Scene:
         name(axis, peak, row, _gb(peak), INK, at=(9, 0), fontweight="bold", **HALO)
         fits = [card for card in CARDS if peak <= 0.9 * card]
         room = f"It fits a card of {fits[0]} GB" if fits else "It fits no single card"
-        way = f"{model}, {method}, {pairs} × 2 × {number(2 * tokens, ',d')} tokens"
+        read = f"{pairs} pair{'s' * (pairs > 1)} at a time"
         return (
-            f"{way} on {devices} "
-            f"device{'s' * (devices > 1)}: {_gb(peak)} at once on each. {room} with a "
-            f"tenth to spare."
+            f"{model}, {method}, {read}, {_lengths(tokens)}, on {devices} "
+            f"device{'s' * (devices > 1)}: at most {_gb(peak)} at once on each. {room} "
+            f"with a tenth to spare."
         )
 
     def still(axis: Axes):
@@ -107,12 +107,16 @@ def memory_of_a_job() -> Scene:
             grid="x",
         ),
         says="What is trained costs 16 bytes a parameter; what is read only, 2 or less",
-        shows="Each part at its own most. Activations and gradients are never at "
-        "theirs together,\n"
+        shows="Each part at its own peak. Activations and gradients do not peak at the "
+        "same moment,\n"
         "so the most at once (◆) is less than the sum. Dotted: cards of 24 and 80 GB.",
         still=still,
         height=4.2,
     )
+
+
+def _lengths(tokens: int) -> str:
+    return f"the prompt and each answer of {number(tokens, ',d')} tokens"
 
 
 def _gb(value: float) -> str:
@@ -203,8 +207,8 @@ def hours_of_a_job() -> Scene:
             dot(axis, hours, row, "exact", color=INK, marker="o", ms=8)
             name(axis, hours, row, told[-1], INK, at=(9, 0))
         return (
-            f"{model}, {number(pairs, ',d')} pairs of {number(4 * tokens, ',d')} "
-            f"tokens, {epochs} × on {devices} device{'s' * (devices > 1)} at "
+            f"{model}, {number(pairs, ',d')} pairs, {_lengths(tokens)}, {epochs} "
+            f"epoch{'s' * (epochs > 1)} on {devices} device{'s' * (devices > 1)} at "
             f"{100 * mfu:.0f}{THIN}% of 10¹⁵ operations a second: {told[0]} with a "
             f"resident reference, {told[1]} precomputed, {told[2]} with LoRA."
         )
