@@ -98,8 +98,15 @@ def packages_of(python, prefix, folders, own):
         text = f"{name} {has or 'is missing'}" + ("" if well else f": {pin} is needed")
         yield well, text, install if own else f"{COMMAND} lab"
     if not own:  # an environment of one's own has packages that are no matter of ours
-        failed, said = environment.ask(python, "-m", "pip", "check")
-        yield not failed, "pip check: " + said.split("\n")[0], install
+        said = environment.ask(python, "-m", "pip", "check")[1].splitlines()
+        meant = environment.without_dependencies()
+        broken = [line for line in said if " " in line and line.split()[0] not in meant]
+        well = not broken or broken[0].startswith("No broken")
+        yield (
+            well,
+            f"pip check: {broken[0] if broken else 'nothing is broken'}",
+            install,
+        )
     failed, said = environment.ask(python, "-c", TORCH)
     last = said.split("\n")[-1]
     yield not failed, f"PyTorch does not start: {last}" if failed else last, again

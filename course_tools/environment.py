@@ -410,6 +410,13 @@ def add(name):
     return python
 
 
+def without_dependencies():
+    """The packages that `add` installs without what they ask for."""
+    files = [repository() / "requirements" / f"{name}.txt" for name in NO_DEPS]
+    texts = [path.read_text(encoding="utf-8") for path in files if path.exists()]
+    return set(re.findall(r"^([\w-]+)==", "\n".join(texts), re.M))
+
+
 def pinned():
     """The lines of requirements.txt that pin a package."""
     return [line for line in requirements() if "==" in line]

