@@ -1,4 +1,4 @@
-"""Exercise 9.4: The most bytes of a backward pass."""
+"""Exercise 9.3: The most bytes of a backward pass."""
 
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Exercise, builder, fresh, given, kind, rule, value
@@ -11,7 +11,7 @@ def _fresh(inputs, batch: int, blocks: int):
 
 
 EXERCISE = Exercise(
-    number="9.4",
+    number="9.3",
     title="The most bytes of a backward pass",
     reference=backward_peak,
     recipe=Recipe(

@@ -1,4 +1,4 @@
-"""Exercise 9.3: Means of means."""
+"""Exercise 9.4: Means of means."""
 
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Exercise, builder, fresh, given, kind, rule, value
@@ -11,7 +11,7 @@ def _fresh(inputs, processes: int, micro: int):
 
 
 EXERCISE = Exercise(
-    number="9.3",
+    number="9.4",
     title="Means of means",
     reference=micro_batch_weights,
     recipe=Recipe(
