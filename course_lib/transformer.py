@@ -26,6 +26,7 @@ __all__ = [
     "load",
     "sample",
     "save",
+    "to_llama",
 ]
 
 SHIPPED = Path(__file__).with_name("data")
@@ -387,6 +388,30 @@ def from_llama(weights: Mapping[str, Tensor], shape: Shape) -> Transformer:
             raise ValueError(f"weights make {name} {got}, this shape needs {need}")
     model.load_state_dict(ours)
     return model
+
+
+def to_llama(model: Transformer) -> dict[str, Tensor]:
+    """The weights of a transformer under the names of a Llama; `from_llama` reads them.
+
+    returns: copies, with the names of transformers' `LlamaForCausalLM`; the head is the
+        embedding
+
+    >>> small = Transformer(Shape(vocab=8, outputs=8))
+    >>> again = from_llama(to_llama(small), small.shape)
+    >>> torch.equal(again(torch.tensor([[1, 2]])), small(torch.tensor([[1, 2]])))
+    True
+    """
+    heads, kv = model.shape.heads, model.shape.kv_heads
+    each = model.shape.width // heads
+    theirs = {}
+    for name, parts in _names(model.shape.layers).items():
+        weight = model.state_dict()[name]
+        sizes = [len(weight) // len(parts)] * len(parts)
+        if len(parts) == 3:
+            sizes = [heads * each, kv * each, kv * each]
+        for part, piece in zip(parts, weight.split(sizes), strict=True):
+            theirs[f"model.{part}"] = piece.clone()
+    return theirs
 
 
 def _names(layers: int) -> dict[str, list[str]]:

@@ -404,6 +404,15 @@ def test_smollm2_reads_a_chat_and_what_is_saved_is_smollm2_again(tmp_path, monke
     ids = torch.tensor([found.prompt])
     assert torch.equal(again.model(ids), log.model(ids))
     assert read(out / "samples.jsonl")[0]["prompt"].endswith("assistant\n")
+    hf = pytest.importorskip("transformers")
+    theirs = hf.AutoModelForCausalLM.from_pretrained(out / "model").eval()
+    reads = hf.AutoTokenizer.from_pretrained(out / "model")
+    chat = [{"role": "user", "content": "Is ice cold?"}]
+    told = {"add_generation_prompt": True, "return_dict": False}
+    assert reads.apply_chat_template(chat, **told) == found.prompt
+    assert (reads.eos_token, reads.bos_token) == ("<|im_end|>", "<|im_start|>")
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(ids).logits, log.model(ids))
 
 
 # ── what is refused, and leaves nothing behind ────────────────────────────────────────

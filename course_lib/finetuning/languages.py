@@ -5,12 +5,13 @@ A language encodes text, lays out a chat, writes on, and saves itself in a folde
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from course_lib import instruct, transformer
+from course_lib.instruct.folder import load_folder, save_folder
 from course_lib.production import huggingface
 from course_lib.production.lora import merge_lora
 from course_lib.workspace import write_whole_folder
@@ -29,14 +30,14 @@ def language_of(name: str, dtype: torch.dtype | None = None):
     dtype: of the weights; None for float64 in S and L, and float32 elsewhere
     raises: ValueError if there is no such model, or a package is missing for it
     """
-    folder, name, weights = Path(name), name.strip(), None
+    folder, name, saved = Path(name), name.strip(), None
     if (folder / OWN).is_file():
         name = json.loads((folder / OWN).read_text(encoding="utf-8"))["language"]
-        weights = transformer.load(folder / "weights.pt")
+        saved = folder
     if name in ("S", "L"):
-        return WorldWords(name, weights, dtype or torch.float64)
+        return WorldWords(name, saved, dtype or torch.float64)
     if name.lower() == "smollm2":
-        return SmolLM2(weights, dtype or torch.float32)
+        return SmolLM2(saved, dtype or torch.float32)
     if not folder.is_dir():
         raise ValueError(
             f"model: {name} is no folder, and none of S, L and smollm2: nothing is "
@@ -51,10 +52,10 @@ class WorldWords:
     end, has_chat = END, False
     words = (*WORDS, "(end)", *PROMPTS)
 
-    def __init__(self, name: str, weights, dtype: torch.dtype):
+    def __init__(self, name: str, saved: Path | None, dtype: torch.dtype):
         self.name = name
         self.world = {"S": world_s, "L": world_l}[name]()
-        self.model = (weights or transformer.load(name)).to(dtype)
+        self.model = transformer.load(saved / "weights.pt" if saved else name).to(dtype)
         self.context = 1 + self.world.longest
 
     def encode(self, prompt: str, answer: str = "") -> list[int]:
@@ -84,7 +85,8 @@ class WorldWords:
         )
 
     def save(self, folder: Path):
-        _save(self, folder)
+        model = merge_lora(self.model)
+        _save(self, folder, lambda part: transformer.save(model, part / "weights.pt"))
 
 
 class SmolLM2:
@@ -92,11 +94,11 @@ class SmolLM2:
 
     name, has_chat, context = "smollm2", True, 2048
 
-    def __init__(self, weights, dtype: torch.dtype):
-        whole = instruct.Instruct()
-        self.end = whole.end
-        self.model = (weights or whole.model()).to(dtype)
-        self.tokenizer = whole.tokenizer()
+    def __init__(self, saved: Path | None, dtype: torch.dtype):
+        self.whole = instruct.Instruct()
+        self.end = self.whole.end
+        model = load_folder(saved) if saved else self.whole.model()
+        self.model, self.tokenizer = model.to(dtype), self.whole.tokenizer()
 
     def encode(self, prompt: str, answer: str = "") -> list[int]:
         return self.tokenizer.encode(prompt + answer).ids
@@ -118,7 +120,8 @@ class SmolLM2:
         return _write(self, prompts, longest, temperature, seed)
 
     def save(self, folder: Path):
-        _save(self, folder)
+        model = merge_lora(self.model)
+        _save(self, folder, lambda part: save_folder(model, part, self.whole))
 
 
 class HuggingFace:
@@ -207,12 +210,12 @@ def _write(language, prompts, longest: int, temperature: float, seed: int) -> li
     return [language.decode(ids[:length]) for ids, length in rows]
 
 
-def _save(language, folder: Path):
-    """Weights and the language's name in a folder: whole, or not there."""
+def _save(language, folder: Path, write: Callable[[Path], object]):
+    """A folder with what `write` puts into it, and the language's name."""
 
-    def write(part: Path):
-        transformer.save(merge_lora(language.model), part / "weights.pt")
+    def whole(part: Path):
+        write(part)
         told = json.dumps({"language": language.name})
         (part / OWN).write_text(told + "\n", encoding="utf-8")
 
-    write_whole_folder(folder, write)
+    write_whole_folder(folder, whole)
