@@ -86,7 +86,7 @@ def best_in_class(
 
     ref: probabilities above 0, (answers,); features: φ, (answers, k)
     rewards: (answers,); beta: > 0
-    returns: the policy, (answers,), float64: the best that is found from four starts
+    returns: the policy, (answers,), float64: the best that is found from five starts
     raises: ValueError on bad shapes or values, or if no finite weights are best
     source: Rafailov et al. (2023), Eq. 3, in a log-linear class
 
@@ -106,7 +106,7 @@ def best_in_class(
     weighed = ref.sqrt()[:, None]
     near = torch.linalg.pinv(weighed * features) @ (weighed[:, 0] * rewards / beta)
     found = []
-    for scale in (0.1, 0.5, 1.0, 2.0):  # J is not concave in θ: a start may lead away
+    for scale in (0.0, 0.1, 0.5, 1.0, 2.0):  # J is not concave: a start may lead away
         with contextlib.suppress(ValueError):
             found.append(_lowest(cost, scale * near))
     if not found:
