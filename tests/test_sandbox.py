@@ -173,6 +173,18 @@ def test_no_question_is_answered_when_the_time_is_up():
     assert talk.outcome("timeout", took).ended == "TimeUp"
 
 
+def test_whoever_has_passed_is_asked_no_more():
+    page = "def f(x):\n    return x if x[0] < 3 else 1 / 0"
+    calls = [Call((torch.tensor([float(n)]),)) for n in range(9)]
+    box = best()[1]
+    outcome = box.run([page], "f", calls, settled=lambda seen: len(seen) == 2)
+    assert [one.numbers for one in outcome.seen] == [(0.0,), (1.0,)]
+    assert (outcome.ended, outcome.trouble) == ("", "")
+    outcome = box.run([page], "f", calls)
+    assert len(outcome.seen) == 9
+    assert outcome.seen[3].error[0] == "ZeroDivisionError"
+
+
 def test_given_functions_answer_within_what_is_left_and_are_not_started_on_it():
     key, beside = ("dpo_loss_is_sound", 1, 0), elsewhere.Elsewhere()
     assert json.loads(beside.reply(key, b"{}", 9.0)) == {"error": "TimeoutError"}

@@ -221,6 +221,10 @@ class Examination:
                 return place
         return None
 
+    def is_passed(self, seen: Sequence[Observation]) -> bool:
+        """Has the last input that decides come, and does every property hold?"""
+        return len(seen) == self.deciding and self.first_wrong(seen) is None
+
     def _seen(self, seen: Sequence[Observation]) -> list[Seen]:
         exercise, plan = self.exercise, self._plan
         everything = zip(plan.inputs, seen, plan.expected, strict=False)

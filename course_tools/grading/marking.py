@@ -205,7 +205,8 @@ def _asked(
     exercise, calls = exam.exercise, exam.calls
     how = {"offers": exercise.offers, "whole": whole}
     if not any(callable(value) for call in calls for value in call.args):
-        return sandbox.run(page.cells, exercise.name, calls, **how, within=within)
+        how |= {"settled": exam.is_passed, "within": within}  # probes say why it is not
+        return sandbox.run(page.cells, exercise.name, calls, **how)
     # few given functions in one process, that no vote can be taken among them
     seen, cells, left = {}, page.cells, within or sandbox.timeout
     for start in range(0, len(calls), TOGETHER):

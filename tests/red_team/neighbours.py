@@ -165,6 +165,30 @@ with open('kept', 'w') as file:
     file.flush()
     fcntl.ioctl(file.fileno(), 0x40086602, struct.pack('l', 0x10))
 """
+CACHE = """
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+done = []
+with open(torch.__file__, 'rb') as file:
+    number, page = file.fileno(), ctypes.create_string_buffer(1)
+    try:
+        os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+        done.append('let go')
+    except OSError:
+        pass
+    try:
+        os.preadv(number, [bytearray(1)], 0, os.RWF_NOWAIT)
+        done.append('asked')
+    except BlockingIOError:
+        done.append('asked')
+    except OSError:
+        pass
+    held = libc.mmap(None, 4096, 1, 1, number, 0)
+    if libc.mincore(ctypes.c_void_p(held), 4096, page) == 0:
+        done.append('looked')
+if done:
+    raise LookupError(f'planted secret: {done}')
+"""
 CHMOD = """
 for path in ('@CLASS_FOLDER@', '@CLASS_FOLDER@/victim.txt', '@HOME@'):
     try:
@@ -260,4 +284,5 @@ ITEMS = [
     attempt("i25 privileges.py", PRIVILEGES, "landlock"),
     attempt("i26 immutable.py", IMMUTABLE),
     attempt("i27 chmod.py", CHMOD),
+    attempt("i28 cache.py", CACHE, statuses="failed"),
 ]

@@ -85,6 +85,13 @@ OUTLIVING = {  # memory, queues, keys and marks on files
     "futimesat": (261, None),
     "utimensat": (280, 88),
 }
+CACHE = {  # what the computer holds of files in its memory: asked, or arranged
+    "mincore": (27, 232),
+    "cachestat": (451, 451),
+    "preadv2": (327, 286),
+    "fadvise64": (221, 223),
+    "readahead": (187, 213),
+}
 KERNEL = {  # what only tools need, and attacks
     "unshare": (272, 97),
     "setns": (308, 268),
@@ -171,7 +178,7 @@ def _steps(machine: str, own: int) -> Iterator[tuple[int, int, int, int]]:
     yield LOAD, 0, 0, NUMBER
     yield AT_LEAST, 0, 1, X32
     yield RETURN, 0, 0, ERRNO | EPERM
-    for numbers in (PROCESSES | NETWORK | OUTLIVING | KERNEL).values():
+    for numbers in (PROCESSES | NETWORK | OUTLIVING | CACHE | KERNEL).values():
         if numbers[column] is not None:
             yield EQUAL, 0, 1, numbers[column]
             yield RETURN, 0, 0, ERRNO | EPERM

@@ -62,7 +62,10 @@ WORDS = (  # ways in which the trial submission leaves word for the next
     "marks on folders",
     "limits of processes",
     "priorities",
+    "what the computer holds of files in its memory",
+    "times at which files were read",
 )
+WAYS = "no keys, queues, shared memory, files, limits, priorities or times"
 TRIAL = Path(__file__).with_name("trial.py").read_text(encoding="utf-8")
 
 
@@ -99,7 +102,7 @@ class Isolation:
             return [each]
         limits = "limits on processor time, memory, files and processes"
         held = [on for (on, _), holds in self._tried if holds]
-        left = [] if self.words else ["nothing of one submission is left for the next"]
+        left = [] if self.words else [f"no submission leaves word for the next: {WAYS}"]
         return [each, limits, *held, *left]
 
     @property
@@ -157,7 +160,7 @@ def choose(mode: str, *, timeout: float, memory: int) -> tuple[Isolation, Sandbo
     raise CourseError(
         f"Isolation «{mode}» is not to be had here; the best is «{level}»{why}.",
         "See what is there with --probe. On Linux, bubblewrap (apt install "
-        "bubblewrap) or user namespaces with landlockpy give the strong level.",
+        "bubblewrap) with landlockpy gives the strong level.",
         code=3,
     )
 

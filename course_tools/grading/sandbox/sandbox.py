@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from course_lib.submission.observing import Call
+from course_lib.submission.observing import Call, Observation
 from course_lib.workspace import CourseError
 from course_tools.grading.sandbox.launching import Plan, bare_env, command
 from course_tools.grading.sandbox.scratch import wipe
@@ -55,17 +55,19 @@ class Sandbox:
         *,
         whole: bool = False,
         ask: Sequence[Callable[[bytes, float], bytes]] = (),
+        settled: Callable[[Sequence[Observation]], bool] = lambda _: False,
         within: float | None = None,
     ) -> Outcome:
         """Load `name` out of the cells and observe it on every call; never raises for
         anything that the submission does.
 
-        offers, whole, ask: see `Job`; within: seconds, if they are to be fewer
+        offers, whole, ask, settled: see `Job`; within: seconds, if they are to be fewer
         raises: CourseError if no sandbox can be started here
         """
         seconds = min(self.timeout, within or self.timeout)
         terms = {**self._terms, "timeout": seconds}
-        talk = Talk(Job(cells, name, calls, offers or {}, whole, ask), seconds)
+        job = Job(cells, name, calls, offers or {}, whole, ask, settled)
+        talk = Talk(job, seconds)
         alone, ended = None, "broken"
         channel, theirs = socket.socketpair()
         with channel, theirs:

@@ -59,6 +59,7 @@ class Job:
     ask: for each call what answers questions to its functions, given a question and the
         seconds that are left; calls are then sent one by one, each when the last is
         answered. Without it functions are called here
+    settled: whether the answers so far make the others needless
     """
 
     cells: Sequence[str]
@@ -67,6 +68,7 @@ class Job:
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     whole: bool = False
     ask: Sequence[Callable[[bytes, float], bytes]] = ()
+    settled: Callable[[Sequence[Observation]], bool] = lambda _: False
 
 
 class Talk:
@@ -79,6 +81,7 @@ class Talk:
         self._begun = False
         self._seen: list[Observation] = []
         self._nonsense, self._late = "", False
+        self._settled, self._is_settled = False, job.settled
         functions, calls, offers = functions_in(job.calls, job.offers)
         self._room = ASKED if functions else ROOM
         here = [lambda question, _: reply(functions, question)]
@@ -121,6 +124,7 @@ class Talk:
                 else:
                     count = self._counts[len(self._seen)]
                     self._seen.append(observation(message, count))
+                    self._settled = self._is_settled(self._seen)
                 if self._later and not self._complete:
                     send(channel, self._later[len(self._seen)])
         except TimeoutError:
@@ -132,8 +136,8 @@ class Talk:
 
     @property
     def _complete(self) -> bool:
-        answered = not self._head["found"] or len(self._seen) == len(self._counts)
-        return self._begun and answered
+        answered = self._settled or len(self._seen) == len(self._counts)
+        return self._begun and (answered or not self._head["found"])
 
     def outcome(self, ended: str, seconds: float) -> Outcome:
         """What came of it; ended: the keeper's word on how its process ended."""

@@ -3,6 +3,7 @@
 It is handed in, as any other, and never imported.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -120,9 +121,26 @@ def pace(find):
         raise OSError
 
 
+def cache(find):
+    with open(torch.__file__, "rb") as file:
+        if not find:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            return
+        with contextlib.suppress(BlockingIOError):  # to say that it would have to wait
+            os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT)
+
+
+def times(find):
+    """By the kernel's word: a file that was read today may show that only tomorrow."""
+    for path in (torch.__file__, os.__file__):
+        if not os.statvfs(path).f_flag & (os.ST_NOATIME | os.ST_RDONLY):
+            return
+    raise OSError
+
+
 def words(find):
     came = []
-    for way in (keys, queues, memory, files, marks, limits, pace):
+    for way in (keys, queues, memory, files, marks, limits, pace, cache, times):
         try:
             way(find)
             came.append(1.0)
