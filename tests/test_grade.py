@@ -19,6 +19,8 @@ from course_tools.grading.command import main
 from course_tools.grading.marking import STATUSES
 from course_tools.grading.rules import Rules
 from course_tools.grading.sandbox import isolation
+from course_tools.grading.sandbox.launching import Plan
+from course_tools.grading.sandbox.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -301,6 +303,31 @@ def test_ctrl_c_leaves_a_journal_and_no_process(team, tmp_path):
     assert run.returncode == 130
     assert b"--resume" in told
     assert b"Traceback" not in told
+
+
+def asked_to_end(number, box):
+    with box:
+        assert os.path.isdir(box._home)
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_whoever_is_asked_to_end_leaves_no_scratch_folder():
+    names = ("SIGTERM", "SIGHUP")
+    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    try:
+        for number in (getattr(signal, name) for name in names):
+            signal.signal(number, signal.SIG_DFL)
+            command._end_cleanly()
+            box = Sandbox(Plan())
+            with pytest.raises(SystemExit) as end:
+                asked_to_end(number, box)
+            assert end.value.code == 128 + number
+            assert not os.path.exists(box._home)
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def test_one_learner_is_marked_again_and_all_else_is_kept(team, monkeypatch):

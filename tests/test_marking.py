@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 import socket
 import threading
 from dataclasses import replace
@@ -233,6 +234,28 @@ def test_every_mark_names_its_cause(box, tmp_path, source, status, says):
     assert says in found.message
     assert len(found.message.encode()) <= 2048
     assert status in STATUSES
+
+
+@pytest.mark.slow
+def test_a_slow_right_answer_is_told_from_an_endless_one_and_more_time_helps(
+    box, tmp_path
+):
+    class Short:
+        timeout = patience()
+
+        def run(self, *given, **named):
+            return box.run(*given, **{**named, "within": self.timeout})
+
+    pause = f"    import time; time.sleep({0.1 * patience()})\n    return"
+    slow = RIGHT.replace("    return", pause)
+    found = marked(Short(), tmp_path, slow)
+    assert found.status == "timeout"
+    assert re.search(r"[1-9]\d* of \d+ inputs were answered within", found.message)
+    assert "a larger --timeout" in found.message
+    assert marked(box, tmp_path, slow).status == "passed"
+    endless = RIGHT.replace("    return", "    while True: pass\n    return")
+    found = marked(Short(), tmp_path, endless)
+    assert (found.status, "--timeout" in found.message) == ("timeout", False)
 
 
 @pytest.mark.slow
