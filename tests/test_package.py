@@ -59,6 +59,18 @@ def site(wheel, tmp_path_factory) -> Path:
     return folder
 
 
+def test_the_oldest_packages_that_were_tried_are_those_of_a_learner_and_older():
+    lists = []
+    for name in ("requirements.txt", "requirements/lowest.txt"):
+        text = (ROOT / name).read_text(encoding="utf-8").partition("# the tests")[0]
+        lists.append(dict(re.findall(r"^([\w-]+)==([\d.]+)", text, re.M)))
+    pins, lowest = lists
+    assert list(pins) == list(lowest)
+    for name, pin in pins.items():
+        versions = [[*map(int, version.split("."))] for version in (lowest[name], pin)]
+        assert versions == sorted(versions), name
+
+
 @pytest.mark.slow
 def test_the_package_has_the_pages_and_asks_for_the_same_pins(wheel):
     with zipfile.ZipFile(wheel) as held:
