@@ -48,6 +48,11 @@ def slowness() -> float:
     return max(1.0, (time.monotonic() - began) / 0.25)
 
 
+def pytest_addoption(parser):
+    words = "also what is marked thorough: more seeds, mutants and levels of isolation"
+    parser.addoption("--thorough", action="store_true", help=words)
+
+
 def pytest_configure(config):
     config.option.patience = slowness()
     config.option.nbval_cell_timeout *= config.option.patience
@@ -88,8 +93,12 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduler(config, log) if config.option.dist == "loadfile" else None
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Pages, run by nbval, are slow by nature; what takes longest is begun first."""
+    if not config.option.thorough:
+        left = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in {*left}]
 
     def rank(item):
         return next((n for n, name in enumerate(LONG) if name in item.nodeid), 99)

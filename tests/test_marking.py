@@ -27,6 +27,9 @@ from course_tools.grading.sandbox import harness, talking
 from course_tools.grading.submissions import find
 
 by_name = pytest.mark.parametrize("name", EXERCISES)
+in_parts = pytest.mark.parametrize(
+    "part", [0, *(pytest.param(n, marks=pytest.mark.thorough) for n in (1, 2))]
+)
 SEED = 11
 
 
@@ -109,23 +112,25 @@ def test_right_answers_and_the_starter_get_from_grade_what_they_get_from_check(
 
 
 @pytest.mark.slow
+@in_parts
 @by_name
-def test_faults_get_from_grade_what_they_get_from_check(name, monkeypatch):
+def test_faults_get_from_grade_what_they_get_from_check(name, part, monkeypatch):
     """They have no source of their own: they are put where loading would put them."""
-    for fault in EXERCISES[name].faults:
+    for fault in EXERCISES[name].faults[part::3]:
         function = EXERCISES[name].function(fault)
         monkeypatch.setattr(harness, "load", lambda *_, f=function, **__: Loaded(f))
         assert repr(answered(name, [])) == repr(tuple(checked(name, function)))
 
 
 @pytest.mark.slow
+@in_parts
 @by_name
-def test_mutants_get_from_grade_what_they_get_from_check(box, name, monkeypatch):
+def test_mutants_get_from_grade_what_they_get_from_check(box, name, part, monkeypatch):
     """Each by loader and harness here, one in five in a process of its own."""
     monkeypatch.setattr(observing, "SECONDS", patience())
     source = next(cell for cell in page("solutions", name) if f"def {name}(" in cell)
     setting = "import torch\nimport torch.nn.functional as F\n"
-    for number, (what, mutant) in enumerate(mutants(source)):
+    for number, (what, mutant) in enumerate([*mutants(source)][part::3]):
         world = {"torch": torch, "F": F}
         exec(compile(mutant, f"<{name}>", "exec"), world)
         (wrong, calls), cells = until_wrong(name, world[name]), [setting, mutant]
