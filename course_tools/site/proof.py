@@ -10,6 +10,7 @@ import nbformat
 from course_lib.datasets import DATA
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import notebooks, repository
+from course_tools.benchmarks import pages
 from course_tools.start_page import title_of
 
 __all__ = ["texts"]
@@ -54,6 +55,15 @@ of the machine; the broken twin does not.
 
 {speed}
 
+## What a chapter costs to run
+
+In a fresh kernel on {date}, on one core of a computer that had other work: seconds of
+that core, and the memory of all processes at its highest.
+
+| chapter | CPU seconds | MiB |
+|:--|--:|--:|
+{costs}
+
 ## The topics
 
 | | topic | chapter | where |
@@ -92,6 +102,11 @@ def texts() -> dict[str, str]:
             for e in asked
         ),
         speed=_speed(),
+        date=max(row["date"] for row in pages.stored()),
+        costs=_rows(
+            (links[row["chapter"]], row["cpu_seconds"], row["peak_mib"])
+            for row in pages.stored()
+        ),
         places=_rows(
             (t["topic"], t["what"], t["chapter"], _cell(t["passage"])) for t in topics
         ),
