@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib.batches import collate, pairs, response_logps
-from course_lib.production import measured, sizing
+from course_lib.production import launching, measured, sizing
 from course_lib.production.accumulation import micro_batch_weights
 from course_lib.production.catalogue import preference_sets, preference_sets_table
 from course_lib.production.flops import training_flops, training_time
@@ -342,6 +342,12 @@ def test_launch_files_are_there_and_what_fails_says_why():
 def test_a_program_that_fails_says_why():
     with pytest.raises(CourseError, match="unrecognized arguments: --no-such"):
         torchrun(["-m", "course_lib.training", "--no-such", "1"], 1)
+
+
+def test_processes_that_wait_for_each_other_are_ended(monkeypatch):
+    monkeypatch.setattr(launching, "LIMIT", 2)
+    with pytest.raises(CourseError, match="timeit did not end in 2 s"):
+        launching._said(["timeit", "-n", "1", "import time; time.sleep(60)"])
 
 
 @pytest.mark.parametrize("name", ["here.yaml", "cluster.yaml"])

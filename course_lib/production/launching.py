@@ -4,6 +4,7 @@ The programs are in `docs/launch/`: short, and the same here as on a cluster.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from course_lib import validate
 from course_lib.workspace import CourseError, repository
 
 __all__ = ["launch_file", "run_with_accelerate", "torchrun"]
+
+LIMIT = 240  # seconds; a program of docs/launch/ takes ten
 
 
 def launch_file(name: str) -> Path:
@@ -56,14 +59,23 @@ def run_with_accelerate(program: str, config: str = "here.yaml") -> str:
 def _said(command: list[str]) -> str:
     # one thread each: torchrun would warn, and the processes would wait for each other
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", *command],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=repository(),
         env=env,
-    )
+        start_new_session=True,  # one group, to be ended together
+    ) as run:
+        try:
+            said, errors = run.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            end = getattr(os, "killpg", lambda *_: run.kill())  # Windows has no groups
+            end(run.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            raise CourseError(
+                f"{command[0]} did not end in {LIMIT} s: one process waits for another"
+            ) from None
     if run.returncode:
-        said = (run.stdout + run.stderr)[-2000:]
-        raise CourseError(f"{command[0]} failed:\n{said}")
-    return run.stdout
+        raise CourseError(f"{command[0]} failed:\n{(said + errors)[-2000:]}")
+    return said
