@@ -557,7 +557,11 @@ def test_a_wrong_setting_and_an_interruption_are_told_in_a_line(capsys, monkeypa
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("beta", "nearest", "steps"),
-    [(0.5, 0.02, 400), (1.0, 0.003, 400), (2.0, 0.001, 250)],
+    [
+        pytest.param(0.5, 0.02, 400, marks=pytest.mark.thorough),
+        pytest.param(1.0, 0.003, 400, marks=pytest.mark.thorough),
+        (2.0, 0.001, 250),
+    ],
 )
 def test_the_expected_loss_reaches_the_closed_form(beta, nearest, steps):
     log = run(Config(method="expected", beta=beta, steps=steps, lr=4e-3, quiet=True))
