@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from course_lib.workspace import CourseError, repository
 from course_tools import benchmarks, browser
-from course_tools.benchmarks import _processes, grading, sliders
+from course_tools.benchmarks import _processes, grading, site, sliders
 from course_tools.benchmarks.grading import classes, graders
 from course_tools.benchmarks.sliders import alternatives
 
@@ -272,3 +272,18 @@ def test_our_own_grader_is_measured_and_right(tmp_path):
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_others_say_the_same_of_a_right_and_a_wrong_one(tmp_path, name):
     assert grading.graded(tmp_path / name, name, 2).cpu > 1
+
+
+def test_what_is_wrong_with_a_site_is_listed_below_its_figures(tmp_path):
+    told = {"pages": 2, "drag_p95_ms": 17.25, "serious": ["a.html: light, label"]}
+    assert site.table(told).splitlines() == [
+        "pages           2",
+        "drag p95 ms    17",
+        "serious         1",
+        "serious: a.html: light, label",
+    ]
+    with pytest.raises(CourseError, match="No figure of this site moves"):
+        site._times("step", [])
+    if not browser.trouble("axe_playwright_python"):
+        with pytest.raises(CourseError, match="holds no website"):
+            site.measure(str(tmp_path))
