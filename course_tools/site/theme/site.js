@@ -39,6 +39,9 @@
     paint();
     dark.addEventListener("change", paint);
     new MutationObserver(paint).observe(document.body, { attributeFilter: ["data-theme"] });
+    // what the theme leaves out: the level of its headings, a key's way into wide tables
+    for (const head of document.querySelectorAll(".caption[role=heading]")) head.ariaLevel = 2;
+    for (const wide of document.querySelectorAll(".table-wrapper")) wide.tabIndex = 0;
     for (const box of document.querySelectorAll(".course-predict")) {
       const field = box.querySelector("input");
       for (const button of box.querySelectorAll("button")) {
