@@ -30,6 +30,8 @@ __all__ = [
     "toy",
 ]
 
+LET_GO = 0.5  # seconds
+
 
 def rank() -> int:
     """Which of the processes this is, from 0; 0 without torchrun."""
@@ -58,6 +60,9 @@ def one_of_many() -> Iterator[None]:
     try:
         yield
     finally:
+        # Gloo's threads need the GIL to let go of what they averaged last. Torch 2.13
+        # destroys the group without giving it to them, and could wait for ever
+        time.sleep(LET_GO)
         dist.destroy_process_group()
 
 
