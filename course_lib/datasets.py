@@ -334,8 +334,8 @@ class InstructRun(NamedTuple):
 def shipped_instruct(task: str) -> tuple[dict, list[InstructRun]]:
     """What SmolLM2-135M-Instruct learned from its own answers, on a CPU.
 
-    task: "films", praise in what it writes of films; of `instruct.TASKS`, if its runs
-        are in the file
+    task: "films", praise in what it writes of films; or "you", answers that speak to
+        the reader
     returns: the facts of the measuring (date, machine, precision, depth, temperature,
         steps and more), and the runs
     raises: ValueError for another task
