@@ -98,9 +98,8 @@ def test_a_bench_that_is_none_is_answered_with_those_that_are(argv, capsys):
     with pytest.raises(SystemExit) as refused:
         benchmarks.main(argv)
     assert refused.value.code == 2
-    assert (
-        "{diagnose,grading,inspect,instruct,sliders,trainer}" in capsys.readouterr().err
-    )
+    names = "diagnose,grading,inspect,instruct,pages,site,sliders,trainer"
+    assert f"{{{names}}}" in capsys.readouterr().err
 
 
 def test_help_lists_the_benches_by_what_they_say_of_themselves(capsys):
