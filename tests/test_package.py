@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.provisioning import KernelProvisionerFactory
 from nbclient import NotebookClient
 
 from course_lib.workspace import address, notebooks, repository
@@ -126,8 +127,13 @@ def test_an_installed_course_checks_and_says_what_it_is_not(site, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_page_alone_in_colab_installs_the_course_and_works(wheel, tmp_path):
+def test_a_page_alone_in_colab_installs_the_course_and_works(
+    wheel, tmp_path, monkeypatch
+):
     """Colab's layout: one notebook in a folder, and packages without the course."""
+    # a forked kernel would know the path of this process
+    makers = KernelProvisionerFactory.instance()
+    monkeypatch.setattr(makers, "default_provisioner_name", "local-provisioner")
     installed, folder = tmp_path / "installed", tmp_path / "content"
     installed.mkdir()
     folder.mkdir()
