@@ -118,6 +118,7 @@ def steps(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_every_command_runs_without_a_network(closed, tmp_path):
     done = steps(tmp_path)
     assert {verb for verb, *_ in done} | {*ELSEWHERE, "lab"} == set(cli.VERBS)

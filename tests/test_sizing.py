@@ -316,6 +316,7 @@ def losses(said: str) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # chapter 09 does it in every run
 def test_two_processes_give_what_one_gives():
     one, two = (losses(torchrun("fsdp.py", n)) for n in (1, 2))
     assert len(one) == 5
@@ -324,6 +325,7 @@ def test_two_processes_give_what_one_gives():
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # chapter 09 does it in every run
 def test_accelerate_gives_it_too_and_really_has_two():
     pytest.importorskip("accelerate")
     said = run_with_accelerate("with_accelerate.py")
