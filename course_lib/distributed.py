@@ -61,7 +61,7 @@ def one_of_many() -> Iterator[None]:
         yield
     finally:
         # Gloo's threads need the GIL to let go of what they averaged last. Torch 2.13
-        # destroys the group without giving it to them, and could wait for ever
+        # destroys the group without giving it to them, and could hang
         time.sleep(LET_GO)
         dist.destroy_process_group()
 

@@ -286,7 +286,7 @@ def test_the_grading_ends_with_one_row_for_each(gradings, mode):
     assert len(found.items) == len({name for name, _ in found.rows})
     assert len(found.rows) == len(found.marks)
     assert "Traceback" not in found.said
-    assert found.peak < 1 << 20  # the grader needs little; it counts from its parent's
+    assert found.peak < 1 << 20  # its own need is small; its parent's is in it
 
 
 @every_mode

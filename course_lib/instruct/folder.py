@@ -6,6 +6,7 @@ from pathlib import Path
 
 from course_lib.instruct.weights import Instruct
 from course_lib.transformer import Shape, Transformer, from_llama, to_llama
+from course_lib.workspace import write
 
 __all__ = ["load_folder", "save_folder"]
 
@@ -28,7 +29,7 @@ TEMPLATE = (
 )
 
 
-def save_folder(model: Transformer, folder: Path, whole: Instruct | None = None):
+def save_folder(model: Transformer, folder: Path, whole: Instruct):
     """Write weights, configuration and tokenizer into a folder that is there.
 
     The chat template is that of `chat_ids`: without the line that tells the model its
@@ -36,12 +37,10 @@ def save_folder(model: Transformer, folder: Path, whole: Instruct | None = None)
 
     model: of the shape of `Instruct().model()`; whole: what the package holds
     """
-    whole = whole or Instruct()
     weights = {name: w.cpu().contiguous() for name, w in to_llama(model).items()}
     safetensors = importlib.import_module("safetensors.torch")
-    told = {"metadata": {"format": "pt"}}
-    safetensors.save_file(weights, folder / "model.safetensors", **told)
-    _write(folder / "config.json", _config(model, whole))
+    safetensors.save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    write(folder / "config.json", _config(model, whole))
     tokens = whole.fact("tokenizer.ggml.tokens")
     kinds = whole.fact("tokenizer.ggml.token_type")
     marks = [t for t, kind in zip(tokens, kinds, strict=True) if kind == CONTROL]
@@ -60,7 +59,7 @@ def save_folder(model: Transformer, folder: Path, whole: Instruct | None = None)
         "model_max_length": whole.fact("llama.context_length"),
         **special,
     }
-    _write(folder / "tokenizer_config.json", about)
+    write(folder / "tokenizer_config.json", about)
 
 
 def load_folder(folder: Path) -> Transformer:
@@ -84,7 +83,3 @@ def _config(model: Transformer, whole: Instruct) -> dict:
         "eos_token_id": whole.end,
         "pad_token_id": whole.fact("tokenizer.ggml.padding_token_id"),
     }
-
-
-def _write(path: Path, told: dict):
-    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
