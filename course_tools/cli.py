@@ -28,7 +28,7 @@ VERBS = {
     "train": "train a model on your own pairs: small, SmolLM2 or a Hugging Face folder",
     "torchrun": "start several processes in the course's Python, as torchrun does",
     "review": "ask again, a few a day, what the chapters asked and what you missed",
-    "add": "add an optional set of packages, such as production",
+    "add": "add optional sets of packages, such as production",
     "reset": "start the exercises of chapter NN afresh; a backup is kept",
     "doctor": "say what is wrong with the environment and how to mend it",
     "build": "write exercises/ from solutions/",
@@ -130,15 +130,16 @@ def examine(words):
 
 
 def add(words):
-    """Add an optional set of packages to the course's Python."""
+    """Add optional sets of packages to the course's Python."""
     asked = parser("add")
     listed = [f"  {name:<11} {what}" for name, what in environment.SETS.items()]
     asked.formatter_class = argparse.RawDescriptionHelpFormatter
     asked.description = "\n".join([VERBS["add"], "", *listed])
-    asked.add_argument("set", choices=environment.SETS, metavar="SET")
-    name = asked.parse_args(words).set
-    python = environment.add(name)
-    print(f"{name} is there, in {python}.")
+    told = {"choices": environment.SETS, "metavar": "SET", "nargs": "+"}
+    asked.add_argument("sets", **told)
+    names = asked.parse_args(words).sets
+    python = environment.add(*names)
+    print(f"{', '.join(names)}: there, in {python}.")
 
 
 def torchrun(words):

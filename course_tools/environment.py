@@ -396,17 +396,20 @@ def install(python=None, words=("-r", "requirements.txt")):
         raise diagnosis(complaints)
 
 
-def add(name):
-    """Add an optional set of packages to the Python that the course runs in.
+def add(*names):
+    """Add optional sets of packages to the Python that the course runs in.
 
     Its own `.venv` is made first if need be; a Python that already has all of
     requirements.txt is used as it is. What requirements.txt pins stays as it is.
     """
     python = sys.executable if satisfied() else ready()
-    what = os.path.join("requirements", name + ".txt")
-    bounds = ["--no-deps"] if name in NO_DEPS else ["-c", pins()]
+    held = [name for name in names if name not in NO_DEPS]
+    bare = [name for name in names if name in NO_DEPS]
     with alone() if venv_folder().is_dir() else contextlib.nullcontext():
-        install(python, [*bounds, "-r", what])
+        for bounds, wanted in ((["-c", pins()], held), (["--no-deps"], bare)):
+            words = [("-r", os.path.join("requirements", f"{n}.txt")) for n in wanted]
+            if words:
+                install(python, [*bounds, *itertools.chain.from_iterable(words)])
     return python
 
 

@@ -184,16 +184,19 @@ def test_torchrun_gets_its_own_words_in_the_courses_python(course, handed, monke
         assert handed == [([python, "-m", "torch.distributed.run", *words], None)]
 
 
-def test_an_optional_set_is_added_and_another_name_is_answered_with_the_list(
+def test_optional_sets_are_added_and_another_name_is_answered_with_the_list(
     course, monkeypatch, capsys
 ):
     added = []
-    monkeypatch.setattr(environment, "add", lambda name: added.append(name) or "here")
-    assert not command_line.main(["add", "production"])
-    assert capsys.readouterr().out == "production is there, in here.\n"
-    assert command_line.main(["add", "everything"]) == 2
-    assert "production" in capsys.readouterr().err
-    assert added == ["production"]
+    monkeypatch.setattr(
+        environment, "add", lambda *names: added.append(names) or "here"
+    )
+    assert not command_line.main(["add", "production", "site"])
+    assert capsys.readouterr().out == "production, site: there, in here.\n"
+    for words in (["everything"], ["site", "everything"], []):
+        assert command_line.main(["add", *words]) == 2
+        assert "SET" in capsys.readouterr().err
+    assert added == [("production", "site")]
 
 
 @pytest.mark.parametrize(

@@ -343,6 +343,24 @@ def test_a_set_is_added_to_the_environment_and_changes_nothing_else(
     assert environment.trouble() == ""
 
 
+def test_several_sets_are_one_question_to_pip_but_for_what_comes_alone(
+    course, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(environment, "satisfied", lambda: False)
+    (course / "requirements").mkdir()
+    environment.ready()
+    install = lambda python, words: asked.append(words)  # noqa: E731
+    monkeypatch.setattr(environment, "install", install)
+    environment.add("site", "instruct", "browser")
+    files = {
+        name: os.path.join("requirements", f"{name}.txt") for name in environment.SETS
+    }
+    held, alone = asked
+    assert held[2:] == ["-r", files["site"], "-r", files["browser"]]
+    assert alone == ["--no-deps", "-r", files["instruct"]]
+
+
 def test_every_set_is_a_file_of_exact_pins():
     for name in environment.SETS:
         lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
