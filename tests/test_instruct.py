@@ -203,7 +203,8 @@ def test_what_is_missing_is_said_in_a_sentence(monkeypatch, capsys):
 def test_runs_are_made_once_and_an_interrupted_making_goes_on(
     small, monkeypatch, tmp_path, capsys
 ):
-    path, whole = tmp_path / "instruct.json", dataclasses.replace(QUICK, steps=2)
+    path = tmp_path / "instruct.json"
+    whole = dataclasses.replace(QUICK, steps=2, batch_size=4)
     monkeypatch.setattr(regenerate, "load", lambda temperature: small)
     monkeypatch.setattr(regenerate, "RECIPE", whole)
     task = TASK._replace(prompts={**TASK.prompts, "choosing": ("Who?", "When?")})
@@ -290,7 +291,7 @@ def test_the_bench_reads_what_the_command_said_and_says_it(monkeypatch, capsys):
 
 @there
 @pytest.mark.slow
-def test_it_knows_the_capital_of_france():
+def test_it_knows_the_capital_of_france(monkeypatch):
     model, tokenizer, end = instruct.load()
     ids = tokenizer.encode("The capital of France is").ids
     logits = model(torch.tensor([ids]))[0, -1]
@@ -300,6 +301,7 @@ def test_it_knows_the_capital_of_france():
     assert tokenizer.decode([end]) == "<|im_end|>"
     text = "It's 2023, and naïve reviewers don't care…"
     assert tokenizer.decode(tokenizer.encode(text).ids) == text
+    monkeypatch.setattr(instruct.Instruct, "model", lambda whole: model)
     sharp = instruct.load(temperature=0.5)[0](torch.tensor([ids]))[0, -1]
     torch.testing.assert_close(sharp, 2 * logits, rtol=1e-4, atol=1e-3)
 
