@@ -33,6 +33,18 @@ def _log_odds_of_means(a, b, nll, weight):
     return nll.mean() - weight * F.logsigmoid(odds)
 
 
+def _one_merged_token(prompt, lengths, whole, end):
+    rows, last = torch.arange(len(whole)), lengths - 1
+    start = lengths - (whole[rows, last] != prompt[rows, last]).long()
+    response = torch.arange(whole.shape[1]) >= start[:, None]
+    ends = ((whole == end) & response).long()
+    return (response & (ends.cumsum(1) - ends == 0)).long()
+
+
+def _to_come(rewards, credit):
+    return rewards[:, None] - credit.flip(-1).cumsum(-1).flip(-1)
+
+
 def _numeric(f, x, h=1e-4):
     return (f(x + h) - f(x - h)) / (2 * h)
 
@@ -204,6 +216,12 @@ WRONG = {
     "token_logprobs": [
         lambda logits, labels, mask: _gathered(logits, labels),
         lambda logits, labels, mask: (
+            -F.cross_entropy(
+                *(logits[:, :-1].mT, labels[:, 1:]), ignore_index=0, reduction="none"
+            )
+            * mask[:, 1:]
+        ),
+        lambda logits, labels, mask: (
             logits[:, :-1].softmax(-1).gather(-1, labels[:, 1:, None]).squeeze(-1)
             * mask[:, 1:]
         ),
@@ -228,7 +246,7 @@ WRONG = {
         lambda h, beta: beta * (1 - torch.sigmoid(beta * h)).round(decimals=4),
     ],
     "steepest_beta": [lambda h: 1.2785 / h, lambda h: 1 / h, lambda h: 1.2785 * h],
-    "beta_for_kl": [_bisected],
+    "beta_for_kl": [_bisected, lambda p, r, kl: _bisected(p, r, kl, steps=80)],
     "smoothed_optimal_gap": [
         lambda e, beta: torch.log(e / (1 - e)) / beta,
         lambda e, beta: torch.log2((1 - e) / e) / beta,
@@ -362,6 +380,16 @@ WRONG = {
         lambda p, q: torch.exp(q - p) - 1 - (q - p),
         lambda p, q: torch.exp(p - q) * (p - q),
         lambda p, q: p.exp() * (p - q),
+    ],
+    "response_mask": [_one_merged_token],
+    "prefix_values": [
+        lambda p, q, r, beta: (
+            F.pad(p != 0, (1, 0), value=True)
+            * torch.cat([_to_come(r, beta * (p - q)), r[:, None]], -1)
+        ),
+        lambda p, q, r, beta: torch.cat(
+            [r[:, None] - (beta * (p - q)).cumsum(-1).flip(-1), r[:, None]], -1
+        ),
     ],
     "wilson_interval": [
         lambda p, n, z: torch.stack(

@@ -110,8 +110,9 @@ Condition = tuple[str, str, Callable[[Seen], bool]]
 def _conditions(asked: Sequence[Seen]) -> Iterator[Condition]:
     """What may hold of an input: where, what to look at elsewhere, whether it holds."""
     some = max(asked, key=lambda s: len(s.arguments))
+    one_row = f"where {next(iter(some.arguments), 'the input')} has one row"
     yield (
-        "for a batch of one",
+        "for a batch of one" if some.planned.batch else one_row,
         "for several rows: is a mean, a sum or an index in the wrong dimension?",
         lambda s: s.planned.rows == 1,
     )

@@ -40,6 +40,7 @@ class Planned:
     base: the place of the ordinary input of which it is one `row`, or in which the
         argument at place `varied` is another
     beside: the place of the extreme input that stands among ordinary rows here
+    batch: whether the rows are a batch, of which each is its own case
     neutral: an argument is 0 or 1, equals another, or all rows are alike
     float32: it is in float32 where the others are in float64
     """
@@ -48,6 +49,7 @@ class Planned:
     of: int | None
     near: float
     rows: int = 1
+    batch: bool = False
     edge: str = ""
     base: int | None = None
     row: int | None = None
@@ -72,15 +74,18 @@ class Plan:
         self.inputs: list[Planned] = []
         self.expected: list[Observation] = []
         self._gradient = any(check.gradient for check in exercise.checks)
-        drawn = []
-        for number, check in enumerate(exercise.checks):
-            for call in check.calls(inputs):
-                self._add(call, number)
-                drawn += [call] * check.drawn
+        asked = [check.calls(inputs) for check in exercise.checks]
+        pairs = zip(asked, exercise.checks, strict=True)
+        drawn = [call for calls, check in pairs if check.drawn for call in calls]
         base = None if exercise.slow else max(drawn, key=_size, default=None)
+        probed = base is not None and inputs.dtype == torch.float64
+        self._batch = probed and self._by_rows(base)
+        for number, calls in enumerate(asked):
+            for call in calls:
+                self._add(call, number)
         self._extremes([build(inputs) for build in exercise.extremes], base)
-        if base and inputs.dtype == torch.float64:  # float32 has no digits to spare
-            if self._by_rows(base):
+        if probed:  # float32 has no digits to spare
+            if self._batch:
                 self._rows(base)
             self._in_float32(base)
         self._drop_empty()
@@ -93,7 +98,8 @@ class Plan:
         common = of is None or of >= len(self.exercise.checks)
         if common and (ours.error or not _finite(ours)):
             return
-        known = {"near": self.near, "rows": _rows(call) or 1, "edge": _edge(call, ours)}
+        known = {"near": self.near, "rows": _rows(call) or 1, "batch": self._batch}
+        known["edge"] = _edge(call, ours)
         self.inputs.append(Planned(call, of, **(known | more)))
         self.expected.append(ours)
 

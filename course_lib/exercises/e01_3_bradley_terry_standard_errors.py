@@ -61,6 +61,13 @@ EXERCISE = Exercise(
         pseudo-inverse and a 0: variances = torch.linalg.pinv(matrix).diagonal()[1:]
             a pseudo-inverse of the whole matrix, the first error set to 0: these are
             errors of scores that average 0. Leave out the first row and column first
+        covariance left out: variances = torch.linalg.pinv(matrix).diagonal()[1:]
+                + torch.linalg.pinv(matrix)[0, 0]
+            the variances of both scores added, without minus twice their covariance: a
+            pseudo-inverse needs Σ_ii + Σ_00 − 2 Σ_0i
+        half of the games: weight = games * each / 2
+            each game counted as a half: row i of the table holds the games of i, and
+            there each counts once
         last item left out: free = matrix[:-1, :-1]
             the last item held fixed: it is the first whose score is 0
         p in place of p (1 − p): each = p

@@ -59,6 +59,15 @@ EXERCISE = Exercise(
             the chance that an answer is among the draws: a better one may be there too
         level drawn at least once: best = 1 - (1 - level) ** n
             the chance that a level is among the draws: a better one may be there too
+        drawn, and none better: policy = (1 - (1 - ref) ** n) * (below + level) ** n
+            the chance to be drawn times the chance that nothing better is: the two
+            depend on each other, and equally good draws count for one another
+        shared among all: policy = scaled(ref * best)
+            shared by the reference among all answers: only the equally good share,
+            ref / level, and then nothing is left to normalise
+        a density: policy = scaled(ref * (below + level) ** (n - 1))
+            n f Fⁿ⁻¹, the rule for continuous rewards: here probability comes in lumps,
+            and a level has the difference of two powers
         the reference sharpened: policy = scaled(ref**n)
             ref to the power n: that prefers what is frequent, whatever its reward
         the reward sharpened: policy = softmax(log(ref) + n * r, -1)

@@ -34,6 +34,11 @@ EXERCISE = Exercise(
         expected reward in place of β log Z: shift = (ref * r).sum(-1, keepdim=True)
             rewards that average 0 under the reference: also one of the class, but its Z
             is not 1
+        mean under π* in place of β log Z:
+                shift = ((start + tilt - z).exp() * r).sum(-1, keepdim=True)
+            the mean reward of the optimal policy: β log Z is that mean minus β KL
+        reference divided by beta: z = logsumexp((start + r) / beta, -1, keepdim=True)
+            log π_ref divided by β as well: only the reward is measured in units of β
         plain mean in place of β log Z: shift = r.mean(-1, keepdim=True)
             rewards that average 0: also one of the class, but its Z is not 1
         largest reward in place of β log Z: shift = r.amax(-1, keepdim=True)

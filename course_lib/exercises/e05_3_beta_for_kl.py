@@ -20,10 +20,10 @@ def _fresh(inputs, responses: int, share: float):
     return ref, rewards, share * -float(ref[rewards.argmax()].log())
 
 
-def _search(spent, ref, rewards, kl, turned=False) -> float:
+def _search(spent, ref, rewards, kl, turned=False, priced=False) -> float:
     """A bisection for the β at which `spent(q, p, r/β)` is the budget.
 
-    q, p: log-probabilities of the reference, and of π*
+    q, p: log-probabilities of the reference, and of π*; priced: times β
     """
     ref, rewards = ref.double(), rewards.double()
     low, high = 1e-3, 1e3
@@ -31,7 +31,7 @@ def _search(spent, ref, rewards, kl, turned=False) -> float:
         beta = (low * high) ** 0.5
         q, tilt = ref.log(), rewards / beta
         p = (q + tilt).log_softmax(-1)
-        if (float(spent(q, p, tilt)) > kl) != turned:
+        if (float(spent(q, p, tilt)) * beta**priced > kl) != turned:
             low = beta
         else:
             high = beta
@@ -58,6 +58,7 @@ EXERCISE = Exercise(
         uniform=lambda q, p, tilt: _kl(0 * q - math.log(len(q)), p, tilt),
         unnormalised=lambda q, p, tilt: ((q + tilt).exp() * tilt).sum(),
         no_log_z=lambda q, p, tilt: (p.exp() * tilt).sum(),
+        underflown=lambda q, p, tilt: (p.exp() * (p.exp() / q.exp()).log()).sum(),
         averaged=lambda q, p, tilt: (p.exp() * (p - q)).mean(),
         least=min,
         log2=math.log(2),
@@ -83,6 +84,11 @@ EXERCISE = Exercise(
             tilted and not normalised: without log Z the sum is no divergence
         log Z left out: beta = search(no_log_z, ref, r, kl)
             the mean of r/β under π*: log(π*/π_ref) is r/β − log Z
+        β KL: beta = search(spent, ref, r, kl, priced=True)
+            E[r] − β log Z, which is β KL: the budget is in nats, so divide by β
+        probabilities that vanish: beta = search(underflown, ref, r, kl)
+            0 · log 0, which is NaN, where a share of π* vanishes: nothing is above NaN,
+            so the search goes the wrong way. Take log_softmax
         mean over the answers: beta = search(averaged, ref, r, kl)
             a mean over the answers: a divergence is the sum, whose weights π* sum to 1
         sought up to 10 only: beta = least(search(spent, ref, r, kl), 10.0)
@@ -122,11 +128,11 @@ EXERCISE = Exercise(
             ],
         ),
         rule(
-            "rewards a hundred times as large, and rewards with a constant added",
-            "grow a hundredfold with the rewards, and not change when all get a "
-            "constant",
+            "rewards hundreds of times as large, and rewards with a constant added",
+            "grow as the rewards do, and not change when all get a constant",
             [
                 given(REF, [100 * r for r in REWARDS], 0.8935307482),
+                given(REF, [1000 * r for r in REWARDS], 0.8935307482),
                 given(REF, [r + 7 for r in REWARDS], 0.8935307482),
             ],
         ),

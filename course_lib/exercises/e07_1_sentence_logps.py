@@ -39,7 +39,11 @@ def _prefixes(levels, join=torch.add, start=0.0, words=slice(-1), **how):
     rows, turn = how.get("rows", slice(None)), how.get("turn")
     found = [torch.full_like(levels[0][..., 0], start)]
     for level in levels:
-        longer = join(found[-1][..., None], level[..., rows, words])
+        before, onward = found[-1][..., None], level[..., rows, words]
+        if how.get("tiled"):
+            many = torch.cat([found[-1]] * onward.shape[-1], -1)
+            before = many.view(onward.shape)
+        longer = join(before, onward)
         found.append((longer.mT if turn else longer).flatten(-2))
     return found
 
@@ -78,6 +82,12 @@ EXERCISE = Exercise(
         last=lambda so_far, step: 0 * so_far + step,
         each=lambda levels, change: [change(level) for level in levels],
         held=lambda level: level.clamp(min=-100),
+        each_word=lambda levels, change: [
+            torch.cat([change(x[..., :-1], x[..., -1:]), x[..., -1:]], -1)
+            for x in levels
+        ],
+        going_on=lambda words, end: words + torch.log1p(-end.exp()),
+        alone=lambda words, end: words.log_softmax(-1),
         tokens=lambda levels: sentence_logps([torch.ones_like(x) for x in levels]),
         depth_first=_depth_first,
     ),
@@ -117,6 +127,16 @@ EXERCISE = Exercise(
         last word first: prefixes = grown(levels, turn=True)
             sentences sorted by their last word: all that begin alike stand together, as
             the prefixes of the next level do
+        prefixes repeated as a list: prefixes = grown(levels, tiled=True)
+            the list of prefixes repeated where each prefix should be repeated in its
+            place (repeat_interleave): children go to another's parent
+        last words among themselves:
+                prefixes = grown([*levels[:-1], *each_word(levels[-1:], alone)])
+            the words of the last level made to sum to 1 without the end: each is still
+            chosen with the end beside it. What is free is the end after it
+        charged for going on: prefixes = grown(each_word(levels, going_on))
+            each word charged for not having ended as well: words and end share one
+            softmax, so that is in the word's log-probability already
         depth first: logps = depth_first(levels)
             each prefix followed by all that begins with it, as a recursion gives them:
             sentences stand by length first

@@ -55,6 +55,13 @@ EXERCISE = Exercise(
         the wrong pairs always carry: share = 1 - a
             the pairs that are wrong as those that carry the mean, whatever its sign: a
             mean above 0 is carried by the pairs that are right
+        the larger group carries: share = where(a > 0.5, a, 1 - a)
+            the larger group as the one that carries the mean: its sign decides, and a
+            few large margins can make it positive at an accuracy of 30 %
+        as far on both sides: least = -a * logsigmoid(m / (2 * a - 1))
+                - (1 - a) * logsigmoid(-m / (2 * a - 1))
+            wrong pairs as far below 0 as right ones above: nothing says so, and they
+            cost least where they are nearest to 0
         the other group carries: share = where(m > 0, 1 - a, a)
             the group on the wrong side of 0: a mean above 0 can only be carried by
             pairs whose margin is above 0

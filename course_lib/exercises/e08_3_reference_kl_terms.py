@@ -48,6 +48,12 @@ EXERCISE = Exercise(
             ρ = 1. Take ρ − 1 away
         the 1 forgotten: term = weighed - ratio
             ρ log ρ − ρ, whose mean is KL − 1: where π and π_ref agree it must be 0
+        minus log ρ: term = weighed - u
+            (ρ − 1) log ρ: the mean of log ρ over the reference's answers is not 0, so
+            this is the sum of both KLs. What has mean 0 is ρ − 1
+        k2, weighed: term = ratio * u * u / 2
+            k2 with weights ρ: it agrees with the KL while ρ is near 1 only, and is
+            biased
         twice weighed: weighed = ratio * ratio * u
             ρ² log ρ: one ρ turns the reference's mean into the policy's, and no second
         ratio upside down: ratio = exp(-u)

@@ -1,5 +1,6 @@
 """Exercise 9.1: The tokens that count."""
 
+import torch
 import torch.nn.functional as F
 
 from course_lib.exercises.recipe import Recipe
@@ -64,6 +65,10 @@ EXERCISE = Exercise(
         closed = closes.cumsum(1) - closes  # how many ends came before
         mask = (after & (closed == 0)).long()  # the mask
         """,
+        within=lambda ends: ends.long().cumsum(1) - ends.long(),
+        differs=lambda prompt, whole, at: (
+            whole[torch.arange(len(whole)), at] != prompt[torch.arange(len(whole)), at]
+        ),
         fitted=lambda prompt, whole: F.pad(prompt, (0, whole.shape[1]))[
             :, : whole.shape[1]
         ],
@@ -76,6 +81,23 @@ EXERCISE = Exercise(
         matches anywhere: shared = repeats.long().sum(1)
             every place at which the two agree: once they part they may agree again by
             chance. Only what they share from the start is prompt
+        prompt's padding compared: repeats = known == whole
+            the prompt's padding compared as well: where the answer begins with that id,
+            its first token counts as prompt. Stay within prompt_lengths
+        first difference: shared = (known != whole).long().argmax(1)
+            the first difference from the padded prompt: its padding is compared too,
+            and where nothing differs argmax gives 0. Stay within prompt_lengths
+        one merged token: shared = lengths - differs(prompt, whole, lengths - 1).long()
+            one token looked back, and no more: a merge can change several tokens of the
+            prompt. Compare from the start
+        every end counted:
+                mask = (after & ((closed + closes == 0) | (whole == end))).long()
+            every end token counted, and padding may have its id: only the first end
+            after the prompt is the answer's own
+        as many ends as the prompt's: mask = (after & (within(whole == end)
+                <= (prompt == end).sum(1, keepdim=True))).long()
+            as many ends allowed as the prompt's row holds, its padding among them:
+            count the ends that come after the prompt
         the end left out: mask = (after & (closed + closes == 0)).long()
             the end token left out: a policy that is never scored on its end does not
             learn to stop

@@ -36,6 +36,11 @@ EXERCISE = Exercise(
             and B alone
         scale not divided: scale = alpha + 0 * alpha
             α itself: the scale of an adapter is α/r
+        α/√r: scale = alpha / a.shape[0] ** 0.5
+            α/√r, the scale of rank-stabilised LoRA: here it is α/r
+        product of the moves: moved = scale * (b2 - b) @ (a2 - a)
+            the product of the two moves: B A also changes by ΔB A and B ΔA, which are
+            the larger part
         scale once: da = b.T @ g; db = g @ a.T
             gradients of A and B without the scale: W' = W + s B A, so the chain rule
             puts s into both

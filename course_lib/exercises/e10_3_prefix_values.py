@@ -38,6 +38,12 @@ EXERCISE = Exercise(
         from the front: t = a.cumsum(-1)
             the credit that has been paid already: what is still to come decides what a
             beginning is worth, so add from the end
+        read backwards: t = a.cumsum(-1).flip(-1)
+            sums from the front, read backwards: flip before cumsum and again after it
+        nothing after the end: all = torch.cat([v, r[:, None]], -1)
+                * F.pad((p != 0).to(p), (1, 0), value=1.0)
+            values of 0 where a log-probability is 0: after its end an answer is worth
+            its reward, and a token that was certain costs nothing
         one place late: t = a.flip(-1).cumsum(-1).flip(-1) - a
             the value after each token where the value before it is asked: the first
             number must be worth β log Z
@@ -82,6 +88,10 @@ EXERCISE = Exercise(
             "two tokens with credits of their own",
             "rise by β times the log-ratio at each token, and end at the reward",
             [given([[-1.0, -3.0, -0.5]], [[-2.0, -1.0, -1.0]], [0.5], 0.1)],
+        ),
+        value(
+            "an answer that has ended, and a token that was certain",
+            [given([[-1.0, 0.0, -3.0, 0.0]], [[-2.0, -0.5, -1.0, 0.0]], [0.5], 0.5)],
         ),
         fresh(
             "be r − β Σ log-ratios of the tokens to come, and so must its gradient",

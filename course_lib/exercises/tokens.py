@@ -50,6 +50,7 @@ def sure(inputs: Inputs) -> tuple:
 def fresh_rows(inputs: Inputs) -> Call:
     ids = inputs.integers(2, 6, 3, 6).long().tolist()
     ids[0][5], ids[1][4:], ids[2][1:] = END, [END, 0], [END, 0, 0, 0, 0]
+    ids[0][4] = PADDING  # in the response: an id says nothing of what counts
     return rows(ids, [(3, 6), (1, 5), (1, 2)])(inputs)
 
 
@@ -95,6 +96,14 @@ prompt counted: kept = words != PADDING
     the prompt counted as well: everything where the mask is 0 stays out
 padding counted: kept = mask[:, 1:].cumsum(-1) > 0
     padding counted as well: the mask ends where the response does
+left out by its id: kept = mask[:, 1:] * (words != PADDING)
+    a token left out because it has padding's id: the mask alone says what is counted
+both positions: kept = mask[:, :-1] * mask[:, 1:]
+    only where the position before is in the response too: its first token is predicted
+    by the last of the prompt, and counts
+logits masked: before = (logits * mask[..., None])[:, :-1]
+    logits set to 0 where the mask is: those at the prompt's last position predict the
+    response's first token
 everything counted: kept = torch.ones_like(words)
     every token counted: the mask is 1 on the response only
 mask inverted: kept = 1 - mask[:, 1:]
@@ -117,6 +126,9 @@ cut at −100: said = logprobs.gather(-1, words[..., None])[..., 0].clamp(min=-1
     log-probabilities cut off at −100: a token below gets no gradient
 softmax over time: logprobs = before.log_softmax(1)
     a softmax over positions: the words of one position share a probability of 1
+reshaped: logprobs = before.reshape(before.mT.shape).log_softmax(1).mT
+    a reshape where two dimensions should change places: it keeps the numbers in their
+    order, and so mixes positions and words. Use .mT or transpose(1, 2)
 softmax over the batch: logprobs = before.log_softmax(0)
     a softmax over the rows: the words of one position share a probability of 1
 normalised over what was said:
