@@ -157,7 +157,9 @@ print(page.cells[-1].outputs[0].text)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["notebooks", "exercises"])
+@pytest.mark.parametrize(
+    "part", [pytest.param("notebooks", marks=pytest.mark.thorough), "exercises"]
+)
 def test_its_pages_run_on_its_own_library(here, part):
     make("00", "--out", "class")
     folder = here / "class"

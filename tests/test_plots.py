@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 import pytest
+from figure_language import faults_of
 from scenes import ARGUMENTS, HOW_TO_ADD, SAID, SCENES, SCORES, STILLS
 
 from course_lib import plots
@@ -16,7 +17,8 @@ from course_lib.sliders.painting import Painter
 
 scenes = pytest.mark.parametrize("name", SCENES)
 stills = pytest.mark.parametrize(
-    ("name", "given"), [(name, case) for name in STILLS for case in STILLS[name]]
+    ("name", "case"),
+    [(name, case) for name in STILLS for case in range(len(STILLS[name]))],
 )
 
 
@@ -36,8 +38,23 @@ def drawn(painter: Painter, values: dict) -> tuple[str, str]:
 
 
 @cache
+def looked_at(name: str) -> list[tuple[tuple[str, str], list[str]]]:
+    """A scene at each position: what it says and draws, and its faults."""
+    found, ends = [], (SCENES[name][0], SCENES[name][-1])
+    for values in SCENES[name]:
+        told = drawn(painter(name), values)
+        beta = values.get("beta", 1.0) if values in ends else None
+        found.append((told, [*faults_of(painter(name).figure, beta)]))
+    return found
+
+
 def positions(name: str) -> list[tuple[str, str]]:
-    return [drawn(painter(name), values) for values in SCENES[name]]
+    return [told for told, _ in looked_at(name)]
+
+
+@cache
+def still(name: str, case: int):
+    return plots.FIGURES[name](**STILLS[name][case])
 
 
 def said(name: str, **values) -> str:
@@ -65,10 +82,23 @@ def test_a_scene_is_the_same_twice_in_any_order(name):
 
 @pytest.mark.slow
 @stills
-def test_a_picture_is_the_same_twice(name, given):
-    one, two = (plots.FIGURES[name](**given) for _ in "ab")
+def test_a_picture_is_the_same_twice(name, case):
+    one, two = still(name, case), plots.FIGURES[name](**STILLS[name][case])
     assert one.png() == two.png()
     assert one.alt == two.alt
+
+
+@pytest.mark.slow
+@scenes
+def test_every_scene_speaks_the_language(name):
+    """A headline and a line below it, known colours, no legend, words well set."""
+    assert not [fault for _, faults in looked_at(name) for fault in faults]
+
+
+@pytest.mark.slow
+@stills
+def test_every_picture_speaks_the_language(name, case):
+    assert not [*faults_of(still(name, case).figure, beta=1.0)]
 
 
 @scenes
@@ -95,8 +125,8 @@ def test_a_scene_s_style(name):
 
 
 @stills
-def test_a_picture_s_style(name, given):
-    drawing = plots.FIGURES[name](**given)
+def test_a_picture_s_style(name, case):
+    drawing = still(name, case)
     good_style(drawing.figure, [repr(drawing)])
 
 

@@ -29,6 +29,7 @@ RUNS, VARIANTS, ESTIMATORS = map(shipped_runs, ("frontier", "variants", "estimat
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # the longest, and what it makes is not made often
 def test_the_references_come_again(tmp_path):
     """To the bit where they were made; elsewhere rounding adds up to little."""
     assert "reference_S.pt" in references.make(tmp_path)
@@ -104,15 +105,19 @@ def frontier_job(method: str, beta: float, seed: int) -> tuple:
     return jobs["frontier", method, beta, seed]
 
 
+def more(*of):
+    return pytest.param(*of, marks=pytest.mark.thorough)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "job"),
     [
         (table, frontier_job("dpo", 0.5, 1)),
-        (table, frontier_job("simpo", 2.0, 2)),
-        (variants, ("data", "20 % noise", "ipo", 0.1, 4)),
+        more(table, frontier_job("simpo", 2.0, 2)),
+        more(variants, ("data", "20 % noise", "ipo", 0.1, 4)),
         (variants, ("data", "single thumbs", "kto", 0.5, 2)),
-        (variants, ("online", "5 rounds", "dpo", 0.1, 0)),
+        more(variants, ("online", "5 rounds", "dpo", 0.1, 0)),
     ],
 )
 def test_a_run_comes_again(module, job):

@@ -15,30 +15,21 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from figure_language import PALETTE, badly_set
 from matplotlib import font_manager
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
-from scenes import ARGUMENTS, SCENES, STILLS, WORLD
+from scenes import WORLD
 
 from course_lib import plots
 from course_lib.plots import style
 from course_lib.plots.style import THIN
 from course_lib.sliders import LogSlider, slider_plot
-from course_lib.sliders.painting import Painter
 from course_lib.transformer import load
 from course_lib.worlds import END, WORDS
 from course_tools.build import clean
 
-PALETTE = {
-    "chosen": style.CHOSEN,
-    "rejected": style.REJECTED,
-    "policy": style.POLICY,
-    "faulty": style.FAULTY,
-    "reference": style.REFERENCE,
-    "exact": style.INK,
-}
 RAMP = {  # β: its violet
     0.02: "#cc70c6",
     0.05: "#a052d1",
@@ -483,84 +474,4 @@ def test_the_leash_s_words_are_its_alt_text_and_it_is_small(guests, monkeypatch)
 def test_no_word_of_the_leash_is_cut_small_or_over_another(guests):
     for beta in guests.sliders["beta"].values:
         guests.set(beta=beta)
-        well_set(guests.figure)
-
-
-def shown_words(figure):
-    """Every text that is seen: words, and ticks within their axis."""
-    for axis in figure.axes:
-        for side in (axis.xaxis, axis.yaxis):
-            low, high = sorted(side.get_view_interval())
-            for tick in (*side.get_major_ticks(), *side.get_minor_ticks()):
-                reach = 1e-9 * (high - low)
-                if low - reach <= tick.get_loc() <= high + reach and tick.get_visible():
-                    yield from (tick.label1, tick.label2)
-    ticks = {t for a in figure.axes for x in (a.xaxis, a.yaxis) for t in ticks_of(x)}
-    yield from (text for text in figure.findobj(Text) if text not in ticks)
-
-
-def ticks_of(side):
-    for tick in (*side.get_major_ticks(), *side.get_minor_ticks()):
-        yield from (tick.label1, tick.label2)
-
-
-def well_set(figure):
-    """No word is small, cut off, or over another."""
-    was = figure.dpi
-    figure.set_dpi(200)  # as it is looked at: on whole pixels letters are wider
-    figure.draw_without_rendering()
-    boxes = []
-    for text in shown_words(figure):
-        if not text.get_text().strip() or not text.get_visible():
-            continue
-        assert text.get_fontsize() >= 8.5, text.get_text()
-        boxes.append((text.get_text(), text.get_window_extent()))
-    for words, box in boxes:
-        assert figure.bbox.x0 <= box.x0, f"cut off: {words}"
-        assert box.x1 <= figure.bbox.x1, f"cut off: {words}"
-        assert figure.bbox.y0 <= box.y0, f"cut off: {words}"
-        assert box.y1 <= figure.bbox.y1, f"cut off: {words}"
-    for (one, a), (other, b) in itertools.combinations(boxes, 2):
-        apart = a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0
-        assert apart, f"over each other: {one!r} and {other!r}"
-    figure.set_dpi(was)
-
-
-SHOWN = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)  # β with lines of their own
-KNOWN = {color.lower() for color in PALETTE.values()}
-KNOWN |= {style.QUIET.lower(), style.FAINT.lower(), "#ffffff"}
-
-
-def positions_of(name):
-    """The figure at each of its positions, with its values."""
-    if name in STILLS:
-        for given in STILLS[name]:
-            yield plots.FIGURES[name](**given).figure, {}
-        return
-    painter = Painter(*plots.FIGURES[name](*ARGUMENTS.get(name, ())), SCENES[name])
-    for values in SCENES[name]:
-        painter.paint(**values)
-        yield painter.figure, values
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", plots.FIGURES)
-def test_every_figure_speaks_the_language(name):
-    """A headline and a line below it, known colours, no legend, words well set."""
-    last = len(SCENES.get(name, STILLS.get(name))) - 1
-    for number, (figure, values) in enumerate(positions_of(name)):
-        with matplotlib.rc_context(style.LANGUAGE):
-            says, shows = figure.texts[:2]
-            assert (says.get_fontsize(), says.get_weight()) == (12.5, "bold")
-            assert says.get_text()[-1] not in ".:"
-            assert shows.get_fontsize() == 9.5
-            assert not figure.legends
-            assert not any(axis.get_legend() for axis in figure.axes)
-            well_set(figure)
-            if number not in (0, last):
-                continue
-            svg = io.StringIO()
-            figure.savefig(svg, format="svg")
-        used = set(re.findall(r"#[0-9a-f]{6}\b", svg.getvalue().lower()))
-        shown = {*SHOWN, values.get("beta", 1.0)}
-        assert used - {style.beta_color(beta) for beta in shown} <= KNOWN
+        assert not [*badly_set(guests.figure)]
