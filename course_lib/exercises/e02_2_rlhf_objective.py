@@ -57,6 +57,10 @@ EXERCISE = Exercise(
             a plain mean of the rewards: each counts as often as the policy gives it
         plain sum of the rewards: earned = r.sum(-1)
             a plain sum of the rewards: each counts as often as the policy gives it
+        held above a bound: mine = p * log(p.clamp(min=1e-12));
+                theirs = p * log(q.clamp(min=1e-12))
+            probabilities held above a bound: an answer that the reference all but never
+            gives would be cheap. xlogy sees to the policy's zeros, and nothing else
         unweighted log-ratios: terms = log(p / q)
             log-ratios that nothing weighs: each counts as often as the policy gives the
             answer
@@ -111,6 +115,7 @@ EXERCISE = Exercise(
     extremes=(
         given(RARE, EVEN, [0, 3000], 0.1),
         given(EVEN, RARE, [1, 0], 0.1),
+        given(EVEN, [1.0, 1e-30], [1, 0], 0.5),
         given([0.5, 0.5, 0.0], [0.25, 0.75, 0.0], [0, 1, 3000], 0.5),
     ),
     hints=(

@@ -28,6 +28,7 @@ EXERCISE = Exercise(
         size = log(n)  # log n
         mean = total - size  # the logarithm of the mean
         """,
+        log_of_one_less=lambda n: math.log(n - 1),
     ),
     faults=(
         """
@@ -39,6 +40,9 @@ EXERCISE = Exercise(
         divided by n after the logarithm: mean = total / n
             the logarithm of the sum, divided by n: dividing by n inside the logarithm
             is subtracting log n outside
+        n − 1: size = torch.full_like(total, log_of_one_less(tilt.shape[-1]))
+            n − 1 where n belongs: that is for a variance around an estimated mean. A
+            mean of n numbers divides by n
         n without its logarithm: mean = total - n
             n itself subtracted: dividing by n inside the logarithm is subtracting log n
             outside

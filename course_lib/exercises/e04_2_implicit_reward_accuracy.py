@@ -55,6 +55,12 @@ EXERCISE = Exercise(
             Compare u with v; a tie counts half
         one up and one down: points = ((u > 0) & (v < 0)).to(h)
             u > 0 and v < 0: both may rise or both fall, only which gained more decides
+        nearly a tie: points = where(torch.isclose(u, v), 0.5, (u > v).to(h))
+            nearly equal log-ratios called a tie: a small lead is a lead. A tie is two
+            equal numbers
+        signs compared: points = (1 + torch.sign(torch.sign(u) - torch.sign(v))) / 2
+            whether each answer rose or fell, and no more: both may rise or both fall,
+            and the larger log-ratio still leads
         sign of the mean gap: points = (1 + torch.sign(h.mean())) / 2
             the side of the mean gap: one large gap would decide for all pairs. Count
             the pairs one by one
@@ -86,7 +92,11 @@ EXERCISE = Exercise(
         ),
         value(
             "a share of the pairs",
-            [four(*FOUR_PAIRS, beta=None), four(BETTER, WORSE, WORSE, beta=None)],
+            [
+                four(*FOUR_PAIRS, beta=None),
+                four(BETTER, WORSE, WORSE, beta=None),
+                four([-20.0, -21.0001, -1.0, -2.0], BETTER, beta=None),
+            ],
         ),
         fresh(
             "be the share of gaps above 0 plus half the share of gaps at 0",

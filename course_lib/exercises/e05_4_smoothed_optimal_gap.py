@@ -46,6 +46,9 @@ EXERCISE = Exercise(
             σ(1 − ε): the margin is what σ takes to 1 − ε, so its inverse is needed
         mean label: m = 1 - 2 * eps
             1 − 2ε, the mean of labels ±1: the best margin is the logarithm of the odds
+        smoothed twice: odds = 1 / (2 * eps * (1 - eps)) - 1
+            the odds of a label that was flipped and then smoothed: this loss sees one
+            label, whose target is 1 − ε
         mean rate: odds = (1 - eps.mean()) / eps.mean() + 0 * eps
             one gap for the mean rate: each rate has its own
         """,

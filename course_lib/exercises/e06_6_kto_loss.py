@@ -44,6 +44,9 @@ EXERCISE = Exercise(
         losses = sigmoid(-s)  # the losses
         loss = losses.mean()  # the mean
         """,
+        mean_of_kinds=lambda losses, good: torch.stack(
+            [kind.mean() for kind in (losses[good], losses[~good]) if len(kind)]
+        ).mean(),
     ),
     faults=(
         pairs.SUM,
@@ -90,6 +93,9 @@ EXERCISE = Exercise(
                 loss = (losses[good].mean() + losses[~good].mean()) / 2
             a mean of each kind, then the mean of both, which is NaN where a batch has
             one kind only: take one mean over all
+        mean of the means that are there: loss = mean_of_kinds(losses, good)
+            a mean of each kind, then the mean of these: every answer counts alike, so
+            take one mean over all
         each kind by its count:
                 loss = (losses * good).sum() / good.sum().clamp(min=1)
                 + (losses * ~good).sum() / (~good).sum().clamp(min=1)

@@ -75,6 +75,9 @@ EXERCISE = Exercise(
         two responses only: theirs = ~((query == 2) & (key == 1))
             the first response hidden from the second and from no other: compare the two
             parts, whatever their numbers
+        numbers up to 2: theirs = prompt | mine & (key <= 2)
+            the cases 1 and 2 written out: a third response does not see itself. Compare
+            the two parts, whatever their numbers
         neighbours alone: theirs = prompt | (query - key != 1)
             each response hidden from the next one and from no other: compare the two
             parts, whatever their numbers

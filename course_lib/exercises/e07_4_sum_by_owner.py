@@ -25,6 +25,12 @@ def _side_by_side(values, owners, count):
     return torch.stack([part.sum() for part in parts])
 
 
+def _between_ends(values, owners, count):
+    running = values[owners.argsort(stable=True)].cumsum(0)
+    ends = torch.bincount(owners, minlength=count).cumsum(0) - 1
+    return running[ends].diff(prepend=values.new_zeros(1))
+
+
 EXERCISE = Exercise(
     number="7.4",
     title="Sums by owner",
@@ -38,6 +44,7 @@ EXERCISE = Exercise(
         last_wins=_last_wins,
         tokens=lambda owners, count: torch.bincount(owners, minlength=count),
         side_by_side=_side_by_side,
+        between_ends=_between_ends,
     ),
     faults=(
         """
@@ -60,6 +67,13 @@ EXERCISE = Exercise(
         side by side: sums = side_by_side(values, owners, count)
             the first tokens to the first response, the next to the second: owners says
             to whom each belongs, in any order
+        a running sum without a first zero: sums = between_ends(values, owners, count)
+            differences of a running sum at the last token of each response: before the
+            first token that is place −1, which Python reads as the last. Put a 0 first
+        ranks for the order: sums = side_by_side(
+                values[owners.argsort(stable=True).argsort()], owners, count)
+            tokens sorted by their ranks, argsort of argsort: it is argsort itself that
+            gives the order
         equal lengths: sums = values.reshape(count, -1).sum(1)
             as many tokens for each response: they differ in length, which is why there
             are owners
@@ -99,7 +113,11 @@ EXERCISE = Exercise(
         ),
         value(
             "a response without tokens, also the last one",
-            [given([-1, -2], (0, 2), 3), given([-1, -2], (0, 0), 2)],
+            [
+                given([-1, -2], (0, 2), 3),
+                given([-1, -2], (0, 0), 2),
+                given([-1, -2], (1, 1), 2),
+            ],
         ),
         value(
             "a token that is given no chance",

@@ -72,6 +72,10 @@ EXERCISE = Exercise(
             a ratio of sizes: noise makes it larger, and it can never be below 0
         a 0 for not known: beta = top / bottom.clamp(min=1e-12)
             0 where nothing moved: a log in which nothing moves cannot tell β, so NaN
+        mean of the sides' own:
+                beta = ((e * m).sum(-1) / (m * m).sum(-1)).nanmean()
+            a β for each side, then their mean: a side that hardly moved counts as much
+            as one that went far. Put the sums over both together
         one a side: beta = (e * m).sum(-1) / (m * m).sum(-1)
             a β for each side: the loss has one β
         """,

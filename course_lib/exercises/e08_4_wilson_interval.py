@@ -22,6 +22,14 @@ def _shrunk(share, count, z):
     return _plain((share * count + z * z / 2) / more, more, z)
 
 
+def _repeated(share, count, z):
+    low = high = share
+    for _ in range(200):
+        low = (share - z * (low * (1 - low) / count).sqrt()).clamp(min=0)
+        high = (share + z * (high * (1 - high) / count).sqrt()).clamp(max=1)
+    return torch.stack([low, high], -1)
+
+
 EXERCISE = Exercise(
     number="8.4",
     title="The win rates that a sample does not refute",
@@ -37,6 +45,7 @@ EXERCISE = Exercise(
         """,
         sqrt=torch.sqrt,
         stack=torch.stack,
+        repeated=_repeated,
         plain=_plain,
         shrunk=_shrunk,
     ),
@@ -70,6 +79,12 @@ EXERCISE = Exercise(
             an error that falls with n: the error of a share falls with √n
         one end: interval = (ends / (1 + extra)[..., None])[..., 0]
             the low end alone: asked are both
+        spread not divided: interval = (centre / (1 + extra))[..., None]
+                + stack([-spread, spread], -1)
+            only the centre divided by 1 + z²/n: the whole solution is, the spread too
+        share for the rate, again and again: interval = repeated(p, n, z)
+            the rate put back into its own error until it rests: at a share of 0 or 1 it
+            rests at once. Square the inequality and solve for w
         spread without its last part: spread = sqrt(extra * p * (1 - p))
             a spread of 0 at ŵ = 1: squaring leaves a z²/4n under the root
         """,

@@ -42,6 +42,15 @@ EXERCISE = Exercise(
             p (1 − p) + q (1 − q), not with p + q
         the share as a covariance: var = p * (1 - p) + q * (1 - q) - 2 * b
             the share of joint wins as if it were a covariance: that is both − p q
+        covariance, once: var = p * (1 - p) + q * (1 - q) - (b - p * q)
+            the covariance subtracted once: Var(a − b) = Var a + Var b − 2 Cov(a, b)
+        the share as a correlation: var = p * (1 - p) + q * (1 - q)
+                - 2 * b * (p * (1 - p) * q * (1 - q)).sqrt()
+            the share of joint wins as if it were a correlation: a covariance is both −
+            p q, without any root
+        two variances: n = (1.96 * apart.sqrt() + 0.84 * var.sqrt()) ** 2 / diff**2
+            1.96 errors as if nothing differed, and 0.84 of the true ones: here both
+            belong to the variance of the difference
         joint losses forgotten: apart = 1 - b
             every prompt but those that both win: those that both lose drop out as well
         half of the time: n = 1.96**2 * var / diff**2

@@ -46,6 +46,9 @@ EXERCISE = Exercise(
         gradient too late: made = g.flip(-1).cumsum(-1).flip(-1) - g
             the gradients without those of the block that the pass is in: its
             activations are freed only when they are made
+        between the blocks: peak = torch.maximum(a.sum(-1), (kept - a + made).amax(-1))
+            memory before the pass and after each block: within a block its activations
+            and its gradients are both there
         block by block: both = a + g
             each block by itself: what earlier blocks keep and later ones have made is
             there too

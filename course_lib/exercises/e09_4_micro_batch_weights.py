@@ -40,6 +40,15 @@ EXERCISE = Exercise(
         averaged over micro-batches: w = world * share * c.shape[1]
             J times too much: nothing divides by the number of micro-batches, whose
             gradients are added up
+        idle processes left out: world = (c.sum(1) > 0).sum()
+            the processes that have tokens: one without any takes part in the average
+            too, with a gradient of 0
+        step by step: w = world * c / c.sum(0, keepdim=True) / c.shape[1]
+            each step shared out over the processes, then a mean over steps: a token in
+            a short step counts more. Divide by the tokens of all
+        whole numbers: w = (world * share).to(c.dtype)
+            weights of the counts' own dtype, cut down to whole numbers: counts are
+            integers, weights are not
         micro-batches for processes: world = c.shape[1]
             the number of micro-batches where that of processes belongs: it is over
             processes that gradients are averaged
@@ -56,7 +65,7 @@ EXERCISE = Exercise(
     checks=(
         kind(
             "one weight for each micro-batch of each process",
-            [given([[1.0]]), _fresh(2, 3)],
+            [given([[1.0]]), given(((1, 3), (4, 0))), _fresh(2, 3)],
         ),
         value(
             "one process with micro-batches of equal size",
@@ -66,6 +75,10 @@ EXERCISE = Exercise(
             "one process, 1 token and then 3",
             "be 0.25 and 0.75: each token counts alike",
             [given([[1.0, 3.0]])],
+        ),
+        value(
+            "counts that are integers, and a process without tokens",
+            [given(((1, 3), (0, 0)))],
         ),
         rule(
             "two processes, one micro-batch each",

@@ -43,6 +43,11 @@ EXERCISE = Exercise(
         not centred: g = f
             features that are not centred: the policy sums to 1, so an answer gains
             only what it gains above the mean under the policy
+        its own share alone: g = (1 - p)[:, None] * f; d = g[w] - g[l]
+            (1 − π) times the answer's own features, as if nothing else were pulled
+            down: the mean over all answers is subtracted
+        a step of size 1: k = (log(p) + d @ f.T).log_softmax(-1) - log(p)
+            how far a whole step of size 1 goes: asked is the slope where it begins
         centred by count: m = f.mean(0)
             the mean over all answers alike: an answer weighs as much as it is likely
         chosen alone: d = f[w]
