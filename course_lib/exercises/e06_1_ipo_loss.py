@@ -75,6 +75,9 @@ EXERCISE = Exercise(
         one length for both: p = u if n is None else 2 * u / (n + m);
                 q = v if n is None else 2 * v / (n + m)
             the gap over the mean of the two lengths: each answer has its own
+        target by token: target = 1 / (2 * tau) if n is None else 1 / (2 * tau * n)
+            the target divided by a length as well: with averages it stays 1/(2τ), and
+            means nats per token
         """,
     ),
     checks=(

@@ -1,6 +1,7 @@
 """Chapter 10: one stage and two, in a class that may not hold the best policy."""
 
 import math
+from functools import cache
 
 import torch
 from matplotlib.axes import Axes
@@ -39,6 +40,7 @@ def stages_in_class(world: World, beta: float) -> Scene:
     wins, best = drawn_wins(chances, ref), optimal_policy(ref, rewards, beta)
     angles = torch.arange(ENDS[0], ENDS[1] + 1, 5).tolist()
 
+    @cache
     def ends(angle: float) -> tuple[Tensor, Tensor]:
         along = feature(rewards, angle)
         return (
