@@ -41,15 +41,17 @@ def predicted(name: str, truth: str | float, near: float = 0.1) -> "Told":
     known = (read(work_folder() / FILE) or {}).get(name)
     wanted = truth if isinstance(truth, str) else f"{truth:g}"
     if known is None:
-        return Told(f"It is {wanted}. (No prediction was made.)")
+        return Told(f"The answer: {wanted}. (No prediction was made.)")
     if isinstance(truth, str):
         right, said = known == truth, str(known)
     else:
         right = abs(float(known) - truth) <= near * abs(truth)
         said = f"{float(known):g}"
     if right:
-        return Told(f"You predicted {said}, and it is {wanted}.")
-    return Told(f"You predicted {said}. It is {wanted}: what did you expect instead?")
+        return Told(f"You predicted {said}. Right: {wanted}.")
+    return Told(
+        f"You predicted {said}. The answer: {wanted}. What made you expect that?"
+    )
 
 
 class Told(str):

@@ -1,8 +1,8 @@
 """Each page is run once, in one kernel, and all that is promised of it is asked there.
 
 nbval runs the cells and compares each stored output with the fresh one. Then, in the
-kernel that has run them, come `QUESTIONS`. Where there is a browser, its tests run some of
-the lessons; what they have noted in `RUNS` is not run again.
+kernel that has run them, come `QUESTIONS`. Where there is a browser, its tests run some
+of the lessons; what they have noted in `RUNS` is not run again.
 """
 
 import ast

@@ -27,11 +27,13 @@ def test_an_answer_is_kept_and_cannot_be_changed():
 
 
 def test_it_is_set_beside_what_is_true():
-    assert str(predicted("two", "88 %")) == "It is 88 %. (No prediction was made.)"
+    assert (
+        str(predicted("two", "88 %")) == "The answer: 88 %. (No prediction was made.)"
+    )
     predict("two", *ASKED).answer("88 %")
-    assert str(predicted("two", "88 %")) == "You predicted 88 %, and it is 88 %."
+    assert str(predicted("two", "88 %")) == "You predicted 88 %. Right: 88 %."
     predict("three", *ASKED).answer("80 %")
-    assert "You predicted 80 %. It is 88 %" in str(predicted("three", "88 %"))
+    assert "You predicted 80 %. The answer: 88 %" in str(predicted("three", "88 %"))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_a_number_is_right_if_it_is_near(said, right):
     button.click()
     words = str(predicted("kl", 0.3))
     assert words.startswith(f"You predicted {said:g}")
-    assert ("and it is 0.3." in words) == right
+    assert ("Right: 0.3." in words) == right
 
 
 def test_without_a_widget_it_says_what_it_asks():

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+MOST = 50  # corners of one figure: of those of many sliders, evenly spread ones
 made = []  # the page's figures in their order, with the values they began with
 ROOM = Path()
 
@@ -60,7 +61,7 @@ def _faults(number: int, plot, start: dict) -> Iterator[str]:
 
 
 def _corners(plot, start: dict) -> list[dict]:
-    """Every combination of sliders' ends and starts, each one step from the last."""
+    """Combinations of sliders' ends and starts, each one step from the last."""
     if hasattr(plot, "sliders"):
         ends = {n: {s.values[0], s.values[-1]} for n, s in plot.sliders.items()}
     else:
@@ -73,7 +74,9 @@ def _corners(plot, start: dict) -> list[dict]:
             for turn, path in enumerate(paths)
             for stop in (stops[::-1] if turn % 2 else stops)
         ]
-    return [dict(zip(ends, path, strict=True)) for path in paths]
+    every = len(paths) // MOST + 1
+    every += every % 3 == 0  # or one slider would always stand at the same place
+    return [dict(zip(ends, path, strict=True)) for path in paths[::every]]
 
 
 def _ends(control) -> set:

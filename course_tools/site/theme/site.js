@@ -27,11 +27,11 @@
     for (const line of document.querySelectorAll(".course-told")) {
       const { name, truth, near } = line.dataset;
       const said = known[name];
-      if (said === undefined) { line.textContent = `It is ${truth}. (No prediction was made.)`; continue; }
+      if (said === undefined) { line.textContent = `The answer: ${truth}. (No prediction was made.)`; continue; }
       const off = Math.abs(Number(said) - Number(truth));
       const right = said === truth || off <= Number(near) * Math.abs(Number(truth));
-      line.textContent = right ? `You predicted ${said}, and it is ${truth}.`
-        : `You predicted ${said}. It is ${truth}: what did you expect instead?`;
+      line.textContent = right ? `You predicted ${said}. Right: ${truth}.`
+        : `You predicted ${said}. The answer: ${truth}. What made you expect that?`;
     }
   }
 
