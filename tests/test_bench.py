@@ -260,6 +260,7 @@ def test_what_has_to_be_run_besides_must_succeed(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_our_own_grader_is_measured_and_right(tmp_path):
     cost = grading.graded(tmp_path / "few", "ours", 10)
     assert cost.cpu > 1

@@ -376,6 +376,7 @@ def test_the_gpu_s_load_is_what_it_is_meant_to_be():
     sys.platform != "linux",
     reason="glibc can be told to return memory at once, others cannot",
 )
+@pytest.mark.thorough
 def test_with_chunks_memory_hardly_grows_with_the_vocabulary():
     """From 4,096 words to 16,384 whole logits need 280 MiB more, chunks 13 MiB."""
     small, large = memory.measure((4_096, 16_384)).values()

@@ -631,7 +631,7 @@ def shelf(lab):
     return lab.open("notebooks/00_start_here.ipynb")
 
 
-IN_EVERY_RUN = {"00", "04", "08"}  # of the others, nbval runs the cells
+IN_EVERY_RUN = {"00", "08"}  # of the others, nbval runs the cells
 
 
 @pytest.mark.parametrize(

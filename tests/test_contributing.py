@@ -84,7 +84,15 @@ def run(copy, line: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param(
+            name, marks=() if name in ("A loss", "A claim") else pytest.mark.thorough
+        )
+        for name in SECTIONS
+    ],
+)
 def test_a_change_works_as_the_page_says(copy, section):
     commands, blocks = [], BLOCK.findall(SECTIONS[section])
     for runs, what, name, anchor, text in blocks:

@@ -281,7 +281,12 @@ def test_every_run_is_shipped_once_and_the_file_is_small():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "job", [("healthy", 1), ("length_bias", 3), ("dropout_policy", 2)]
+    "job",
+    [
+        ("dropout_policy", 2),
+        pytest.param(("healthy", 1), marks=pytest.mark.thorough),
+        pytest.param(("length_bias", 3), marks=pytest.mark.thorough),
+    ],
 )
 def test_a_failure_comes_again(job):
     again = made._run(job)

@@ -531,6 +531,7 @@ def test_a_run_that_is_killed_goes_on_to_the_bit(asked, file, tmp_path, patience
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # the trainer below it is tried in every run
 def test_two_processes_are_one(asked, file, tmp_path):
     settings = ["--lr", 5e-3, "--eval-every", 5, "--steps", 12, "--accumulate", 2]
     two = tmp_path / "two"

@@ -61,6 +61,7 @@ def test_without_alpha_a_run_is_chapter_08_s():
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # chapter 10 trains them in every run
 def test_in_five_seeds_alpha_brings_the_length_back():
     words = [
         length_bias.length_regularized_run(0.5, seed)["words"] for seed in range(5)

@@ -348,6 +348,7 @@ def test_a_page_is_told_who_why_and_how_many():
     assert section([])["groups"] == section([])["pairs"] == []
 
 
+@pytest.mark.thorough
 def test_a_class_of_three_hundred_takes_seconds(request):
     cells = cells_of("06.ipynb", notebooks("solutions")[6].read_bytes())
     work = [

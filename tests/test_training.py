@@ -587,13 +587,16 @@ def test_policy_gradients_climb_to_the_closed_form_on_the_true_reward(method, st
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_on_a_learned_reward_it_climbs_and_not_as_far():
     log = run(Config(method="ppo_learned", beta=0.5, steps=40, quiet=True))
     assert 0.02 < log.watched[-1]["distance"] < 0.4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["ppo", "dpo"])
+@pytest.mark.parametrize(
+    "method", ["dpo", pytest.param("ppo", marks=pytest.mark.thorough)]
+)
 def test_the_trainer_does_the_same_again_to_the_bit(method):
     config = Config(method=method, steps=10, quiet=True)
     first = run(config)

@@ -12,12 +12,25 @@ from course_lib.preferences import fit_bradley_terry
 RECORD = given([[0, 1], [3, 0]])  # the second item won 3 of 4
 
 
-def _climbed(wins, steps):
-    """The climb of the hints, ended after so many steps."""
+def _climbed(wins, steps, rate=None):
+    """The climb of the hints, ended after so many steps; or one at a fixed rate."""
     games, scores = wins + wins.T, torch.zeros(len(wins)).double()
     for _ in range(steps):
         expected = (games * torch.sigmoid(scores[:, None] - scores)).sum(1)
-        scores = scores + (wins.sum(1) - expected) / games.sum(1)
+        scores = scores + (wins.sum(1) - expected) * (rate or 1 / games.sum(1))
+    return scores
+
+
+def _leapt(wins, steps):
+    """Newton's steps, so many of them."""
+    games, scores = wins + wins.T, torch.zeros(len(wins)).double()
+    for _ in range(steps):
+        p = torch.sigmoid(scores[:, None] - scores)
+        weight = games * p * (1 - p)
+        bend = torch.diag(weight.sum(1)) - weight
+        slope = wins.sum(1) - (games * p).sum(1)
+        step = torch.linalg.solve(bend[1:, 1:], slope[1:])
+        scores = scores + torch.cat([scores.new_zeros(1), step])
     return scores
 
 
@@ -35,6 +48,7 @@ EXERCISE = Exercise(
         """,
         fit=fit_bradley_terry,
         climbed=_climbed,
+        leapt=_leapt,
         elo=400 / math.log(10),
     ),
     faults=(
@@ -69,6 +83,14 @@ EXERCISE = Exercise(
             scores that average 0: right up to a constant. Subtract the first one
         last item as the zero: scores = fitted - fitted[-1]
             scores counted from the last item; the first one is to be 0
+        weakest item as the zero: scores = fitted - fitted.min()
+            scores counted from the weakest item; the first one is to be 0
+        one rate for all tables: fitted = climbed(table, 2000, 0.02)
+            a step of fixed size times the gradient, which grows with the number of
+            games: with thousands of them it jumps to and fro. Divide by the games
+        four of Newton's steps: fitted = leapt(table, 4)
+            a few of Newton's steps: enough for even teams, not for a lopsided table. Go
+            on until a step is small
         strengths in place of their logarithms: scores = exp(fitted - fitted[0])
             e to the score: the strengths that multiply. Scores are their logarithms
         strengths that sum to 1: scores = softmax(fitted, -1)
@@ -119,6 +141,8 @@ EXERCISE = Exercise(
             [
                 given([[0, 6, 1], [2, 0, 0], [1, 1, 0]]),
                 given([[0, 9, 0, 1], [1, 0, 9, 1], [1, 1, 0, 9], [1] * 3 + [0]]),
+                given([[0, 500, 400], [450, 0, 600], [500, 350, 0]]),
+                given([[0, 10], [300, 0]]),
             ],
         ),
         fresh(

@@ -42,6 +42,9 @@ EXERCISE = Exercise(
         """
         ranks in place of an order: s = scores.gather(-1, ranking.argsort(-1))
             the ranking read as «place of item i»: it lists items, the best one first
+        squeezed: whole = stages.sum(-1).squeeze()
+            squeeze, which also drops the dimension of a batch of one ranking: the
+            result has the shape of scores without its last dimension
         worst to best: s = scores.gather(-1, ranking.flip(-1))
             the ranking read from worst to best, or the sum over those picked so far: a
             choice is made among those who are left
@@ -95,7 +98,11 @@ EXERCISE = Exercise(
     checks=(
         learns(
             "one log-probability for each ranking",
-            [given([0.0, 0.0], (0, 1)), given(normal(4, 3), permutations(4, 3))],
+            [
+                given([0.0, 0.0], (0, 1)),
+                given(normal(1, 2), permutations(1, 2)),
+                given(normal(4, 3), permutations(4, 3)),
+            ],
         ),
         value(
             "−log k! when all scores are equal",

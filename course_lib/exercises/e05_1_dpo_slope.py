@@ -32,6 +32,9 @@ EXERCISE = Exercise(
             the weight σ(−βh) alone: the chain rule puts another β in front of it
         β forgotten inside: m = h
             σ of the gap without β: the sigmoid sees the margin βh
+        a whole nat on: slope = logsigmoid(m + beta) - logsigmoid(m)
+            the fall over the next whole nat: a slope is taken at a point, as the step
+            goes to 0
         β twice in front: slope = beta**2 * weight
             β² in front: one factor β comes from the inner derivative, and no second
         signed: slope = -beta * weight

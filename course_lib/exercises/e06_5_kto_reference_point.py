@@ -73,6 +73,10 @@ EXERCISE = Exercise(
         weighed by the ratios: mean = (exp(ratios) * ratios).mean()
             each log-ratio weighed by its ratio π/π_ref: KTO takes the plain mean, which
             a few large ratios cannot rule
+        held at 1 too: held = mean.clamp(0, 1)
+            held between 0 and 1, as KTO's loss is: a KL has no upper bound
+        n − 1: mean = ratios.sum() / (ratios.numel() - 1)
+            n − 1 where n belongs: a mean of n numbers divides by n
         k3: mean = (exp(-ratios) - 1 + ratios).mean()
             the estimate e^(−r) − 1 + r, known as k3, which is never negative: KTO takes
             the plain mean of the log-ratios r and holds it at 0

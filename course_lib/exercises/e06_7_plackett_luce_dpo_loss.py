@@ -62,6 +62,8 @@ EXERCISE = Exercise(
         ranks for indices: o = r.gather(-1, ranking.argsort(-1))
             each answer's place: [2, 0, 1] means that answer 2 is first, not that answer
             0 is third
+        every ranking for every prompt: o = r[:, ranking]
+            every prompt's ranking applied to every prompt: gather pairs rows with rows
         worst first: o = r.gather(-1, ranking.flip(-1))
             a ranking read from its end, or each stage over those picked so far: the
             best answer comes first, and is picked among all
