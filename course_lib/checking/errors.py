@@ -117,7 +117,12 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
         ".{0}(…) over a dimension gives values and places: take its `.values`",
     ),
     (
-        r"RuntimeError: .*(expected|dtype) .*(Long|int64|int)",
+        r"RuntimeError: .*modified by an inplace operation",
+        "a tensor is overwritten after its values were used, and the gradient needs "
+        "them: make a new one (a method whose name ends in _ writes into its tensor)",
+    ),
+    (
+        r"RuntimeError: .*(expected|dtype) .*\b(Long|int64|int)\b",
         "places must be whole numbers (`.long()`), and values floats",
     ),
     (

@@ -214,13 +214,14 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
 
 def _not_at_the_end(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     """Where an answer is found by steps: near the right one everywhere."""
+    asked = [s for s in ordinary if s.comparable and s.planned.near > 1e-6]
     near = [
         abs(a - b) <= 0.05 * max(1.0, abs(b))
-        for s in ordinary
-        if s.comparable and s.planned.near > 1e-6
+        for s in asked
         for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
     ]
-    if near and all(near):
+    right = sum(s.values_right for s in asked)
+    if near and all(near) and right <= len(asked) / 3:
         told = "near the right numbers, and not there: more steps, or larger ones?"
         yield Symptom("not at the end of its search", told)
 
