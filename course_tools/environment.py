@@ -61,6 +61,35 @@ SETTINGS = {
     },
 }
 
+# A stored picture has its words below it, and JupyterLab's own renderer gives it no alt
+# text. This extension of a few lines does: a module as JupyterLab loads packages' own.
+ALT_TEXT = """
+const stored = ".jp-RenderedImage img:not([alt])";
+const name = (image) => {
+  const below = image.closest(".jp-OutputArea-child")?.nextElementSibling;
+  const words = below?.querySelector(".jp-RenderedMarkdown")?.textContent.trim();
+  if (words) image.alt = words;
+};
+const activate = () => {
+  let waiting = false;
+  new MutationObserver((changes) => {
+    if (waiting || !changes.some((c) => c.addedNodes.length)) return;
+    waiting = true;
+    setTimeout(() => {
+      waiting = false;
+      document.querySelectorAll(stored).forEach(name);
+    }, 300);
+  }).observe(document.body, { childList: true, subtree: true });
+};
+const plugin = { id: "course-alt-text:plugin", autoStart: true, activate };
+(window._JUPYTERLAB ??= {})["course-alt-text"] = {
+  init: () => {},
+  get: async () => () => ({ __esModule: true, default: [plugin] }),
+};
+"""
+LOADED = {"load": "static/remoteEntry.js", "extension": "./extension"}
+EXTENSION = {"extension": True, "_build": LOADED}
+
 # Variables that are meant for another Python, pip or JupyterLab than this one.
 FOREIGN = {"PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONOPTIMIZE"}
 FOREIGN |= {"PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__", "MPLBACKEND", "JUPYTERLAB_DIR"}
@@ -264,11 +293,21 @@ def ready():
 
 
 def write_settings():
-    """Tell every JupyterLab of `.venv`, however it is started, our SETTINGS."""
-    lab = venv_folder().joinpath("share", "jupyter", "lab", "settings")
+    """Tell every JupyterLab of `.venv`, however it is started, our SETTINGS.
+
+    It also gets the extension that names stored pictures.
+    """
+    share = venv_folder().joinpath("share", "jupyter")
+    lab = share / "lab" / "settings"
     there = read(lab / "overrides.json") or {}
     if {**there, **SETTINGS} != there:
         write(lab / "overrides.json", {**there, **SETTINGS})
+    script = share / "labextensions" / "course-alt-text" / "static" / "remoteEntry.js"
+    if not script.exists() or script.read_text(encoding="utf-8") != ALT_TEXT:
+        script.parent.mkdir(parents=True, exist_ok=True)
+        about = {"name": "course-alt-text", "version": "1.0.0", "jupyterlab": EXTENSION}
+        write(script.parent.parent / "package.json", about)
+        script.write_text(ALT_TEXT, encoding="utf-8")
 
 
 def mendable():

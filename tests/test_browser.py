@@ -542,6 +542,24 @@ def test_an_untrusted_page_shows_each_figure_once(lab, saved):
     again.close()
 
 
+def test_stored_pictures_are_named_by_the_words_below_them(lab):
+    name = "notebooks/02_optimal_policy.ipynb"
+    stored = nbformat.read(lab.folder / name, as_version=4)
+    outputs = [o for c in stored.cells for o in c.get("outputs", []) if "data" in o]
+    words = [o.metadata["image/png"]["alt"] for o in outputs if "image/png" in o.data]
+    page = lab.open(name)
+    pictures = page.locator(".jp-RenderedImage img")
+    pictures.first.wait_for()
+    page.wait_for_function(
+        "!document.querySelector('.jp-RenderedImage img:not([alt])')"
+    )
+    named = [one.get_attribute("alt") for one in pictures.all()]
+    assert named
+    for alt in named:
+        assert any(alt.startswith(" ".join(told.split())[:60]) for told in words), alt
+    page.close()
+
+
 def test_in_the_dark_theme_the_picture_is_dark(lab, page):
     dark = lab.open("demo.ipynb", dark=True)
     lab.run_all(dark)

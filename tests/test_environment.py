@@ -190,9 +190,12 @@ def test_jupyterlab_asks_nothing_and_keeps_widgets_in_the_main_thread(course):
     path.write_text('{"of": {"somebody": "else"}}')
     environment.ready()
     assert json.loads(path.read_text()) == {"of": {"somebody": "else"}, **there}
-    before = path.stat().st_mtime_ns
+    share = environment.venv_folder() / "share" / "jupyter"
+    named = share / "labextensions" / "course-alt-text" / "static" / "remoteEntry.js"
+    assert named.read_text(encoding="utf-8") == environment.ALT_TEXT
+    before = [file.stat().st_mtime_ns for file in (path, named)]
     environment.ready()
-    assert path.stat().st_mtime_ns == before
+    assert [file.stat().st_mtime_ns for file in (path, named)] == before
 
 
 def test_the_settings_are_names_that_jupyterlab_knows():
