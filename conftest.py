@@ -57,6 +57,10 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.option.patience = slowness()
+    if config.option.thorough:
+        os.environ["COURSE_THOROUGH"] = (
+            "1"  # for kernels: see tests/offline/watching.py
+        )
     config.option.nbval_cell_timeout *= config.option.patience
 
 

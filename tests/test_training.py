@@ -595,7 +595,7 @@ def test_on_a_learned_reward_it_climbs_and_not_as_far():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "method", ["dpo", pytest.param("ppo", marks=pytest.mark.thorough)]
+    "method", ["dpo", pytest.param("ppo_learned", marks=pytest.mark.thorough)]
 )
 def test_the_trainer_does_the_same_again_to_the_bit(method):
     config = Config(method=method, steps=10, quiet=True)

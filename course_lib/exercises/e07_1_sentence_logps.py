@@ -136,7 +136,7 @@ EXERCISE = Exercise(
             chosen with the end beside it. What is free is the end after it
         charged for going on: prefixes = grown(each_word(levels, going_on))
             each word charged for not having ended as well: words and end share one
-            softmax, so that is in the word's log-probability already
+            softmax, and the word's log-probability has counted that
         depth first: logps = depth_first(levels)
             each prefix followed by all that begins with it, as a recursion gives them:
             sentences stand by length first

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-MOST = 50  # corners of one figure: of those of many sliders, evenly spread ones
+# Corners of one figure: all with --thorough, else evenly spread ones
+MOST = 1000 if "COURSE_THOROUGH" in os.environ else 50
 made = []  # the page's figures in their order, with the values they began with
 ROOM = Path()
 
