@@ -5,7 +5,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from course_lib.checking.verdict import (
     NOT_ATTEMPTED,
@@ -20,6 +20,7 @@ from course_lib.exercises import EXERCISES
 from course_lib.submission.observing import Observation, TimeUp
 from course_tools.grading.elsewhere import Elsewhere
 from course_tools.grading.learners import Upload
+from course_tools.grading.sandbox.asked import functions_in
 from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.sandbox.talking import Outcome, slowly
 from course_tools.grading.submissions import Page, Submission
@@ -206,6 +207,7 @@ def _asked(
     how = {"offers": exercise.offers, "whole": whole}
     if not any(callable(value) for call in calls for value in call.args):
         how |= {"settled": exam.is_passed, "within": within}  # probes say why it is not
+        how["told"] = _told(exam)
         return sandbox.run(page.cells, exercise.name, calls, **how)
     # few given functions in one process, that no vote can be taken among them
     seen, cells, left = {}, page.cells, within or sandbox.timeout
@@ -231,6 +233,12 @@ def _asked(
         rest = outcome.seen[-1]
     every = tuple(seen.get(place, rest) for place in range(len(calls)))
     return replace(outcome, seen=every, seconds=(within or sandbox.timeout) - left)
+
+
+@cache
+def _told(exam: Examination) -> tuple:
+    """Its inputs as they are sent, the same for every submission."""
+    return functions_in(exam.calls, exam.exercise.offers)
 
 
 def _beside() -> Elsewhere:

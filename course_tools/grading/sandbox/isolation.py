@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,16 +130,19 @@ class Isolation:
         return "\n".join(lines)
 
 
-def choose(mode: str, *, timeout: float, memory: int) -> tuple[Isolation, Sandbox]:
+def choose(
+    mode: str, *, timeout: float, memory: int, modules: Sequence[str] = ()
+) -> tuple[Isolation, Sandbox]:
     """The best isolation that works here, and a sandbox that has it.
 
-    mode: auto (the best), strict (only strong), landlock, or process
+    mode: auto (the best), strict (only strong), landlock, or process; the others are
+        the sandbox's
     raises: CourseError, code 3, if what `mode` asks for is not to be had
     """
     found: list[tuple[Isolation, Sandbox]] = []
     why = ""
     for plan in _plans(mode):
-        box = Sandbox(plan, timeout=timeout, memory=memory)
+        box = Sandbox(plan, timeout=timeout, memory=memory, modules=modules)
         try:
             found.append((Isolation(plan, _tried_in(box), _words_in(box)), box))
         except CourseError as error:

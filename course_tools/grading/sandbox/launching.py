@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,10 +49,16 @@ _BEGIN = (
 _PAGES = "/sys/kernel/mm/transparent_hugepage"  # where malloc looks for large pages
 
 
-def command(plan: Plan, scratch: str, control: int, terms: dict | None) -> list[str]:
+def command(
+    plan: Plan,
+    scratch: str,
+    control: int,
+    modules: Sequence[str],
+    terms: dict | None,
+) -> list[str]:
     """The command of a process for one job, or of one that others are forked from.
 
-    control: its end of the channel; terms: of the one job
+    control: its end of the channel; modules: imported first; terms: of the one job
     """
     told = {
         "path": _path(),
@@ -60,6 +66,7 @@ def command(plan: Plan, scratch: str, control: int, terms: dict | None) -> list[
         "control": control,
         "scratch": scratch,
         "readable": _readable(),
+        "modules": list(modules),
         "terms": terms,
     }
     python = [sys.executable, "-s", "-P", "-c", _BEGIN, json.dumps(told)]

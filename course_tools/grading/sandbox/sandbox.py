@@ -31,11 +31,20 @@ START = 120.0  # seconds for a Python that imports torch on a busy computer
 class Sandbox:
     """Runs one function at a time, each in a process of its own.
 
-    timeout: seconds for a submission's exercise; memory: MiB on top of PyTorch's own
+    timeout: seconds for a submission's exercise; memory: MiB on top of PyTorch's own;
+    modules: imported before any of them runs
     """
 
-    def __init__(self, plan: Plan, *, timeout: float = 10.0, memory: int = 1024):
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        timeout: float = 10.0,
+        memory: int = 1024,
+        modules: Sequence[str] = (),
+    ):
         self.plan, self.timeout, self.memory = plan, timeout, memory
+        self.modules = modules
         self._terms = {"timeout": timeout, "memory": memory, "landlock": plan.landlock}
         self._process: subprocess.Popen | None = None
         self._closed = False
@@ -44,7 +53,8 @@ class Sandbox:
 
     def another(self) -> "Sandbox":
         """One more like this."""
-        return Sandbox(self.plan, timeout=self.timeout, memory=self.memory)
+        how = {"timeout": self.timeout, "memory": self.memory, "modules": self.modules}
+        return Sandbox(self.plan, **how)
 
     def run(
         self,
@@ -56,17 +66,19 @@ class Sandbox:
         whole: bool = False,
         ask: Sequence[Callable[[bytes, float], bytes]] = (),
         settled: Callable[[Sequence[Observation]], bool] = lambda _: False,
+        told: tuple[list[Callable], list, Any] | None = None,
         within: float | None = None,
     ) -> Outcome:
         """Load `name` out of the cells and observe it on every call; never raises for
         anything that the submission does.
 
-        offers, whole, ask, settled: see `Job`; within: seconds, if they are to be fewer
+        offers, whole, ask, settled, told: see `Job`
+        within: seconds, if they are to be fewer
         raises: CourseError if no sandbox can be started here
         """
         seconds = min(self.timeout, within or self.timeout)
         terms = {**self._terms, "timeout": seconds}
-        job = Job(cells, name, calls, offers or {}, whole, ask, settled)
+        job = Job(cells, name, calls, offers or {}, whole, ask, settled, told)
         talk = Talk(job, seconds)
         alone, ended = None, "broken"
         channel, theirs = socket.socketpair()
@@ -113,7 +125,7 @@ class Sandbox:
         windows = os.name == "nt"
         with tempfile.TemporaryFile() as words:
             process = subprocess.Popen(
-                command(self.plan, self._scratch, theirs.fileno(), terms),
+                command(self.plan, self._scratch, theirs.fileno(), self.modules, terms),
                 pass_fds=() if windows else [theirs.fileno()],
                 env=bare_env(self._scratch),
                 cwd=self._scratch,

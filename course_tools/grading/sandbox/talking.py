@@ -60,6 +60,7 @@ class Job:
         seconds that are left; calls are then sent one by one, each when the last is
         answered. Without it functions are called here
     settled: whether the answers so far make the others needless
+    told: `functions_in(calls, offers)`, from somebody who asks the same of many
     """
 
     cells: Sequence[str]
@@ -69,6 +70,7 @@ class Job:
     whole: bool = False
     ask: Sequence[Callable[[bytes, float], bytes]] = ()
     settled: Callable[[Sequence[Observation]], bool] = lambda _: False
+    told: tuple[list[Callable], list, Any] | None = None
 
 
 class Talk:
@@ -82,7 +84,7 @@ class Talk:
         self._seen: list[Observation] = []
         self._nonsense, self._late = "", False
         self._settled, self._is_settled = False, job.settled
-        functions, calls, offers = functions_in(job.calls, job.offers)
+        functions, calls, offers = job.told or functions_in(job.calls, job.offers)
         self._room = ASKED if functions else ROOM
         here = [lambda question, _: reply(functions, question)]
         self._ask = job.ask or here * len(calls)

@@ -8,6 +8,7 @@ has ended it ends all that the child has left behind.
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import select
@@ -19,7 +20,7 @@ import time
 from collections.abc import Iterator
 
 import torch
-import torch._dynamo  # torch.optim brings it in: once, and not on a learner's time
+import torch.fx.experimental.symbolic_shapes  # autograd's; not on a learner's time
 
 from course_tools.grading.sandbox import harness
 from course_tools.grading.sandbox.confine import confine
@@ -41,16 +42,20 @@ def begin(
     scratch: str,
     readable: list[str],
     repository: str,
+    modules: list[str],
     terms: dict | None,
 ):
     """Where a process for submissions starts; it never returns.
 
     control: the grader's channel; scratch: an empty folder, where a child may write;
-    readable: what it may read; terms: of the one job to be answered, where nothing can
-    be forked and each job has a process and a torch of its own
+    readable: what it may read; modules: more to be imported before it is ready; terms:
+    of the one job to be answered, where nothing can be forked and each job has a
+    process and a torch of its own
     """
     shared = b"" if os.name != "nt" else sys.stdin.buffer.read()
     channel = socket.fromshare(shared) if shared else socket.socket(fileno=control)
+    for module in modules:
+        importlib.import_module(module)
     torch.set_num_threads(1)  # before any fork: threads and forks do not mix
     harness.clear_shelves()
     sys.path[:] = [path for path in sys.path if path and path != repository]
@@ -112,6 +117,7 @@ def _become_child(control, handed: int, terms: dict, folder: str, readable: list
         os.closerange(kept + 1, 256)
         os.chdir(folder)
         os.environ.update(dict.fromkeys(("HOME", "TMPDIR"), folder))
+        tempfile.tempdir = folder  # where the keeper's own was
         os.nice(5)
         _limit(terms)
         _close(folder, readable, terms)
