@@ -43,6 +43,10 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
     ),
     (r"TypeError: '(\w+)' object is not callable", "parentheses after a {0}"),
     (
+        r"AttributeError: '(?:builtin_function_or_method|method|function)' object",
+        "a function where its value is wanted: are its parentheses missing?",
+    ),
+    (
         r"TypeError: '(\w+)' object is not subscriptable",
         "square brackets after a {0}, which has no entries",
     ),
@@ -89,8 +93,10 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
         "a Python list where a tensor is wanted: torch.tensor(…) makes one",
     ),
     (
-        r"RuntimeError: .*(size of tensor|shapes? cannot be|must match|not broadcast|"
-        r"same number of dimensions|equal size|Expected target size|"
+        r"(?:RuntimeError|ValueError): .*(size of tensor|be broadcast together|"
+        r"shapes? cannot be|must match|not broadcast|"
+        r"same number of dimensions|equal size|Expected target size|at least 1D|"
+        r"inconsistent tensor size|vector.*expected|expanded size|"
         r"Size does not match|expected index)",
         SHAPES,
     ),
@@ -150,7 +156,87 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
         r"IndexError: .*(out of bounds|out of range)",
         "an index past the end: how many entries are there, and where does it start?",
     ),
+    (
+        r"IndexError: shape mismatch: indexing",
+        "lists of places that do not go together: one place for each row and column "
+        "takes the rows as [:, None], or gather",
+    ),
+    (
+        r"ValueError: .*strides? .*negative",
+        "numpy's [::-1], which torch does not take: x.flip(dim) is torch's own",
+    ),
     (r"IndexError: too many indices", "more indices than the tensor has dimensions"),
+    (
+        r"RuntimeError: Subtraction, the `-` operator, with a bool",
+        "1 − a mask of True and False: write ~mask, or make numbers of it by .float()",
+    ),
+    (
+        r"(?:RuntimeError|NotImplementedError): .*derivative for \S*?(\w+)\W* is not",
+        "{0} has no derivative, and a gradient is asked for: use what has one (sums, "
+        "index_add, gather, where)",
+    ),
+    (
+        r"\w+Error: only (one element tensors|length-1 arrays)",
+        "a function for single numbers (of math, or float) was given several: torch "
+        "has the same for whole tensors",
+    ),
+    (
+        r"RuntimeError: shape '.*' is invalid for input of size",
+        "view or reshape into a table that the numbers do not fill: rows that keep "
+        "different numbers of entries make none. Multiply by a mask, and pick nothing",
+    ),
+    (
+        r"RuntimeError: .*not to have been used in the graph",
+        "a gradient with respect to something that the value was not computed from: "
+        "compute the value from it first",
+    ),
+    (
+        r"\w+Error: .*process group has not been initialized",
+        "torch.distributed, where one process runs alone: everything that is needed is "
+        "among the arguments",
+    ),
+    (
+        r"RuntimeError: you can only change requires_grad flags",
+        "it changes whether an input asks for a gradient: detach() makes a tensor of "
+        "its own",
+    ),
+    (
+        r"ValueError: (not enough|too many) values to unpack",
+        "{0} values on the right of an = for the names on its left: print what is "
+        "taken apart",
+    ),
+    (r"KeyError: (.+)", "nothing is stored under {0}: which keys are there?"),
+    (
+        r"(TypeError: slice indices|IndexError: only integers|TypeError: only integer)",
+        "a place or a length that is no whole number: // divides without a remainder",
+    ),
+    (
+        r"ValueError: math domain error",
+        "math.log or math.sqrt of a number that it does not take, such as 0 or −1",
+    ),
+    (
+        r"OverflowError",
+        "a number too large for a computer: stay in logarithms (logsigmoid, logsumexp)",
+    ),
+    (
+        r"TypeError: .*'(\w+)' object is not iterable|TypeError: iteration over a 0-d",
+        "a loop over a single number: is it a tensor of no dimensions?",
+    ),
+    (
+        r"ImportError: cannot import name '(\w+)'",
+        "there is no `{0}` to import: is it misspelt?",
+    ),
+    (r"ModuleNotFoundError: .*'(\S+)'", "there is no module `{0}` here"),
+    (r"AssertionError", "an `assert` of its own does not hold: print what it compares"),
+    (
+        r"RuntimeError: einsum",
+        "an einsum whose letters do not fit its tensors: one letter for each dimension",
+    ),
+    (
+        r"RuntimeError: Trying to backward through the graph a second time",
+        "backward runs twice over one graph: compute the value anew, or use "
+        "torch.autograd.grad once for all inputs",
+    ),
     (r"ZeroDivisionError", "a division by 0: is something counted that may be 0?"),
     (r"RecursionError", "the function calls itself: has a helper the same name?"),
 )

@@ -21,8 +21,12 @@ def exact(everything: Sequence[Seen]) -> Symptom | None:
     if changed:
         name = changed[0].names[changed[0].yours.changed[0]]
         return Symptom("input changed", f"it changes {name} in place: work on a copy")
+    if _draws(everything):
+        told = "it does not answer alike twice: it draws at random, or keeps something "
+        return Symptom("another answer each time", told + "from one call to the next")
     compared = [s for s in plain if s.comparable and s.finite]
     wrong = any(not s.values_right for s in compared)
+    wrong = wrong and not any(s.yours.error for s in everything if s.ordinary)
     for look in (
         _of_another_kind(plain),
         _always_the_same(plain),
@@ -34,6 +38,15 @@ def exact(everything: Sequence[Seen]) -> Symptom | None:
         if symptom := next(look, None):
             return symptom
     return None
+
+
+def _draws(everything: Sequence[Seen]) -> bool:
+    first = {s.place: s.yours for s in everything}
+    return any(
+        not (s.yours.error or close(s.yours.numbers, first[base].numbers, SAME))
+        for s in everything
+        if s.planned.again and (base := s.planned.base) in first
+    )
 
 
 # ── what kind of thing it is ──────────────────────────────────────────────────────────
@@ -48,6 +61,10 @@ def _of_another_kind(plain: Sequence[Seen]) -> Iterator[Symptom]:
         yield Symptom("another type", told)
     elif kinds and not kinds & {"tensor", "number", "bool"}:
         kind = plain[0].yours.kind
+        if kind in ("max", "min", "median", "mode", "sort", "topk", "cummax", "cummin"):
+            told = f".{kind}(…) over a dimension gives values and places: take its "
+            yield Symptom("another type", told + ".values")
+            return
         kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
         yield Symptom("another type", f"it returns {kind}, where a tensor is wanted")
     elif kinds == {"number"} and any(

@@ -21,13 +21,16 @@ def noticed(everything: Sequence[Seen]) -> Symptom | None:
         looks = at_the_edge(everything), _in_float32(everything), _only_where(ordinary)
         return next(itertools.chain(*looks), None)
     looks = (
+        _verdicts,
         _only_where,
         _not_at_the_end,
         _by_rows,
         _not_a_number,
         _errors,
         _entries,
+        _nearly,
         _reactions,
+        _one_sided,
     )
     return next((symptom for look in looks for symptom in look(ordinary)), None)
 
@@ -183,6 +186,15 @@ def _alike_rows(s: Seen) -> bool:
     return rows > 1 and all(bool((v == v[:1]).all()) for v in batched)
 
 
+def _optional(asked: Sequence[Seen]) -> Iterator[Condition]:
+    """Arguments that some inputs have, and others do without."""
+    given = dict.fromkeys(name for s in asked for name in s.arguments)
+    for name in given:
+        if any(name not in s.arguments for s in asked):
+            look = f"with it: look at where {name} enters"
+            yield f"without {name}", look, lambda s, n=name: n not in s.arguments
+
+
 def _holds(condition: Callable[[Seen], bool], s: Seen) -> bool:
     try:
         return condition(s)
@@ -197,7 +209,8 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     if len(right) < 2 or len(right) == len(asked):
         return
     best, found = 0.55, None  # most of the others must be wrong
-    for where, elsewhere, condition in _conditions(asked):
+    conditions = itertools.chain(_optional(asked), _conditions(asked))
+    for where, elsewhere, condition in conditions:
         inside = [s for s in asked if _holds(condition, s)]
         outside = [s for s in asked if not _holds(condition, s)]
         telling = any(any(s.ours.numbers) for s in inside)
@@ -216,14 +229,68 @@ def _not_at_the_end(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     """Where an answer is found by steps: near the right one everywhere."""
     asked = [s for s in ordinary if s.comparable and s.planned.near > 1e-6]
     near = [
-        abs(a - b) <= 0.05 * max(1.0, abs(b))
+        abs(a - b) <= 0.1 * max(1.0, abs(b))
         for s in asked
         for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
     ]
     right = sum(s.values_right for s in asked)
-    if near and all(near) and right <= len(asked) / 3:
+    if near and all(near) and right <= len(asked) / 2:
         told = "near the right numbers, and not there: more steps, or larger ones?"
         yield Symptom("not at the end of its search", told)
+
+
+def _nearly(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
+    """Within a few per cent everywhere, and hardly ever right."""
+    asked = [s for s in ordinary if s.comparable and s.finite]
+    errors = [
+        abs(a - b) / max(1.0, abs(b))
+        for s in asked
+        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
+    ]
+    right = sum(s.values_right for s in asked)
+    if errors and max(errors) < 0.05 and right <= len(asked) / 2:
+        told = (
+            f"within {max(errors):.1g} of the right numbers everywhere, and not exact: "
+            "a simulation, a grid, a constant that was rounded or an approximation?"
+        )
+        yield Symptom("near, not exact", told)
+
+
+def _one_sided(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
+    """Too large, or too small, wherever it is wrong."""
+    pairs = [
+        (a - b) / max(1.0, abs(b))
+        for s in ordinary
+        if s.comparable and s.finite and s.planned.of is not None
+        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
+    ]
+    off = [x for x in pairs if abs(x) > SAME]
+    for sign, word in ((1, "large"), (-1, "small")):
+        if len(off) > 3 and all(sign * x > 0 for x in off):
+            told = f"too {word} wherever it is wrong: what is added or left out that "
+            told += "has the same sign on every input?"
+            yield Symptom(f"always too {word}", told)
+
+
+def _verdicts(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
+    """Of a function that examines others: which it lets through, which it rejects."""
+    asked = [s for s in ordinary if s.yours.kind == s.ours.kind == "bool"]
+    named = [
+        (getattr(value, "__name__", ""), s)
+        for s in asked
+        for value in s.arguments.values()
+        if callable(value)
+    ]
+    told = []
+    for due, verb in ((0.0, "lets through the faulty"), (1.0, "rejects the right")):
+        names = [name for name, s in named if s.ours.numbers[0] == due]
+        bad = [name for name, s in named if not s.values_right]
+        bad = list(dict.fromkeys(name for name in bad if name in names))
+        if bad:
+            more = f" and {len(bad) - 4} more" * (len(bad) > 4)
+            told.append(f"{verb} {', '.join(bad[:4])}{more}")
+    if told:
+        yield Symptom("misjudges functions", "it " + "; and it ".join(told))
 
 
 def _not_a_number(ordinary: Sequence[Seen]) -> Iterator[Symptom]:

@@ -42,6 +42,7 @@ class Planned:
     beside: the place of the extreme input that stands among ordinary rows here
     batch: whether the rows are a batch, of which each is its own case
     neutral: an argument is 0 or 1, equals another, or all rows are alike
+    again: it is the input at place `base` once more
     float32: it is in float32 where the others are in float64
     """
 
@@ -56,6 +57,7 @@ class Planned:
     varied: int | None = None
     beside: int | None = None
     neutral: bool = False
+    again: bool = False
     float32: bool = False
 
 
@@ -173,13 +175,14 @@ class Plan:
         return any(close(n, whole.numbers, self.near) for n in (joined, mean))
 
     def probe(self):
-        """Plan the probes: one argument changed, in its first row or in all; one made
-        neutral.
+        """Plan the probes: an input once more; one argument changed, in its first row
+        or in all; one made neutral.
         """
         base, self._base = self._base, None
         if base is None:
             return
         place = self._place_of(base)
+        self._add(replace(base), None, base=place, again=True)
         for rows in (slice(1), slice(None)):
             for argument, call in _varied(base, rows):
                 self._add(call, None, base=place, varied=argument)

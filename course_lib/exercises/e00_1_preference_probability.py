@@ -84,6 +84,9 @@ EXERCISE = Exercise(
         detached: p = sigmoid(z).detach()
             the right numbers cut off from their inputs (by detach, item or numpy):
             nothing could be learnt through them
+        difference cut at 5: z = (w - v).clamp(-5, 5)
+            a difference that is cut off at 5: a larger one is more certain still, and
+            torch.sigmoid needs no cut
         """,
     ),
     checks=(
@@ -102,8 +105,8 @@ EXERCISE = Exercise(
             holds=lambda call, yours, ours, near: yours.numbers[0] > 0.5,
         ),
         value(
-            "a difference of 1, near 0 and near 100",
-            [given([1.0], [0.0]), given([101.0], [100.0])],
+            "a difference of 1, near 0 and near 100; and one of 12",
+            [given([1.0], [0.0]), given([101.0], [100.0]), given([12.0], [0.0])],
         ),
         fresh(
             "equal e^{r_w} / (e^{r_w} + e^{r_l}), and so must its gradient",

@@ -21,6 +21,16 @@ def _climbed(wins, steps, rate=None):
     return scores
 
 
+def _penalised(wins, weight=0.01):
+    """Where the mean loss plus weight/2 times the squared scores is least."""
+    scores = torch.zeros(len(wins)).double()
+    for _ in range(4000):
+        p = torch.sigmoid(scores[:, None] - scores)
+        slope = (wins - (wins + wins.T) * p).sum(1) / wins.sum()
+        scores = scores + slope - weight * scores
+    return scores
+
+
 def _leapt(wins, steps):
     """Newton's steps, so many of them."""
     games, scores = wins + wins.T, torch.zeros(len(wins)).double()
@@ -48,6 +58,8 @@ EXERCISE = Exercise(
         """,
         fit=fit_bradley_terry,
         climbed=_climbed,
+        penalised=_penalised,
+        centred=lambda fitted: torch.cat([fitted[:1] * 0, fitted[1:] - fitted.mean()]),
         leapt=_leapt,
         elo=400 / math.log(10),
     ),
@@ -104,6 +116,21 @@ EXERCISE = Exercise(
             ones
         thirty steps: fitted = climbed(table, 30)
             a climb that is not at the top yet: more steps, or larger ones
+        first score overwritten: scores = centred(fitted)
+            0 written over the first score, while the others stay where they were:
+            subtract the first score from all
+        a penalty on the scores: fitted = penalised(table)
+            scores pulled towards 0, as weight decay or a prior does: the likelihood
+            alone is asked for
+        half a game added, log odds averaged:
+                fitted = log((table + 0.5) / (table.T + 0.5)).sum(1)
+                / (table.shape[0] - 1)
+            the mean of smoothed log odds against each opponent: one met once would
+            weigh as much as one met often. Fit all scores together
+        strengths, counted from the first:
+                scores = softmax(fitted, -1) - softmax(fitted, -1)[0]
+            strengths minus the first one's: scores are the logarithms of strengths, and
+            it is their differences that count
         """,
     ),
     within=5e-4,  # a climb by small steps is as good as the library's Newton steps

@@ -67,6 +67,9 @@ EXERCISE = Exercise(
             KL(p‖q) + KL(q‖p), which favours neither policy: asked for is the first
         all prompts in one number: kl = terms.sum()
             one sum over all prompts: sum over the last dimension alone
+        k3 of the listed answers: kl = (q / p - 1 - log(q / p)).mean(-1)
+            the k3 estimate, which averages over answers that p has *drawn*: the answers
+            are listed here, so weigh each by p(y)
         """,
         KL_FAULTS,
     ),

@@ -77,6 +77,9 @@ EXERCISE = Exercise(
             the objective with its sign turned, a loss: this one is to be maximised
         all prompts in one number: value = (earned - price).sum()
             one sum over all prompts: each prompt has an objective of its own
+        mean over the listed answers: value = (r - beta * log(p / q)).mean(-1)
+            a plain mean over the listed answers: the expectation is the policy's, so
+            weigh each by π(y)
         """,
         KL_FAULTS,
     ),

@@ -64,6 +64,9 @@ EXERCISE = Exercise(
         normalised over all prompts:
                 policy = softmax(logits.flatten(), 0).view_as(logits)
             one normalisation for the whole batch: each prompt is a policy of its own
+        reference after normalising: policy = ref * softmax(tilt, -1)
+            e^{r/β} normalised by itself, and the reference multiplied in afterwards:
+            the rows no longer sum to 1. Normalise last
         """,
     ),
     checks=(

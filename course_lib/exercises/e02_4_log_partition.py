@@ -81,6 +81,13 @@ EXERCISE = Exercise(
             dimension
         all prompts in one number: logz = logsumexp(logits.flatten(), 0)
             one sum over all prompts: each prompt has a Z of its own
+        mean of the terms:
+                logz = logsumexp(logits, -1) - log(torch.ones_like(ref).sum(-1))
+            the logarithm of the mean of the terms: π_ref weighs them already, so they
+            are summed. Dividing by n is for answers that were drawn
+        reference as a factor of the reward: logits = ref * tilt
+            π_ref multiplied onto r/β, in the exponent: inside a logsumexp a weight is
+            added as its logarithm, log π_ref + r/β
         """,
     ),
     checks=(

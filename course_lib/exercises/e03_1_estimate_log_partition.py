@@ -81,6 +81,9 @@ EXERCISE = Exercise(
         weighted by the tilt: mean = (softmax(tilt, -1) * tilt).sum(-1)
             the mean of r/β over the *tilted* sample. Z is a plain mean of e^{r/β} over
             answers of the reference
+        two cumulants: mean = tilt.mean(-1) + tilt.var(-1, correction=0) / 2
+            the mean plus half the variance of r/β, which is exact for normal rewards
+            only: it is the logarithm of a mean of exponentials
         """,
     ),
     checks=(

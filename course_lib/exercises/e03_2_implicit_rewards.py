@@ -25,6 +25,9 @@ EXERCISE = Exercise(
         h = p - q  # the log-ratio
         r = beta * h  # the reward
         """,
+        standard=lambda r, more=0.0: (
+            (r - r.mean(-1, keepdim=True)) / (r.std(-1, keepdim=True) + more)
+        ),
     ),
     faults=(
         """
@@ -70,6 +73,15 @@ EXERCISE = Exercise(
             answer rarer than itself
         softmax of probabilities: p = policy.log_softmax(-1); q = ref.log_softmax(-1)
             a log_softmax of what are probabilities already: take their logarithms
+        log-odds: p = torch.logit(policy); q = torch.logit(ref)
+            a difference of log-odds, as ORPO has it: the closed form has probabilities,
+            so log π − log π_ref
+        standardised, a little added: r = standard(beta * h, 1e-8)
+            rewards brought to mean 0 and spread 1: only the constant is free, and β
+            sets the scale
+        standardised: r = standard(beta * h)
+            rewards brought to mean 0 and spread 1: only the constant is free, and β
+            sets the scale
         """,
     ),
     checks=(

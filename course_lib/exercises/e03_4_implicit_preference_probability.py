@@ -53,6 +53,9 @@ EXERCISE = Exercise(
             the chosen answer alone: β log Z does not cancel without its partner
         averaged: p = sigmoid(m).mean()
             one average for the batch: each pair has a probability of its own
+        ratios for their logarithms: h = exp(u) - exp(v)
+            a difference of the ratios themselves: rewards are β times the *logarithms*
+            of the ratios
         """,
     ),
     checks=(

@@ -30,6 +30,9 @@ EXERCISE = Exercise(
             a reference taken from the policy: the gap stays 0 and the loss ln 2
         rejected side detached: v = b.detach() - d
             a rejected log-probability that gets no gradient: both sides must learn
+        each answer by itself: losses = -logsigmoid(beta * u) - logsigmoid(-beta * v)
+            two losses, one for each answer, which start at 2 ln 2: only the difference
+            of the two log-ratios enters, inside one sigmoid
         """,
     ),
     checks=(

@@ -61,6 +61,9 @@ EXERCISE = Exercise(
         overflowing exponentials: weight = exp(-m) / (1 + exp(-m))
             a fraction of exponentials, infinite over infinite at −5000 nats:
             torch.sigmoid never forms it
+        derivative for β: slope = (h * weight).abs()
+            the derivative with respect to β: the gap is what moves, and the inner
+            derivative of βh is β
         """,
     ),
     checks=(

@@ -61,8 +61,8 @@ EXERCISE = Exercise(
         ),
         rule(
             "each gap its own β",
-            "be what each gap would get alone",
-            [given([0.5, 1.0, 2.0])],
+            "be what each gap would get alone; is the search safe for all of them?",
+            [given([0.5, 1.0, 2.0]), given([100.0, 13.0, 0.02])],
         ),
         fresh("be the β at which β σ(−βh) is largest", map(_fresh, (1, 3, 6))),
     ),

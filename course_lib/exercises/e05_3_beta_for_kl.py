@@ -2,6 +2,8 @@
 
 import math
 
+import torch
+
 from course_lib.beta import beta_for_kl
 from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Exercise, builder, fresh, given, rule, value
@@ -38,6 +40,15 @@ def _search(spent, ref, rewards, kl, turned=False, priced=False) -> float:
     return low
 
 
+def _nearest(ref, rewards, kl, count) -> float:
+    """Of `count` values of β, from 1e-3 to 1e3, the one that spends nearest to `kl`."""
+    betas = torch.logspace(-3, 3, count)
+    q = ref.double().log()
+    p = (q + rewards / betas[:, None]).log_softmax(-1)
+    spent = (p.exp() * (p - q)).sum(-1)
+    return betas[(spent - kl).abs().argmin()].item()
+
+
 def _kl(q, p, tilt):
     return (p.exp() * (p - q)).sum()
 
@@ -57,6 +68,9 @@ EXERCISE = Exercise(
         no_reference=lambda q, p, tilt: _kl(q, tilt.log_softmax(-1), tilt),
         uniform=lambda q, p, tilt: _kl(0 * q - math.log(len(q)), p, tilt),
         unnormalised=lambda q, p, tilt: ((q + tilt).exp() * tilt).sum(),
+        only_log_z=lambda q, p, tilt: (q + tilt).logsumexp(-1).abs(),
+        averaged_back=lambda q, p, tilt: _kl(p, q, tilt) / len(q),
+        nearest=_nearest,
         no_log_z=lambda q, p, tilt: (p.exp() * tilt).sum(),
         underflown=lambda q, p, tilt: (p.exp() * (p.exp() / q.exp()).log()).sum(),
         averaged=lambda q, p, tilt: (p.exp() * (p - q)).mean(),
@@ -100,6 +114,21 @@ EXERCISE = Exercise(
                 beta = (((ref * r**2).sum() - (ref * r).sum() ** 2) / (2 * kl))
                 .sqrt().item()
             β = √(Var r / 2 KL): the law of small budgets, used where it does not hold
+        log Z for the KL: beta = search(only_log_z, ref, r, kl)
+            log Z taken for the KL, which is E[r]/β − log Z: log Z changes with a
+            constant added to all rewards
+        forward KL, averaged: beta = search(averaged_back, ref, r, kl)
+            F.kl_div(log π*, π_ref) is KL(π_ref‖π*), and by default the mean over the
+            answers: here the policy comes first, and its terms are summed
+        a grid of 121: beta = nearest(ref, r, kl, 121)
+            the best of a list of βs, which is as exact as the list is fine: go on
+            between the two neighbours
+        a grid of 61: beta = nearest(ref, r, kl, 61)
+            the best of a list of βs, which is as exact as the list is fine: go on
+            between the two neighbours
+        a grid of 1000: beta = nearest(ref, r, kl, 1000)
+            the best of a list of βs, which is as exact as the list is fine: go on
+            between the two neighbours
         """,
     ),
     checks=(

@@ -51,6 +51,15 @@ EXERCISE = Exercise(
             label, whose target is 1 − ε
         mean rate: odds = (1 - eps.mean()) / eps.mean() + 0 * eps
             one gap for the mean rate: each rate has its own
+        rates held at 0.02: m = torch.logit(1 - eps, 0.02)
+            rates below 0.02 are held there, by the `eps` of torch.logit or a clamp: ε
+            is above 0, so nothing need be held
+        rates held at 0.01: m = torch.logit(1 - eps, 0.01)
+            rates below 0.01 are held there, by the `eps` of torch.logit or a clamp: ε
+            is above 0, so nothing need be held
+        gaps from a list: h = (m / beta * 100).round() / 100
+            the best of a list of gaps, a hundredth apart: set the derivative to zero,
+            and the gap comes out exactly
         """,
     ),
     checks=(

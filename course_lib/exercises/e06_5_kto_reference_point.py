@@ -87,6 +87,15 @@ EXERCISE = Exercise(
             the median of the log-ratios: the point is their mean
         held from above: held = -relu(-mean)
             the smaller of the mean and 0: the point is the larger one, never negative
+        weighed by their probabilities: mean = (exp(policy) * ratios).mean()
+            log-ratios weighed by the answers' probabilities, as F.kl_div does: these
+            answers were drawn, so each counts alike
+        softplus for the cut: held = F.softplus(mean)
+            softplus of the mean, which is above it everywhere and ln 2 at 0: hold it by
+            clamp(min=0)
+        ratio of mean probabilities: mean = log(exp(policy).mean() / exp(ref).mean())
+            the logarithm of a ratio of mean probabilities: the likeliest answer decides
+            alone. Average the log-ratios
         """,
     ),
     checks=(

@@ -86,6 +86,10 @@ EXERCISE = Exercise(
             rejected minus chosen: the chosen answer's slope comes first
         no reference: u = a; v = b
             the policy's log-probabilities alone: t is a ratio to the reference
+        derivative for u: back = exp(t) * (t + 1); forth = -torch.ones_like(t);
+                js = exp(t) * (logsigmoid(t) + log2)
+            f(e^u) differentiated with respect to u, which adds a factor e^u: f′ is the
+            derivative with respect to the ratio t = e^u
         """,
     ),
     checks=(

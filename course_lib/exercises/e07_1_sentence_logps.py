@@ -77,6 +77,7 @@ EXERCISE = Exercise(
         """,
         grown=_prefixes,
         ends=_ends,
+        bare_ends=lambda levels: [level[..., :, -1] for level in levels],
         after_first=slice(1, None),
         first=slice(1),
         last=lambda so_far, step: 0 * so_far + step,
@@ -149,6 +150,9 @@ EXERCISE = Exercise(
                 ended = ends(prefixes, each(levels, held))
             log-probabilities held above a bound, as by a clamp: a token of no chance
             costs what it costs
+        ends without their words: ended = bare_ends(levels)
+            a sentence that ends early gets the log-probability of its end alone: its
+            words count as well
         """,
     ),
     checks=(

@@ -96,6 +96,9 @@ EXERCISE = Exercise(
                 sums = log((zeros + 1).scatter_reduce(0, owners, exp(values), "prod"))
             probabilities multiplied and then their logarithm, which is −∞ once the
             product rounds to 0: add logarithms
+        asked for from 1 on:
+                sums = F.pad(zeros.index_add(0, owners, values)[1:], (0, 1))
+            a sum for each owner from 1 to count: they go from 0 to count − 1
         """,
     ),
     checks=(

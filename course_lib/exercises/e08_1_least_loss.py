@@ -84,6 +84,10 @@ EXERCISE = Exercise(
             −log σ(−z), the loss of the opposite order: a larger margin costs less
         for the whole log: least = (share * each + rest * LN2).mean()
             one number for the whole log: each row has its own bound
+        divided by the wrong share: z = m / share; least = where(m > 0,
+                share * each + rest * LN2, a * -logsigmoid(m / (1 - a)) + (1 - a) * LN2)
+            below 0 the *wrong* pairs carry the mean, and the right ones stay at 0 and
+            pay ln 2: the two shares are exchanged there
         """,
     ),
     checks=(

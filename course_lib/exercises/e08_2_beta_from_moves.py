@@ -78,6 +78,10 @@ EXERCISE = Exercise(
             as one that went far. Put the sums over both together
         one a side: beta = (e * m).sum(-1) / (m * m).sum(-1)
             a β for each side: the loss has one β
+        a line with an intercept: top = ((e - e.mean()) * (m - m.mean())).sum();
+                bottom = ((m - m.mean()) ** 2).sum()
+            a regression with an intercept: no move is no gain, so the line goes through
+            0
         """,
     ),
     checks=(

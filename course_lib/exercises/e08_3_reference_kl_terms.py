@@ -75,6 +75,12 @@ EXERCISE = Exercise(
         ρ log ρ by the ratio: weighed = ratio * log(ratio)
             log ρ taken of a ρ that has underflowed to 0, which is NaN: the log-ratio is
             there already
+        k3 weighed: term = ratio * (torch.expm1(u) - u)
+            ρ times ρ − 1 − log ρ: k3 for the policy's answers is 1/ρ − 1 + log ρ, and
+            that is what ρ weighs
+        cut off at 0: term = relu(weighed)
+            ρ log ρ cut off at 0, which raises its mean: subtract ρ − 1, whose mean is
+            0, and no term is negative
         """,
     ),
     checks=(

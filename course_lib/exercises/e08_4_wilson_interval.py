@@ -22,9 +22,15 @@ def _shrunk(share, count, z):
     return _plain((share * count + z * z / 2) / more, more, z)
 
 
-def _repeated(share, count, z):
+def _arcsine(share, count, z):
+    angle, width = torch.asin(share.sqrt()), z / (2 * count.sqrt())
+    ends = (angle - width).clamp(min=0), (angle + width).clamp(max=torch.pi / 2)
+    return torch.stack([end.sin() ** 2 for end in ends], -1)
+
+
+def _repeated(share, count, z, turns=200):
     low = high = share
-    for _ in range(200):
+    for _ in range(turns):
         low = (share - z * (low * (1 - low) / count).sqrt()).clamp(min=0)
         high = (share + z * (high * (1 - high) / count).sqrt()).clamp(max=1)
     return torch.stack([low, high], -1)
@@ -45,6 +51,7 @@ EXERCISE = Exercise(
         """,
         sqrt=torch.sqrt,
         stack=torch.stack,
+        arcsine=_arcsine,
         repeated=_repeated,
         plain=_plain,
         shrunk=_shrunk,
@@ -87,6 +94,18 @@ EXERCISE = Exercise(
             rests at once. Square the inequality and solve for w
         spread without its last part: spread = sqrt(extra * p * (1 - p))
             a spread of 0 at ŵ = 1: squaring leaves a z²/4n under the root
+        arcsine: interval = arcsine(p, n, z)
+            the arcsine interval: a good approximation, and not the set that is asked
+            for. Solve the equation itself
+        one turn: interval = repeated(p, n, z, 2)
+            the rate put back into its own error once: near, and not the solution.
+            Square the inequality and solve for w
+        a factor of n missing: spread = z * sqrt(p * (1 - p) / n + extra / 4)
+            z²/4n under the root, where z²/4n² belongs, beside ŵ (1 − ŵ)/n
+        centre not divided: interval = centre[..., None]
+                + stack([-spread, spread], -1) / (1 + extra)[..., None]
+            only half the width divided by 1 + z²/n: the whole solution is, the centre
+            too
         """,
     ),
     checks=(

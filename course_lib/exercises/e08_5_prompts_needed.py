@@ -70,6 +70,9 @@ EXERCISE = Exercise(
             the variance of one rate: both are estimates
         rounded up: n = (2.8**2 * var / diff**2).ceil()
             a whole number: asked is the number as it comes, to round up at the end
+        pooled rate: var = (p + q) * (1 - (p + q) / 2) - 2 * (b - p * q)
+            the pooled rate of a textbook's test: the variance is that of the difference
+            itself, (p − q)²/2 less
         """,
     ),
     checks=(

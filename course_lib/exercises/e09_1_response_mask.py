@@ -143,6 +143,13 @@ EXERCISE = Exercise(
             a match, or the prompt's place: both must hold for a token of the prompt
         one boundary for all: after = place >= shared.min()
             one boundary for the whole batch: each row has a prompt of its own length
+        up to the second end: closed = (closes.cumsum(1) > 1).long()
+            the rule "at most one end so far" also holds for everything after the
+            answer's end: count the ends *before* each token
+        up to the last end: mask = (after & ((closes.flip(1).cumsum(1).flip(1) > 0)
+                | (closes.sum(1, keepdim=True) == 0))).long()
+            up to the *last* end of the row: the answer ends at the first one after it
+            has begun
         """,
     ),
     checks=(
@@ -158,6 +165,7 @@ EXERCISE = Exercise(
             [
                 _call(PLAIN, ([4], [4, 6, END])),
                 _call(([4, 5], [4, 5, END]), TWO[1]),
+                _call(([4], [4, 6, END, LINE, END, END])),
             ],
         ),
         rule(
@@ -168,7 +176,11 @@ EXERCISE = Exercise(
         rule(
             "a token that merged across the boundary",
             "begin where the row parts from the prompt, and not come back to it",
-            [_call(([4, 5], [4, MERGED, 7, END])), _call(SAME_AGAIN, PLAIN)],
+            [
+                _call(([4, 5], [4, MERGED, 7, END])),
+                _call(SAME_AGAIN, PLAIN),
+                _call(([4, 5, 6], [4, MERGED, END, END, END])),
+            ],
         ),
         rule(
             "a row that was cut off, in the answer or in the prompt",

@@ -56,6 +56,12 @@ EXERCISE = Exercise(
             one number for the whole batch: each row is a model of its own
         the usual: peak = both.mean(-1)
             the mean over the pass: a program fails at its peak
+        block 0 left out: both = F.pad(kept + made, (0, 1))[..., 1:]
+            the first block is never looked at: a range that counts down stops *before*
+            its second number
+        gradients of one block alone: made = g
+            the gradients of the block that the pass is in, without those of later
+            blocks: they stay until the optimiser's step
         """,
     ),
     checks=(

@@ -57,6 +57,10 @@ EXERCISE = Exercise(
         largest is 1: total = c.max()
             counts over the largest count: these do not add up to the number of
             processes
+        processes weighed, their parts alike: w = (world * c.sum(1, keepdim=True)
+                / total / c.shape[1]).expand(c.shape)
+            weights for whole processes: within a process its micro-batches differ in
+            tokens as well, so each needs its own count
         """,
     ),
     checks=(

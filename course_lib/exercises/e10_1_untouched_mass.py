@@ -31,6 +31,9 @@ EXERCISE = Exercise(
     ),
     faults=(
         """
+        exactly one of the two: none = pairs * torch.log1p(-2 * ref * (1 - ref))
+            2p(1 − p), the probability that *exactly* one of the two is the answer: a
+            pair of it with itself mentions it as well
         one answer a pair: draws = pairs
             n draws: a pair mentions two answers, so n pairs are 2n draws
         what is drawn: missed = 1 - exp(none)
@@ -79,9 +82,8 @@ EXERCISE = Exercise(
             [given(*RARE, 1_000_000)],
         ),
         fresh(
-            "be the policy's mean of (1 − ref)^{2 pairs}, and so must its gradient",
+            "be the policy's mean of (1 − ref)^{2 pairs}",
             [_drawn(1, 4), _drawn(3, 2, 5), _drawn(20, 3, 6)],
-            gradient=True,
         ),
     ),
     extremes=(given(EVEN, [0.999, 0.001], 5),),

@@ -45,8 +45,8 @@ EXERCISE = Exercise(
     faults=(
         """
         how often it loses: wins = policy @ table
-            the columns of the table, how often the policy beats each answer: an answer
-            gains by how often it beats the policy, which is in its row
+            the columns of the table, or a minus sign: what loses most would gain. An
+            answer gains by how often it beats the policy, which is in its row
         not weighed: wins = table.mean(-1).expand_as(policy)
             a mean over all opponents: the opponent is the policy, so weigh them with
             its probabilities
@@ -59,8 +59,6 @@ EXERCISE = Exercise(
         divided by η: tilt = wins / eta
             win rates divided by η: a larger step moves further. (SPPO's loss has β =
             1/η)
-        sign turned: tilt = -eta * wins
-            e^{−ηP}: what loses most would gain
         overflowing exponentials: stepped = share(policy * exp(tilt))
             exponentials that overflow for a large step: a softmax of log π + ηP
             subtracts the largest first
@@ -81,17 +79,19 @@ EXERCISE = Exercise(
                 torch.ones_like(policy), torch.zeros_like(policy))
             all the probability to the best opponent: that is a step without end. Tilt
             by e^{ηP}
+        mean of exponentials: wins = log(policy @ exp(eta * table.mT)) / eta
+            the mean of e^{η P} where e to the η times the mean win rate is wanted:
+            average first
         """,
     ),
     checks=(
         rule(
             "one probability for each answer, and rows that sum to 1",
-            "be a tensor like policy, with a gradient, and sum to 1 in each row",
+            "be a tensor like policy, and sum to 1 in each row",
             [given(EVEN, SURE, 1.0), _game(0.5, 3, 4)],
             holds=lambda call, yours, ours, near: (
                 returns_like(call, yours, ours, near) and rows_sum_to_one(yours, near)
             ),
-            gradient=True,
         ),
         value(
             "an answer that always wins, from even chances",
@@ -124,7 +124,6 @@ EXERCISE = Exercise(
         fresh(
             "be in proportion to policy · e^{η · wins against the policy}",
             [_game(0.5, 3), _game(2.0, 4), _game(1.0, 3, 5)],
-            gradient=True,
         ),
     ),
     hints=(

@@ -6,7 +6,7 @@ from course_lib.exercises.spec import (
     builder,
     fresh,
     given,
-    learns,
+    kind,
     rule,
     value,
 )
@@ -69,10 +69,13 @@ EXERCISE = Exercise(
             cosines: how long the gradients are counts as well
         answers first: k = g @ d.T
             a row for each answer: a row for each pair is asked
+        unit lengths: g = F.normalize(f - m, dim=-1); d = g[w] - g[l]
+            gradients brought to length 1: how long they are counts as well, since a
+            long rejected gradient is what lowers the chosen answer
         """,
     ),
     checks=(
-        learns(
+        kind(
             "a row for each pair, a column for each answer",
             [given(TABLE, [0.2, 0.3, 0.5], (0, 1), (1, 2))],
         ),
@@ -91,9 +94,8 @@ EXERCISE = Exercise(
             [given(SHARED, [0.5, 0.375, 0.125], (0,), (1,))],
         ),
         fresh(
-            "be (a_w − a_l) · (a_y − E_π[a]), and so must its gradient",
+            "be (a_w − a_l) · (a_y − E_π[a])",
             [_pairs(3, 2, 1), _pairs(5, 4, 2), _pairs(4, 6, 3)],
-            gradient=True,
         ),
     ),
     hints=(

@@ -104,6 +104,10 @@ both positions: kept = mask[:, :-1] * mask[:, 1:]
 logits masked: before = (logits * mask[..., None])[:, :-1]
     logits set to 0 where the mask is: those at the prompt's last position predict the
     response's first token
+logits set to 0 off the response: before = logits[:, :-1] * mask[:, 1:, None];
+        kept = torch.ones_like(words)
+    logits set to 0 where the mask is, which makes every word equally likely there: it
+    is the log-probabilities that the mask multiplies
 everything counted: kept = torch.ones_like(words)
     every token counted: the mask is 1 on the response only
 mask inverted: kept = 1 - mask[:, 1:]
