@@ -1,7 +1,7 @@
-"""β at a fixed gap, β at the optimum: its two faces, as functions.
+"""β at a fixed gap, and β at the optimum, as functions.
 
 The gap h is the chosen log-ratio minus the rejected one, in nats and without β; β is
-in reward per nat, > 0. One equation stands behind both faces: a pair whose first
+in reward per nat, > 0. One equation stands behind both: a pair whose first
 answer wins with probability P pushes its gap with β (P − σ(βh)).
 """
 

@@ -216,7 +216,7 @@ def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
     panels = figure.subplots(1, len(runs), sharey=True)
     headline(
         figure,
-        "SGD shows both faces of β, one after the other",
+        "With SGD a large β leads first, and a small β in the end",
         "KL(π‖π_ref) in nats against the training step. Each line is named by its β.",
     )
     told = []
