@@ -26,10 +26,12 @@ from course_lib.workspace import (
 )
 
 NOTES = "copies.json"
+FOLDED = {"jp-MarkdownHeadingCollapsed": True}
 LINK = re.compile(
     r"\[(?P<words>[^\[\]]*)\]"
     r"\((?:\.\./(?P<folder>notebooks|exercises)/)?(?P<page>\d\d\w*\.ipynb)(?P<at>#\S*)?\)"
 )
+BEFORE_HEADING = re.compile(r"\n+(?=##+ )")
 WITHIN = re.compile(r"(?<=\]\()#[^()\s]+(?=\))")  # a link to a heading of its own page
 
 
@@ -100,9 +102,12 @@ def copy_name(source: Path) -> str:
 def made_from(source: Path) -> dict:
     """The copy of one of the course's notebooks: no outputs, and links to copies.
 
+    What begins with "Deeper" is folded: JupyterLab folds what follows a cell that is a
+    heading, so that each heading gets a cell of its own.
+
     raises: CourseError if the file is no notebook
     """
-    page = read(source) or {}
+    page = _parted(source)
     if "cells" not in page:
         where = f"{source.parent.name}/{source.name}"
         raise CourseError(f"{where} is no notebook.", f"git checkout -- {where}")
@@ -114,6 +119,33 @@ def made_from(source: Path) -> dict:
             text = WITHIN.sub(lambda at: _name_at(source, at.group()), text)
             cell["source"] = text.splitlines(True)
     return page
+
+
+def _parted(source: Path) -> dict:
+    """A page of the course, a cell for each heading if some are to be folded."""
+    page = read(source) or {}
+    cells = page.get("cells", [])
+    titles = [title for cell in cells for title in headings(cell)]
+    if not any(title.startswith("Deeper") for title in titles):
+        return page
+    return {**page, "cells": [part for cell in cells for part in _parts(cell)]}
+
+
+def _parts(cell: dict) -> "list[dict]":
+    """Its text, parted before each heading, and after those that are folded."""
+    if cell["cell_type"] != "markdown":
+        return [cell]
+    parts = []
+    for text in BEFORE_HEADING.split(source_of(cell)):
+        heading, _, rest = text.partition("\n\n")
+        deeper = bool(re.match(r"##+ Deeper", heading))
+        for piece in filter(None, [heading, rest] if deeper else [text]):
+            folds = FOLDED if deeper and piece == heading else {}
+            part = dict(cell, source=piece.splitlines(True))
+            part["metadata"] = dict(cell["metadata"], **folds)
+            part["id"] += f"-{len(parts)}" * bool(parts)
+            parts.append(part)
+    return parts
 
 
 def linked(text: str, folder: Path) -> str:
@@ -182,7 +214,7 @@ def _place(page: Path, at: str) -> str:
     Of a heading it finds neither one with "·", which a browser makes %C2%B7, nor any in
     a page that is not open yet; a cell it always finds.
     """
-    for cell in (read(page) or {}).get("cells", []):
+    for cell in _parted(page).get("cells", []):
         if at[1:] in [title.replace(" ", "-") for title in headings(cell)]:
             return f"#cell-id={cell['id']}"
     return at

@@ -320,6 +320,25 @@ def test_chapters_and_exercises_are_linked_both_ways(pages):
         assert f"]({after.name})" in last.source
 
 
+def test_deeper_sections_are_folded_and_nothing_is_lost(pages):
+    heading = re.compile(r"^##+ Deeper", re.M)
+    for chapter in workspace.notebooks("notebooks"):
+        folded = [
+            cell.source
+            for cell in pages[chapter.name].cells
+            if cell.metadata.get("jp-MarkdownHeadingCollapsed")
+        ]
+        course = [c for c in nbformat.read(chapter, 4).cells]
+        titles = [heading.findall(c.source) for c in course if c.cell_type != "code"]
+        assert len(folded) == sum(map(len, titles))
+        assert all(re.fullmatch(r"##+ Deeper.*", title) for title in folded)
+        mine, theirs = (
+            re.sub(r"\]\(\S*\)|\s", "", "".join(cell.source for cell in cells))
+            for cells in (pages[chapter.name].cells, course)
+        )
+        assert mine == theirs
+
+
 # ── the start page ────────────────────────────────────────────────────────────────────
 
 

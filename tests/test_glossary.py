@@ -114,7 +114,7 @@ def test_the_learner_s_copy_leads_to_the_learner_s_pages(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_WORK", str(tmp_path))
     start_page.write_start()
     (cell,) = nbformat.read(tmp_path / "Glossary.ipynb", 4).cells
-    assert "(01_bradley_terry.ipynb#cell-id=bt-000)" in cell.source
+    assert "(01_bradley_terry.ipynb#cell-id=bt-000-1)" in cell.source
     assert "../" not in cell.source
     first = nbformat.read(tmp_path / "Start.ipynb", 4).cells[0]
     assert "(Glossary.ipynb)" in first.source

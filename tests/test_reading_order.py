@@ -1,5 +1,6 @@
 """A page says how long it takes, by its exercises; and asks before it answers."""
 
+import ast
 import re
 
 import nbformat
@@ -88,3 +89,46 @@ def test_an_exercise_asks_for_what_is_not_printed_above_it(exercise):
     page = text(CHAPTERS[f"0{exercise[0]}"])
     assert page.count(f"[**Exercise {exercise}**]") == 1
     assert page.index(f"[**Exercise {exercise}**]") < page.index(ANSWERS[exercise])
+
+
+def cells_by_way(number: str) -> list[tuple[bool, str]]:
+    """Each code cell of a chapter: whether it is in a Deeper section, and its text."""
+    found, deeper = [], 9  # the level of the heading of the section that we are in
+    for cell in nbformat.read(CHAPTERS[number], as_version=4).cells:
+        if cell.cell_type == "code":
+            found.append((deeper < 9, cell.source))
+            continue
+        for marks, title in re.findall(r"^(#+) (.*)$", cell.source, re.M):
+            if len(marks) <= deeper:
+                deeper = len(marks) if title.startswith("Deeper") else 9
+    return found
+
+
+def names(code: str, context: type) -> set[str]:
+    """The names that a cell reads, or those that it makes."""
+    tree = ast.parse(code)
+    found = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context)
+    }
+    if context is ast.Store:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            if isinstance(node, ast.alias):
+                found.add((node.asname or node.name).split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_the_short_way_needs_no_cell_of_a_deeper_section(number):
+    have, deeper_have = set(), set()
+    for deeper, code in cells_by_way(number):
+        made = names(code, ast.Store)
+        if deeper:
+            deeper_have |= made
+            continue
+        borrowed = (names(code, ast.Load) & deeper_have) - have - made
+        assert not borrowed, (borrowed, code)
+        have |= made
