@@ -188,6 +188,9 @@ def test_a_class_without_a_single_exercise_still_gets_its_lines(tmp_path):
     ("words", "says"),
     [
         ([], "needs the folder"),
+        ([""], "needs the folder"),
+        (["/dev/null"], "neither a file nor a folder"),
+        (["{team}/../foreign/report"], "is a report"),
         (["no_such_folder"], "no_such_folder"),
         (["{team}", "--exercise", "nonsense"], 'no exercise "nonsense"'),
         (["{team}", "--seed-file", "nowhere"], "--seed-file cannot be read"),
@@ -199,6 +202,8 @@ def test_a_class_without_a_single_exercise_still_gets_its_lines(tmp_path):
 def test_what_is_asked_wrongly_is_said_and_writes_nothing(team, words, says):
     (team.parent / "foreign").mkdir()
     (team.parent / "foreign" / "thesis.tex").write_text("mine")
+    (team.parent / "foreign" / "report").mkdir()
+    (team.parent / "foreign" / "report" / "report.jsonl").write_text("{}")
     before = sorted(team.parent.rglob("*"))
     with pytest.raises(CourseError) as error:
         main([word.replace("{team}", str(team)) for word in words])
@@ -209,7 +214,14 @@ def test_what_is_asked_wrongly_is_said_and_writes_nothing(team, words, says):
 
 @pytest.mark.parametrize(
     "words",
-    [["--jobs", "0"], ["--timeout", "-1"], ["--memory", "x"], ["--isolation", "no"]],
+    [
+        ["--jobs", "0"],
+        ["--timeout", "-1"],
+        ["--timeout", "1e-9"],
+        ["--memory", "x"],
+        ["--memory", "99999999999999999"],
+        ["--isolation", "no"],
+    ],
 )
 def test_a_wrong_number_is_a_matter_of_usage(team, words, capsys):
     with pytest.raises(SystemExit) as leaving:
@@ -225,6 +237,35 @@ def test_isolation_that_is_not_to_be_had_ends_with_three(team, monkeypatch):
         main([str(team), "--isolation", "strict"])
     assert error.value.code == 3
     assert not team.with_name("class_report").exists()
+
+
+def test_a_course_that_a_submission_could_read_is_not_graded_beside(
+    team, tmp_path, monkeypatch
+):
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    (packages / "course_lib").mkdir(parents=True)
+    monkeypatch.setattr(command, "choose", isolation.choose)
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    with pytest.raises(CourseError, match="could read its solutions") as error:
+        main([str(team)])
+    assert error.value.code == 3
+
+
+def test_a_report_among_submissions_is_no_learner(team):
+    (team / "ada_report").mkdir()
+    (team / "ada_report" / "report.jsonl").write_text("{}")
+    assert "ada_report" not in {row["submission"] for row in rows(grade(team)[1])}
+
+
+@pytest.mark.parametrize(
+    "body", ["type('', (), {})()", "None if beta > 0.3 else torch.zeros(3, 3)"]
+)
+def test_whatever_a_function_returns_the_verdict_is_one(tmp_path, body):
+    (tmp_path / "class").mkdir()
+    page = f"import torch\ndef dpo_loss(a, b, c, d, beta):\n    return {body}\n"
+    (tmp_path / "class" / "odd.py").write_text(page)
+    _, out = grade(tmp_path / "class", "--exercise", "dpo_loss")
+    assert [row["status"] for row in rows(out)] == ["failed"]
 
 
 def test_probe_says_what_is_enforced(capsys):

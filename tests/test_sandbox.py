@@ -219,6 +219,38 @@ def test_what_a_submission_may_leave_behind_is_found_where_nothing_stops_it():
     assert sum(json.loads(found[1])) >= 2 or sys.platform != "linux"
 
 
+LOCKS = """
+import ctypes, fcntl, os, struct, torch
+def locks():
+    file = os.open(torch.__file__, os.O_RDONLY)
+    what = struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 7, 1, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    def asked(command, *told):
+        try:
+            return command(file, *told) is not None
+        except OSError:
+            return False
+    def looked(command, *told):
+        return command(*told) >= 0
+    return torch.tensor([
+        asked(lambda at: fcntl.flock(at, fcntl.LOCK_SH) or True),
+        asked(fcntl.fcntl, fcntl.F_SETLK, what),
+        asked(fcntl.fcntl, fcntl.F_GETLK, what),
+        asked(fcntl.fcntl, 37, what),
+        asked(fcntl.fcntl, fcntl.F_GETLEASE),
+        looked(libc.inotify_init1, 0),
+        looked(libc.klogctl, 10, None, 0),
+    ]).double()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux's")
+def test_no_lock_and_no_watch_on_a_file_that_all_can_read():
+    """Two that run at once could talk by them, 63 bits a lock."""
+    seen = best()[1].run([LOCKS], "locks", [Call(())]).seen
+    assert not any(seen[0].numbers), seen
+
+
 @pytest.mark.slow
 def test_where_nothing_can_be_forked_each_job_has_a_process(tmp_path):
     """As on macOS and Windows."""

@@ -56,6 +56,9 @@ def _of_another_kind(plain: Sequence[Seen]) -> Iterator[Symptom]:
     kinds = {s.yours.kind for s in plain}
     if kinds == {"NoneType"}:
         yield Symptom("nothing returned", "it returns nothing: is `return` missing?")
+    elif "NoneType" in kinds:
+        told = "it returns nothing on some inputs: one way through it has no `return`"
+        yield Symptom("nothing returned at times", told)
     elif kinds == {"number"} and all(s.ours.kind == "bool" for s in plain):
         told = "it returns a number, where True or False is wanted"
         yield Symptom("another type", told)
@@ -65,6 +68,7 @@ def _of_another_kind(plain: Sequence[Seen]) -> Iterator[Symptom]:
             told = f".{kind}(…) over a dimension gives values and places: take its "
             yield Symptom("another type", told + ".values")
             return
+        kind = kind or "thing without a name"
         kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
         yield Symptom("another type", f"it returns {kind}, where a tensor is wanted")
     elif kinds == {"number"} and any(

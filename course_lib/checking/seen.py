@@ -54,8 +54,10 @@ class Seen:
 
     @property
     def comparable(self) -> bool:
-        kinds = self.yours.kind == self.ours.kind or not self.tensors
-        return kinds and self.yours.shape == self.ours.shape and not self.yours.error
+        yours, ours = self.yours, self.ours
+        kinds = yours.kind == ours.kind or not self.tensors
+        fits = yours.shape == ours.shape and len(yours.numbers) == len(ours.numbers)
+        return kinds and fits and not yours.error
 
     @property
     def values_right(self) -> bool:

@@ -10,7 +10,7 @@ import torch
 from course_lib.checking.describe import describe_call, described
 from course_lib.checking.diagnosis import Diagnosis
 from course_lib.checking.plan import Plan, Planned
-from course_lib.checking.seen import Seen
+from course_lib.checking.seen import Seen, Symptom
 from course_lib.exercises import EXERCISES
 from course_lib.exercises.spec import Check, Exercise, Inputs
 from course_lib.submission.observing import NO_MESSAGE, Call, Observation
@@ -199,7 +199,10 @@ class Examination:
         must = self._plan.properties[number].must
         tell = self._tell or repr(planned.call) in self._fixed
         yours, wanted = described(everything[place], must, tell)
-        why, likeness = self._diagnosis.why(everything, seen[place].error)
+        try:
+            why, likeness = self._diagnosis.why(everything, seen[place].error)
+        except Exception:  # nobody has thought of it: that is no reason to lose a mark
+            why, likeness = Symptom("", ""), False
         finding = Finding(
             input=describe_call(self.exercise, planned.call),
             yours=yours,
@@ -264,5 +267,6 @@ def _holds(
 ) -> bool:
     try:
         return bool(check.holds(planned.call, yours, ours, planned.near))
-    except (IndexError, TypeError, ValueError):  # not even of the kind to be compared
+    except (ArithmeticError, IndexError, TypeError, ValueError):
+        # not even of the kind to be compared
         return False

@@ -142,8 +142,8 @@ INSIDE: dict[str, Callable[[Any], Any]] = {  # and to one that others follow
 }
 BEFORE: dict[str, Callable[[Any], Any]] = {  # what may be done to what a step reads
     "{1} left out of {0}": lambda x: _left_out(x),
-    "1/{1} in place of {1}, in {0}": lambda x: 1 / x,
-    "{1} squared, in {0}": lambda x: x * x,
+    "1/{1} in place of {1}, in {0}": lambda x: 1 / _measured(x),
+    "{1} squared, in {0}": lambda x: _measured(x) ** 2,
     "{1} with its sign turned, in {0}": lambda x: -x,
     "{1} detached in {0}: no gradient reaches it": lambda x: x.detach(),
     "the logarithm of {1} forgotten or added, in {0}": lambda x: x.log(),
@@ -236,6 +236,13 @@ def _then(step: Callable, change: Callable) -> Callable:
 
 def _changed(step: Callable, place: int, change: Callable) -> Callable:
     return lambda *v: step(*v[:place], change(v[place]), *v[place + 1 :])
+
+
+def _measured(value: Any) -> Any:
+    """A number or floats: nobody divides by a mask, or squares an index."""
+    if isinstance(value, Tensor) and not value.is_floating_point():
+        raise TypeError("places and marks are no quantities")
+    return value
 
 
 def _left_out(value: Any) -> Any:

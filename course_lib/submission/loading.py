@@ -21,13 +21,14 @@ import sys
 import tokenize
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 __all__ = ["Loaded", "cells_of", "defined_in", "load"]
 
 ROOM = 1 << 20  # characters of code; a chapter's page has about ten thousand
 CELL = 1 << 18  # and of one cell: data that somebody has pasted is left out
+SETS = re.compile(r"\.(set_|use_|enable|disable|register|\w*seed)")  # in a module
 RUNNING = ("time", "capture", "prun")  # commands that run Python where they stand
 
 
@@ -91,8 +92,11 @@ def load(cells: Sequence[str], name: str, *, whole: bool = False) -> Loaded:
     statements, troubles = _statements(cells)
     needed = _needed(statements, name, whole)
     more = not whole and len(_needed(statements, name, whole=True)) > len(needed)
-    module = sys.modules["submission"] = types.ModuleType("submission")
-    world = vars(module)  # a dataclass looks for the module that it was defined in
+    module = sys.modules["submission"] = types.ModuleType("__main__")
+    sys.modules.setdefault("__main__", module)  # where a class looks for its module
+    world = vars(module)
+    world["display"] = lambda *_, **__: None  # as in a notebook, for nobody to see
+    world["__file__"] = "submission.py"
     failed = _run(needed, world)
     function = world.get(name)
     if callable(function):
@@ -129,6 +133,7 @@ class Statement:
     imports: bool
     everything: bool  # a star import
     stub: bool
+    calls: set[str]  # x of `x.save(…)`, which sets nothing if x is a module
 
 
 def _text(name: str, content: bytes) -> str:
@@ -181,11 +186,12 @@ def _statements(cells: Sequence[str]) -> tuple[list[Statement], dict[int, str]]:
     """Every statement that compiles; and for each cell that does not, why."""
     found: list[Statement] = []
     troubles: dict[int, str] = {}
+    features = 0
     for number, source in enumerate(cells):
         where = f"cell {number + 1}" if len(cells) > 1 else "the file"
         try:
             nodes = _parsed(source, where)
-            features = _futures(nodes)
+            features |= _futures(nodes)  # for later cells too, as IPython has it
             found += [_statement(node, number, where, features) for node in nodes]
         except (SyntaxError, ValueError) as error:
             line = f", line {error.lineno}" if getattr(error, "lineno", 0) else ""
@@ -195,17 +201,18 @@ def _statements(cells: Sequence[str]) -> tuple[list[Statement], dict[int, str]]:
             troubles[number] = f"{where} is nested too deeply"
         lines = source.splitlines(keepends=True)
         linecache.cache[where] = (len(source), None, lines, where)
-    return found, troubles
+    imported = {bound for s in found if s.imports for bound in s.binds}
+    return [replace(s, binds=s.binds - (s.calls & imported)) for s in found], troubles
 
 
 def _parsed(source: str, where: str) -> list[ast.stmt]:
     try:
-        return ast.parse(source, where).body
+        nodes = ast.parse(source, where).body
     except SyntaxError:  # with a notebook's own commands, perhaps: %time, !pip, x?
         from IPython.core.inputtransformer2 import TransformerManager
 
         nodes = ast.parse(TransformerManager().transform_cell(source), where).body
-        return [part for node in nodes for part in _without_command(node, where)]
+    return [part for node in nodes for part in _without_command(node, where)]
 
 
 def _without_command(node: ast.stmt, where: str) -> list[ast.stmt]:
@@ -217,7 +224,7 @@ def _without_command(node: ast.stmt, where: str) -> list[ast.stmt]:
                 args=[ast.Constant(value=command), *_, ast.Constant(value=code)],
             )
         ) if command in RUNNING:
-            inner = ast.parse(code, where).body
+            inner = _parsed(code, where)  # which may have commands in it too
             for part in inner:
                 ast.increment_lineno(part, node.lineno - (len(node.value.args) == 2))
             return inner
@@ -249,6 +256,7 @@ def _statement(node: ast.stmt, number: int, where: str, features: int) -> Statem
         isinstance(node, ast.Import | ast.ImportFrom),
         stars,
         _is_stub(node),
+        _called(node),
     )
 
 
@@ -278,6 +286,13 @@ def _worked_upon(node: ast.stmt) -> set[str]:
         if inner is not target and isinstance(inner, ast.Name):
             found.add(inner.id)
     return found
+
+
+def _called(node: ast.stmt) -> set[str]:
+    """torch in `torch.save(…)`, but not in `torch.set_default_dtype(…)`."""
+    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+        return set()
+    return set() if SETS.search(ast.unparse(node.value.func)) else _worked_upon(node)
 
 
 def _is_stub(node: ast.stmt) -> bool:
@@ -318,11 +333,11 @@ def _needed(statements: list[Statement], name: str, whole: bool) -> list[Stateme
 
 
 def _run(statements: list[Statement], world: dict) -> dict[int, str]:
-    """Run them in order; what fails, once more after the rest: cells get moved."""
+    """Run them in order; what fails, again after the rest: cells get moved."""
     failed: dict[int, str] = {}
-    waiting = statements
-    for _ in range(2):
-        failed, again = {}, []
+    waiting, before = statements, len(statements) + 1
+    while len(waiting) < before:
+        before, failed, again = len(waiting), {}, []
         for statement in waiting:
             try:
                 pending = eval(statement.code, world)

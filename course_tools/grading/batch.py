@@ -15,7 +15,7 @@ from course_lib.checking.verdict import Examination
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError, write_whole
 from course_tools.grading.learners import Upload
-from course_tools.grading.marking import STATUSES, Mark, Marked, mark
+from course_tools.grading.marking import STATUSES, Mark, Marked, lost, mark
 from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.submissions import Submission
 
@@ -171,9 +171,5 @@ def _certainly(
     try:
         return mark(submission, exams, sandbox)
     except Exception as error:
-        told = f"the grader failed: {type(error).__name__}: {error}"[:500]
-        lost = [
-            Mark(name, "grader_error", 0, len(exam.titles), told)
-            for name, exam in exams.items()
-        ]
-        return Marked(submission.name, submission.upload, "", tuple(lost))
+        marks = [lost(name, len(exam.titles), error) for name, exam in exams.items()]
+        return Marked(submission.name, submission.upload, "", tuple(marks))

@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         sandbox.close()
         print(isolation)
         return 0
-    if options.submissions is None:
+    if not options.submissions:
         raise CourseError("grade needs the folder, zip or file to be graded.", code=2)
     path = Path(os.path.abspath(options.submissions))
     submissions = find(path)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from course_lib.workspace import notebooks
+from course_tools.grading.folder import is_report
 from course_tools.grading.learners import ENDING
 
 __all__ = ["Allowance", "Enough", "Entry", "is_code", "on_disk", "pieces", "walk"]
@@ -159,13 +160,17 @@ def on_disk(path: Path) -> Entry:
     if stat.S_ISDIR(found.st_mode):
         if is_code(path.name):
             return Entry(path.name, "is a folder, not a file")
-        return Entry(path.name, entries=lambda _: [*map(_there, path.iterdir())])
+        return Entry(path.name, entries=lambda _: _inside(path))
     if not stat.S_ISREG(found.st_mode):
         kind = "a link" if stat.S_ISLNK(found.st_mode) else "no ordinary file"
         return Entry(path.name, f"is {kind}: {ONLY_FILES}")
     if _is_zip(path.name):
         return Entry(path.name, entries=lambda allowed: _unzipped(_File(path), allowed))
     return Entry(path.name, size=found.st_size, open=lambda: _File(path))
+
+
+def _inside(folder: Path) -> list[Entry]:
+    return [_there(path) for path in folder.iterdir() if not is_report(path)]
 
 
 def _there(path: Path) -> Entry:

@@ -12,9 +12,14 @@ from pathlib import Path
 
 from course_lib.workspace import CourseError
 
-__all__ = ["JOURNAL", "alone", "make_room", "out_folder", "sweep"]
+__all__ = ["JOURNAL", "alone", "is_report", "make_room", "out_folder", "sweep"]
 
 JOURNAL, LOCK = "report.jsonl", "report.lock"
+
+
+def is_report(path: Path) -> bool:
+    """Is it a folder that a grading has written? By its journal."""
+    return (path / JOURNAL).is_file()
 
 
 def out_folder(chosen: str | None, path: Path) -> Path:
@@ -35,7 +40,7 @@ def make_room(out: Path, stay: Sequence[str] = ()):
     stay: files of the earlier report that the new one begins with: a teacher's own
     """
     if out.exists() and (not out.is_dir() or {*os.listdir(out)} - {LOCK}):
-        if not (out / JOURNAL).is_file():
+        if not is_report(out):
             raise CourseError(
                 f"{out} holds something that is no report.",
                 "Choose another folder with --out.",

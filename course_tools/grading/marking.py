@@ -31,6 +31,7 @@ __all__ = [
     "Marked",
     "examinations",
     "glance",
+    "lost",
     "mark",
     "nothing_to_mark",
 ]
@@ -49,6 +50,7 @@ STATUSES = {
     "grader_error": "our fault: it could not be graded, and no point is lost",
 }
 ENDINGS = {TimeUp.__name__: "timeout", "MemoryError": "memory", "Stopped": "crashed"}
+NO_ANSWER = ("not_attempted", "missing", "load_error")
 MESSAGE = 1500  # bytes
 TOGETHER = 3  # given functions that one process comes to see, one after the other
 FOLDERS = re.compile(r"(?<![\w./:<)\]])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"():,;]+[/\\])+")
@@ -156,8 +158,14 @@ def mark(
 ) -> Marked:
     """Mark one submission in every exercise of `exams`."""
     pages = submission.pages()
-    marks = [_mark(pages, exam, sandbox) for exam in exams.values()]
+    marks = [_certainly(pages, exam, sandbox) for exam in exams.values()]
     return Marked(submission.name, submission.upload, _digest(pages), tuple(marks))
+
+
+def lost(name: str, most: int, error: Exception) -> Mark:
+    """The mark of what failed through our fault: it costs the learner nothing."""
+    told = f"the grader failed: {type(error).__name__}: {error}"[:500]
+    return Mark(name, "grader_error", 0, most, told)
 
 
 def nothing_to_mark(submission: Submission) -> Marked:
@@ -169,6 +177,13 @@ def nothing_to_mark(submission: Submission) -> Marked:
     return Marked(submission.name, submission.upload, _digest(pages), (mark,))
 
 
+def _certainly(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
+    try:
+        return _mark(pages, exam, sandbox)
+    except Exception as error:
+        return lost(exam.exercise.name, len(exam.titles), error)
+
+
 def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
     name = exam.exercise.name
     holding = [page for page in pages if name in page.defines]
@@ -176,22 +191,51 @@ def _mark(pages: Sequence[Page], exam: Examination, sandbox: Sandbox) -> Mark:
         holding = [page for page in pages if not page.trouble][-1:]
     if not holding:
         return _unreadable(pages, name, len(exam.titles))
-    found = None
-    for page in reversed(holding):  # the last is meant, unless it is a bare starter
-        outcome = _asked(page, exam, sandbox)
-        found = _marked(exam, outcome, page, len(pages) > 1)
-        left = sandbox.timeout - outcome.seconds
-        if outcome.more and found.status != "passed" and left > 0:
-            outcome = _asked(page, exam, sandbox, whole=True, within=left)
-            again = _marked(exam, outcome, page, len(pages) > 1)
-            found = again if again.score > found.score else found
-        if found.status != "not_attempted":
+    found, left = None, sandbox.timeout
+    for page in reversed(holding):  # the last is meant, unless it holds no function
+        now, left = _best(page, exam, sandbox, left, len(pages) > 1)
+        if found is None or now.status not in NO_ANSWER:
+            found = now
+        if now.status not in NO_ANSWER or left <= 0:
             break
     assert found is not None
     if found.status == "missing":
         told = "; ".join([found.message, *_troubles(pages)])
         found = replace(found, message=_clean(told))
     return found
+
+
+def _best(
+    page: Page, exam: Examination, sandbox: Sandbox, left: float, named: bool
+) -> tuple[Mark, float]:
+    """The best mark that a page gets, and the seconds that are left after it.
+
+    As it stands; with all that works on what the function needs; and as it stood when
+    the function was checked, if later cells have changed something.
+    """
+    outcome = _asked(page, exam, sandbox, within=left)
+    found, left = _marked(exam, outcome, page, named), left - outcome.seconds
+    written = _written(page, exam.exercise.name)
+    later = max(outcome.cells, default=0) > written or not outcome.seen
+    ways = [(page, True)] * outcome.more
+    if later and written + 1 < len(page.cells):
+        ways.append((replace(page, cells=page.cells[: written + 1]), False))
+    for other, whole in ways:
+        if found.status != "passed" and left > 0:
+            outcome = _asked(other, exam, sandbox, whole=whole, within=left)
+            left -= outcome.seconds
+            again = _marked(exam, outcome, other, named)
+            found = again if again.score > found.score else found
+    return found, left
+
+
+def _written(page: Page, name: str) -> int:
+    """The place of the last cell that defines the function; of the last cell, if none
+    does.
+    """
+    defines = re.compile(rf"^(?:async +)?def +{re.escape(name)}\b", re.MULTILINE)
+    places = [n for n, cell in enumerate(page.cells) if defines.search(cell)]
+    return places[-1] if places else len(page.cells) - 1
 
 
 def _asked(

@@ -85,7 +85,7 @@ def _limits(add: Callable):
     )
     add(
         "--memory",
-        type=_whole(64),
+        type=_whole(64, 1 << 20),
         metavar="MIB",
         help="for one exercise of one submission, beside PyTorch's own (default 1024)",
     )
@@ -98,11 +98,12 @@ def _limits(add: Callable):
     )
 
 
-def _whole(least: int) -> Callable[[str], int]:
+def _whole(least: int, most: int = 1 << 20) -> Callable[[str], int]:
     def number(word: str) -> int:
         value = int(word)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
+        if not least <= value <= most:
+            told = f"must be from {least} to {most}, got {value}"
+            raise argparse.ArgumentTypeError(told)
         return value
 
     number.__name__ = "whole number"
@@ -111,8 +112,9 @@ def _whole(least: int) -> Callable[[str], int]:
 
 def _positive(word: str) -> float:
     value = float(word)
-    if not 0 < value < 86400:
-        raise argparse.ArgumentTypeError(f"must be seconds above 0, got {word}")
+    if not 0.05 <= value < 86400:
+        told = f"must be from 0.05 to 86,399 seconds, got {word}"
+        raise argparse.ArgumentTypeError(told)
     return value
 
 

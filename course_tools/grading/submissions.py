@@ -19,6 +19,7 @@ from course_tools.grading.entries import (
     walk,
 )
 from course_tools.grading.exports import handed_in
+from course_tools.grading.folder import is_report
 from course_tools.grading.learners import ENDING, Upload, stem_of
 from course_tools.grading.slim import slim
 
@@ -93,6 +94,10 @@ def find(path: Path) -> list[Submission]:
         folder of several such exports; or a single .ipynb or .py
     raises: CourseError if there is nothing to be graded
     """
+    if is_report(path):
+        raise CourseError(f"{path} is a report, not what somebody handed in.", code=2)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise CourseError(f"{path} is neither a file nor a folder.", code=2)
     try:
         parts = handed_in(on_disk(path))
     except Exception as error:  # a zip can be broken in many ways

@@ -180,6 +180,59 @@ if __name__ == "__main__":
     sys.exit(print("done"))
 """
 
+TORCH = "import torch\n" + LOSS.replace("F.", "torch.nn.functional.")
+HELPED = """\
+import torch.nn.functional as F
+def margin(a, b, c, d):
+    return (a - c) - (b - d)
+def dpo_loss(a, b, c, d, beta):
+    return -F.logsigmoid(beta * margin(a, b, c, d)).mean()
+"""
+FUTURE = """\
+from __future__ import annotations
+import torch
+import torch.nn.functional as F
+from dataclasses import dataclass
+"""
+PAIR = """\
+@dataclass
+class Pair:
+    w: torch.Tensor
+    l: torch.Tensor
+    def __sub__(self, other: Pair) -> 'Pair':
+        return Pair(self.w - other.w, self.l - other.l)
+"""
+PAIRED = """\
+def gap(one, other):
+    both = one - other
+    return both.w - both.l
+def dpo_loss(a, b, c, d, beta):
+    return -F.logsigmoid(beta * gap(Pair(a, b), Pair(c, d))).mean()
+"""
+AS_MAIN = """\
+import torch.nn.functional as F
+if __name__ == "__main__":
+    SIGN = -1
+def dpo_loss(a, b, c, d, beta):
+    display(beta)
+    return SIGN * F.logsigmoid(beta * ((a - c) - (b - d))).mean()
+"""
+SAVED = """\
+import time
+def experiment():
+    time.sleep(60)
+    return torch.ones(1)
+torch.save(experiment(), "run.pt")
+"""
+LAZY = """\
+import tempfile, torch
+import torch.nn.functional as F
+def dpo_loss(a, b, c, d, beta):
+    import torch._dynamo
+    open(tempfile.mktemp(), "w").write("note")
+    return -F.logsigmoid(beta * ((a - c) - (b - d))).mean()
+"""
+
 ITEMS = [
     honest("anna.py", LOSS),
     honest("ben.ipynb", solution),
@@ -222,6 +275,21 @@ ITEMS = [
     honest("hew one bad cell.ipynb", notebook("x = (", LOSS, "d = '" + "x" * 300_000)),
     honest("ivy timed.ipynb", notebook(f"%%time\n{LOSS}")),
     honest("jay slow.py", SLOW),
+    # the page has gone on after `check`
+    honest("abby helper renamed.ipynb", notebook(HELPED, "def margin(a):\n    pass")),
+    honest("bob overwritten.ipynb", notebook(LOSS, "dpo_loss = dpo_loss(*[[0.]] * 4)")),
+    honest("cyd compared.ipynb", notebook(LOSS, "from course_lib import dpo_loss")),
+    honest("dot no grad.ipynb", notebook(TORCH, "torch.set_grad_enabled(False)")),
+    # as a notebook reads its cells
+    honest("elm two commands.ipynb", notebook(f"%%time\n%%capture\n!ls\n{LOSS}")),
+    honest("fox converted.py", f"get_ipython().run_cell_magic('time', '', {LOSS!r})"),
+    honest("guy future.ipynb", notebook(FUTURE, PAIR, PAIRED)),
+    honest(
+        "ian upside down.ipynb", notebook(PAIRED, PAIR.replace(": Pair", ""), FUTURE)
+    ),
+    honest("jan main.ipynb", notebook(AS_MAIN)),
+    honest("kay saves.ipynb", notebook(TORCH, SAVED)),
+    honest("lou lazy.py", LAZY),
     Item(
         "kit written.ipynb",
         notebook(f"%%writefile mine.py\n{LOSS}"),

@@ -46,7 +46,11 @@ NETWORK = {  # a pair of connected sockets is all there is
     "sendmsg": (46, 211),
     "sendmmsg": (307, 269),
 }
-OUTLIVING = {  # memory, queues, keys and marks on files
+OUTLIVING = {  # memory, queues, keys, marks and locks on files, and who looks at them
+    "flock": (73, 32),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
     "shmget": (29, 194),
     "shmat": (30, 196),
     "shmctl": (31, 195),
@@ -93,6 +97,7 @@ CACHE = {  # what the computer holds of files in its memory: asked, or arranged
     "readahead": (187, 213),
 }
 KERNEL = {  # what only tools need, and attacks
+    "syslog": (103, 116),
     "unshare": (272, 97),
     "setns": (308, 268),
     "mount": (165, 40),
@@ -110,7 +115,7 @@ KERNEL = {  # what only tools need, and attacks
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-CLONE, CLONE3, IOCTL = (56, 220), (435, 435), (16, 29)
+CLONE, CLONE3 = (56, 220), (435, 435)
 OWN = {  # only of this process: the place of the process's number, and whether 0 is it
     "kill": ((62, 129), 0, False),
     "tgkill": ((234, 131), 0, False),
@@ -120,7 +125,14 @@ OWN = {  # only of this process: the place of the process's number, and whether 
 }
 SENDTO = (44, 206)  # only without an address: to whom it is connected
 THREAD = 0x10000  # CLONE_THREAD
-FLAGS = (0x40086602, 0x401C5820, 0x5412)  # FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, TIOCSTI
+IOCTL, FCNTL = (16, 29), (72, 25)
+REFUSED = (  # what may not be asked of these calls, in their second argument
+    (IOCTL, 0x40086602),  # FS_IOC_SETFLAGS
+    (IOCTL, 0x401C5820),  # FS_IOC_FSSETXATTR
+    (IOCTL, 0x5412),  # TIOCSTI
+    *((FCNTL, lock) for lock in (5, 6, 7, 36, 37, 38)),  # F_GETLK to F_OFD_SETLKW
+    *((FCNTL, lease) for lease in (1024, 1025, 1026)),  # F_SETLEASE to F_NOTIFY
+)
 
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # AUDIT_ARCH_…
 X32 = 0x40000000  # a second set of numbers on x86_64
@@ -190,10 +202,10 @@ def _steps(machine: str, own: int) -> Iterator[tuple[int, int, int, int]]:
         yield from _unless(numbers[column], place, *mine)
     for half in (0, 4):
         yield from _unless(SENDTO[column], 4, (EQUAL, 0), half=half)
-    for flag in FLAGS:
-        yield EQUAL, 0, 4, IOCTL[column]
+    for numbers, word in REFUSED:
+        yield EQUAL, 0, 4, numbers[column]
         yield LOAD, 0, 0, ARGUMENTS + 8
-        yield EQUAL, 0, 1, flag
+        yield EQUAL, 0, 1, word
         yield RETURN, 0, 0, ERRNO | EPERM
         yield LOAD, 0, 0, NUMBER
     yield RETURN, 0, 0, ALLOW

@@ -53,6 +53,7 @@ def answer(channel: socket.socket):
     observing.SECONDS = job["seconds"]
     for seed in (random.seed, numpy.random.seed, torch.manual_seed):
         seed(0)  # a function that draws at random draws the same in every run
+    sys.modules.pop("__main__", None)  # the page will be it
     try:
         loaded = load(job["cells"], job["name"], whole=job["whole"])
     except BaseException as error:

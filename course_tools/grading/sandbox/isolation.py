@@ -14,7 +14,7 @@ from pathlib import Path
 
 from course_lib.submission.observing import Call
 from course_lib.workspace import CourseError, repository
-from course_tools.grading.sandbox.launching import Plan
+from course_tools.grading.sandbox.launching import Plan, exposed
 from course_tools.grading.sandbox.sandbox import Sandbox
 
 __all__ = ["LEVELS", "MODES", "Isolation", "choose"]
@@ -137,8 +137,17 @@ def choose(
 
     mode: auto (the best), strict (only strong), landlock, or process; the others are
         the sandbox's
-    raises: CourseError, code 3, if what `mode` asks for is not to be had
+    raises: CourseError, code 3, if what `mode` asks for is not to be had, or the
+        course's solutions lie where submissions may read
     """
+    if places := exposed():
+        raise CourseError(
+            f"The course is installed in {places[0]} as well, where a submission could "
+            "read its solutions.",
+            "Take it out there (python -m pip uninstall dpo-from-first-principles), or "
+            "grade in an environment of the course's own: the command lab makes one.",
+            code=3,
+        )
     found: list[tuple[Isolation, Sandbox]] = []
     why = ""
     for plan in _plans(mode):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from course_lib.workspace import repository
 
-__all__ = ["OWN", "Plan", "bare_env", "command"]
+__all__ = ["OWN", "Plan", "bare_env", "command", "exposed"]
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,21 @@ def _path() -> list[str]:
         and not os.path.isdir(os.path.join(path, "course_lib"))
     ]
     return [*dict.fromkeys([*kept, str(repository())])]
+
+
+def exposed() -> list[str]:
+    """Folders of packages that hold the course, solutions and all, and may be read."""
+    folders = [Path(path) for path in sys.path]
+    for prefix in (sys.prefix, sys.base_prefix):
+        folders += Path(prefix).glob("lib*/python3*/*-packages")
+    read = [Path(path).resolve() for path in _readable()]
+    return sorted(
+        str(folder)
+        for folder in {folder.resolve() for folder in folders}
+        if (folder / "course_lib").is_dir()
+        and folder != repository().resolve()
+        and any(folder.is_relative_to(path) for path in read)
+    )
 
 
 def _readable() -> list[str]:
