@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from course_tools.environment import SETTINGS
+from course_tools.jupyterlab import SETTINGS
 
 __all__ = ["Lab", "chromium", "trouble", "wait"]
 

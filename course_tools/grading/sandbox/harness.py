@@ -51,7 +51,7 @@ def answer(channel: socket.socket):
     ask = _asking(channel)
     _offered.update(decode(job["offers"], ask))
     observing.SECONDS = job["seconds"]
-    for seed in (random.seed, numpy.random.seed, torch.manual_seed):
+    for seed in (random.seed, numpy.random.seed, torch.default_generator.manual_seed):
         seed(0)  # a function that draws at random draws the same in every run
     sys.modules.pop("__main__", None)  # the page will be it
     try:
