@@ -26,7 +26,7 @@ __all__ = ["contents", "main", "statement"]
 AS_THEY_ARE = ("LICENSE", "CITATION.cff", "pyproject.toml", "requirements.txt")
 AS_THEY_ARE += ("hatch_build.py",)  # which makes `-e .` a package
 AS_THEY_ARE += ("docs/glossary.md",)  # which the start page leads to
-TOOLS = ("__init__", "check", "cli", "copies", "doctor", "environment", "start_page")
+TOOLS = "__init__ check cli copies doctor environment jupyterlab start_page".split()
 FOLDERS = ("notebooks", "exercises")
 LAUNCHED = "docs/launch"  # short programs that chapter 09 prints and starts
 VERBS = ("lab", "check", "inspect", "diagnose", "train", "torchrun", "review", "add")
@@ -113,6 +113,7 @@ def contents(chapters: Sequence[str]) -> dict[str, bytes]:
     pages = _pages(chapters)
     paths = [root / name for name in AS_THEY_ARE]
     paths += [root / "course_tools" / f"{name}.py" for name in TOOLS]
+    paths.append(root / "course_tools" / "alt_text.js")
     paths += [root / folder / page for folder in FOLDERS for page in pages]
     paths += [root / "requirements" / f"{name}.txt" for name in SETS]
     paths += [p for p in (root / LAUNCHED).iterdir() if not SKIPPED.search(p.name)]
