@@ -189,6 +189,20 @@ def exercises(page: dict) -> "list[tuple[str, str, str]]":
     return found
 
 
+def deeper_exercises(lesson: dict) -> "set[str]":
+    """The numbers of the exercises that stand in a chapter's Deeper sections."""
+    found, level = set(), 9  # of the heading "Deeper" that we are under
+    for cell in lesson["cells"]:
+        text = source_of(cell) if cell["cell_type"] == "markdown" else ""
+        for line in text.splitlines():
+            heading = re.match(r"(##+) (Deeper)?", line)
+            if heading and len(heading.group(1)) <= level:
+                level = len(heading.group(1)) if heading.group(2) else 9
+            if level < 9:
+                found.update(re.findall(r"\[\*\*Exercise ([\d.]+)\*\*\]", line))
+    return found
+
+
 def _sources() -> "list[tuple[str, Path]]":
     """The name of each copy, and what it is made from."""
     paths = [*notebooks("notebooks"), *notebooks("exercises")]

@@ -10,7 +10,13 @@ Standard library only and readable by Python 3.6: it runs before the environment
 import re
 
 from course_lib.workspace import ever_passed, notebooks, read, work_folder, write
-from course_tools.copies import copy_name, exercises, linked, source_of
+from course_tools.copies import (
+    copy_name,
+    deeper_exercises,
+    exercises,
+    linked,
+    source_of,
+)
 
 PAGE, GLOSSARY = "Start.ipynb", "Glossary.ipynb"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -24,8 +30,8 @@ the exercise's heading. A word or a letter that you have forgotten is in the
 {next}"""
 MAP = """## The map
 
-| chapter | exercises | reading, as the chapter says | passed |
-|:--|:--|:--|--:|
+| chapter | exercises | reading, as the chapter says | passed | on the short way |
+|:--|:--|:--|--:|--:|
 {rows}
 
 Everything in this folder is yours to change, except this page: it is written anew each
@@ -34,7 +40,7 @@ of chapter 04 afresh, and `reset 04_dpo_loss` the chapter; both keep a backup.""
 TRACKS = """## Three ways through
 
 - **The short way**, from one preference to the DPO loss and what β does in it: the main
-  sections of {short}.
+  sections of {short}. {hours}
 - **The full way**: every chapter from beginning to end, in the order of the map.
 - **The practitioner's way**, to a loss, a run and their faults: {practitioner}."""
 PROGRESS = """## Your progress
@@ -49,22 +55,27 @@ PRACTITIONER = ("00", "04", "05", "08", "09")
 def write_start() -> None:
     """Write the start page into `my_work/`."""
     passed = _passed()
-    rows, following = [], ""
+    rows, following, sooner = [], "", ""
     pages = {path.name[:2]: path for path in notebooks("exercises")}
     for chapter in notebooks("notebooks"):
         lesson, page = read(chapter), pages.get(chapter.name[:2])
-        link = done = ""
+        link = done = short = ""
         if page:
             name, found = copy_name(page), exercises(read(page))
-            still = [exercise for exercise in found if exercise[0] not in passed]
-            link = f"[exercises]({name})"
-            done = f"{len(found) - len(still)} of {len(found)}"
-            if still and not following:
-                _, heading, at = still[0]
-                following = f"[{heading}]({name}{at})"
+            link, done = f"[exercises]({name})", _share(found, passed)
+            still = [_link(each, name) for each in found if each[0] not in passed]
+            following = following or "".join(still[:1])
+            if chapter.name[:2] in SHORT:
+                beyond = deeper_exercises(lesson)
+                found = [each for each in found if each[1].split()[1] not in beyond]
+                short = _share(found, passed)
+                still = [_link(each, name) for each in found if each[0] not in passed]
+                sooner = sooner or "".join(still[:1])
         title = f"[{title_of(lesson)}]({chapter.name})"
-        rows.append(f"| {title} | {link} | {reading_time(lesson)} | {done} |")
+        rows.append(f"| {title} | {link} | {reading_time(lesson)} | {done} | {short} |")
     going = f"**Your next exercise:** {following}" if following else "All is passed."
+    if sooner and sooner != following:
+        going += f" (on the short way: {sooner})"
     texts = [INTRO.format(next=going), MAP.format(rows="\n".join(rows))]
     texts += [*_tracks(), PROGRESS]
     write(work_folder() / PAGE, _notebook(texts, COUNT))
@@ -74,13 +85,34 @@ def write_start() -> None:
         write(work_folder() / GLOSSARY, _notebook([text]))
 
 
+def _share(found: "list[tuple[str, str, str]]", passed: "set[str]") -> str:
+    done = sum(name in passed for name, _, _ in found)
+    return f"{done} of {len(found)}"
+
+
+def _link(exercise: "tuple[str, str, str]", page: str) -> str:
+    _, heading, at = exercise
+    return f"[{heading}]({page}{at})"
+
+
 def _tracks() -> "list[str]":
     """The three ways, if the chapters of the short one are here."""
     here = {path.name[:2]: path.name for path in notebooks("notebooks")}
     if not set(SHORT) <= set(here):
         return []
     short, practitioner = (chapters(way, here) for way in (SHORT, PRACTITIONER))
-    return [TRACKS.format(short=short, practitioner=practitioner)]
+    told = TRACKS.format(short=short, hours=short_hours(), practitioner=practitioner)
+    return [told]
+
+
+def short_hours() -> str:
+    """How long the short way takes: the sum of what its chapters say."""
+    lessons = [read(at) for at in notebooks("notebooks") if at.name[:2] in SHORT]
+    heads = " ".join(source_of(lesson["cells"][0]) for lesson in lessons)
+    said = re.findall(r"Short way: (\d+) minutes to read and (\d+)\s+for", heads)
+    reading = sum(int(minutes) for minutes, _ in said) / 60
+    solving = sum(int(minutes) for _, minutes in said) / 60
+    return f"It takes {reading:.1f} hours of reading, and {solving:.1f} of exercises."
 
 
 def chapters(way: "tuple[str, ...]", links: "dict[str, str]") -> str:

@@ -353,12 +353,35 @@ def test_the_start_page_has_the_next_exercise_and_what_was_ever_passed(course):
     workspace.write(start.with_name("progress.json"), notes)
     start_page.write_start()
     assert "All is passed." in text(start)
-    assert "| [exercises](04_exercises.ipynb) |  | 1 of 1 |" in text(start)
+    assert "| [exercises](04_exercises.ipynb) |  | 1 of 1 | 1 of 1 |" in text(start)
+
+
+def test_the_start_page_knows_what_the_short_way_leaves_out(tmp_path, monkeypatch):
+    """Of chapter 01 the exercises 1.3 and 1.5, which the page of exercises says too."""
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path))
+    start, notes = tmp_path / start_page.PAGE, {}
+    for exercise in EXERCISES.values():
+        if exercise.number in ("0.1", "1.1", "1.2"):
+            notes[exercise.name] = {"state": "passed", "passed": True}
+    workspace.write(tmp_path / "progress.json", notes)
+    start_page.write_start()
+    assert re.search(
+        r"next exercise:\*\* \[Exercise 1\.3 .*\(on the short way: \[Exercise 1\.4 ",
+        text(start),
+    )
+    assert "| 2 of 5 | 2 of 3 |" in text(start)
+    assert "It takes 2.2 hours of reading, and 3.2 of exercises." in text(start)
+    for lesson in workspace.notebooks("notebooks"):
+        page = text(lesson.parent.parent / "exercises" / lesson.name)
+        marked = re.findall(
+            r"^### Exercise ([\d.]+) [^#]*?not on the short way\.\*", page, re.M
+        )
+        assert set(marked) == copies.deeper_exercises(get(lesson))
 
 
 def test_the_start_page_has_the_map_and_the_tracks(pages):
     _, chapters, tracks, _, last = pages[start_page.PAGE].cells
-    row = r"^\| \[(\d\d) · .* \d+ minutes to read.* \| 0 of \d \|$"
+    row = r"^\| \[(\d\d) · .* \d+ minutes to read.* \| 0 of \d \| (?:0 of \d)? \|$"
     numbers = [path.name[:2] for path in workspace.notebooks("notebooks")]
     assert re.findall(row, chapters.source, re.M) == numbers
     assert "[00](00_start_here.ipynb) · [04](04_dpo_loss.ipynb) ·" in tracks.source

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import course_lib
+from course_lib.exercises import EXERCISES
 from course_lib.workspace import notebooks, repository
 
 ROOT = repository()
@@ -165,6 +166,9 @@ def test_the_readme_names_the_two_commands_and_the_version_is_one():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "python3 -m course_lib lab" in readme
     assert "python3 -m course_lib test" in readme
+    known = sum(len(exercise.faults) for exercise in EXERCISES.values())
+    assert f"{len(EXERCISES)} exercises know more than 900 mistakes" in readme
+    assert known > 900
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

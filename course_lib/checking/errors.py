@@ -93,6 +93,11 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
         "a Python list where a tensor is wanted: torch.tensor(…) makes one",
     ),
     (
+        r"RuntimeError: Index tensor must have the same number of dimensions",
+        "gather wants an index with as many dimensions as its tensor: "
+        "`index.unsqueeze(-1)`, and `.squeeze(-1)` afterwards",
+    ),
+    (
         r"(?:RuntimeError|ValueError): .*(size of tensor|be broadcast together|"
         r"shapes? cannot be|must match|not broadcast|"
         r"same number of dimensions|equal size|Expected target size|at least 1D|"
@@ -108,11 +113,6 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
     (
         r"AttributeError: '(\w+)' object has no attribute '(\w+)'",
         "a {0} has no .{1}: is it what you take it for? Print it, and its type",
-    ),
-    (
-        r"RuntimeError: Index tensor must have the same number of dimensions",
-        "gather wants an index with as many dimensions as its tensor: "
-        "`index.unsqueeze(-1)`, and `.squeeze(-1)` afterwards",
     ),
     (
         r"RuntimeError: .*not implemented for '(Long|Int|Bool)'",
@@ -143,10 +143,6 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
     (
         r"RuntimeError: a view of a leaf Variable|RuntimeError: a leaf Variable",
         "it writes into its input, which must stay as it is: make a new tensor",
-    ),
-    (
-        r"RuntimeError: .*modified by an inplace operation",
-        "a tensor was written into after it had been used: make a new one (x = x + y)",
     ),
     (
         r"IndexError: Dimension out of range",

@@ -47,6 +47,8 @@ EXERCISE = Exercise(
         half for all below it: best = p.clamp(min=0.5)
             ½ wherever the first answer is the less likely: there the second one is
             guessed, and right with 1 − p
+        the surest pair of one side: ceiling = p.max()
+            the largest p alone: the accuracy of a data set is the mean over its pairs
         the surest pair: ceiling = best.max()
             the surest pair alone: the accuracy of a data set is the mean over its pairs
         sum in place of mean: ceiling = best.sum()

@@ -55,6 +55,9 @@ EXERCISE = Exercise(
             reward, and nothing is subtracted from it
         plain mean of the rewards: earned = r.mean(-1)
             a plain mean of the rewards: each counts as often as the policy gives it
+        mean of the weighed rewards: earned = (p * r).mean(-1)
+            π(y) r(y) averaged: the probabilities are the weights of a mean already, so
+            the products are summed
         plain sum of the rewards: earned = r.sum(-1)
             a plain sum of the rewards: each counts as often as the policy gives it
         held above a bound: mine = p * log(p.clamp(min=1e-12));

@@ -13,6 +13,7 @@ EXERCISE = Exercise(
     recipe=pairs.GAP | pairs.MARGIN | Recipe("m", "p = sigmoid(m)  # the probability"),
     faults=(
         pairs.SWAPPED,
+        pairs.LOG_OF_LOG,
         """
         no reference: u = a; v = b
             the policy's log-probabilities alone: an answer that the reference found
@@ -20,8 +21,6 @@ EXERCISE = Exercise(
         reference added: u = a + c; v = b + d
             the reference's difference added to the policy's: subtract from each
             answer's log-probability the reference's for the same answer
-        quotient of logarithms: u = a / c; v = b / d
-            log-probabilities divided: the logarithm of a ratio is their difference
         beta forgotten: m = h
             σ of the gap in nats: β turns it into a difference of rewards
         divided by beta: m = h / beta

@@ -13,6 +13,7 @@ EXERCISE = Exercise(
     faults=(
         pairs.SWAPPED,
         pairs.NO_REFERENCE,
+        pairs.LOG_OF_LOG,
         pairs.BETA_FORGOTTEN,
         pairs.BETA_OUTSIDE,
         pairs.SUM,

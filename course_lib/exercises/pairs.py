@@ -66,6 +66,12 @@ NO_REFERENCE = """
 no reference: u = a; v = b
     the policy's log-probabilities alone: each needs the reference's subtracted from it
 """
+LOG_OF_LOG = """
+quotient of logarithms: u = a / c; v = b / d
+    log-probabilities divided: the logarithm of a ratio is their difference
+log of a quotient: u = log(a / c); v = log(b / d)
+    a logarithm of what are logarithms already: log(π/π_ref) is log π − log π_ref
+"""
 NO_MINUS = """
 no minus sign: losses = logsigmoid(m)
     the log-likelihood without its minus sign: a loss is minimised

@@ -11,6 +11,7 @@ from course_tools.start_page import (
     SHORT,
     chapters,
     reading_time,
+    short_hours,
     title_of,
 )
 
@@ -28,7 +29,7 @@ points; every figure here moves.
 
 ## Three ways through
 
-- **The short way**, about three hours: the main sections of {short}.
+- **The short way**: the main sections of {short}. {hours}
 - **The full way**: every chapter, with the sections that begin with "Deeper".
 - **The practitioner's way**: {practitioner}.
 
@@ -84,6 +85,7 @@ def texts(hero: str = "") -> dict[str, str]:
         hero=f"```{{raw}} html\n{hero}\n```" if hero else "",
         map="\n".join([head, *rows]),
         short=short,
+        hours=short_hours(),
         practitioner=practitioner,
         toc="\n\n".join(toc),
     )

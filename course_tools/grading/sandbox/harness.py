@@ -53,7 +53,6 @@ def answer(channel: socket.socket):
     observing.SECONDS = job["seconds"]
     for seed in (random.seed, numpy.random.seed, torch.default_generator.manual_seed):
         seed(0)  # a function that draws at random draws the same in every run
-    sys.modules.pop("__main__", None)  # the page will be it
     try:
         loaded = load(job["cells"], job["name"], whole=job["whole"])
     except BaseException as error:
@@ -97,6 +96,7 @@ _offered: dict[str, Any] = {
 
 def clear_shelves():
     """Put empty shelves where `course_lib` was; no file of it is found any more."""
+    sys.modules.pop("__main__", None)  # a page will be it
     for name in [n for n in sys.modules if n.split(".")[0] in COURSE]:
         del sys.modules[name]
     sys.meta_path.insert(0, _Shelves())
