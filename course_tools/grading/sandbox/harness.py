@@ -16,7 +16,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy
+import numpy.random  # which numpy itself imports late, in each child
 import torch
 from torch import Tensor
 
