@@ -31,8 +31,12 @@ from course_tools.grading.submissions import Submission, find
 
 __all__ = ["main"]
 
-# what torch imports torch._dynamo for
-LATE = re.compile(r"\b(optim|func|vmap|hessian|jacobian|compile)\b")
+LATE = {  # what torch imports late, and what it imports it for
+    "torch._dynamo": re.compile(r"\b(optim|func|vmap|hessian|jacobian|compile)\b"),
+    "torch.fx.experimental.symbolic_shapes": re.compile(  # slopes that are given
+        r"grad_outputs|gradient=|\bbackward\(\w|\bgrad\(.+,.+,"
+    ),
+}
 TROUBLES = ("timeout", "memory", "crashed", "load_error", "refused", "grader_error")
 
 
@@ -116,8 +120,12 @@ def _report(options: Namespace, submissions: Sequence[Submission], out: Path) ->
 
 def _wanted(submissions: Sequence[Submission]) -> list[str]:
     """What torch imports late, if the class uses it: a second on nobody's clock."""
-    cells = (cell for one in submissions for page in one.pages() for cell in page.cells)
-    return ["torch._dynamo"] if any(map(LATE.search, cells)) else []
+    pages = [page for one in submissions for page in one.pages()]
+    return [
+        module
+        for module, uses in LATE.items()
+        if any(uses.search(cell) for page in pages for cell in page.cells)
+    ]
 
 
 def _terms(options: Namespace) -> Terms:

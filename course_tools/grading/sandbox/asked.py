@@ -11,7 +11,6 @@ from itertools import zip_longest
 from typing import Any
 
 import torch
-import torch.fx.experimental.symbolic_shapes  # autograd's; not while it is asked
 from torch import Tensor
 
 from course_lib.submission.observing import Call

@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator
 
 import torch
-import torch.fx.experimental.symbolic_shapes  # autograd's; not on a learner's time
 
 from course_tools.grading.sandbox import harness
 from course_tools.grading.sandbox.confine import confine
