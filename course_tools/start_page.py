@@ -62,15 +62,14 @@ def write_start() -> None:
         link = done = short = ""
         if page:
             name, found = copy_name(page), exercises(read(page))
-            link, done = f"[exercises]({name})", _share(found, passed)
-            still = [_link(each, name) for each in found if each[0] not in passed]
-            following = following or "".join(still[:1])
+            link = f"[exercises]({name})"
+            done, first = _done(found, passed, name)
+            following = following or first
             if chapter.name[:2] in SHORT:
                 beyond = deeper_exercises(lesson)
                 found = [each for each in found if each[1].split()[1] not in beyond]
-                short = _share(found, passed)
-                still = [_link(each, name) for each in found if each[0] not in passed]
-                sooner = sooner or "".join(still[:1])
+                short, first = _done(found, passed, name)
+                sooner = sooner or first
         title = f"[{title_of(lesson)}]({chapter.name})"
         rows.append(f"| {title} | {link} | {reading_time(lesson)} | {done} | {short} |")
     going = f"**Your next exercise:** {following}" if following else "All is passed."
@@ -85,14 +84,11 @@ def write_start() -> None:
         write(work_folder() / GLOSSARY, _notebook([text]))
 
 
-def _share(found: "list[tuple[str, str, str]]", passed: "set[str]") -> str:
-    done = sum(name in passed for name, _, _ in found)
-    return f"{done} of {len(found)}"
-
-
-def _link(exercise: "tuple[str, str, str]", page: str) -> str:
-    _, heading, at = exercise
-    return f"[{heading}]({page}{at})"
+def _done(found: list, passed: "set[str]", page: str) -> "tuple[str, str]":
+    """How many of these exercises are passed, and a link to the first that is not."""
+    still = [exercise for exercise in found if exercise[0] not in passed]
+    links = [f"[{heading}]({page}{at})" for _, heading, at in still]
+    return f"{len(found) - len(still)} of {len(found)}", "".join(links[:1])
 
 
 def _tracks() -> "list[str]":

@@ -201,7 +201,7 @@ class Examination:
         yours, wanted = described(everything[place], must, tell)
         try:
             why, likeness = self._diagnosis.why(everything, seen[place].error)
-        except Exception:  # nobody has thought of it: that is no reason to lose a mark
+        except Exception:  # a verdict counts, with or without a reason
             why, likeness = Symptom("", ""), False
         finding = Finding(
             input=describe_call(self.exercise, planned.call),

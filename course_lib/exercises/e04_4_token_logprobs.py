@@ -27,8 +27,8 @@ EXERCISE = Exercise(
             rounded to bfloat16, which keeps two or three digits: take the logarithms in
             float32, logits.float(), or in what came in
         nothing shifted: before = logits; words = labels; kept = mask
-            nothing is shifted: the logits at t − 1 predict token t, so that the first
-            token is predicted by nothing, and a row of T tokens gives T − 1 numbers
+            nothing is shifted: the logits at t − 1 predict token t, so nothing predicts
+            the first token, and a row of T tokens gives T − 1 numbers
         already summed: tokens = (said * kept).sum(-1)
             one number for each row: here each token keeps its own
         the response alone: tokens = said[kept.bool()]

@@ -119,7 +119,7 @@ def _report(options: Namespace, submissions: Sequence[Submission], out: Path) ->
 
 
 def _wanted(submissions: Sequence[Submission]) -> list[str]:
-    """What torch imports late, if the class uses it: a second on nobody's clock."""
+    """What torch imports late, if the class uses it: not on a learner's time."""
     pages = [page for one in submissions for page in one.pages()]
     return [
         module

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 __all__ = ["Form", "forms", "statements"]
 
 MOST = 5_000  # parts of a program: the longest answer of the course has 140
-COMMANDS = re.compile(
-    r"^[ \t]*(?:[%!?].*|[\w.]+\?+[ \t]*)$", re.MULTILINE
-)  # a notebook's
+# a notebook's own commands
+COMMANDS = re.compile(r"^[ \t]*(?:[%!?].*|[\w.]+\?+[ \t]*)$", re.MULTILINE)
 UNCOUNTED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 UNTOLD = {"annotation", "returns", "type_comment", "type_params", "ctx", "kind"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef

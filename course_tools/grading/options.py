@@ -85,7 +85,7 @@ def _limits(add: Callable):
     )
     add(
         "--memory",
-        type=_whole(64, 1 << 20),
+        type=_whole(64),
         metavar="MIB",
         help="for one exercise of one submission, beside PyTorch's own (default 1024)",
     )

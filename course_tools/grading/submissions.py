@@ -95,7 +95,7 @@ def find(path: Path) -> list[Submission]:
     raises: CourseError if there is nothing to be graded
     """
     if is_report(path):
-        raise CourseError(f"{path} is a report, not what somebody handed in.", code=2)
+        raise CourseError(f"{path} is a report and holds no submissions.", code=2)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise CourseError(f"{path} is neither a file nor a folder.", code=2)
     try:

@@ -60,7 +60,7 @@ class Job:
         seconds that are left; calls are then sent one by one, each when the last is
         answered. Without it functions are called here
     settled: whether the answers so far make the others needless
-    told: `functions_in(calls, offers)`, from somebody who asks the same of many
+    told: `functions_in(calls, offers)`, made once for many submissions
     """
 
     cells: Sequence[str]
