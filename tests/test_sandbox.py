@@ -1,14 +1,19 @@
 """What is in the process that holds a learner's code: nothing that knows an answer."""
 
 import importlib
+import itertools
 import json
+import multiprocessing
+import signal
 import socket
 import subprocess
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from sandboxes import best
@@ -150,6 +155,15 @@ def test_what_would_take_long_is_refused(shapes):
     assert told == {"error": "ValueError"}
 
 
+def test_a_slope_of_another_shape_than_the_value_is_refused():
+    """Broadcast, it would give a gradient that autograd never gives."""
+    x = encode(torch.tensor([1.0, 2.0]), [])
+    question = {"ask": 0, "args": {"list": [x]}, "kwargs": {"dict": {}}}
+    question |= {"wants": [True], "slope": encode(torch.ones(1), [])}
+    told = json.loads(reply([torch.exp], json.dumps(question).encode()))
+    assert told == {"error": "RuntimeError"}
+
+
 def test_no_question_is_answered_when_the_time_is_up():
     """A flood of them may wait in the channel when their process is gone already."""
 
@@ -200,6 +214,35 @@ def test_given_functions_answer_within_what_is_left_and_are_not_started_on_it():
         assert "error" not in json.loads(beside.ready([key]).reply(key, question, 9.0))
     finally:
         beside.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="by a clock that Linux has")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a fork beside threads
+def test_one_step_that_never_ends_ends_the_process_that_answers(monkeypatch):
+    monkeypatch.setattr(elsewhere, "GRACE", 0.05)
+    endless = partial(sum, itertools.repeat(0))  # no step of Python, no alarm
+    process = multiprocessing.get_context("fork").Process(
+        target=elsewhere._in_time, args=(endless, 0.01)
+    )
+    process.start()
+    process.join(30.0)
+    assert process.exitcode == -signal.SIGPROF
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks where torch is loaded")
+def test_processes_that_answer_share_the_memory_of_one():
+    elsewhere.Elsewhere().ready([]).close()  # where they come from is there now
+    us = psutil.Process()
+    before = us.children(recursive=True)
+    both = [elsewhere.Elsewhere().ready([]) for _ in range(2)]
+    try:
+        new = [one for one in us.children(recursive=True) if one not in before]
+        own = [one.memory_full_info().uss / one.memory_info().rss for one in new]
+        assert len(own) == 2
+        assert max(own) < 0.25
+    finally:
+        for one in both:
+            one.close()
 
 
 def test_what_a_submission_may_leave_behind_is_found_where_nothing_stops_it():

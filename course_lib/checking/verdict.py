@@ -112,6 +112,11 @@ class Examination:
         self._plan.probe()
         return [planned.call for planned in self._plan.inputs]
 
+    @cached_property
+    def gives_functions(self) -> bool:
+        """Are there functions among the inputs?"""
+        return any(callable(value) for call in self.calls for value in call.args)
+
     @property
     def decisive(self) -> list[Call]:
         """The inputs that decide."""
@@ -138,7 +143,7 @@ class Examination:
         and the exercise tells them. So functions come in an order of this seed's.
         """
         places = list(range(len(self._plan.inputs)))
-        if any(callable(value) for call in self.calls for value in call.args):
+        if self.gives_functions:
             random.Random(self.seed).shuffle(places)
         return places
 

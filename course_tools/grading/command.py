@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError
-from course_tools.grading import report
+from course_tools.grading import elsewhere, report
 from course_tools.grading.asking import Plan, merged, planned
 from course_tools.grading.batch import Journal, Terms, mark_all
 from course_tools.grading.comments import MANUAL
@@ -34,7 +34,8 @@ __all__ = ["main"]
 LATE = {  # what torch imports late, and what it imports it for
     "torch._dynamo": re.compile(r"\b(optim|func|vmap|hessian|jacobian|compile)\b"),
     "torch.fx.experimental.symbolic_shapes": re.compile(  # slopes that are given
-        r"grad_outputs|gradient=|\bbackward\(\w|\bgrad\(.+,.+,"
+        r"grad_outputs|gradient=|\bbackward\(\w"
+        r"|\bgrad\([^,]+,\s*([(\[][^)\]]*[)\]]|[^,(\[]+),(?!\s*\w+=)"
     ),
 }
 TROUBLES = ("timeout", "memory", "crashed", "load_error", "refused", "grader_error")
@@ -167,6 +168,8 @@ def _grade(
 ) -> list[Marked]:
     """Do what is planned; return all marks, in the order of the submissions."""
     exams = examinations(sorted(plan.exercises), terms.seed)
+    if any(exam.gives_functions for exam in exams.values()):
+        elsewhere.begin()
     done = dict(plan.earlier)
     work = []
     for submission in plan.submissions:

@@ -1,14 +1,16 @@
 """A process beside the grader that calls an exercise's functions for submissions."""
 
 import contextlib
-import importlib
+import gc
 import multiprocessing
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
+from multiprocessing.reduction import recv_handle, send_handle
 
 import torch
 
@@ -17,13 +19,14 @@ from course_lib.exercises import EXERCISES
 from course_tools.grading.sandbox.asked import functions_in, reply
 from course_tools.grading.sandbox.wire import Nonsense
 
-__all__ = ["Elsewhere", "Key"]
+__all__ = ["Elsewhere", "Key", "begin"]
 
 SECONDS, GRACE = 2.0, 0.9  # for one question; and to say that it took longer
 START = 120.0  # for a Python that imports the course on a busy computer
 MEMORY = 512 << 20  # bytes, on top of what Python and torch have mapped
 LATE, FULL = b'{"error": "TimeoutError"}', b'{"error": "MemoryError"}'
 NONSENSE = b"nonsense: "
+LINUX = sys.platform == "linux"  # where a process with torch in it may be forked
 Key = tuple[str, int, int]  # exercise, seed, and the place of the input
 
 
@@ -35,7 +38,7 @@ class Elsewhere:
     """
 
     def __init__(self):
-        self._process: multiprocessing.Process | None = None
+        self._channel: Connection | None = None
         self._gone = LATE  # what to say where there is no process
         self._lock = threading.Lock()
 
@@ -43,13 +46,12 @@ class Elsewhere:
         """Start it, if need be, and have the functions of these inputs there."""
         with self._lock:
             try:
-                if self._process is None:
-                    self._start()
-                self._prepare(keys)
+                self._channel = self._channel or _started()
+                _prepare(self._channel, keys)
             except (EOFError, OSError):  # the system has ended it meanwhile
                 self.close()
-                self._start()
-                self._prepare(keys)
+                self._channel = _started()
+                _prepare(self._channel, keys)
         return self
 
     def reply(self, key: Key, question: bytes, within: float) -> bytes:
@@ -59,7 +61,7 @@ class Elsewhere:
         """
         seconds = max(min(SECONDS, within), 0.01)
         with self._lock:
-            if self._process is None:
+            if self._channel is None:
                 return self._gone
             try:
                 self._channel.send((key, seconds))
@@ -76,34 +78,85 @@ class Elsewhere:
             return self._gone
 
     def close(self):
-        """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
+        """Let the process go: it ends as soon as it listens, or its clock ends it."""
+        if self._channel is not None:
             self._channel.close()
-            self._process = None
+            self._channel = None
 
-    def _start(self):
-        context = multiprocessing.get_context("spawn")
-        self._channel, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        process.start()
-        theirs.close()
-        self._process = process
-        self._prepare([])
 
-    def _prepare(self, keys: Sequence[Key]):
-        self._channel.send(list(keys))
-        if not self._channel.poll(START):
-            raise EOFError
-        self._channel.recv_bytes()
+def begin():
+    """Have the process there that others are forked from, while there is one thread.
+
+    It shares the grader's memory, and they its; elsewhere than on Linux there is none.
+    """
+    if LINUX:
+        gc.freeze()  # a look through what there is would copy it
+        _mother()
+
+
+@cache
+def _mother() -> Connection:
+    alone = threading.active_count() == 1
+    context = multiprocessing.get_context("fork" if alone else "spawn")
+    ours, theirs = Pipe()
+    with theirs:
+        context.Process(target=_fork, args=(theirs,), daemon=True).start()
+    return ours
+
+
+def _started() -> Connection:
+    """The channel of a new process."""
+    ours, theirs = Pipe()
+    with theirs:
+        if LINUX:
+            send_handle(_mother(), theirs.fileno(), None)
+        else:
+            context = multiprocessing.get_context("spawn")
+            context.Process(target=_serve, args=(theirs,), daemon=True).start()
+    _prepare(ours, [])
+    return ours
+
+
+def _prepare(channel: Connection, keys: Sequence[Key]):
+    channel.send(list(keys))
+    if not channel.poll(START):
+        raise EOFError
+    channel.recv_bytes()
+
+
+def _fork(control: Connection):
+    """Fork a process for each channel that comes; leave when the grader is gone."""
+    _settle()
+    os.closerange(3, control.fileno())  # the grader's own
+    os.closerange(control.fileno() + 1, 4096)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+    gc.freeze()
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            handed = recv_handle(control)
+            if os.fork() == 0:
+                control.close()
+                _answer(Connection(handed))
+                os._exit(0)
+            os.close(handed)
 
 
 def _serve(channel: Connection):
-    """Answer until the grader is gone."""
-    importlib.import_module("torch.fx.experimental.symbolic_shapes")  # for slopes, once
+    """Answer, in a Python of its own."""
+    _settle()
+    _answer(channel)
+
+
+def _settle():
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+def _answer(channel: Connection):
+    """Answer until the grader lets go."""
     _limit()
     with contextlib.suppress(EOFError, OSError):
         while True:
@@ -135,7 +188,11 @@ def _examination(name: str, seed: int) -> Examination:
 
 
 def _in_time(answer: Callable[[], bytes], seconds: float) -> bytes:
-    """What it answers, unless that takes too long; between two steps of Python."""
+    """What it answers, unless that takes too long.
+
+    That is noticed between two steps of Python; one step that takes longer still ends
+    the process.
+    """
     if not hasattr(signal, "setitimer"):
         return answer()
 
@@ -147,17 +204,19 @@ def _in_time(answer: Callable[[], bytes], seconds: float) -> bytes:
 
     signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds + 2 * GRACE)  # ends the process
     try:
         return answer()
     except Late:
         return LATE
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _limit():
     """No more memory than is needed for what may be asked."""
-    if sys.platform != "linux":
+    if not LINUX:
         return
     import resource
 

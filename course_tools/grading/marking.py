@@ -249,7 +249,7 @@ def _asked(
     """What the page's function did, in the order of the checks."""
     exercise, calls = exam.exercise, exam.calls
     how = {"offers": exercise.offers, "whole": whole}
-    if not any(callable(value) for call in calls for value in call.args):
+    if not exam.gives_functions:
         how |= {"settled": exam.is_passed, "within": within}  # probes say why it is not
         how["told"] = _told(exam)
         return sandbox.run(page.cells, exercise.name, calls, **how)

@@ -72,7 +72,10 @@ def _told(functions: Sequence[Callable], message: dict) -> dict:
         return {"value": encode(result, []), "differentiable": differentiable}
     wanted = [tensor for tensor in tensors if tensor.requires_grad]
     slope = decode(message["slope"])
-    found = iter(torch.autograd.grad(result, wanted, slope, allow_unused=True))
+    if slope.shape != result.shape:
+        raise RuntimeError("a slope for each number, and no other")
+    whole = (result * slope).sum()  # given as it is, autograd would import sympy
+    found = iter(torch.autograd.grad(whole, wanted, allow_unused=True))
     slopes = [next(found) if t.requires_grad else None for t in tensors]
     return {"slopes": encode(slopes, [])}
 
