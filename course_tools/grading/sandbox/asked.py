@@ -44,7 +44,7 @@ def reply(functions: Sequence[Callable], question: bytes) -> bytes:
     raises: Nonsense for a message that no honest process would send
     """
     try:
-        told = _told(functions, read(question))
+        return json.dumps(_told(functions, read(question))).encode()
     except (Nonsense, RecursionError) as error:
         raise Nonsense(str(error)) from None
     except MemoryError:
