@@ -114,34 +114,12 @@ def preference_steps(
     model: nn.Module, texts: Texts, config: Config, ref: nn.Module | Tensor | None
 ) -> baselines.StepLosses:
     """For `fit`: from a batch to its loss, for SFT and for every preference method."""
-    validate.choice("method", config.method, tuple(METHODS))
-    require(config)
-    sides = texts.lengths.shape[1]
+    _require_sides(texts, config)
     thumbs = config.method == "kto" and texts.desirable is not None
-    single = config.method == "sft" and sides == 1
-    if not (single or thumbs) and sides < 2:
-        raise ValueError(
-            f"texts hold no rejected responses: {config.method} needs them"
-        )
+    single = config.method == "sft" and texts.lengths.shape[1] == 1
     rows_of = batch_order(texts, config.batch_size, config.seed)
-    if config.batch_size % (processes() * config.accumulate):
-        parts = "" if config.accumulate == 1 else f" in {config.accumulate} parts each"
-        raise ValueError(
-            f"batch_size {config.batch_size} is not shared by {processes()} processes"
-            + parts
-        )
     texts = responses_read(texts, config)
-    ref_logps = torch.zeros(texts.lengths.shape)
-    if config.method not in REFERENCE_FREE:
-        if ref is None:
-            raise ValueError(
-                f"ref is missing: {config.method} compares with a reference"
-            )
-        ref_logps = (
-            _checked_logps(ref, texts)
-            if torch.is_tensor(ref)
-            else reference_logps(ref, texts, model=model, **scoring_settings(config))
-        )
+    ref_logps = _ref_logps(model, texts, config, ref)
     device = next(model.parameters()).device
 
     def losses(step):
@@ -180,16 +158,44 @@ def preference_steps(
     return losses
 
 
+def _require_sides(texts: Texts, config: Config):
+    """Are there responses enough for the method, and batches that can be shared?"""
+    validate.choice("method", config.method, tuple(METHODS))
+    require(config)
+    alone = config.method == "sft" or (
+        config.method == "kto" and texts.desirable is not None
+    )
+    if texts.lengths.shape[1] < (1 if alone else 2):
+        raise ValueError(
+            f"texts hold no rejected responses: {config.method} needs them"
+        )
+    if config.batch_size % (processes() * config.accumulate):
+        parts = "" if config.accumulate == 1 else f" in {config.accumulate} parts each"
+        raise ValueError(
+            f"batch_size {config.batch_size} is not shared by {processes()} processes"
+            + parts
+        )
+
+
+def _ref_logps(
+    model: nn.Module, texts: Texts, config: Config, ref: nn.Module | Tensor | None
+) -> Tensor:
+    """What the reference gives the responses; zeros where the method has none."""
+    if config.method in REFERENCE_FREE:
+        return torch.zeros(texts.lengths.shape)
+    if ref is None:
+        raise ValueError(f"ref is missing: {config.method} compares with a reference")
+    if torch.is_tensor(ref):
+        need, got = tuple(texts.lengths.shape), tuple(ref.shape)
+        if got != need:
+            raise ValueError(f"ref has log-probs of shape {got}, the texts need {need}")
+        return ref
+    return reference_logps(ref, texts, model=model, **scoring_settings(config))
+
+
 def responses_read(texts: Texts, config: Config) -> Texts:
     """The responses that a method reads: KTO's mismatched ones are a side more."""
     return with_mismatched(texts) if config.method == "kto" else texts
-
-
-def _checked_logps(logps: Tensor, texts: Texts) -> Tensor:
-    if logps.shape != texts.lengths.shape:
-        need, got = tuple(texts.lengths.shape), tuple(logps.shape)
-        raise ValueError(f"ref has log-probs of shape {got}, the texts need {need}")
-    return logps
 
 
 def scoring_settings(config: Config) -> dict:

@@ -125,50 +125,56 @@ def _conditions(asked: Sequence[Seen]) -> Iterator[Condition]:
         _alike_rows,
     )
     for name, value in some.arguments.items():
-        look = f"elsewhere: look at where {name} enters"
-        if type(value) in (int, float):
+        if isinstance(value, str):
+            yield from _words(name, sorted({s.arguments[name] for s in asked}))
+        elif type(value) in (int, float):
+            look = f"elsewhere: look at where {name} enters"
             yield f"where {name} = 1", look, lambda s, n=name: s.arguments.get(n) == 1
             yield f"where {name} = 0", look, lambda s, n=name: s.arguments.get(n) == 0
-        elif isinstance(value, str):
-            for word in sorted({s.arguments[name] for s in asked}):
-                yield (
-                    f"where {name} is not {word!r}",
-                    "where it is: look at that case",
-                    lambda s, n=name, w=word: s.arguments[n] != w,
-                )
-                yield (
-                    f"where {name} is {word!r}",
-                    "elsewhere: look at the other cases",
-                    lambda s, n=name, w=word: s.arguments[n] == w,
-                )
-        elif isinstance(value, Tensor) and value.dtype == torch.bool:
-            for which, test in (("true", Tensor.all), ("false", _none)):
-                yield (
-                    f"where {name} is {which} throughout",
-                    "where it is mixed: are the two kinds averaged apart?",
-                    lambda s, n=name, t=test: bool(t(s.arguments[n])),
-                )
-        elif isinstance(value, Tensor) and value.is_floating_point():
-            yield f"where {name} is 0", look, lambda s, n=name: _none(s.arguments[n])
-            for other, mate in some.arguments.items():
-                if (
-                    other > name
-                    and isinstance(mate, Tensor)
-                    and mate.ndim == value.ndim
-                ):
-                    yield (
-                        f"where {name} equals {other}",
-                        "elsewhere: look at where these two meet",
-                        lambda s, a=name, b=other: torch.equal(
-                            s.arguments[a], s.arguments[b]
-                        ),
-                    )
-        elif isinstance(value, Tensor) and value.ndim:
+        elif isinstance(value, Tensor):
+            yield from _tensors(name, value, some.arguments)
+
+
+def _words(name: str, words: Sequence[str]) -> Iterator[Condition]:
+    """What may hold of an argument that is one of these words."""
+    for word in words:
+        yield (
+            f"where {name} is not {word!r}",
+            "where it is: look at that case",
+            lambda s, w=word: s.arguments[name] != w,
+        )
+        yield (
+            f"where {name} is {word!r}",
+            "elsewhere: look at the other cases",
+            lambda s, w=word: s.arguments[name] == w,
+        )
+
+
+def _tensors(name: str, value: Tensor, arguments: dict) -> Iterator[Condition]:
+    """What may hold of an argument that is a tensor like `value`."""
+    if value.dtype == torch.bool:
+        for which, test in (("true", Tensor.all), ("false", _none)):
             yield (
-                f"where {name} counts 0, 1, 2, …",
-                f"elsewhere: what does {name} list, and in which order?",
-                lambda s, n=name: _counts(s.arguments[n]),
+                f"where {name} is {which} throughout",
+                "where it is mixed: are the two kinds averaged apart?",
+                lambda s, t=test: bool(t(s.arguments[name])),
             )
+    elif value.is_floating_point():
+        look = f"elsewhere: look at where {name} enters"
+        yield f"where {name} is 0", look, lambda s: _none(s.arguments[name])
+        for other, mate in arguments.items():
+            if other > name and isinstance(mate, Tensor) and mate.ndim == value.ndim:
+                yield (
+                    f"where {name} equals {other}",
+                    "elsewhere: look at where these two meet",
+                    lambda s, b=other: torch.equal(s.arguments[name], s.arguments[b]),
+                )
+    elif value.ndim:
+        yield (
+            f"where {name} counts 0, 1, 2, …",
+            f"elsewhere: what does {name} list, and in which order?",
+            lambda s: _counts(s.arguments[name]),
+        )
 
 
 def _none(value: Tensor) -> bool:
