@@ -21,26 +21,21 @@ def _climbed(wins, steps, rate=None):
     return scores
 
 
-def _penalised(wins, weight=0.01):
-    """Where the mean loss plus weight/2 times the squared scores is least."""
-    scores = torch.zeros(len(wins)).double()
-    for _ in range(4000):
-        p = torch.sigmoid(scores[:, None] - scores)
-        slope = (wins - (wins + wins.T) * p).sum(1) / wins.sum()
-        scores = scores + slope - weight * scores
-    return scores
+def _leapt(wins, steps, penalty=0.0):
+    """Newton's steps, so many of them, from 0.
 
-
-def _leapt(wins, steps):
-    """Newton's steps, so many of them."""
+    penalty: times half the squared scores, which the mean loss has beside it
+    """
     games, scores = wins + wins.T, torch.zeros(len(wins)).double()
+    ridge = penalty * wins.sum()
+    first = 0 if penalty else 1  # without one the first score stays at 0
     for _ in range(steps):
         p = torch.sigmoid(scores[:, None] - scores)
         weight = games * p * (1 - p)
-        bend = torch.diag(weight.sum(1)) - weight
-        slope = wins.sum(1) - (games * p).sum(1)
-        step = torch.linalg.solve(bend[1:, 1:], slope[1:])
-        scores = scores + torch.cat([scores.new_zeros(1), step])
+        bend = torch.diag(weight.sum(1) + ridge) - weight
+        slope = wins.sum(1) - (games * p).sum(1) - ridge * scores
+        step = torch.linalg.solve(bend[first:, first:], slope[first:])
+        scores = torch.cat([scores[:first], scores[first:] + step])
     return scores
 
 
@@ -58,7 +53,6 @@ EXERCISE = Exercise(
         """,
         fit=fit_bradley_terry,
         climbed=_climbed,
-        penalised=_penalised,
         centred=lambda fitted: torch.cat([fitted[:1] * 0, fitted[1:] - fitted.mean()]),
         leapt=_leapt,
         elo=400 / math.log(10),
@@ -97,7 +91,7 @@ EXERCISE = Exercise(
             scores counted from the last item; the first one is to be 0
         weakest item as the zero: scores = fitted - fitted.min()
             scores counted from the weakest item; the first one is to be 0
-        one rate for all tables: fitted = climbed(table, 2000, 0.02)
+        one rate for all tables: fitted = climbed(table, 200, 0.02)
             a step of fixed size times the gradient, which grows with the number of
             games: with thousands of them it jumps to and fro. Divide by the games
         four of Newton's steps: fitted = leapt(table, 4)
@@ -119,7 +113,7 @@ EXERCISE = Exercise(
         first score overwritten: scores = centred(fitted)
             0 written over the first score, while the others stay where they were:
             subtract the first score from all
-        a penalty on the scores: fitted = penalised(table)
+        a penalty on the scores: fitted = leapt(table, 20, 0.01)
             scores pulled towards 0, as weight decay or a prior does: the likelihood
             alone is asked for
         half a game added, log odds averaged:
