@@ -83,6 +83,10 @@ EXERCISE = Exercise(
             parts, whatever their numbers
         the first row's mask: mask = (before & theirs)[:1].repeat(parts.shape[0], 1, 1)
             one mask for the whole batch: prompts differ in length, and so do the rows
+        the first row's prompt: prompt = (torch.arange(parts.shape[1])
+                < (parts[0] == 0).sum()).expand(key.shape)
+            the length of the first row's prompt used for all: each row has a prompt of
+            its own length
         one mask without a batch: mask = (before & theirs)[0]
             the mask of the first row alone: each row has its own, (batch, time, time)
         ones and zeros: mask = (before & theirs).float()

@@ -142,7 +142,7 @@ def _lowest(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
 
     search.step(closure)
     found = weights.detach()
-    for _ in range(4):
+    for _ in range(2):
         (slope,) = torch.autograd.functional.jacobian(loss, (found,))
         bend = torch.autograd.functional.hessian(loss, found)
         step = torch.linalg.pinv(bend, hermitian=True) @ slope
