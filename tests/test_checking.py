@@ -1,6 +1,7 @@
 """What a learner meets: check, hint, progress, yours, and the cards they show."""
 
 import json
+import warnings
 from html.parser import HTMLParser
 
 import pytest
@@ -304,6 +305,23 @@ RIGHT = (
     "import torch\nraise SystemExit\nx = print('loud')\n"
     "def preference_probability(a, b):\n    return torch.sigmoid(a - b)\n"
 )
+
+
+def test_what_the_course_tries_beside_an_answer_warns_nobody(work_folder):
+    """Mistakes that transpose what has no two dimensions, for example."""
+
+    def pair_pushes(features, policy, chosen, rejected):
+        mean = (features * policy).sum(0)
+        return (features[chosen] - features[rejected]) @ (features - mean).T
+
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            assert check(pair_pushes).state == "not yet"
+    finally:
+        torch.set_warn_always(False)
+    assert not heard
 
 
 def test_copies_can_be_checked_from_the_command_line(work_folder, capsys):

@@ -1,6 +1,7 @@
 """From observations to a verdict: what holds, and what is said of what does not."""
 
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -204,10 +205,11 @@ class Examination:
         must = self._plan.properties[number].must
         tell = self._tell or repr(planned.call) in self._fixed
         yours, wanted = described(everything[place], must, tell)
-        try:
-            why, likeness = self._diagnosis.why(everything, seen[place].error)
-        except Exception:  # a verdict counts, with or without a reason
-            why, likeness = Symptom("", ""), False
+        with warnings.catch_warnings(action="ignore"):  # mistakes may warn, unasked
+            try:
+                why, likeness = self._diagnosis.why(everything, seen[place].error)
+            except Exception:  # a verdict counts, with or without a reason
+                why, likeness = Symptom("", ""), False
         finding = Finding(
             input=describe_call(self.exercise, planned.call),
             yours=yours,
