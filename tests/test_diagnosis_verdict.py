@@ -320,3 +320,20 @@ def test_ten_thousand_rows_take_two_seconds_of_a_processor():
     begun = time.process_time()
     assert diagnose(text).status == "healthy"
     assert time.process_time() - begun < 2
+
+
+STARTS = {"ipo": 25.0, "kto": 0.5, "hinge": 1.0, "robust": 0.6931, "nca": 1.3863}
+STARTS |= {"bco": 0.6931, "bco_pair": 1.3863, "sppo": 50.0, "apo_zero": 1.0}
+
+
+@pytest.mark.parametrize("loss", STARTS)
+@pytest.mark.parametrize("share", [1.0, 0.9, 2.0])
+def test_a_start_is_called_right_only_if_the_loss_has_it(loss, share):
+    first = share * STARTS[loss]
+    rows = (row(n, first * (1 - n / 100), -n / 50, -n / 25, 0.5) for n in (1, 2))
+    log = table(NAMES, row(0, first, 0, 0, 0), *rows)
+    told = diagnose(log, loss=loss, beta=0.1)
+    says = " ".join(finding.says for finding in told.findings)
+    assert ("The start is right" in says) == (share == 1.0)
+    assert (told.status == "suspicious") == (share != 1.0)
+    assert "NCA" not in says or loss == "nca"

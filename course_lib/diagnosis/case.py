@@ -22,9 +22,11 @@ LOSSES = {
     "nll": ("dpo_nll", "rpo", "sigmoid_sft", "dpo+nll"),
     "hinge": ("hinge", "slic"),
     "ipo": ("ipo",),
-    "kto": ("kto", "kto_pair", "apo_zero_unpaired", "bco"),
+    "kto": ("kto", "kto_pair", "apo_zero_unpaired"),
+    "bco": ("bco",),
     "apo": ("apo", "apo_zero", "apo_down"),
-    "nca": ("nca", "nca_pair", "bco_pair"),
+    "nca": ("nca", "nca_pair"),
+    "bco_pair": ("bco_pair",),
     "sppo": ("sppo", "sppo_hard"),
     "exo": ("exo", "exo_pair"),
     "orpo": ("orpo",),
@@ -80,7 +82,9 @@ def start_of(loss: str, beta: float) -> float:
         "ipo": 1 / (4 * beta**2),
         "kto": 0.5,
         "apo": 1.0,
+        "bco": LN2,
         "nca": 2 * LN2,
+        "bco_pair": 2 * LN2,
         "sppo": 1 / (2 * beta**2),
     }.get(loss, math.nan)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case, Finding, start_of
-from course_lib.diagnosis.kinds import at_reference
+from course_lib.diagnosis.kinds import at_reference, loss_at_reference, near
 from course_lib.diagnosis.laws import pairs_a_row
 from course_lib.diagnosis.runlog import Part
 
@@ -164,7 +164,7 @@ def _other_course(case: Case, part: Part) -> Finding:
             + (f" and the margin ends at {after:.2g}." if kept.any() else "."),
             part.rows(part.with_all("loss"))[-3:],
         )
-    if _started_at_its_own(case):
+    if near(loss_at_reference(case)[0], start):
         return Finding(
             "healthy",
             "healthy_start",
@@ -180,10 +180,6 @@ def _other_course(case: Case, part: Part) -> Finding:
         part.rows(part.with_all("loss")),
         "Run longer, and evaluate on the same 50 pairs or more each time.",
     )
-
-
-def _started_at_its_own(case: Case) -> bool:
-    return bool(at_reference(case.train).any())
 
 
 def _noise(case: Case) -> str:

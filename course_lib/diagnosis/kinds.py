@@ -15,7 +15,7 @@ from course_lib.diagnosis.case import (
 )
 from course_lib.diagnosis.runlog import Part
 
-__all__ = ["at_reference", "loss_at_reference", "which_loss"]
+__all__ = ["at_reference", "loss_at_reference", "near", "which_loss"]
 
 ZERO = 1.5e-6  # as a reward of 0 is printed
 
@@ -167,6 +167,7 @@ def other_loss(case: Case) -> Iterator[Finding]:
             f"This is not DPO's loss but {case.loss.upper()}'s.{begins} so ln 2 is no "
             "yardstick for it.",
         )
+        yield from _another_start(case, start)
         return
     first, rows = loss_at_reference(case)
     for loss in ("kto", "hinge", "ipo", "sppo"):
@@ -190,6 +191,23 @@ def other_loss(case: Case) -> Iterator[Finding]:
     elif case.exact and not case.own:
         never = list(_never_at_reference(case))
         yield from never or list(_raw_logps(case)) or _too_large(case)
+
+
+def _another_start(case: Case, start: float) -> Iterator[Finding]:
+    """Rewards of 0, and a loss that this one does not have there."""
+    first, rows = loss_at_reference(case)
+    if case.loss in ("ipo", "sppo") and case.beta_from != "given":
+        return
+    if math.isfinite(first) and math.isfinite(start) and not near(first, start):
+        yield Finding(
+            "inconsistent_metrics",
+            "suspicious",
+            f"With all rewards 0 the logged loss is {first:.4g}, and "
+            f"{case.loss.upper()}'s is {start:.4g} there: another loss is computed, or "
+            "a part of it is not logged, or it is summed over accumulation steps.",
+            rows,
+            "Read loss_type, β and the accumulation steps in the configuration.",
+        )
 
 
 def _own_logps(case: Case) -> Iterator[Finding]:
