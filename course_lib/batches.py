@@ -244,7 +244,7 @@ def collate(texts: Texts, layout: str = "shared", *, whole: bool = False) -> Bat
     layout: "shared", a row for each prompt with all of its responses; "padded", a row
         for each response; "distinct", a row for each different one. With one response a
         prompt the first two are the same
-    whole: read last tokens too, for who wants to know `ends`
+    whole: read last tokens too, for callers that need `ends`
     raises: ValueError for another layout
     """
     validate.choice("layout", layout, LAYOUTS)

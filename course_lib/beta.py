@@ -72,7 +72,7 @@ def crossing(beta: float, other: float) -> float:
     beta, other: > 0 and different
     returns: h in nats, > 0
     raises: ValueError if one is not > 0, or both are the same
-    source: both sides are β/2 at h = 0 and fall, the one with the larger β faster
+    source: each side is half its β at h = 0, and the larger β's falls faster in ratio
 
     >>> round(crossing(0.1, 0.5), 5)
     5.01157

@@ -151,7 +151,7 @@ class Run(NamedTuple):
 def shipped_runs(name: str) -> list[Run]:
     """The runs of a table that the course ships and `remake NAME` makes again.
 
-    name: "frontier" or "variants"
+    name: "frontier", "variants" or "estimators"
     raises: FileNotFoundError if there is no such table
     """
     kinds = Run.__annotations__

@@ -61,7 +61,7 @@ def response_logprobs(
         length-normalised DPO and TRL's IPO take the average.
     returns: nats (or nats per token), shape (batch,)
     raises: as `token_logprobs`
-    source: Rafailov et al. (2023), App. B, whose code sums.
+    source: the code of Rafailov et al. (2023), `_get_batch_logps`, which sums.
 
     >>> logits = torch.zeros(1, 3, 4)
     >>> response_logprobs(logits, torch.tensor([[0, 1, 2]]), torch.tensor([[0, 1, 1]]))

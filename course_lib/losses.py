@@ -138,10 +138,11 @@ def ipo_loss(
     ( h − 1/(2τ) )²
 
     tau: regularisation strength, > 0; the target is 1/(2τ) nats
-    chosen_lengths, rejected_lengths: the paper and DPO's authors use sums. Give the
-        numbers of response tokens, shape (batch,), for TRL's convention, in which u and
-        v are per-token averages and the target is in nats *per token*.
-    source: Azar et al. (2024), Eq. 17.
+    chosen_lengths, rejected_lengths: none for sums over tokens, which log π of a whole
+        answer is. Give the numbers of response tokens, shape (batch,), for averages:
+        then the target is in nats *per token*
+    source: Azar et al. (2024), Eq. 17, which says nothing of tokens; averages as in TRL,
+        whose source has them from the paper's authors
 
     >>> ipo_loss(*torch.zeros(4, 1), tau=0.1)      # (0 − 5)²
     tensor(25.)

@@ -136,7 +136,8 @@ class Interval(NamedTuple):
 def win_rate(ours: Tensor, theirs: Tensor) -> Interval:
     """How often one of our responses beats one of theirs, with Wilson's 95 % interval.
 
-    ours, theirs: rewards of responses to the same prompts, (batch,); a tie counts ½
+    ours, theirs: rewards of responses to the same prompts, (batch,); a tie counts ½,
+        which makes the interval a little too wide
     returns: an Interval
     raises: ValueError on different shapes
     source: Wilson (1927); a comparison is independent of the next

@@ -115,7 +115,7 @@ def canonical_rewards(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     returns: rewards in the unit of beta, shape (…, responses): the implicit rewards of
         the policy that is optimal for `rewards`, where `ref` > 0
     raises: as `optimal_policy`
-    source: Rafailov et al. (2023), Theorem 1
+    source: Rafailov et al. (2023), Theorem 1 and Proposition 1
 
     >>> half = torch.tensor([0.5, 0.5])
     >>> canonical_rewards(half, torch.tensor([7.0, 7.0]), beta=1.0)

@@ -92,7 +92,7 @@ def plackett_luce_log_prob(scores: Tensor, ranking: Tensor) -> Tensor:
 
     scores: shape (…, k), in logits
     ranking: indices of the k items from best to worst, shape (…, k), torch.long.
-        [2, 0, 1] means "item 2 first", not "item 0 came second-last".
+        [2, 0, 1] means "item 2 is the best", not "item 0 came last".
     returns: log-probabilities, shape (…), the sum over the stages
     raises: ValueError if `ranking` is not a permutation or the shapes differ
     source: Plackett (1975); Luce (1959). With k = 2 it is Bradley–Terry.

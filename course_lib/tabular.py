@@ -44,12 +44,12 @@ def expected_dpo_loss(
     """The DPO loss averaged over all pairs and, exactly, over their labels.
 
     mean over i < j of −P log σ(βh) − (1 − P) log σ(−βh),  P = σ(r_i − r_j) and
-    h = log π(i)/π_ref(i) − log π(j)/π_ref(j)
+    h = log π(i)/π_ref(i) − log π(j)/π_ref(j);  with a sampler s weighted by s_i s_j
 
     logits: of the policy, shape (…, responses); ref, rewards: broadcast against it
     beta: > 0, a number or broadcast against (…)
-    sampler: who draws the two different answers of a pair, a policy broadcast against
-        ref; None for all pairs alike
+    sampler: who draws the two answers of a pair, apart and again if they are equal, a
+        policy broadcast against ref; None for all pairs alike
     returns: nats, shape (…)
     raises: ValueError if ref or sampler is not a policy, if ref is 0 for a response (a
         gap to it is infinite), or if beta ≤ 0

@@ -129,7 +129,7 @@ def exo_loss(u, v, beta: float, *, label_smoothing: float = 1e-3):
     q log( q/(1 − ε) ) + (1 − q) log( (1 − q)/ε ),  q = σ(βh)
 
     label_smoothing: ε in (0, ½); at 0 the label's own probabilities would be 0 and 1
-    source: Ji et al. (2024), EXO, Eq. 14 for two answers.
+    source: Ji et al. (2024), EXO-pref for two answers; Eq. 16 in TRL.
 
     >>> exo_loss(*torch.zeros(4, 1), beta=0.1, label_smoothing=0.25)
     tensor(0.1438)

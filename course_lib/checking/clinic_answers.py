@@ -139,7 +139,7 @@ AILMENTS = {
     ),
     "beta too large": Ailment(
         ("beta_too_large",),
-        "the gradient norm is ten times the usual one, and held-out log-probabilities "
+        "the gradient norm is twenty times the usual one, and held-out log-probabilities "
         "stand still while rewards are tenths",
         "print the settings",
     ),
@@ -213,7 +213,7 @@ ALIKE = {  # two that are taken for each other: why, and what tells them apart
     ("beta too large", "rate too high"): (
         "Both push the loss above ln 2 at first. Look at log-probabilities and "
         "gradient: too high a rate throws them down by nats; too large a β hardly "
-        "moves them, at ten times the usual gradient."
+        "moves them, at twenty times the usual gradient."
     ),
     ("rate too high", "healthy"): (
         "Both end at much the same loss. Look at the first thirty steps: a healthy "

@@ -160,8 +160,9 @@ FAILURES = {
         cause="The mask leaves the end token out, so no label says when to stop.",
         cure="Append one end token to each answer and see that the mask counts it; use "
         "another token for padding.",
-        look="Nothing in this log, nor in the length of these short answers, which end "
-        "by themselves after three words. Read samples and see whether they stop.",
+        look="Nothing but log-probabilities a little too high, nor does the length of "
+        "these short answers, which end by themselves after three words. Read samples "
+        "and see whether they stop.",
         number="end length",
         truth=UNSEEN,
     ),

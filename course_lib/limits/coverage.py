@@ -1,7 +1,8 @@
 """Coverage: whether the pairs that were drawn mention the answers that matter.
 
 A policy is a row over all answers and nothing is shared between them: an answer in no
-pair keeps the reference's log-ratio of 0. Everything but the draw of pairs is exact.
+pair keeps a fitted reward of 0, and such answers the reference's proportions.
+Everything but the draw of pairs is exact.
 """
 
 from collections.abc import Sequence
