@@ -141,8 +141,8 @@ def ipo_loss(
     chosen_lengths, rejected_lengths: none for sums over tokens, which log π of a whole
         answer is. Give the numbers of response tokens, shape (batch,), for averages:
         then the target is in nats *per token*
-    source: Azar et al. (2024), Eq. 17, which says nothing of tokens; averages as in TRL,
-        whose source has them from the paper's authors
+    source: Azar et al. (2024), Eq. 17, which says nothing of tokens. TRL averages, and
+        its source has that from the paper's authors.
 
     >>> ipo_loss(*torch.zeros(4, 1), tau=0.1)      # (0 − 5)²
     tensor(25.)

@@ -139,8 +139,8 @@ AILMENTS = {
     ),
     "beta too large": Ailment(
         ("beta_too_large",),
-        "the gradient norm is twenty times the usual one, and held-out log-probabilities "
-        "stand still while rewards are tenths",
+        "the gradient norm is twenty times the usual one, and held-out "
+        "log-probabilities stand still while rewards are tenths",
         "print the settings",
     ),
     "summed loss": Ailment(

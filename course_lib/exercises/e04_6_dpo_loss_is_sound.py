@@ -143,10 +143,13 @@ EXERCISE = Exercise(
             "False for fresh random slips of the hand",
             "be False: a factor that does not belong there",
             [
-                slip("loss_times", lambda k: lambda *given: k * dpo_loss(*given)),
+                slip(
+                    "loss_times",
+                    lambda k: lambda a, b, c, d, beta: k * dpo_loss(a, b, c, d, beta),
+                ),
                 slip(
                     "beta_times",
-                    lambda k: lambda *given: dpo_loss(*given[:4], k * given[4]),
+                    lambda k: lambda a, b, c, d, beta: dpo_loss(a, b, c, d, k * beta),
                 ),
             ],
         ),

@@ -1,5 +1,7 @@
 """Patients for the exercises that write a test, and how a diagnosis is judged."""
 
+import functools
+import inspect
 from collections.abc import Callable
 
 from course_lib.bugs import BUGGY, END, PADDING, SOUND
@@ -7,6 +9,11 @@ from course_lib.exercises.recipe import Recipe
 from course_lib.exercises.spec import Build, Call, Inputs, Observation, agrees, builder
 
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING, "SOUND": SOUND, "BUGGY": BUGGY}}
+
+BOTH = inspect.Parameter.POSITIONAL_OR_KEYWORD
+LOSS = "policy_chosen_logps", "policy_rejected_logps"
+LOSS += "ref_chosen_logps", "ref_rejected_logps", "beta"
+LOGPS = "logits", "labels", "mask"
 
 SHORTCUTS = """
 always sound: answer = same(candidate, True)
@@ -25,9 +32,21 @@ def examination(right: Callable, **suites: Callable) -> Recipe:
     return Recipe("candidate", "answer = right(candidate)  # the answer", **known)
 
 
+def by_name(one: Callable) -> Callable:
+    """The same, which takes its arguments by their names on the page as well."""
+    names = LOSS if "beta" in inspect.signature(one).parameters else LOGPS
+    given = inspect.Signature([inspect.Parameter(n, BOTH) for n in names])
+
+    @functools.wraps(one)
+    def called(*args, **kwargs):
+        return one(*given.bind(*args, **kwargs).args)
+
+    return called
+
+
 def function(one: Callable) -> Build:
     """A call with a function."""
-    return lambda inputs: Call((one,))
+    return lambda inputs: Call((by_name(one),))
 
 
 def buggy(*names: str) -> list[Build]:
@@ -39,7 +58,7 @@ def buggy(*names: str) -> list[Build]:
 def slip(inputs: Inputs, name: str, by: Callable[[float], Callable]) -> Call:
     """A call with a function that is wrong by a random factor, which its name tells."""
     factor = (1.1 + 0.4 * inputs.uniform(1)).item()
-    wrong = by(factor)
+    wrong = by_name(by(factor))
     wrong.__name__ = f"{name}_{factor:.2f}"
     return Call((wrong,))
 
@@ -47,7 +66,7 @@ def slip(inputs: Inputs, name: str, by: Callable[[float], Callable]) -> Call:
 @builder
 def healthy(inputs: Inputs, name: str, shift: Callable[[float], Callable]) -> Call:
     """A call with a right function that rounds as none of SOUND does."""
-    right = shift(100 * inputs.uniform(1).item())
+    right = by_name(shift(100 * inputs.uniform(1).item()))
     right.__name__ = name
     return Call((right,))
 

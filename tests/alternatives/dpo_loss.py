@@ -114,6 +114,26 @@ def dpo_loss_is_sound__by_small_tests(loss):
     return True
 
 
+def dpo_loss_is_sound__by_names(loss):
+    w, l = (
+        x.requires_grad_() for x in torch.tensor([[5e3, -5e3, 1, 0], [4, 2, 0, 3.0]])
+    )  # noqa: E741
+    refs = torch.tensor([[3.0, 1, 0, 2], [-1, 2, 4, 0]])
+    names = ("policy_chosen_logps", "policy_rejected_logps")
+    names += ("ref_chosen_logps", "ref_rejected_logps")
+    found = loss(**dict(zip(names, (w, l, *refs), strict=True)), beta=0.3)
+    gap = (w - refs[0]) - (l - refs[1])
+    due = torch.nn.functional.softplus(-0.3 * gap).mean()
+    if found.shape != due.shape or not torch.allclose(found, due):
+        return False
+    slopes = (
+        torch.autograd.grad(value, (w, l), allow_unused=True, retain_graph=True)
+        for value in (found, due)
+    )
+    pairs = zip(*slopes, strict=True)
+    return all(one is not None and torch.allclose(one, other) for one, other in pairs)
+
+
 def dpo_loss_is_sound__against_a_healthy_one(loss):
     generator = torch.Generator().manual_seed(1)
     four = 300 * torch.randn(4, 60, generator=generator) - 900
