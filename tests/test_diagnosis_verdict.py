@@ -337,3 +337,72 @@ def test_a_start_is_called_right_only_if_the_loss_has_it(loss, share):
     assert ("The start is right" in says) == (share == 1.0)
     assert (told.status == "suspicious") == (share != 1.0)
     assert "NCA" not in says or loss == "nca"
+
+
+def said(log, **given):
+    return " ".join(finding.says for finding in diagnose(log, **given).findings)
+
+
+def test_the_start_is_not_called_right_beside_a_loss_that_starts_elsewhere():
+    jumps = row(2, 1.4, 1.2, -0.8, 0.9), row(3, 1.3, 1.5, -0.9, 0.9)
+    for first, right in ((0.6931, True), (1.9, False), (0.31, False)):
+        log = table(NAMES, row(1, first, 0, 0, 0), *jumps)
+        assert ("The start is right" in said(log)) == right
+
+
+def test_an_empty_cell_of_a_wide_table_is_no_nan():
+    """As pandas writes it: a column for both parts, and rows that have one."""
+    train = [
+        row(n, 0.69 - n / 3000, n / 2000, -n / 800, 0.7) for n in range(0, 300, 30)
+    ]
+    wide = [dict(zip(NAMES.split(), one, strict=True)) for one in train]
+    names = ("loss", "rewards/chosen", "rewards/rejected")
+    for one in wide[5:]:
+        one |= {f"eval_{name}": NAN for name in names}
+    judged = {
+        f"eval_{name}": one for name, one in zip(names, (0.6, 0.1, -0.3), strict=True)
+    }
+    wide += [{"step": 270} | dict.fromkeys(names, NAN) | judged]
+    told = diagnose(wide)
+    assert told.status in ("healthy", "healthy_start")
+    assert "NaN" not in said(wide)
+
+
+def test_one_bad_row_is_not_called_the_end():
+    log = run_of(0, rows=30)
+    log[5] |= dict.fromkeys(("loss", "rewards/chosen", "rewards/rejected"), NAN)
+    assert "in 1 training rows" in said(log)
+    assert "on, after" not in said(log)
+    log[5] = run_of(0, rows=30)[5] | {"rewards/chosen": NAN, "rewards/margins": NAN}
+    assert "KTO" not in said(log, loss="sigmoid") + said(log)
+
+
+def test_a_loss_that_rises_is_not_called_a_start():
+    """Whatever its kind."""
+    rows = [row(10 * n, 25 + n, -n / 10, -n / 12, 0.3) for n in range(1, 100)]
+    log = table(NAMES, row(1, 25.0, 0, 0, 0), *rows)
+    told = diagnose(log, loss="ipo", beta=0.1)
+    assert told.status in ("suspicious", "sick")
+    assert "rises from 25 to" in said(log, loss="ipo", beta=0.1)
+    slow = [row(50 * n, min(0.5 + n, 0.93), 0.3, -0.2, 0.8) for n in range(20)]
+    assert "falls from" not in said(table(NAMES, *slow), loss="hinge")
+
+
+@pytest.mark.parametrize("beta", [0.15, 0.2, 0.3])
+def test_a_start_that_beta_explains_is_no_sum_over_steps(beta):
+    first = 1 / (4 * beta**2)
+    log = table(NAMES, row(1, first, 0, 0, 0), row(2, 0.99 * first, 0.01, -0.02, 0.6))
+    assert "accumulation" not in said(log, beta=beta)
+    assert "IPO starts" in said(log, beta=beta)
+
+
+def test_a_floor_is_named_for_losses_that_have_one():
+    log = run_of(1, rows=30)
+    assert "cannot fall below 0.500" in said(log, label_smoothing=0.2)
+    assert "cannot fall" not in said(log, label_smoothing=0.2, loss="robust")
+    assert "smoothing 0.1" not in said(log, loss="cdpo")
+
+
+def test_a_policy_that_never_moved_is_not_said_to_have_moved():
+    still = [row(n, 0.72, -1.5, -1.45, 0.5) for n in range(1, 50)]
+    assert "not frozen" not in said(fixed(table(NAMES, *still), grad_norm=0.0))

@@ -105,6 +105,8 @@ def test_what_is_offered_is_found_under_its_old_names_too(line):
 
 
 GIVEN = """
+import threading
+import numpy as np
 import torch
 
 def many(loss, x):
@@ -119,6 +121,62 @@ def by_rows(loss, x):
 def lists(loss, x):
     return loss([x, [x]])
 """
+
+TWO = (
+    GIVEN
+    + """
+
+def cut_off(loss, x, y):
+    x, y = x.requires_grad_(), y.requires_grad_()
+    loss(x, y).backward()
+    return torch.tensor([x.grad is not None, y.grad is None]).double()
+
+def unused(loss, x, y):
+    x, y = x.requires_grad_(), y.requires_grad_()
+    try:
+        torch.autograd.grad(loss(x, y), (x, y))
+    except RuntimeError as error:
+        return torch.tensor(float("not have been used" in str(error)))
+
+def by_hooks(loss, x, y):
+    x, y = x.requires_grad_(), y.requires_grad_()
+    called = []
+    x.register_hook(lambda slope: called.append(1.0))
+    y.register_hook(lambda slope: called.append(2.0))
+    loss(x, y).backward()
+    return torch.tensor(called)
+
+def worked_on(loss, x, y):
+    x, y = x.requires_grad_(), y.requires_grad_()
+    value = loss(x, y)
+    with torch.no_grad():
+        x += 100
+    return torch.autograd.grad(value, x)[0]
+
+def in_inference(loss, x, y):
+    x, y = x.requires_grad_(), y.requires_grad_()
+    with torch.inference_mode():
+        shift = torch.ones(2, dtype=torch.float64)
+    return torch.autograd.grad(loss(x, shift), x)[0]
+
+def in_threads(loss, x, y):
+    found = [None] * 4
+    def ask(k):
+        found[k] = loss(k * x, y)
+    threads = [threading.Thread(target=ask, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return torch.stack(found)
+
+def scalars(loss, x, y):
+    return loss(x, np.float32(0.5)) + loss(x, np.arange(3)[2])
+
+def halved(loss, x, y):
+    return x.float().half() + 0 * loss(x, y).detach()
+"""
+)
 
 
 @pytest.mark.slow
@@ -142,6 +200,32 @@ def test_a_given_function_and_its_gradient_are_as_if_they_were_there(name, by_ha
     assert seen.numbers == pytest.approx(due.numbers)
     for slope, right in zip(seen.gradients, due.gradients, strict=True):
         assert slope == pytest.approx(right)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "due"),
+    [
+        ("cut_off", [1, 1]),
+        ("unused", [1]),
+        ("by_hooks", [1]),
+        ("worked_on", [3, 12]),
+        ("in_inference", [3, 12]),
+        ("in_threads", [0, -7, -56, -189]),
+        ("scalars", [-11.5]),
+        ("halved", [1, -2]),
+    ],
+)
+def test_what_a_suite_may_do_with_a_given_function_it_may_do_here(name, due):
+    def loss(x, y):
+        cut = y.detach() if isinstance(y, torch.Tensor) else torch.tensor(y)
+        return (x**3).sum() + 0 * cut.sum() + (0 if cut.ndim else cut)
+
+    x, y = torch.tensor([1.0, -2.0]).double(), torch.tensor([5.0, 6.0]).double()
+    call = Call((loss, x, y))
+    (seen,) = best()[1].run([TWO], name, [call]).seen
+    assert seen.error is None, seen.error
+    assert seen.numbers == pytest.approx([float(number) for number in due])
 
 
 @pytest.mark.parametrize(
@@ -222,7 +306,7 @@ def test_one_step_that_never_ends_ends_the_process_that_answers(monkeypatch):
     monkeypatch.setattr(elsewhere, "GRACE", 0.05)
     endless = partial(sum, itertools.repeat(0))  # no step of Python, no alarm
     process = multiprocessing.get_context("fork").Process(
-        target=elsewhere._in_time, args=(endless, 0.01)
+        target=elsewhere._in_time, args=(endless, 1.0)
     )
     process.start()
     process.join(30.0)

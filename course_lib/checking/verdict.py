@@ -154,17 +154,17 @@ class Examination:
         What can be had without knowing how is worth a tenth: inputs that are the same
         for everybody, which a table answers; shapes; where functions are given, all
         that one answer for every function gets. The first property on drawn inputs is
-        worth a half, the others share the rest.
+        worth a half (of given functions the last, whose slips nobody knows), the others
+        share the rest.
         """
         most = len(self.titles)
-        earned = self._drawn or self._told_apart
-        first, others = (earned[0], earned[1:]) if self._drawn else (None, earned)
+        earned = self._drawn or self._told_apart[::-1]
+        first, others = earned[0], earned[1:]
         cheap = [number for number in range(most) if number not in earned]
         each = dict.fromkeys(cheap, 0.1 / max(len(cheap), 1))
-        half = 0.0 if first is None else 0.5 if others else 0.9
+        half = 0.5 if others else 0.9
         each |= dict.fromkeys(others, (0.9 - half) / max(len(others), 1))
-        if first is not None:
-            each[first] = half
+        each[first] = half
         return sum(each[number] for number in range(holding)) / sum(each.values())
 
     @cached_property

@@ -49,7 +49,8 @@ def not_numbers(case: Case) -> Iterator[Finding]:
                 "Run one batch forward in float32 and find the first layer with NaN.",
             )
             return
-        zeros = at_reference(part) | ~part.with_all("chosen_reward")
+        still = np.abs(part["loss"] - LN2) < 0.002
+        zeros = at_reference(part) | (~part.with_all("chosen_reward") & still)
         if norm.sum() > 2 and norm[-1] and zeros[norm].all():
             yield Finding(
                 "nan_precision",
@@ -77,7 +78,8 @@ def _nan(case: Case, word: str, part, bad: np.ndarray, norm: np.ndarray) -> Find
     )
     kto = case.loss == "kto" or (case.loss == "" and "kl" in part)
     sound = not norm.any() and "grad_norm" in part
-    if (kto and (one_side or recovers)) or (one_side and recovers and sound):
+    unsaid = not case.loss and abs(part.first("loss") - LN2) > 0.02
+    if (kto and (one_side or recovers)) or (one_side and recovers and sound and unsaid):
         start = part.first("loss")
         return Finding(
             "kto_empty_class_nan",
@@ -95,9 +97,15 @@ def _nan(case: Case, word: str, part, bad: np.ndarray, norm: np.ndarray) -> Find
     hidden = np.isfinite(loss).any() and np.nanmin(np.abs(loss)) == 0
     zero = "A loss of 0.0 stands beside them: the NaN was filtered out of the loss, "
     zero += "so that 0 does not mean a perfect fit. "
-    first = int(np.argmax(bad))
+    first, last = int(np.argmax(bad)), int(np.flatnonzero(bad)[-1])
     before = part.with_all("loss")[:first].sum()
+    again = int(part.with_all("loss")[last + 1 :].sum())
     when = (
+        f"in {int(bad.sum())} {word} rows, the first of them row {rows[0]}, and "
+        f"{again} sound rows follow: single batches overflowed"
+        if again > 2
+        else ""
+    ) or (
         f"from {word} row {rows[0]} on, after {before} sound rows: the run "
         "diverged, or "
         "one batch overflowed"

@@ -169,8 +169,6 @@ class Case:
         for part in (train, judged):
             _complete(part, beta)
         smoothing = float(known.get("label_smoothing") or 0.0)
-        if loss == "smoothed" and not smoothing:
-            smoothing = 0.1
         lr = known.get("lr")
         if lr is None:
             lr = np.nanmax(train["lr"]) if "lr" in train else math.nan

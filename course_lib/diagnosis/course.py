@@ -156,27 +156,43 @@ def _other_course(case: Case, part: Part) -> Finding:
         falls = falls and not gained <= max(0.1, 0.5 * abs(before))
     else:  # its start is known, and the margin there is 0
         falls = (falls or part.late("loss") < 0.97 * start) and not after < 0.05
+    late = part.late("loss")
+    if _is_long(case) and late > 1.1 * (start if start > losses[0] else losses[0]):
+        return Finding(
+            "lr_too_high",
+            "suspicious",
+            f"The loss rises from {losses[0]:.3g} to {late:.3g}: the longer this run "
+            "trains, the worse it does what its loss asks for.",
+            part.rows(part.with_all("loss"))[-3:],
+            "Repeat the first steps with a tenth of the rate, and read the labels.",
+        )
     if falls and _is_long(case):
+        begins = f"falls from {losses[0]:.3g} to" if late < losses[0] else "ends at"
         return Finding(
             "healthy",
             "healthy",
-            f"The loss falls from {losses[0]:.3g} to {losses[-1]:.3g}"
-            + (f" and the margin ends at {after:.2g}." if kept.any() else "."),
+            f"The loss {begins} {late:.3g}"
+            + (f" and the margin is {after:.2g} at the end." if kept.any() else "."),
             part.rows(part.with_all("loss"))[-3:],
         )
     if near(loss_at_reference(case)[0], start):
         return Finding(
             "healthy",
             "healthy_start",
-            "The start is right for this loss. It is too early to say more.",
+            "The start is right for this loss. "
+            + (
+                "Since then it has not fallen clearly."
+                if _is_long(case)
+                else "It is too early to say more."
+            ),
             part.rows(part.with_all("loss"))[:3],
             "Go on for 100 steps and look again.",
         )
     return Finding(
         "too_early",
         "inconclusive",
-        "The changes from row to row are no larger than the noise of so few pairs: "
-        f"these rows show neither that it learns nor that it does not.{_noise(case)}",
+        "The loss does not fall clearly: these rows show neither that it learns nor "
+        f"that it does not.{_noise(case)}",
         part.rows(part.with_all("loss")),
         "Run longer, and evaluate on the same 50 pairs or more each time.",
     )
@@ -216,8 +232,8 @@ def _too_early(case: Case, part: Part, margin: float, share: float) -> Finding:
     return Finding(
         "too_early",
         "inconclusive",
-        f"There are {', '.join(seen)}: within the noise of so few pairs that shows "
-        f"neither that the run learns nor that it is broken.{_noise(case)}{shared}",
+        f"There are {', '.join(seen)}: that shows neither that the run learns nor that "
+        f"it is broken.{_noise(case)}{shared}",
         part.rows(part.with_all("loss")),
         "Look at 100 steps and more, and evaluate the same pairs each time.",
     )

@@ -41,8 +41,9 @@ def displaced(case: Case) -> Iterator[Finding]:
         yield Finding(
             "likelihood_displacement",
             "suspicious",
-            f"{fall}. The margin grows, and yet what the model is taught to prefer has "
-            "become less likely; where the probability went, this log cannot say.",
+            f"{fall}. The margin is above 0, and yet the answers that the model is "
+            "taught to prefer have become less likely; where the probability went, "
+            "this log cannot say.",
             rows,
             "Sample from the policy and read; add an NLL term on the chosen answers, "
             "or raise β.",
@@ -67,7 +68,8 @@ def collapsed(case: Case) -> Iterator[Finding]:
         return
     nats = chosen / case.beta
     before = part.late("chosen_logps") - nats
-    gone = nats < -150 or (before < -20 and nats < 0.6 * before)
+    gone = nats < -150 and not nats > 0.3 * before
+    gone |= before < -20 and nats < 0.6 * before
     both = (
         chosen < -3
         and rejected < -3
@@ -81,8 +83,8 @@ def collapsed(case: Case) -> Iterator[Finding]:
         yield Finding(
             "model_collapse",
             "sick",
-            f"Even the chosen answers have lost {-nats:.0f} nats at β = {case.beta:g} "
-            f"({case.beta_from}), the rejected ones {-rejected / case.beta:.0f}: so "
+            f"The chosen answers have moved by {nats:.0f} nats at β = {case.beta:g} "
+            f"({case.beta_from}), the rejected ones by {rejected / case.beta:.0f}: so "
             f"far away the policy hardly writes text any more.{told}",
             part.rows(part.with_all("chosen_reward"))[-3:],
             "Sample ten answers from the policy and read them.",
@@ -95,8 +97,8 @@ def lengths(case: Case) -> Iterator[Finding]:
     for name, word in (("length", "answers"), ("chosen_length", "chosen answers")):
         values = part[name][np.isfinite(part[name])]
         if name == "chosen_length" and "rejected_length" in part:
-            ratio = part.late(name) / part.late("rejected_length")
-            if max(ratio, 1 / ratio) > 1.5:
+            ratio = part.late(name) / max(part.late("rejected_length"), 1e-9)
+            if max(ratio, 1 / max(ratio, 1e-9)) > 1.5:
                 yield Finding(
                     "length_confound",
                     "suspicious",

@@ -53,7 +53,7 @@ def mixed_loss(case: Case) -> Iterator[Finding]:
     """An NLL term in the loss: its weight is what is above ln 2 where rewards are 0."""
     for word, part in case.parts():
         kept = part.with_all("loss", "nll_loss", "margin")
-        if case.loss in ("orpo", "cpo", "simpo", "sft") or not kept.any():
+        if not case.plain or not kept.any():
             continue
         extra = part["loss"] - softplus(-part["margin"])
         zero = kept & at_reference(part)
@@ -68,7 +68,7 @@ def mixed_loss(case: Case) -> Iterator[Finding]:
             "healthy",
             f"The loss contains an NLL term of weight {weight:.2g}: in {word} row "
             f"{part.numbers[row]} it is {loss:.4f} = {weight:.2g} · {nll:.4f} + ln 2. "
-            "The start is right; subtract the term before you judge the loss.",
+            "Subtract the term before you judge the loss.",
             part.rows(zero),
             "Plot loss − weight · nll_loss: that is the preference loss.",
         )
@@ -83,13 +83,17 @@ def loss_scale(case: Case) -> Iterator[Finding]:
     ratio = first / LN2
     if not math.isfinite(ratio):
         ratio, rows = _constant_ratio(case)
-    known = any(near(first, value) for value in (0.5, 1.0, 25.0, 2500.0, 100.0, 50.0))
+    starts = [0.5, 1.0, 25.0, 2500.0, 100.0, 50.0]
+    if case.beta > 0:
+        starts += [start_of(loss, case.beta) for loss in ("ipo", "sppo")]
+    known = any(near(first, value) for value in starts)
     for k in (ratio, 1 / ratio if ratio else math.nan):
-        if math.isfinite(k) and k > 1.9 and near(k, round(k), 0.006) and not known:
+        whole = math.isfinite(k) and abs(k - round(k)) < min(0.006 * k, 0.03)
+        if whole and k > 1.9 and not known:
             case.scale = ratio
             how = "summed over" if ratio > 1 else "divided once too often by"
             nca = near(first, start_of("nca", 1.0)) and not case.loss
-            other = " NCA's loss starts there too." if nca else ""
+            other = " The losses of NCA and BCO start there too." if nca else ""
             yield Finding(
                 "metric_artifact_loss_scale",
                 "inconclusive" if nca else "suspicious",
@@ -230,7 +234,7 @@ def _own_logps(case: Case) -> Iterator[Finding]:
 
 def _hidden_term(case: Case, first: float, rows: tuple[int, ...]) -> Finding | None:
     """Above ln 2 with zero rewards, and no other loss's start: a part not logged."""
-    if not (math.isfinite(first) and first > LN2 + 0.02) or case.loss == "kto":
+    if not (math.isfinite(first) and first > LN2 + 0.02) or case.loss in ("kto", "nll"):
         return None
     return Finding(
         "mixed_loss_nll",
@@ -342,7 +346,7 @@ def _raw_logps(case: Case) -> Iterator[Finding]:
 
 def smoothed(case: Case) -> Iterator[Finding]:
     """Label smoothing: ε · margin above the plain loss, where all pairs are right."""
-    if case.smoothing:
+    if case.smoothing and case.plain:
         floor = -sum(p * math.log(p) for p in (case.smoothing, 1 - case.smoothing))
         yield Finding(
             "mixed_loss_label_smoothing",

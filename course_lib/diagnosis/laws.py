@@ -176,6 +176,8 @@ def gradient_norm(case: Case) -> Iterator[Finding]:
     odd = kept & moved & (norm == 0) & (part["loss"] > 0.01)
     if not odd.any() or odd.sum() < 0.5 * kept.sum():
         return
+    if np.ptp(part["chosen_reward"][kept]) < 0.05:  # they may have stood there always
+        return
     at = int(np.flatnonzero(odd)[0])
     yield Finding(
         "metric_artifact_gradnorm",

@@ -9,9 +9,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case, Finding, softplus
+from course_lib.diagnosis.case import (
+    LN2,
+    REFERENCE_FREE,
+    Case,
+    Finding,
+    softplus,
+    start_of,
+)
 from course_lib.diagnosis.drift import collapsed, displaced, lengths
-from course_lib.diagnosis.kinds import at_reference
+from course_lib.diagnosis.kinds import at_reference, loss_at_reference, near
 from course_lib.diagnosis.laws import pairs_a_row
 from course_lib.diagnosis.runlog import Part
 
@@ -53,7 +60,9 @@ def fast(case: Case) -> Iterator[Finding]:
     within = {0: "from one row to the next", 1: "in one step"}.get(
         steps, f"in {steps} steps"
     )
-    start = "The start is right. Then the" if len(zero) else "The"
+    due = LN2 if case.plain else start_of(case.loss, case.beta)
+    right = near(loss_at_reference(case)[0], due)
+    start = "The start is right. Then the" if right else "The"
     yield Finding(
         "too_fast",
         "suspicious" if common > abs(margin) else "healthy_start",

@@ -111,7 +111,11 @@ class RunLog:
                 for name, value in row.items()
                 if name not in shared and name.startswith("eval_") == bool(prefix)
             }
-            if own:
+            rest = [v for name, v in row.items() if name not in (*shared, *own)]
+            absent = not any(map(math.isfinite, own.values())) and any(
+                map(math.isfinite, rest)
+            )  # a row of the other part, in a table that has columns for both
+            if own and not absent:
                 kept.append(own | {n: row[n] for n in shared[:3] if n in row})
                 numbers.append(number)
         names = {name for row in kept for name in row}

@@ -109,7 +109,11 @@ def _started() -> Connection:
     ours, theirs = Pipe()
     with theirs:
         if LINUX:
-            send_handle(_mother(), theirs.fileno(), None)
+            try:
+                send_handle(_mother(), theirs.fileno(), None)
+            except OSError:  # somebody has ended it
+                _mother.cache_clear()
+                send_handle(_mother(), theirs.fileno(), None)
         else:
             context = multiprocessing.get_context("spawn")
             context.Process(target=_serve, args=(theirs,), daemon=True).start()
@@ -203,15 +207,18 @@ def _in_time(answer: Callable[[], bytes], seconds: float) -> bytes:
         raise Late
 
     signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_PROF, seconds + 2 * GRACE)  # ends the process
-    try:
-        return answer()
+    try:  # the alarm may come before the answer is begun, and after it is there
+        try:
+            signal.setitimer(
+                signal.ITIMER_PROF, seconds + 2 * GRACE
+            )  # ends the process
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            return answer()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
     except Late:
         return LATE
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _limit():

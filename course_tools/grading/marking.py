@@ -254,29 +254,51 @@ def _asked(
         how["told"] = _told(exam)
         return sandbox.run(page.cells, exercise.name, calls, **how)
     # few given functions in one process, that no vote can be taken among them
-    seen, cells, left = {}, page.cells, within or sandbox.timeout
+    first, seen, cells, left = None, {}, page.cells, within or sandbox.timeout
     for start in range(0, len(calls), TOGETHER):
         places = exam.order[start : start + TOGETHER]
         keys = [(exercise.name, exam.seed, place) for place in places]
         beside = _beside().ready(keys)
         ask = [partial(beside.reply, key) for key in keys]
         asked = [calls[place] for place in places]
-        outcome = sandbox.run(cells, exercise.name, asked, **how, ask=ask, within=left)
-        left -= outcome.seconds
-        if not outcome.seen:
-            return outcome
-        seen |= dict(zip(places, outcome.seen, strict=True))
-        if outcome.cells:  # the others need not be read again
-            used = set(outcome.cells)
-            cells = [cell if n in used else "" for n, cell in enumerate(cells)]
-        if outcome.ended or left <= 0:
+        now = sandbox.run(cells, exercise.name, asked, **how, ask=ask, within=left)
+        left, first = left - now.seconds, first or now
+        seen |= dict(zip(places, now.seen, strict=False))
+        if now.ended or not now.seen or left <= 0:
             break
-    told = slowly(len(seen), len(calls), sandbox.timeout)
-    rest = Observation("error", error=(TimeUp.__name__, told, ""))
-    if outcome.ended:  # what ended it is why the others were not asked
-        rest = outcome.seen[-1]
-    every = tuple(seen.get(place, rest) for place in range(len(calls)))
-    return replace(outcome, seen=every, seconds=(within or sandbox.timeout) - left)
+        if now.cells:  # the others need not be read again
+            used = set(now.cells)
+            cells = [
+                cell if n in used or "__future__" in cell else ""
+                for n, cell in enumerate(cells)
+            ]
+    now = replace(now, seconds=(within or sandbox.timeout) - left)
+    if not seen or not (now.seen or now.ended):  # it could not be loaded
+        return now
+    now = replace(now, more=first.more, cells=first.cells)
+    return replace(now, seen=_every(seen, now, len(calls), sandbox.timeout))
+
+
+def _every(
+    seen: Mapping[int, Observation], last: Outcome, count: int, timeout: float
+) -> tuple[Observation, ...]:
+    """An observation for each call, from those that were made before it ended.
+
+    last: what came of the last process; what ended it is why the others were not asked
+    """
+    late = last.ended in ("", TimeUp.__name__)
+    made = {p: one for p, one in seen.items() if not (late and _is_late(one))}
+    if late and made:
+        error = TimeUp.__name__, slowly(len(made), count, timeout), ""
+    else:
+        error = last.seen[-1].error if last.seen else (last.ended, last.trouble, "")
+        made = seen
+    rest = Observation("error", error=error)
+    return tuple(made.get(place, rest) for place in range(count))
+
+
+def _is_late(seen: Observation) -> bool:
+    return bool(seen.error) and seen.error[0] == TimeUp.__name__
 
 
 @cache

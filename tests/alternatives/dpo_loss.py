@@ -115,19 +115,20 @@ def dpo_loss_is_sound__by_small_tests(loss):
 
 
 def dpo_loss_is_sound__by_names(loss):
-    w, l = (
-        x.requires_grad_() for x in torch.tensor([[5e3, -5e3, 1, 0], [4, 2, 0, 3.0]])
-    )  # noqa: E741
+    both = torch.tensor([[5e3, -5e3, 1, 0], [4, 2, 0, 3.0]])
+    chosen, other = (x.requires_grad_() for x in both)
     refs = torch.tensor([[3.0, 1, 0, 2], [-1, 2, 4, 0]])
     names = ("policy_chosen_logps", "policy_rejected_logps")
     names += ("ref_chosen_logps", "ref_rejected_logps")
-    found = loss(**dict(zip(names, (w, l, *refs), strict=True)), beta=0.3)
-    gap = (w - refs[0]) - (l - refs[1])
+    found = loss(**dict(zip(names, (chosen, other, *refs), strict=True)), beta=0.3)
+    gap = (chosen - refs[0]) - (other - refs[1])
     due = torch.nn.functional.softplus(-0.3 * gap).mean()
     if found.shape != due.shape or not torch.allclose(found, due):
         return False
     slopes = (
-        torch.autograd.grad(value, (w, l), allow_unused=True, retain_graph=True)
+        torch.autograd.grad(
+            value, (chosen, other), allow_unused=True, retain_graph=True
+        )
         for value in (found, due)
     )
     pairs = zip(*slopes, strict=True)

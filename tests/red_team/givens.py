@@ -4,6 +4,7 @@ import json
 from textwrap import dedent
 
 from course_lib.workspace import repository
+from red_team.honest import notebook
 from red_team.submission import Item, honest
 
 SUITE, TEST = "dpo_loss_is_sound", "response_logprobs_are_sound"
@@ -136,6 +137,50 @@ def response_logprobs_are_sound(given):
 """
 )
 
+BLOCKLIST = """
+    from course_lib.bugs import BUGGY
+    four = 300 * torch.randn(4, 30, generator=torch.Generator().manual_seed(1)).double()
+
+    def bits(loss):
+        leaves = [x.clone().requires_grad_() for x in four[:2]]
+        value = loss(*leaves, *four[2:], 0.3)
+        slopes = torch.autograd.grad(value, leaves, allow_unused=True)
+        return str([value.tolist(), *(s if s is None else s.tolist() for s in slopes)])
+
+    def dpo_loss_is_sound(loss):
+        known = [one.function for one in BUGGY.values() if one.concerns == "loss"]
+        return bits(loss) not in map(bits, known)
+"""
+HEAD = "import torch\nimport torch.nn.functional as F\n"
+FILLED = notebook(  # by a loop in a cell of its own, which the first try leaves out
+    HEAD,
+    "margins = []",
+    "for k in range(3):\n    margins.append(k)",
+    right(SUITE).replace("    gap =", "    assert len(margins) == 3\n    gap ="),
+)
+ANNOTATED = notebook(  # by what nobody has imported
+    "from __future__ import annotations",
+    HEAD,
+    right(SUITE).replace("(loss)", "(loss: Callable[..., Tensor]) -> Answer"),
+)
+CUT_OFF = """
+import torch
+import torch.nn.functional as F
+
+def dpo_loss_is_sound(loss):
+    gap = torch.tensor([3.0, -1.0, 0.5, 5000.0, -5000.0], dtype=torch.float64)
+    ref = torch.tensor([-9.0, -20.0, -4.0, -30.0, -7.0], dtype=torch.float64)
+    chosen = (ref + gap + 1.5).requires_grad_()
+    rejected = (ref.square() + 1.5).requires_grad_()
+    value = loss(chosen, rejected, ref, ref.square(), beta=0.3)
+    value.backward()
+    if chosen.grad is None or rejected.grad is None:
+        return False
+    right = F.softplus(-0.3 * gap).mean()
+    push = 0.3 * torch.sigmoid(-0.3 * gap) / 5
+    return torch.allclose(value.expand(5), right) and torch.allclose(chosen.grad, -push)
+"""
+
 ITEMS = [
     cheat("p01 error text.py", ERROR_TEXT),
     cheat("p02 names.py", NAMES),
@@ -148,6 +193,10 @@ ITEMS = [
     cheat("p09 long.py", asking("1 << 22"), statuses="error"),
     cheat("p10 lists.py", LISTS, statuses="error"),
     cheat("p11 flood.py", FLOOD),
+    cheat("p12 blocklist.py", BLOCKLIST, most=3.5),
     honest("abe functional.py", FUNCTIONAL, most=7, exercise=SUITE),
+    honest("ada filled.ipynb", FILLED, most=7, exercise=SUITE),
+    honest("ama annotated.ipynb", ANNOTATED, most=7, exercise=SUITE),
+    honest("asa cut off.py", CUT_OFF, most=7, exercise=SUITE),
     honest("bea wide.py", WIDE, most=8, exercise=TEST),
 ]

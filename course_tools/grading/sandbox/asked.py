@@ -40,7 +40,8 @@ def reply(functions: Sequence[Callable], question: bytes) -> bytes:
 
     question: {"ask": number, "args": …, "kwargs": …, "wants": [which tensors ask for a
         gradient]}, and for a gradient "slope"
-    returns: {"value": …, "differentiable": …} or {"slopes": …}, or an error's kind
+    returns: {"value": …, "differentiable": …, "reached": [which tensors its gradient
+        comes to]} or {"slopes": …}, or an error's kind
     raises: Nonsense for a message that no honest process would send
     """
     try:
@@ -50,7 +51,7 @@ def reply(functions: Sequence[Callable], question: bytes) -> bytes:
     except MemoryError:
         told = {"error": "MemoryError"}
     except Exception as error:
-        kinds = (TypeError, ValueError, IndexError)
+        kinds = (TypeError, AttributeError, ValueError, IndexError)
         name = next((k.__name__ for k in kinds if isinstance(error, k)), "RuntimeError")
         told = {"error": name}
     return json.dumps(told).encode()
@@ -69,7 +70,9 @@ def _told(functions: Sequence[Callable], message: dict) -> dict:
     result = functions[number](*args, **kwargs)
     if "slope" not in message:
         differentiable = isinstance(result, Tensor) and result.requires_grad
-        return {"value": encode(result, []), "differentiable": differentiable}
+        leaves = _leaves(result) if differentiable else set()
+        told = {"value": encode(result, []), "differentiable": differentiable}
+        return told | {"reached": [id(tensor) in leaves for tensor in tensors]}
     wanted = [tensor for tensor in tensors if tensor.requires_grad]
     slope = decode(message["slope"])
     if slope.shape != result.shape:
@@ -78,6 +81,18 @@ def _told(functions: Sequence[Callable], message: dict) -> dict:
     found = iter(torch.autograd.grad(whole, wanted, allow_unused=True))
     slopes = [next(found) if t.requires_grad else None for t in tensors]
     return {"slopes": encode(slopes, [])}
+
+
+def _leaves(result: Tensor) -> set[int]:
+    """The tensors that a gradient of the result comes to, by their `id`."""
+    found, seen, todo = {id(result)}, set(), [result.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            found.add(id(getattr(node, "variable", None)))
+            todo += [before for before, _ in node.next_functions]
+    return found
 
 
 def _flat(value: Any) -> list[Any]:

@@ -46,7 +46,10 @@ _BEGIN = (
     "sys.path[:] = told.pop('path'); "
     "from course_tools.grading.sandbox.zygote import begin; begin(**told)"
 )
-_PAGES = "/sys/kernel/mm/transparent_hugepage"  # where malloc looks for large pages
+_SYSTEM = (
+    "/sys/kernel/mm/transparent_hugepage",  # where malloc looks for large pages
+    "/sys/devices/system/cpu",  # and PyTorch for what the processor can do
+)
 
 
 def command(
@@ -82,7 +85,8 @@ def _unshare(_: str) -> list[str]:
 def _bubblewrap(scratch: str) -> list[str]:
     apart = "--unshare-all --die-with-parent --as-pid-1 --new-session --cap-drop ALL"
     words = ["bwrap", *apart.split(), "--proc", "/proc", "--dev", "/dev"]
-    words += ["--ro-bind-try", _PAGES, _PAGES]
+    for path in _SYSTEM:
+        words += ["--ro-bind-try", path, path]
     for path in (*_readable(), *_own_files()):
         if os.path.islink(path) and os.path.dirname(path) == "/":  # /lib in /usr
             words += ["--symlink", os.readlink(path), path]

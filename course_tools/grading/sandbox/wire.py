@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -112,6 +113,8 @@ def encode(value: Any, functions: list[Callable]) -> Any:
         }
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, numpy.generic):
+        return encode(value.item(), functions)
     if callable(value):
         functions.append(value)
         return {"function": len(functions) - 1}

@@ -56,6 +56,7 @@ def begin(
     for module in modules:
         importlib.import_module(module)
     torch.set_num_threads(1)  # before any fork: threads and forks do not mix
+    torch.ones(1).half()  # which looks at the processor, as no child may
     harness.clear_shelves()
     sys.path[:] = [path for path in sys.path if path and path != repository]
     if terms is None:
