@@ -6,6 +6,7 @@ in its place. Cells with the tag `solution` (why the answer is right) are left o
 else is copied, without outputs. Whatever is not exactly so is an error, not a guess.
 """
 
+import argparse
 import copy
 import os
 import re
@@ -148,16 +149,25 @@ def execute(path: Path):
 
 def main(argv: Sequence[str]) -> int:
     """`build` writes the exercises; `build --run [NN …]` runs notebooks first."""
+    parser = argparse.ArgumentParser(
+        "python3 -m course_lib build", description="Write exercises/ from solutions/."
+    )
+    words = "run these chapters' pages first, or all, and store what they print"
+    parser.add_argument("--run", nargs="*", metavar="NN", help=words)
+    run = parser.parse_args(argv).run
+    pages = [*notebooks("notebooks"), *notebooks("solutions")]
+    for word in run or ():
+        if not any(path.name.startswith(word) for path in pages):
+            parser.error(f"no chapter begins with {word!r}")
     try:
-        if argv and argv[0] == "--run":
+        if run is not None:
             # as the tests compare them: one thread, pictures without their HTML
             os.environ.setdefault("OMP_NUM_THREADS", "1")
             os.environ["COURSE_PLAIN_FIGURES"] = "1"
-            for folder in ("notebooks", "solutions"):
-                for path in notebooks(folder):
-                    if not argv[1:] or path.name.startswith(tuple(argv[1:])):
-                        print("running", path.relative_to(repository()), flush=True)
-                        execute(path)
+            for path in pages:
+                if not run or path.name.startswith(tuple(run)):
+                    print("running", path.relative_to(repository()), flush=True)
+                    execute(path)
         changed = build()
     except AuthoringError as error:
         print(error, file=sys.stderr)

@@ -157,6 +157,13 @@ def test_cleaning_drops_what_changes_and_keeps_the_picture():
     assert third.text == "ab"
 
 
+@pytest.mark.parametrize("words", [["04"], ["--run", "99"], ["--hlep"]])
+def test_a_slip_in_the_command_runs_nothing(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert "build: error" in capsys.readouterr().err
+
+
 def test_the_command_says_what_is_wrong(monkeypatch, capsys):
     def refuse():
         raise AuthoringError("00_a.ipynb, cell 3 needs one region")

@@ -379,7 +379,7 @@ def test_one_bad_row_is_not_called_the_end():
 
 def test_a_loss_that_rises_is_not_called_a_start():
     """Whatever its kind."""
-    rows = [row(10 * n, 25 + n, -n / 10, -n / 12, 0.3) for n in range(1, 100)]
+    rows = [row(10 * n, 25 + n, -n / 1000, -n / 1200, 0.3) for n in range(1, 100)]
     log = table(NAMES, row(1, 25.0, 0, 0, 0), *rows)
     told = diagnose(log, loss="ipo", beta=0.1)
     assert told.status in ("suspicious", "sick")

@@ -322,7 +322,8 @@ def test_a_length_judge_s_accuracy_is_told(side):
         bias.note(one, other)
     bias.close(findings)
     says = {f.kind: f.says for f in findings.sorted()}["length_bias"]
-    assert f"the {'longer' if side > 0 else 'shorter'} answer is chosen in 80%" in says
+    assert f"the {'longer' if side > 0 else 'shorter'} answer is chosen in " in says
+    assert "only length is right in 80% of" in says
 
 
 def test_a_mark_and_its_judge_s_accuracy_are_told(tmp_path):
@@ -514,3 +515,45 @@ def test_no_bytes_make_it_fail(tmp_path_factory, content, ending, inside):
     start = json.dumps(standard()[:2], indent=1).encode()
     path.write_bytes(start[:150] + content + start[150:] if inside else content)
     inspect(path)
+
+
+def test_an_answer_that_calls_a_tool_needs_no_text(tmp_path):
+    rows = []
+    for at in range(12):
+        asked = [{"role": "user", "content": f"What is the weather in town {at}?"}]
+        call = {"function": {"name": "weather", "arguments": "{}"}, "type": "function"}
+        calls = [{"role": "assistant", "content": None, "tool_calls": [call]}]
+        told = [{"role": "assistant", "content": f"I do not know, sorry, {at} times."}]
+        rows.append({"prompt": asked, "chosen": calls, "rejected": told})
+    report = inspect(jsonl(tmp_path / "tools.jsonl", rows))
+    assert "empty_answer" not in {finding.kind for finding in report.findings}
+
+
+@pytest.mark.parametrize("text", ['{"name": "Ada %d"}', "[1, 3, %d]"])
+def test_an_answer_in_json_is_a_text(tmp_path, text):
+    rows = [
+        {"prompt": f"Give me number {n}.", "chosen": text % n, "rejected": f"No. {n}!"}
+        for n in range(12)
+    ]
+    report = inspect(table(tmp_path / "json.csv", rows))
+    assert "wrong_type" not in {finding.kind for finding in report.findings}
+
+
+def test_what_is_not_listed_is_counted(tmp_path):
+    rows = [
+        {"prompt": f"What is {n}?", "chosen": "", "rejected": f"A number: {n}."}
+        for n in range(40)
+    ]
+    said = str(inspect(jsonl(tmp_path / "empty.jsonl", rows), limit=5))
+    assert "and 35 more\n" in said + "\n"
+
+
+def test_ties_are_not_counted_as_longer():
+    bias, findings = Bias(), Findings()
+    for at in range(100):
+        bias.note(
+            f"{at} stone house", f"{at} river" if at < 60 else f"{at} stone house"
+        )
+    bias.close(findings)
+    (says,) = (f.says for f in findings.sorted() if f.kind == "length_bias")
+    assert "in 60 of 100 pairs" in says

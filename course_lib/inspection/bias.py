@@ -79,9 +79,10 @@ class Bias:
             findings.add(
                 "length_bias",
                 None,
-                f"the {which} answer is chosen in {accuracy:.0%} of {self.pairs:,} "
-                "pairs, so a judge that sees only length is right as often: add pairs "
-                "that go the other way, or use a loss that controls for length",
+                f"the {which} answer is chosen in {max(self.longer, self.shorter):,} "
+                f"of {self.pairs:,} pairs, so a judge that sees only length is right "
+                f"in {accuracy:.0%} of them: add pairs that go the other way, or use a "
+                "loss that controls for length",
             )
 
     def _words(self, findings: Findings) -> None:

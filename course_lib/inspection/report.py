@@ -110,10 +110,12 @@ class Report:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-        if number > SHOWN:
+        if number > min(SHOWN, len(findings)):
             some = ", ".join(str(f.line) for f in findings[SHOWN : SHOWN + 12])
             dots = " …" if number > SHOWN + 12 else ""
-            lines.append(f"  and {number - SHOWN:,} more: lines {some}{dots}")
+            where = f": lines {some}{dots}" if some else ""
+            more = number - min(SHOWN, len(findings))
+            lines.append(f"  and {more:,} more{where}")
         return lines
 
     def _repr_html_(self) -> str:

@@ -80,10 +80,16 @@ def _broken(error: csv.Error) -> str:
     return f"the record is not CSV ({error}): write a quote inside a cell twice"
 
 
+TEXTS = ("prompt", "chosen", "rejected", "completion", "instruction", "response")
+
+
 def _cell(name: str, text: str) -> Any:
     """What a cell means: lists, truth values and scores come as text."""
     if text[:1] in "[{" and text[-1:] in "]}" and text:
-        return _listed(text)
+        held = _listed(text)
+        first = held[0] if isinstance(held, list) else held
+        message = isinstance(first, dict) and "content" in first
+        return held if message or name not in TEXTS else text
     if name == "label":
         return TRUTH.get(text.strip().lower(), text)
     if any(word in name for word in ("score", "rating", "reward", "rank", "margin")):

@@ -102,8 +102,8 @@ def _report(options: Namespace, submissions: Sequence[Submission], out: Path) ->
             terms = _terms(options)
         isolation, sandbox = choose(
             options.isolation,
-            timeout=terms.timeout,
-            memory=terms.memory,
+            timeout=options.timeout or terms.timeout,
+            memory=options.memory or terms.memory,
             modules=_wanted(submissions),
         )
         held.callback(sandbox.close)
@@ -149,8 +149,8 @@ def _same(options: Namespace, terms: Terms):
     }
     asked = {
         "--exercise": bool(options.exercise) and set(options.exercise),
-        "--timeout": options.timeout,
-        "--memory": options.memory,
+        "--timeout": not options.again and options.timeout,
+        "--memory": not options.again and options.memory,
         "--seed-file": options.seed,
     }
     theirs = (set(terms.exercises), terms.timeout, terms.memory, terms.seed)
