@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_lib.diagnosis.columns import canonical
+from course_lib.diagnosis.columns import canonical, number
 from course_lib.diagnosis.reading import read
 
 TRL = (
@@ -145,3 +145,11 @@ def test_other_refusals(tmp_path):
 )
 def test_a_column_of_another_meaning_is_left_alone(key):
     assert canonical(key) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0,69", 0.69), ("-3,1416", -3.1416), ("1,234", 1234.0), ("0,693", 0.693)],
+)
+def test_a_comma_is_a_decimal_sign_or_parts_thousands(text, value):
+    assert number(text) == value

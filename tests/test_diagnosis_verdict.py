@@ -406,3 +406,25 @@ def test_a_floor_is_named_for_losses_that_have_one():
 def test_a_policy_that_never_moved_is_not_said_to_have_moved():
     still = [row(n, 0.72, -1.5, -1.45, 0.5) for n in range(1, 50)]
     assert "not frozen" not in said(fixed(table(NAMES, *still), grad_norm=0.0))
+
+
+def test_lines_of_several_processes_count_once():
+    log = [one for one in run_of(2, rows=20) for _ in range(4)]
+    log += [{"eval_loss": 0.5, "eval_rewards/margins": 0.4, "step": 190}] * 4
+    told = diagnose(log)
+    assert told.status in ("healthy", "healthy_start")
+    assert "repeated rows were left out" in str(told)
+
+
+def test_a_bad_end_is_mentioned():
+    log = run_of(3, rows=30)
+    log[-1] |= {"loss": 5.9}
+    assert "The last row's loss is 5.90" in said(log)
+    assert "The last row's" not in said(run_of(3, rows=30))
+
+
+def test_a_falling_held_out_loss_is_no_overfit():
+    log = run_of(4, rows=60, margin=6.0, spread=0.5)
+    falls = [0.67, 0.6, 0.55, 0.5, 0.43]
+    judged = [{"eval_loss": x, "step": 100 * n} for n, x in enumerate(falls, 1)]
+    assert "training pairs only" not in said(log + judged)

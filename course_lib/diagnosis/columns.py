@@ -129,6 +129,9 @@ def number(value: Any) -> float | None:
             pass
         if text.lower() in EMPTY:
             return None
+        if re.fullmatch(r"[-+]?(0|\d+),\d+", text):  # a decimal comma, or thousands
+            whole = re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", text)
+            return float(text.replace(",", "" if whole else "."))
         found = NUMBER.search(text.replace("−", "-").removeprefix("tensor("))
         if not found or (found.start() > 0 and not text.startswith("tensor")):
             return None

@@ -112,6 +112,11 @@ def _healthy(
         limit = " How far that holds on other pairs, this log does not say."
     chosen = part.late("chosen_reward")
     drift = f" The chosen reward is {chosen:.2f}." if math.isfinite(chosen) else ""
+    last = case.cleaned(part)[part.with_all("loss")][-1:]
+    if len(last) and last[0] > max(LN2, 2 * loss) + 0.3:
+        drift += (
+            f" The last row's loss is {last[0]:.2f}, though: look at what came then."
+        )
     return Finding(
         "healthy",
         "healthy",

@@ -164,7 +164,10 @@ def other_loss(case: Case) -> Iterator[Finding]:
     if case.loss and not case.plain:
         start = start_of(case.loss, case.beta) if case.beta > 0 else math.nan
         begins = f" It starts at {start:.4g} where policy and reference agree,"
-        begins = begins if math.isfinite(start) else " Its start depends on the model,"
+        if case.loss in ("ipo", "sppo") and case.beta_from != "given":
+            begins = f"{begins[:-1]} if β is {case.beta:g} ({case.beta_from}),"
+        unknown = " Its start depends on the model, or on a setting,"
+        begins = begins if math.isfinite(start) else unknown
         yield Finding(
             "not_dpo_loss",
             "healthy",

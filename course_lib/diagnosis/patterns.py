@@ -136,8 +136,8 @@ def _early_rise(values: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
             "lr_too_high",
             "suspicious",
             f"From ln 2 the loss climbs to {after.max():.2f} and stays above it for "
-            "three rows before it falls: the first steps went too far and were taken "
-            "back.",
+            "three rows: the first steps went too far"
+            + (" and were taken back." if values[-1] < after.min() else "."),
             tuple(map(int, numbers[1:4])),
             "Repeat the first steps with a tenth of the learning rate, or warm up.",
         )
@@ -195,8 +195,8 @@ def saturated(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "memorised_tiny_data",
                 "sick",
-                f"After {epochs:.0f} epochs {seen}{told}: the pairs are memorised. A "
-                "loss of 0 on them says nothing about others.",
+                f"After {epochs:.0f} epochs {seen}{told}: these pairs are memorised, "
+                "or easy. Such a loss on them says nothing about others.",
                 rows,
                 "Train for one to three epochs, and judge by held-out pairs.",
             )
@@ -298,18 +298,23 @@ def overfit(case: Case) -> Iterator[Finding]:
     if len(loss) >= 3 and best < len(loss) - 1 and rise > enough:
         worse = loss[-1] > LN2 and case.plain
         told = " By now it is worse than with no training at all." if worse else ""
+        shares = held["accuracy"]
+        stays = shares[best] - shares[-1] < 0.03  # False where none was logged
+        surer = " A loss that rises while the accuracy stays means surer mistakes, not "
+        surer = f"{surer}more of them." if stays else ""
         yield Finding(
             "overfit",
             "suspicious",
             f"The held-out loss is least in row {rows[best]} ({loss[best]:.3f}) and "
-            f"{loss[-1]:.3f} at the end.{told} A loss that rises while the accuracy "
-            "stays means surer mistakes, not more of them.",
+            f"{loss[-1]:.3f} at the end.{told}{surer}",
             (rows[best], rows[-1]),
             f"Take the checkpoint nearest to row {rows[best]} and compare answers.",
         )
     elif case.scale == 1 and "loss" in train:
         mine, theirs = train.late("loss"), float(loss[-1])
-        if mine < 0.35 * theirs and theirs > 0.4 and mine < 0.3 and case.plain:
+        falls = len(loss) > 2 and loss[-1] <= loss.min() < 0.95 * loss[0]
+        far = mine < 0.35 * theirs and theirs > 0.4 and mine < 0.3
+        if far and case.plain and not falls:
             yield Finding(
                 "overfit",
                 "suspicious",

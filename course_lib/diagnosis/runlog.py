@@ -86,7 +86,9 @@ class RunLog:
         notes = []
         kept = [row for at, row in enumerate(rows) if not at or row != rows[at - 1]]
         gone = len(rows) - len(kept)
-        if 0 < gone <= len(rows) / 2 and any("step" in row for row in kept):
+        dated = all("step" in row for row in rows)  # then a repeat is a repeat
+        dated |= gone <= len(rows) / 2 and any("step" in row for row in kept)
+        if gone and dated:
             notes.append(f"{gone} repeated rows were left out.")
             rows = kept
         runs = _runs(rows)

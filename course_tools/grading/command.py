@@ -210,7 +210,8 @@ def _tell(marked: Marked, bar: tqdm):
 def _summary(marked: Sequence[Marked], out: Path) -> int:
     """Say how it went; return the exit code."""
     counts = Counter(mark.status for one in marked for mark in one.marks)
-    print(f"{len(marked)} submissions, {counts.total()} marks:", end=" ")
+    number = f"{len(marked)} submission{'s' * (len(marked) != 1)}"
+    print(f"{number}, {counts.total()} marks:", end=" ")
     print(", ".join(f"{n} {status}" for status, n in counts.most_common()))
     print(f"The report is in {out}: open report.html.")
     print("The points are in gradebook.csv, the marks in grades.csv.")
