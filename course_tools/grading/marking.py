@@ -221,7 +221,7 @@ def _best(
     if later and written + 1 < len(page.cells):
         ways.append((replace(page, cells=page.cells[: written + 1]), False))
     for other, whole in ways:
-        if found.status != "passed" and left > 0:
+        if found.status not in ("passed", "not_attempted") and left > 0:
             outcome = _asked(other, exam, sandbox, whole=whole, within=left)
             left -= outcome.seconds
             again = _marked(exam, outcome, other, named)
