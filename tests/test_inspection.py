@@ -557,3 +557,22 @@ def test_ties_are_not_counted_as_longer():
     bias.close(findings)
     (says,) = (f.says for f in findings.sorted() if f.kind == "length_bias")
     assert "in 60 of 100 pairs" in says
+
+
+def test_no_leak_is_seen_where_there_is_no_prompt(tmp_path):
+    """Nor where only an instruction is shared, and its input is another."""
+    for kind in ("implicit", "input"):
+        files = []
+        for name, far in (("train", 0), ("test", 100)):
+            rows = []
+            for n in range(far, far + 20):
+                row = {
+                    "chosen": f"A river of {n} miles.",
+                    "rejected": f"{n} hills only!",
+                }
+                if kind == "input":
+                    row |= {"instruction": "Shorten this.", "input": f"Text {n}."}
+                rows.append(row)
+            files.append(jsonl(tmp_path / f"{kind} {name}.jsonl", rows))
+        report = inspect(files[1], train=files[0])
+        assert "leaked_from_train" not in {one.kind for one in report.findings}

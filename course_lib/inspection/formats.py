@@ -129,8 +129,16 @@ def layout(rows: list[dict]) -> tuple[Form | None, dict[str, str]]:
 
 
 def renamed(row: dict, rename: dict[str, str]) -> dict:
-    """The row under the names that are used here."""
-    return {rename.get(name, name): value for name, value in row.items()}
+    """The row under the names that are used here; an instruction with its input."""
+    told = {rename.get(name, name): value for name, value in row.items()}
+    parts = row.get("instruction"), row.get("input")
+    if rename.get("instruction") == "prompt" and all(map(_is_said, parts)):
+        told["prompt"] = "\n\n".join(parts)
+    return told
+
+
+def _is_said(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def text_of(answer: Any) -> Any:
