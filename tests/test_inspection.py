@@ -576,3 +576,26 @@ def test_no_leak_is_seen_where_there_is_no_prompt(tmp_path):
             files.append(jsonl(tmp_path / f"{kind} {name}.jsonl", rows))
         report = inspect(files[1], train=files[0])
         assert "leaked_from_train" not in {one.kind for one in report.findings}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected"),
+    [
+        ("The result is -5 degrees.", "The result is 5 degrees."),
+        ("It costs about 1.5 euros now.", "It costs about 15 euros now."),
+        ("That makes 10² of them all.", "That makes 102 of them all."),
+    ],
+)
+def test_a_sign_or_a_point_within_a_number_is_no_punctuation(
+    tmp_path, chosen, rejected
+):
+    row = {"prompt": "How much is it?", "chosen": chosen, "rejected": rejected}
+    report = inspect(jsonl(tmp_path / "numbers.jsonl", [row]))
+    assert "near_identical_pair" not in {one.kind for one in report.findings}
+
+
+def test_of_toxicity_less_is_better(tmp_path):
+    row = {"prompt": "Hello there, how are you?", "chosen": "Well!", "rejected": "Bad."}
+    row |= {"chosen_toxicity_score": 0.02, "rejected_toxicity_score": 0.9}
+    report = inspect(jsonl(tmp_path / "toxic.jsonl", [row]))
+    assert not [one for one in report.findings if one.severity == "error"]

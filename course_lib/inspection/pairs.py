@@ -94,6 +94,8 @@ def _only(one: str, other: str) -> str | None:
     """In what alone two texts differ, if it is nothing that matters."""
     if "".join(one.split()) == "".join(other.split()):
         return "white space"
+    if _numbers(one) != _numbers(other):  # a sign, or where the decimal point stands
+        return None
     one, other = (
         unicodedata.normalize("NFKC", text).translate(ALIKE).casefold()
         for text in (one, other)
@@ -107,6 +109,12 @@ def _only(one: str, other: str) -> str | None:
     return None
 
 
+def _numbers(text: str) -> list[str]:
+    return [found.rstrip(".,:") for found in NUMBER.findall(text)]
+
+
+NUMBER = re.compile(r"[-−+]?\d[\d.,:]*")
+LOWER = ("rank", "toxic", "harm", "loss", "perplex", "error")  # is better
 MEASURE = ("score", "rating", "reward", "rank", "grade", "quality", "elo", "votes")
 DECIDED = ("winner", "preference", "better", "choice", "preferred", "label", "verdict")
 TIES = {"tie", "tied", "equal", "draw", "both", "same", "tie (bothbad)", "neither"}
@@ -119,7 +127,7 @@ def check_scores(row: dict, found: Found) -> None:
         if "chosen" in name and type(value) in (int, float):
             other = row.get(name.replace("chosen", "rejected"))
             if any(m in name for m in MEASURE) and type(other) in (int, float):
-                lower = "rank" in name
+                lower = any(word in name for word in LOWER)
                 _compare((value, other), name, lower, found)
         elif name in DECIDED and (
             value == 0.5 or (type(value) is str and value.strip().lower() in TIES)
