@@ -154,11 +154,11 @@ class Examination:
         What can be had without knowing how is worth a tenth: inputs that are the same
         for everybody, which a table answers; shapes; where functions are given, all
         that one answer for every function gets. The first property on drawn inputs is
-        worth a half (of given functions the last, whose slips nobody knows), the others
-        share the rest.
+        worth a half (where functions are given the first that one answer fails: slips
+        that nobody has seen), the others share the rest.
         """
         most = len(self.titles)
-        earned = self._drawn or self._told_apart[::-1]
+        earned = self._drawn or self._told_apart
         first, others = earned[0], earned[1:]
         cheap = [number for number in range(most) if number not in earned]
         each = dict.fromkeys(cheap, 0.1 / max(len(cheap), 1))

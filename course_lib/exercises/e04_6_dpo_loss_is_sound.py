@@ -79,6 +79,7 @@ EXERCISE = Exercise(
         falls=_falls_when_the_chosen_rises,
         at_the_start=_suite([0.0, 0.0], gradients=False),
         on_one_pair=_suite([4.0], others=[1.0]),
+        on_mirrored=_suite([2.0, -2.0], [1.0, -1.0], gradients=False),
         without_ref=_suite(*SOME, ref=0.0, extremes=True),
         without_extremes=_suite(*SOME),
         on_values=_suite(*SOME, gradients=False, extremes=True),
@@ -93,6 +94,9 @@ EXERCISE = Exercise(
         one pair alone: answer = on_one_pair(candidate)
             a single pair: the mean of one is its sum, and one logarithm is every
             logarithm
+        mirrored gaps: answer = on_mirrored(candidate)
+            gaps that mirror each other: with the answers exchanged their mean loss is
+            the same. Take gaps of different size
         a reference of zeros: answer = without_ref(candidate)
             a reference of zeros, or one that is the same for both answers: leaving it
             out changes nothing there
@@ -120,6 +124,20 @@ EXERCISE = Exercise(
             ],
         ),
         rule(
+            "False for fresh random slips of the hand",
+            "be False: a factor that does not belong there",
+            [
+                slip(
+                    "loss_times",
+                    lambda k: lambda a, b, c, d, beta: k * dpo_loss(a, b, c, d, beta),
+                ),
+                slip(
+                    "beta_times",
+                    lambda k: lambda a, b, c, d, beta: dpo_loss(a, b, c, d, k * beta),
+                ),
+            ],
+        ),
+        rule(
             "False where the order of the pair or β is wrong",
             diagnosis,
             buggy("swapped_pair", "beta_forgotten", "beta_twice"),
@@ -138,20 +156,6 @@ EXERCISE = Exercise(
             "False where it takes a gradient, or a pair that is far wrong, to see it",
             diagnosis,
             buggy("rejected_detached", "log_of_sigmoid", "sigmoid_plus_epsilon"),
-        ),
-        rule(
-            "False for fresh random slips of the hand",
-            "be False: a factor that does not belong there",
-            [
-                slip(
-                    "loss_times",
-                    lambda k: lambda a, b, c, d, beta: k * dpo_loss(a, b, c, d, beta),
-                ),
-                slip(
-                    "beta_times",
-                    lambda k: lambda a, b, c, d, beta: dpo_loss(a, b, c, d, k * beta),
-                ),
-            ],
         ),
     ),
     offers=OFFERS,

@@ -63,6 +63,7 @@ EXERCISE = Exercise(
         response_logprobs_are_sound,
         bitwise=_suite(*FULL, same=torch.equal),
         on_even=_suite(*FULL, torch.zeros_like),
+        on_one_place=_suite(*FULL, wave=lambda count: _wave(count % 6)),
         on_whole=_suite(*WHOLE),
         on_lone=_suite(*LONE),
         on_normalised=_suite(*FULL, normalised=True),
@@ -77,6 +78,9 @@ EXERCISE = Exercise(
         even logits: answer = on_even(candidate)
             logits that are all alike: then it does not matter where they are read, nor
             for which word
+        the same logits everywhere: answer = on_one_place(candidate)
+            logits that are the same at every position: then it does not matter where
+            they are read
         whole rows: answer = on_whole(candidate)
             responses that fill their rows: neither a prompt nor padding can be counted
             by mistake
@@ -113,6 +117,21 @@ EXERCISE = Exercise(
             ],
         ),
         rule(
+            "False for fresh random slips of the hand",
+            "be False: a factor that does not belong there",
+            [
+                slip(
+                    "sum_times", lambda k: lambda *given: k * response_logprobs(*given)
+                ),
+                slip(
+                    "at_temperature",
+                    lambda k: (
+                        lambda logits, *rest: response_logprobs(logits / k, *rest)
+                    ),
+                ),
+            ],
+        ),
+        rule(
             "False where tokens and logits are not aligned",
             diagnosis,
             buggy("no_shift", "mask_off_by_one"),
@@ -136,21 +155,6 @@ EXERCISE = Exercise(
             "False where the logarithms are taken in half precision",
             diagnosis,
             buggy("half_precision"),
-        ),
-        rule(
-            "False for fresh random slips of the hand",
-            "be False: a factor that does not belong there",
-            [
-                slip(
-                    "sum_times", lambda k: lambda *given: k * response_logprobs(*given)
-                ),
-                slip(
-                    "at_temperature",
-                    lambda k: (
-                        lambda logits, *rest: response_logprobs(logits / k, *rest)
-                    ),
-                ),
-            ],
         ),
     ),
     offers=OFFERS,

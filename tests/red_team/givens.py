@@ -193,7 +193,7 @@ ITEMS = [
     cheat("p09 long.py", asking("1 << 22"), statuses="error"),
     cheat("p10 lists.py", LISTS, statuses="error"),
     cheat("p11 flood.py", FLOOD),
-    cheat("p12 blocklist.py", BLOCKLIST, most=3.5),
+    cheat("p12 blocklist.py", BLOCKLIST),
     honest("abe functional.py", FUNCTIONAL, most=7, exercise=SUITE),
     honest("ada filled.ipynb", FILLED, most=7, exercise=SUITE),
     honest("ama annotated.ipynb", ANNOTATED, most=7, exercise=SUITE),
