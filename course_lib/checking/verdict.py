@@ -154,8 +154,8 @@ class Examination:
         What can be had without knowing how is worth a tenth: inputs that are the same
         for everybody, which a table answers; shapes; where functions are given, all
         that one answer for every function gets. The first property on drawn inputs is
-        worth a half (where functions are given the first that one answer fails: slips
-        that nobody has seen), the others share the rest.
+        worth a half (where functions are given, the first that one answer to all of
+        them fails: fresh slips), the others share the rest.
         """
         most = len(self.titles)
         earned = self._drawn or self._told_apart

@@ -100,18 +100,14 @@ def _nan(case: Case, word: str, part, bad: np.ndarray, norm: np.ndarray) -> Find
     first, last = int(np.argmax(bad)), int(np.flatnonzero(bad)[-1])
     before = part.with_all("loss")[:first].sum()
     again = int(part.with_all("loss")[last + 1 :].sum())
-    when = (
-        f"in {int(bad.sum())} {word} rows, the first of them row {rows[0]}, and "
-        f"{again} sound rows follow: single batches overflowed"
-        if again > 2
-        else ""
-    ) or (
-        f"from {word} row {rows[0]} on, after {before} sound rows: the run "
-        "diverged, or "
-        "one batch overflowed"
-        if before
-        else f"from the first {word} row on: the forward pass itself gives NaN"
-    )
+    if again > 2:
+        when = f"in {int(bad.sum())} {word} rows, the first of them row {rows[0]}, and "
+        when += f"{again} sound rows follow: single batches overflowed"
+    elif before:
+        when = f"from {word} row {rows[0]} on, after {before} sound rows: the run "
+        when += "diverged, or one batch overflowed"
+    else:
+        when = f"from the first {word} row on: the forward pass itself gives NaN"
     return Finding(
         "nan_precision",
         "sick",

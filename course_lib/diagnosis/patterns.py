@@ -300,13 +300,15 @@ def overfit(case: Case) -> Iterator[Finding]:
         told = " By now it is worse than with no training at all." if worse else ""
         shares = held["accuracy"]
         stays = shares[best] - shares[-1] < 0.03  # False where none was logged
-        surer = " A loss that rises while the accuracy stays means surer mistakes, not "
-        surer = f"{surer}more of them." if stays else ""
+        surer = (
+            " A loss that rises while the accuracy stays means surer mistakes, not "
+            "more of them."
+        )
         yield Finding(
             "overfit",
             "suspicious",
             f"The held-out loss is least in row {rows[best]} ({loss[best]:.3f}) and "
-            f"{loss[-1]:.3f} at the end.{told}{surer}",
+            f"{loss[-1]:.3f} at the end.{told}{surer if stays else ''}",
             (rows[best], rows[-1]),
             f"Take the checkpoint nearest to row {rows[best]} and compare answers.",
         )

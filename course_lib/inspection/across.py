@@ -96,8 +96,8 @@ class Across:
         ours = np.frombuffer(self.prompts, np.int64)
         at = np.searchsorted(theirs, ours, sorter=order).clip(max=len(theirs) - 1)
         whole = set(train.loose)
-        there_is_one = ours != hash(plain(""))
-        for row in np.flatnonzero((theirs[order[at]] == ours) & there_is_one):
+        has_prompt = ours != hash(plain(""))
+        for row in np.flatnonzero((theirs[order[at]] == ours) & has_prompt):
             there = train.lines[order[at[row]]]
             what = "row" if self.loose[row] in whole else "prompt"
             findings.add(

@@ -94,7 +94,7 @@ def _only(one: str, other: str) -> str | None:
     """In what alone two texts differ, if it is nothing that matters."""
     if "".join(one.split()) == "".join(other.split()):
         return "white space"
-    if _numbers(one) != _numbers(other):  # a sign, or where the decimal point stands
+    if _numbers(one) != _numbers(other):  # a sign, or the decimal point
         return None
     one, other = (
         unicodedata.normalize("NFKC", text).translate(ALIKE).casefold()

@@ -169,7 +169,7 @@ def _grade(
     """Do what is planned; return all marks, in the order of the submissions."""
     exams = examinations(sorted(plan.exercises), terms.seed)
     if any(exam.gives_functions for exam in exams.values()):
-        elsewhere.begin()
+        elsewhere.start_fork_server()
     done = dict(plan.earlier)
     work = []
     for submission in plan.submissions:

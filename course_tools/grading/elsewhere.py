@@ -19,7 +19,7 @@ from course_lib.exercises import EXERCISES
 from course_tools.grading.sandbox.asked import functions_in, reply
 from course_tools.grading.sandbox.wire import Nonsense
 
-__all__ = ["Elsewhere", "Key", "begin"]
+__all__ = ["Elsewhere", "Key", "start_fork_server"]
 
 SECONDS, GRACE = 2.0, 0.9  # for one question; and to say that it took longer
 START = 120.0  # for a Python that imports the course on a busy computer
@@ -84,18 +84,18 @@ class Elsewhere:
             self._channel = None
 
 
-def begin():
+def start_fork_server():
     """Have the process there that others are forked from, while there is one thread.
 
     It shares the grader's memory, and they its; elsewhere than on Linux there is none.
     """
     if LINUX:
         gc.freeze()  # a look through what there is would copy it
-        _mother()
+        _fork_server()
 
 
 @cache
-def _mother() -> Connection:
+def _fork_server() -> Connection:
     alone = threading.active_count() == 1
     context = multiprocessing.get_context("fork" if alone else "spawn")
     ours, theirs = Pipe()
@@ -110,10 +110,10 @@ def _started() -> Connection:
     with theirs:
         if LINUX:
             try:
-                send_handle(_mother(), theirs.fileno(), None)
-            except OSError:  # somebody has ended it
-                _mother.cache_clear()
-                send_handle(_mother(), theirs.fileno(), None)
+                send_handle(_fork_server(), theirs.fileno(), None)
+            except OSError:  # it was ended from outside
+                _fork_server.cache_clear()
+                send_handle(_fork_server(), theirs.fileno(), None)
         else:
             context = multiprocessing.get_context("spawn")
             context.Process(target=_serve, args=(theirs,), daemon=True).start()
@@ -133,7 +133,7 @@ def _fork(control: Connection):
     _settle()
     os.closerange(3, control.fileno())  # the grader's own
     os.closerange(control.fileno() + 1, 4096)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # or they would stay as zombies
     gc.freeze()
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -158,7 +158,7 @@ FILLED = notebook(  # by a loop in a cell of its own, which the first try leaves
     "for k in range(3):\n    margins.append(k)",
     right(SUITE).replace("    gap =", "    assert len(margins) == 3\n    gap ="),
 )
-ANNOTATED = notebook(  # by what nobody has imported
+ANNOTATED = notebook(  # by names that are not imported
     "from __future__ import annotations",
     HEAD,
     right(SUITE).replace("(loss)", "(loss: Callable[..., Tensor]) -> Answer"),
