@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import types
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.sandbox.talking import Job, Talk
 from course_tools.grading.sandbox.wire import encode, send
 
+NOTHING = {"kwargs": {"dict": {}}, "slopes": {"list": []}}  # more in a question
 LOOK = """
 import gc, sys, types, torch
 from course_lib import checking, losses, worlds
@@ -75,9 +75,6 @@ def test_a_submission_finds_empty_shelves_and_no_module_that_knows_an_answer():
 
 def test_the_keeper_is_made_of_these_files_and_no_other(monkeypatch):
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
-    if "torch._dynamo" not in sys.modules:  # two seconds, and none of the course
-        stub = types.ModuleType("torch._dynamo")
-        monkeypatch.setitem(sys.modules, "torch._dynamo", stub)
     before = {name: sys.modules.pop(name) for name in of_the_course(sys.modules)}
     importlib.import_module("course_tools.grading.sandbox.zygote")
     found = of_the_course(sys.modules)
@@ -104,6 +101,33 @@ def test_what_is_offered_is_found_under_its_old_names_too(line):
     assert any("bugs" in exercise.offers for exercise in EXERCISES.values())
 
 
+OPTIMISED = """
+import sys, torch
+
+def optimised(lr):
+    x = torch.ones(2, requires_grad=True)
+    for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS):
+        optimiser = kind([x], lr=lr)
+        def closure():
+            optimiser.zero_grad()
+            loss = x.square().sum()
+            loss.backward()
+            return loss
+        optimiser.step(closure)
+    moved = torch.func.grad(lambda x: x.square().sum())(x.detach())
+    costly = [n for n in sys.modules if n.split(".")[0] == "sympy"]
+    compiled = torch._dynamo.config.suppress_errors is not None
+    return torch.tensor([float(bool(moved[0] < 2)), len(costly), float(compiled)])
+"""
+
+
+@pytest.mark.slow
+def test_optimisers_do_without_what_compiles_and_who_asks_for_it_has_it():
+    call = Call((0.1,))
+    (seen,) = best()[1].run([OPTIMISED], "optimised", [call]).seen
+    assert seen.numbers == (1.0, 0.0, 1.0), seen
+
+
 GIVEN = """
 import threading
 import numpy as np
@@ -120,6 +144,50 @@ def by_rows(loss, x):
 
 def lists(loss, x):
     return loss([x, [x]])
+
+def forward(loss, x):
+    return torch.func.jvp(loss, (x,), (torch.ones_like(x),))[1]
+
+def columns(loss, x):
+    return torch.func.jacfwd(lambda x: torch.stack([loss(x), 2 * loss(x)]))(x)
+
+def dual(loss, x):
+    with torch.autograd.forward_ad.dual_level():
+        moved = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+        return torch.autograd.forward_ad.unpack_dual(loss(moved)).tangent
+
+def curved(loss, x):
+    return torch.autograd.functional.hessian(loss, x)
+
+def curved_forward(loss, x):
+    return torch.func.hessian(loss)(x)
+
+def curved_at_once(loss, x):
+    return torch.autograd.functional.hessian(loss, x, vectorize=True)
+
+def curved_by_columns(loss, x):
+    how = {"vectorize": True, "outer_jacobian_strategy": "forward-mode"}
+    return torch.autograd.functional.hessian(loss, x, **how)
+
+def penalised(loss, x):
+    x = x.requires_grad_()
+    slope, = torch.autograd.grad(loss(x), x, create_graph=True)
+    return torch.autograd.grad(slope.square().sum(), x)[0]
+
+def third(loss, x):
+    return torch.func.grad(lambda x: torch.func.hessian(loss)(x).sum())(x)
+
+def batched(loss, x):
+    x = x.requires_grad_()
+    each = torch.stack([loss(x[0]), loss(x[1])])
+    rows = torch.eye(2, dtype=torch.float64)
+    return torch.autograd.grad(each, x, rows, is_grads_batched=True)[0]
+
+def checked(loss, x):
+    x = x.requires_grad_()
+    how = {"check_batched_grad": True, "check_forward_ad": True}
+    first = torch.autograd.gradcheck(loss, x, **how)
+    return torch.tensor(float(first and torch.autograd.gradgradcheck(loss, x)))
 """
 
 TWO = (
@@ -187,6 +255,17 @@ def halved(loss, x, y):
         ("functional", lambda x: 3 * x.detach() ** 2),
         ("by_rows", lambda x: (3 * x.detach() ** 2).expand(3, 2)),
         ("lists", lambda x: 2 * (x**3).sum()),
+        ("forward", lambda x: (3 * x**2).sum()),
+        ("columns", lambda x: torch.stack([3 * x**2, 6 * x**2])),
+        ("dual", lambda x: (3 * x**2).sum()),
+        ("curved", lambda x: torch.diag(6 * x)),
+        ("curved_forward", lambda x: torch.diag(6 * x)),
+        ("curved_at_once", lambda x: torch.diag(6 * x)),
+        ("curved_by_columns", lambda x: torch.diag(6 * x)),
+        ("penalised", lambda x: 36 * x.detach() ** 3),
+        ("third", lambda x: torch.full_like(x, 6.0)),
+        ("batched", lambda x: torch.diag(3 * x.detach() ** 2)),
+        ("checked", lambda x: torch.tensor(1.0)),
     ],
 )
 def test_a_given_function_and_its_gradient_are_as_if_they_were_there(name, by_hand):
@@ -233,17 +312,29 @@ def test_what_a_suite_may_do_with_a_given_function_it_may_do_here(name, due):
 )
 def test_what_would_take_long_is_refused(shapes):
     args = {"list": [encode(torch.zeros(shape), []) for shape in shapes]}
-    kwargs, wants = {"dict": {}}, [False] * len(shapes)
-    question = {"ask": 0, "args": args, "kwargs": kwargs, "wants": wants}
+    question = {"ask": 0, "args": args, **NOTHING, "wants": [False] * len(shapes)}
     told = json.loads(reply([max], json.dumps(question).encode()))
     assert told == {"error": "ValueError"}
+
+
+def test_a_batch_of_whole_answers_is_not_refused():
+    """Its labels would make it larger if they were broadcast; they are not."""
+    inputs = torch.zeros(64, 128, 100), torch.zeros(64, 128, dtype=torch.int64)
+    args = {"list": [encode(one, []) for one in inputs]}
+    question = {"ask": 0, "args": args, **NOTHING, "wants": [False] * 2}
+
+    def first(logits, labels):
+        return logits.gather(-1, labels.unsqueeze(-1)).sum()
+
+    told = json.loads(reply([first], json.dumps(question).encode()))
+    assert "error" not in told
 
 
 def test_a_slope_of_another_shape_than_the_value_is_refused():
     """Broadcast, it would give a gradient that autograd never gives."""
     x = encode(torch.tensor([1.0, 2.0]), [])
-    question = {"ask": 0, "args": {"list": [x]}, "kwargs": {"dict": {}}}
-    question |= {"wants": [True], "slope": encode(torch.ones(1), [])}
+    question = {"ask": 0, "args": {"list": [x]}, **NOTHING, "wants": [True]}
+    question |= {"slopes": encode([[torch.ones(1)]], [])}
     told = json.loads(reply([torch.exp], json.dumps(question).encode()))
     assert told == {"error": "RuntimeError"}
 
@@ -287,7 +378,7 @@ def test_given_functions_answer_within_what_is_left_and_are_not_started_on_it():
     key, beside = ("dpo_loss_is_sound", 1, 0), elsewhere.Elsewhere()
     assert json.loads(beside.reply(key, b"{}", 9.0)) == {"error": "TimeoutError"}
     args = {"list": [encode(torch.zeros(900_000), [])] * 4 + [0.3]}
-    told = {"ask": 0, "args": args, "kwargs": {"dict": {}}, "wants": [True] * 4}
+    told = {"ask": 0, "args": args, **NOTHING, "wants": [True] * 4}
     question = json.dumps(told).encode()
     try:
         beside.ready([key])
@@ -296,6 +387,24 @@ def test_given_functions_answer_within_what_is_left_and_are_not_started_on_it():
         assert time.monotonic() - began < 0.01 + elsewhere.GRACE + 0.5
         assert late == {"error": "TimeoutError"}
         assert "error" not in json.loads(beside.ready([key]).reply(key, question, 9.0))
+    finally:
+        beside.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where another is forked")
+def test_a_process_that_is_ended_from_outside_costs_nobody_an_answer():
+    key, beside = ("dpo_loss_is_sound", 1, 0), elsewhere.Elsewhere()
+    args = {"list": [encode(torch.zeros(3), [])] * 4 + [0.3]}
+    told = {"ask": 0, "args": args, **NOTHING, "wants": [False] * 4}
+    us = psutil.Process()
+    before = us.children(recursive=True)
+    try:
+        beside.ready([key])
+        new = [one for one in us.children(recursive=True) if one not in before]
+        new[-1].kill()
+        new[-1].wait(30.0)
+        answer = json.loads(beside.reply(key, json.dumps(told).encode(), 9.0))
+        assert "value" in answer
     finally:
         beside.close()
 

@@ -39,7 +39,8 @@ def reply(functions: Sequence[Callable], question: bytes) -> bytes:
     """A function's value, or the gradient of a value.
 
     question: {"ask": number, "args": …, "kwargs": …, "wants": [which tensors ask for a
-        gradient]}, and for a gradient "slope"
+        gradient], "slopes": […]}; slopes has a list for each order of a derivative, as
+        `given` says
     returns: {"value": …, "differentiable": …, "reached": [which tensors its gradient
         comes to]} or {"slopes": …}, or an error's kind
     raises: Nonsense for a message that no honest process would send
@@ -65,22 +66,39 @@ def _told(functions: Sequence[Callable], message: dict) -> dict:
     tensors = [value for value in _flat([args, kwargs]) if isinstance(value, Tensor)]
     _bounded(tensors)
     for tensor, wants in zip(tensors, message["wants"], strict=True):
-        if tensor.is_floating_point():
-            tensor.requires_grad_(bool(wants))
+        tensor.requires_grad_(bool(wants))
     result = functions[number](*args, **kwargs)
-    if "slope" not in message:
+    rows = decode(message["slopes"])
+    if not rows:
         differentiable = isinstance(result, Tensor) and result.requires_grad
         leaves = _leaves(result) if differentiable else set()
         told = {"value": encode(result, []), "differentiable": differentiable}
         return told | {"reached": [id(tensor) in leaves for tensor in tensors]}
-    wanted = [tensor for tensor in tensors if tensor.requires_grad]
-    slope = decode(message["slope"])
-    if slope.shape != result.shape:
+    made, wanted = [result], [tensor for tensor in tensors if tensor.requires_grad]
+    for order, slopes in enumerate(rows, 1):
+        slopes = [slope.requires_grad_() for slope in slopes]
+        made = _gradient(made, slopes, wanted, again=order < len(rows))
+        wanted += slopes
+    return {"slopes": encode(made, [])}
+
+
+def _gradient(
+    values: Sequence[Tensor],
+    slopes: Sequence[Tensor],
+    wanted: Sequence[Tensor],
+    again: bool,
+) -> list[Tensor]:
+    """Of the product of values and slopes; again: it is to be differentiated too."""
+    if [value.shape for value in values] != [slope.shape for slope in slopes]:
         raise RuntimeError("a slope for each number, and no other")
-    whole = (result * slope).sum()  # given as it is, autograd would import sympy
-    found = iter(torch.autograd.grad(whole, wanted, allow_unused=True))
-    slopes = [next(found) if t.requires_grad else None for t in tensors]
-    return {"slopes": encode(slopes, [])}
+    parts = zip(values, slopes, strict=True)
+    whole = sum((value * slope).sum() for value, slope in parts)
+    # slopes given to autograd as they are would make it import sympy
+    found = torch.autograd.grad(whole, wanted, create_graph=again, allow_unused=True)
+    return [
+        torch.zeros_like(tensor) if slope is None else slope
+        for slope, tensor in zip(found, wanted, strict=True)
+    ]
 
 
 def _leaves(result: Tensor) -> set[int]:
@@ -105,10 +123,20 @@ def _flat(value: Any) -> list[Any]:
 
 
 def _bounded(tensors: Sequence[Tensor]):
-    """Refuse what would take long: an empty dimension counts as one."""
+    """Refuse what would take long: an empty dimension counts as one.
+
+    Shapes are lined up as in broadcasting, from the right; one that another begins with
+    (labels beside their logits) makes nothing larger.
+    """
     for whole in tensors:
         if whole.numel() and whole.dtype in INTEGER and whole.abs().max() > LARGEST:
             raise ValueError("whole numbers too large to be tried here")
-    sizes = zip_longest(*(t.shape[::-1] for t in tensors), fillvalue=1)
+    shapes = {tuple(tensor.shape) for tensor in tensors}
+    longest = [
+        shape
+        for shape in shapes
+        if not any(s != shape and s[: len(shape)] == shape for s in shapes)
+    ]
+    sizes = zip_longest(*(shape[::-1] for shape in longest), fillvalue=1)
     if math.prod(max(1, *lengths) for lengths in sizes) > NUMBERS:
         raise ValueError("tensors too large to be tried here")

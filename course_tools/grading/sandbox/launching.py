@@ -36,8 +36,10 @@ OWN = (
     "course_tools.grading",
     "course_tools.grading.sandbox",
     "course_tools.grading.sandbox.confine",
+    "course_tools.grading.sandbox.given",
     "course_tools.grading.sandbox.harness",
     "course_tools.grading.sandbox.scratch",
+    "course_tools.grading.sandbox.uncompiled",
     "course_tools.grading.sandbox.wire",
     "course_tools.grading.sandbox.zygote",
 )

@@ -24,6 +24,7 @@ import torch
 from course_tools.grading.sandbox import harness
 from course_tools.grading.sandbox.confine import confine
 from course_tools.grading.sandbox.scratch import too_much, unlinked, wipe
+from course_tools.grading.sandbox.uncompiled import stand_in
 from course_tools.grading.sandbox.wire import send
 
 with contextlib.suppress(ImportError):
@@ -53,6 +54,7 @@ def begin(
     """
     shared = b"" if os.name != "nt" else sys.stdin.buffer.read()
     channel = socket.fromshare(shared) if shared else socket.socket(fileno=control)
+    stand_in()
     for module in modules:
         importlib.import_module(module)
     torch.set_num_threads(1)  # before any fork: threads and forks do not mix

@@ -1,0 +1,224 @@
+"""Functions that stayed with the grader, as a learner's code sees them.
+
+Each call asks the grader, and so does each derivative: the grader remembers nothing.
+"""
+
+import builtins
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_tools.grading.sandbox.wire import NUMBERS, decode, encode, receive, send
+
+__all__ = ["OURS", "asking"]
+
+OURS = 1 << 26  # bytes: a frame from the grader may be long
+
+
+def asking(channel: socket.socket) -> Callable[[int], Callable]:
+    """Makes a stand-in for function `number`, which the grader calls for us."""
+    one_at_a_time = threading.Lock()
+
+    def exchange(message: dict) -> dict:
+        with one_at_a_time, _whole():
+            send(channel, message)
+            reply = receive(channel, OURS)
+        if "error" in reply:
+            kind = getattr(builtins, reply["error"])
+            raise kind(f"the function that you were given raised a {kind.__name__}")
+        return reply
+
+    def stand_in(number: int) -> Callable:
+        def given(*args, **kwargs):
+            whole = [list(args), kwargs]
+            # as they are now: they may be worked on before a gradient is asked for
+            tensors = [tensor.clone() for tensor in _tensors(whole)]
+            if sum(tensor.numel() for tensor in tensors) > NUMBERS:
+                raise ValueError(f"a given function takes up to {NUMBERS:,} numbers")
+            wants = [tensor.requires_grad for tensor in tensors]
+            asked = _Asked(exchange, number, whole, wants)
+            result = _There.apply(asked, *tensors)
+            reached = asked.said[0]["reached"]
+            cut = [want and not to for want, to in zip(wants, reached, strict=True)]
+            if not any(cut) or len(asked.said) > 1:
+                return result
+            # with the same answer once more, apart from what no gradient comes to
+            apart = zip(tensors, cut, strict=True)
+            tensors = [tensor.detach() if off else tensor for tensor, off in apart]
+            wants = [tensor.requires_grad for tensor in tensors]
+            return _There.apply(replace(asked, wants=wants, again=True), *tensors)
+
+        return given
+
+    return stand_in
+
+
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """Let no alarm cut a frame in two; it comes afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Those in lists and dictionaries, however deep, in their order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif type(value) in (list, tuple, dict):
+        for part in value.values() if type(value) is dict else value:
+            yield from _tensors(part)
+
+
+def _filled(value: Any, tensors: Iterator[Tensor]) -> Any:
+    """The same with other tensors, in the order of `_tensors`."""
+    if isinstance(value, Tensor):
+        return next(tensors)
+    if type(value) is dict:
+        return {name: _filled(part, tensors) for name, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_filled(part, tensors) for part in value)
+    return value
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A call of a given function, or a derivative of it.
+
+    The derivative of order k + 1 takes what that of order k takes, and a slope for each
+    tensor that this gives; it gives the gradient of their product with respect to all
+    that it depends on: the tensors that want one, and the slopes of lower orders.
+
+    wants: which of the call's tensors want a gradient; counts: how many slopes each
+    order has; said: the values that were told; again: the last of them is the answer
+    """
+
+    exchange: Callable[[dict], dict]
+    number: int
+    whole: list
+    wants: Sequence[bool]
+    counts: tuple[int, ...] = ()
+    said: list[dict] = field(default_factory=list)
+    again: bool = False
+
+    def values(self, tensors: Sequence[Tensor]) -> Any:
+        """What the grader tells of these tensors and slopes."""
+        if self.again:
+            return decode(self.said[-1]["value"])
+        rest = iter(tensors)
+        args, kwargs = _filled(self.whole, rest)
+        slopes = [[next(rest) for _ in range(count)] for count in self.counts]
+        told = {"args": args, "kwargs": kwargs, "slopes": slopes}
+        told = {name: encode(value, []) for name, value in told.items()}
+        said = self.exchange({"ask": self.number, **told, "wants": self.wants})
+        if self.counts:
+            return tuple(decode(said["slopes"]))
+        self.said.append(said)
+        return decode(said["value"])
+
+    @property
+    def wanted(self) -> list[bool]:
+        """Which of its tensors and slopes want a gradient."""
+        return [*self.wants, *[True] * sum(self.counts)]
+
+    @property
+    def is_differentiable(self) -> bool:
+        return bool(self.counts) or self.said[-1]["differentiable"]
+
+    def derivative(
+        self, tensors: Sequence[Tensor], slopes: Sequence[Tensor]
+    ) -> Sequence[Tensor]:
+        """Of one order more than itself."""
+        counts = (*self.counts, len(slopes))
+        more = replace(self, counts=counts, said=[], again=False)
+
+        def product(*slopes: Tensor) -> Sequence[Tensor]:
+            return _There.apply(more, *tensors, *slopes)
+
+        if any(map(torch._C._functorch.is_legacy_batchedtensor, slopes)):
+            return _by_units(product, slopes)
+        return product(*slopes)
+
+
+def _by_units(product: Callable, slopes: Sequence[Tensor]) -> list[Tensor]:
+    """What `is_grads_batched` asks for, whose slopes nobody can read.
+
+    A product with slopes is linear in them: a sum of those with a single one.
+    """
+    parts = []
+    for which, slope in enumerate(slopes):
+        for place in range(slope.numel()):
+            units = [torch.zeros(s.shape, dtype=s.dtype) for s in slopes]
+            units[which].view(-1)[place] = 1
+            weight = slope.reshape(-1)[place]
+            parts.append([weight * part for part in product(*units)])
+    return [sum(column) for column in zip(*parts, strict=True)]
+
+
+class _There(torch.autograd.Function):
+    """What the grader tells of a call; PyTorch differentiates it as often as asked."""
+
+    @staticmethod
+    def forward(asked, *tensors):
+        return asked.values(tensors)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.asked, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        made = output if isinstance(output, tuple) else (output,)
+        made = [one for one in made if isinstance(one, Tensor)]
+        ctx.made = [(one.shape, one.dtype) for one in made]
+        if any(ctx.asked.wants) and not ctx.asked.is_differentiable:
+            ctx.mark_non_differentiable(*made)
+
+    @staticmethod
+    def backward(ctx, *slopes):
+        found = iter(ctx.asked.derivative(ctx.saved_tensors, slopes))
+        return None, *(next(found) if want else None for want in ctx.asked.wanted)
+
+    @staticmethod
+    def jvp(ctx, _, *tangents):
+        """The tangents of what it gave: how the gradient changes with its slopes."""
+        moved = zip(ctx.asked.wants, tangents, strict=False)
+        wants = [want or tangent is not None for want, tangent in moved]
+        asked, tensors = replace(ctx.asked, wants=wants), ctx.saved_tensors
+        given = zip(tensors, tangents, asked.wanted, strict=True)
+        along = [
+            torch.zeros_like(tensor) if tangent is None else tangent
+            for tensor, tangent, wanted in given
+            if wanted
+        ]
+        slopes = [torch.zeros(shape, dtype=dtype) for shape, dtype in ctx.made]
+        gradient = replace(asked, counts=(*asked.counts, len(slopes)))
+        found = gradient.derivative((*tensors, *slopes), along)[-len(slopes) :]
+        return tuple(found) if asked.counts else found[0]
+
+    @staticmethod
+    def vmap(info, dims, asked, *tensors):
+        """What `torch.func.vmap` asks for: one question for each row."""
+        rows = [
+            [
+                tensor if at is None else tensor.select(at, row)
+                for tensor, at in zip(tensors, dims[1:], strict=True)
+            ]
+            for row in range(info.batch_size)
+        ]
+        each = [_There.apply(asked, *row) for row in rows]
+        if isinstance(each[0], Tensor):
+            return torch.stack(each), 0
+        stacked = tuple(torch.stack(column) for column in zip(*each, strict=True))
+        return stacked, (0,) * len(stacked)
