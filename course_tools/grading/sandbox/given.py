@@ -38,10 +38,11 @@ def asking(channel: socket.socket) -> Callable[[int], Callable]:
     def stand_in(number: int) -> Callable:
         def given(*args, **kwargs):
             whole = [list(args), kwargs]
-            # as they are now: they may be worked on before a gradient is asked for
-            tensors = [tensor.clone() for tensor in _tensors(whole)]
+            tensors = [*_tensors(whole)]
             if sum(tensor.numel() for tensor in tensors) > NUMBERS:
                 raise ValueError(f"a given function takes up to {NUMBERS:,} numbers")
+            # as they are now: they may be worked on before a gradient is asked for
+            tensors = [tensor.clone() for tensor in tensors]
             wants = [tensor.requires_grad for tensor in tensors]
             asked = _Asked(exchange, number, whole, wants)
             result = _There.apply(asked, *tensors)
