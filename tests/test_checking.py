@@ -41,8 +41,8 @@ def test_the_card_of_a_mistake_reads_like_this(work_folder):
     summary = "2 of 10 properties hold".rjust(WIDTH - 32)
     assert repr(check(swapped())) == (
         f"preference_probability · not yet{summary}\n"
-        " looks like: rejected minus chosen: the reward of the answer whose chance is "
-        "asked for\n comes first\n"
+        " looks like: rejected minus chosen: the answer whose chance is asked for "
+        "comes first\n"
         " ✓ a tensor of probabilities, one for each pair\n"
         " ✓ one half when both answers are equally good\n"
         " ✗ a first answer with the higher reward\n"

@@ -163,7 +163,7 @@ def test_what_every_exercise_is_asked():
 
 
 def test_slips_are_made_for_every_step_and_read_as_sentences():
-    recipe = Recipe("a b", "h = a - b  # the gap\nloss = h * h  # the loss")
+    recipe = Recipe("a b: h = a - b  # the gap\nloss = h * h  # the loss")
     made = slips(recipe, {"a": "u", "b": "v"})
     made = {slip.says: recipe.function(slip) for slip in made}
     five, two = torch.tensor(5.0), torch.tensor(2.0)
@@ -176,9 +176,7 @@ def test_slips_are_made_for_every_step_and_read_as_sentences():
 
 def test_a_fault_of_no_step_is_refused():
     with pytest.raises(ValueError, match="'odd' names no step of its recipe"):
-        Recipe("a", "h = a  # the gap").faults(
-            "odd: g = a\n    a step that is not there"
-        )
+        Recipe("a: h = a  # the gap").faults("odd: g = a\n    a step that is not there")
 
 
 def test_every_cause_can_be_said():

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
-from course_lib.exercises.spec import Exercise
+from .spec import Exercise
 
 
 def _all() -> list[Exercise]:

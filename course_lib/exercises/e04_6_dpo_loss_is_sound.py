@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.bugs import SOUND, dpo_loss_is_sound
-from course_lib.exercises.patients import (
+from course_lib.losses import dpo_loss
+from .patients import (
     OFFERS,
     SHORTCUTS,
     buggy,
@@ -15,8 +16,7 @@ from course_lib.exercises.patients import (
     is_bool,
     slip,
 )
-from course_lib.exercises.spec import Exercise, rule
-from course_lib.losses import dpo_loss
+from .spec import Exercise, rule
 
 
 def _suite(gaps, others=(), ref=None, gradients=True, extremes=False):
@@ -68,103 +68,93 @@ def _shifted(nats):
 
 SOME = [4.0, -2.0, 0.5], [1.0, -1.0, 2.0]  # gaps, and rejected log-ratios
 
+FAULTS = """
+the start alone: answer = at_the_start(candidate)
+    ln 2 at the start and no more: most patients know that number too
+a direction alone: answer = falls(candidate)
+    only that the loss falls when the chosen answer rises: compare its value
+one pair alone: answer = on_one_pair(candidate)
+    a single pair: the mean of one is its sum, and one logarithm is every logarithm
+mirrored gaps: answer = on_mirrored(candidate)
+    gaps that mirror each other: with the answers exchanged their mean loss is the same.
+    Take gaps of different size
+a reference of zeros: answer = without_ref(candidate)
+    a reference of zeros, or one that is the same for both answers: leaving it out
+    changes nothing there
+no extremes: answer = without_extremes(candidate)
+    gaps of a few nats only: add one that is wrong by thousands
+values alone: answer = on_values(candidate)
+    the value and not its gradient: a loss may be right and push wrongly
+assert in place of an answer: answer = asserting(candidate)
+    an AssertionError for a patient: the answer asked for is False
+"""
+CHECKS = (
+    rule(
+        "True for the course's own loss",
+        "be True, a bool",
+        [function(dpo_loss)],
+        holds=is_bool,
+    ),
+    rule(
+        "True for a healthy loss, however it is written",
+        "be True: this one is right, and differs from others in rounding only",
+        [*map(function, SOUND["loss"][1:]), healthy("by_shifted_logps", _shifted)],
+    ),
+    rule(
+        "False for fresh random slips of the hand",
+        "be False: a factor that does not belong there",
+        [
+            slip(
+                "loss_times",
+                lambda k: lambda a, b, c, d, beta: k * dpo_loss(a, b, c, d, beta),
+            ),
+            slip(
+                "beta_times",
+                lambda k: lambda a, b, c, d, beta: dpo_loss(a, b, c, d, k * beta),
+            ),
+        ],
+    ),
+    rule(
+        "False where the order of the pair or β is wrong",
+        diagnosis,
+        buggy("swapped_pair", "beta_forgotten", "beta_twice"),
+    ),
+    rule(
+        "False where the reference is missing, or comes along",
+        diagnosis,
+        buggy("reference_dropped", "reference_follows"),
+    ),
+    rule(
+        "False where it takes a batch to see it",
+        diagnosis,
+        buggy("mean_before_log", "sum_over_pairs"),
+    ),
+    rule(
+        "False where it takes a gradient, or a pair that is far wrong, to see it",
+        diagnosis,
+        buggy("rejected_detached", "log_of_sigmoid", "sigmoid_plus_epsilon"),
+    ),
+)
+HINTS = """
+Compute what must come out by a formula you trust, for pairs you choose, and compare
+    with torch.allclose.
+Choose pairs that give each patient away: a batch, a reference that differs between the
+    answers, a gap of −5,000, and the gradient of both answers.
+Gradients: `torch.autograd.grad(value, (chosen, rejected), materialize_grads=True)`
+    gives zeros, not an error, where nothing flows.
+"""
+RECIPE = examination(
+    dpo_loss_is_sound,
+    bitwise=_bitwise,
+    asserting=_asserting,
+    falls=_falls_when_the_chosen_rises,
+    at_the_start=_suite([0.0, 0.0], gradients=False),
+    on_one_pair=_suite([4.0], others=[1.0]),
+    on_mirrored=_suite([2.0, -2.0], [1.0, -1.0], gradients=False),
+    without_ref=_suite(*SOME, ref=0.0, extremes=True),
+    without_extremes=_suite(*SOME),
+    on_values=_suite(*SOME, gradients=False, extremes=True),
+)
 EXERCISE = Exercise(
-    number="4.6",
-    title="Is this a DPO loss?",
-    reference=dpo_loss_is_sound,
-    recipe=examination(
-        dpo_loss_is_sound,
-        bitwise=_bitwise,
-        asserting=_asserting,
-        falls=_falls_when_the_chosen_rises,
-        at_the_start=_suite([0.0, 0.0], gradients=False),
-        on_one_pair=_suite([4.0], others=[1.0]),
-        on_mirrored=_suite([2.0, -2.0], [1.0, -1.0], gradients=False),
-        without_ref=_suite(*SOME, ref=0.0, extremes=True),
-        without_extremes=_suite(*SOME),
-        on_values=_suite(*SOME, gradients=False, extremes=True),
-    ),
-    faults=(
-        SHORTCUTS,
-        """
-        the start alone: answer = at_the_start(candidate)
-            ln 2 at the start and no more: most patients know that number too
-        a direction alone: answer = falls(candidate)
-            only that the loss falls when the chosen answer rises: compare its value
-        one pair alone: answer = on_one_pair(candidate)
-            a single pair: the mean of one is its sum, and one logarithm is every
-            logarithm
-        mirrored gaps: answer = on_mirrored(candidate)
-            gaps that mirror each other: with the answers exchanged their mean loss is
-            the same. Take gaps of different size
-        a reference of zeros: answer = without_ref(candidate)
-            a reference of zeros, or one that is the same for both answers: leaving it
-            out changes nothing there
-        no extremes: answer = without_extremes(candidate)
-            gaps of a few nats only: add one that is wrong by thousands
-        values alone: answer = on_values(candidate)
-            the value and not its gradient: a loss may be right and push wrongly
-        assert in place of an answer: answer = asserting(candidate)
-            an AssertionError for a patient: the answer asked for is False
-        """,
-    ),
-    checks=(
-        rule(
-            "True for the course's own loss",
-            "be True, a bool",
-            [function(dpo_loss)],
-            holds=is_bool,
-        ),
-        rule(
-            "True for a healthy loss, however it is written",
-            "be True: this one is right, and differs from others in rounding only",
-            [
-                *map(function, SOUND["loss"][1:]),
-                healthy("by_shifted_logps", _shifted),
-            ],
-        ),
-        rule(
-            "False for fresh random slips of the hand",
-            "be False: a factor that does not belong there",
-            [
-                slip(
-                    "loss_times",
-                    lambda k: lambda a, b, c, d, beta: k * dpo_loss(a, b, c, d, beta),
-                ),
-                slip(
-                    "beta_times",
-                    lambda k: lambda a, b, c, d, beta: dpo_loss(a, b, c, d, k * beta),
-                ),
-            ],
-        ),
-        rule(
-            "False where the order of the pair or β is wrong",
-            diagnosis,
-            buggy("swapped_pair", "beta_forgotten", "beta_twice"),
-        ),
-        rule(
-            "False where the reference is missing, or comes along",
-            diagnosis,
-            buggy("reference_dropped", "reference_follows"),
-        ),
-        rule(
-            "False where it takes a batch to see it",
-            diagnosis,
-            buggy("mean_before_log", "sum_over_pairs"),
-        ),
-        rule(
-            "False where it takes a gradient, or a pair that is far wrong, to see it",
-            diagnosis,
-            buggy("rejected_detached", "log_of_sigmoid", "sigmoid_plus_epsilon"),
-        ),
-    ),
-    offers=OFFERS,
-    hints=(
-        "Compute what must come out by a formula you trust, for pairs you choose, and "
-        "compare with torch.allclose.",
-        "Choose pairs that give each patient away: a batch, a reference that differs "
-        "between the answers, a gap of −5,000, and the gradient of both answers.",
-        "Gradients: `torch.autograd.grad(value, (chosen, rejected), "
-        "materialize_grads=True)` gives zeros, not an error, where nothing flows.",
-    ),
+    __doc__, dpo_loss_is_sound, RECIPE, SHORTCUTS + FAULTS, CHECKS, HINTS, offers=OFFERS
 )

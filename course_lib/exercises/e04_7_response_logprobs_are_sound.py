@@ -3,7 +3,8 @@
 import torch
 
 from course_lib.bugs import END, SOUND, response_logprobs_are_sound
-from course_lib.exercises.patients import (
+from course_lib.logprobs import response_logprobs
+from .patients import (
     OFFERS,
     SHORTCUTS,
     buggy,
@@ -14,9 +15,8 @@ from course_lib.exercises.patients import (
     is_bool,
     slip,
 )
-from course_lib.exercises.spec import Exercise, rule
-from course_lib.exercises.tokens import masked
-from course_lib.logprobs import response_logprobs
+from .spec import Exercise, rule
+from .tokens import masked
 
 FULL = (
     [[2, 3, 4, 5, END, 0, 0], [4, 3, 2, 3, 5, 2, END], [5, 2, END, 0, 0, 0, 0]],
@@ -55,116 +55,103 @@ def _shifted(nats):
     return lambda logits, *rest: response_logprobs(logits + nats, *rest)
 
 
+FAULTS = """
+even logits: answer = on_even(candidate)
+    logits that are all alike: then no shift and no word makes a difference
+the same logits everywhere: answer = on_one_place(candidate)
+    logits that are the same at every position: then no shift makes a difference
+whole rows: answer = on_whole(candidate)
+    responses that fill their rows: no prompt or padding can be counted by mistake
+one token alone: answer = on_lone(candidate)
+    responses of one token: the average of one is its sum
+normalised logits: answer = on_normalised(candidate)
+    logits that are log-probabilities already: a forgotten softmax cannot be seen
+one row alone: answer = on_one_row(candidate)
+    a batch of one row: what is done to the others cannot be seen
+the sign alone: answer = sign(candidate)
+    only that the numbers are negative: compare their values
+one dtype alone: answer = in_float64(candidate)
+    a comparison that fails on float32: code that upcasts with .float() is healthy too.
+    Compare found.to(right)
+a loose tolerance: answer = loosely(candidate)
+    a tolerance of several percent: what half precision does to each token passes it
+"""
+CHECKS = (
+    rule(
+        "True for the course's own function",
+        "be True, a bool",
+        [function(response_logprobs)],
+        holds=is_bool,
+    ),
+    rule(
+        "True for a healthy function, however it is written",
+        "be True: this one is right, and differs from others in rounding only",
+        [*map(function, SOUND["logprobs"][1:]), healthy("by_shifted_logits", _shifted)],
+    ),
+    rule(
+        "False for fresh random slips of the hand",
+        "be False: a factor that does not belong there",
+        [
+            slip("sum_times", lambda k: lambda *given: k * response_logprobs(*given)),
+            slip(
+                "at_temperature",
+                lambda k: lambda logits, *rest: response_logprobs(logits / k, *rest),
+            ),
+        ],
+    ),
+    rule(
+        "False where tokens and logits are not aligned",
+        diagnosis,
+        buggy("no_shift", "mask_off_by_one"),
+    ),
+    rule(
+        "False where the wrong tokens are counted",
+        diagnosis,
+        buggy("mask_inverted", "prompt_counted", "padding_counted", "end_left_out"),
+    ),
+    rule(
+        "False for an average, and for one row's prompt taken for all",
+        diagnosis,
+        buggy("averaged", "first_prompt_for_all"),
+    ),
+    rule(
+        "False where no probability of the token is taken",
+        diagnosis,
+        buggy("vocabulary_summed", "softmax_over_time", "raw_logits"),
+    ),
+    rule(
+        "False where the logarithms are taken in half precision",
+        diagnosis,
+        buggy("half_precision"),
+    ),
+)
+HINTS = """
+Write the slow loop first: for each row, for each position where the mask is 1, one
+    log_softmax and one entry of it.
+Choose rows that give each patient away: prompts of unequal length, padding, END inside
+    the response, more than one token, logits that differ everywhere.
+right = the sums of `logits[row, t - 1].log_softmax(-1)[labels[row, t]]`; return
+    `torch.allclose(found.to(right), right)`: healthy code may answer in float32.
+"""
+RECIPE = examination(
+    response_logprobs_are_sound,
+    bitwise=_suite(*FULL, same=torch.equal),
+    on_even=_suite(*FULL, torch.zeros_like),
+    on_one_place=_suite(*FULL, wave=lambda count: _wave(count % 6)),
+    on_whole=_suite(*WHOLE),
+    on_lone=_suite(*LONE),
+    on_normalised=_suite(*FULL, normalised=True),
+    on_one_row=_suite(FULL[0][:1], FULL[1][:1]),
+    sign=lambda candidate: bool((candidate(*_batch(*FULL)) < 0).all()),
+    in_float64=_suite(*FULL, same=torch.allclose),
+    loosely=_suite(*FULL, same=lambda x, right: _close(x, right, rtol=0.05)),
+)
 EXERCISE = Exercise(
-    number="4.7",
-    title="Are these log-probabilities of responses?",
-    reference=response_logprobs_are_sound,
-    recipe=examination(
-        response_logprobs_are_sound,
-        bitwise=_suite(*FULL, same=torch.equal),
-        on_even=_suite(*FULL, torch.zeros_like),
-        on_one_place=_suite(*FULL, wave=lambda count: _wave(count % 6)),
-        on_whole=_suite(*WHOLE),
-        on_lone=_suite(*LONE),
-        on_normalised=_suite(*FULL, normalised=True),
-        on_one_row=_suite(FULL[0][:1], FULL[1][:1]),
-        sign=lambda candidate: bool((candidate(*_batch(*FULL)) < 0).all()),
-        in_float64=_suite(*FULL, same=torch.allclose),
-        loosely=_suite(*FULL, same=lambda x, right: _close(x, right, rtol=0.05)),
-    ),
-    faults=(
-        SHORTCUTS,
-        """
-        even logits: answer = on_even(candidate)
-            logits that are all alike: then it does not matter where they are read, nor
-            for which word
-        the same logits everywhere: answer = on_one_place(candidate)
-            logits that are the same at every position: then it does not matter where
-            they are read
-        whole rows: answer = on_whole(candidate)
-            responses that fill their rows: neither a prompt nor padding can be counted
-            by mistake
-        one token alone: answer = on_lone(candidate)
-            responses of one token: the average of one is its sum
-        normalised logits: answer = on_normalised(candidate)
-            logits that are log-probabilities already: a forgotten softmax cannot be
-            seen
-        one row alone: answer = on_one_row(candidate)
-            a batch of one row: what is done to the others cannot be seen
-        the sign alone: answer = sign(candidate)
-            only that the numbers are negative: compare their values
-        one dtype alone: answer = in_float64(candidate)
-            a comparison that fails on float32: code that upcasts with .float() is
-            healthy too. Compare found.to(right)
-        a loose tolerance: answer = loosely(candidate)
-            a tolerance of several percent: what half precision does to each token
-            passes it
-        """,
-    ),
-    checks=(
-        rule(
-            "True for the course's own function",
-            "be True, a bool",
-            [function(response_logprobs)],
-            holds=is_bool,
-        ),
-        rule(
-            "True for a healthy function, however it is written",
-            "be True: this one is right, and differs from others in rounding only",
-            [
-                *map(function, SOUND["logprobs"][1:]),
-                healthy("by_shifted_logits", _shifted),
-            ],
-        ),
-        rule(
-            "False for fresh random slips of the hand",
-            "be False: a factor that does not belong there",
-            [
-                slip(
-                    "sum_times", lambda k: lambda *given: k * response_logprobs(*given)
-                ),
-                slip(
-                    "at_temperature",
-                    lambda k: (
-                        lambda logits, *rest: response_logprobs(logits / k, *rest)
-                    ),
-                ),
-            ],
-        ),
-        rule(
-            "False where tokens and logits are not aligned",
-            diagnosis,
-            buggy("no_shift", "mask_off_by_one"),
-        ),
-        rule(
-            "False where the wrong tokens are counted",
-            diagnosis,
-            buggy("mask_inverted", "prompt_counted", "padding_counted", "end_left_out"),
-        ),
-        rule(
-            "False for an average, and for one row's prompt taken for all",
-            diagnosis,
-            buggy("averaged", "first_prompt_for_all"),
-        ),
-        rule(
-            "False where no probability of the token is taken",
-            diagnosis,
-            buggy("vocabulary_summed", "softmax_over_time", "raw_logits"),
-        ),
-        rule(
-            "False where the logarithms are taken in half precision",
-            diagnosis,
-            buggy("half_precision"),
-        ),
-    ),
+    __doc__,
+    response_logprobs_are_sound,
+    RECIPE,
+    SHORTCUTS + FAULTS,
+    CHECKS,
+    HINTS,
     offers=OFFERS,
-    hints=(
-        "Write the slow loop first: for each row, for each position where the mask is "
-        "1, one log_softmax and one entry of it.",
-        "Choose rows that give each patient away: prompts of unequal length, padding, "
-        "END inside the response, more than one token, logits that differ everywhere.",
-        "right = the sums of `logits[row, t - 1].log_softmax(-1)[labels[row, t]]`; "
-        "return `torch.allclose(found.to(right), right)`: healthy code may answer in "
-        "float32.",
-    ),
 )

@@ -1,7 +1,7 @@
 """Inputs of the losses of pairs, and what is said of mistakes that several share."""
 
-from course_lib.exercises.recipe import Recipe
-from course_lib.exercises.spec import Call, Inputs, builder
+from .recipe import Recipe
+from .spec import Call, Inputs, builder
 
 # Chosen and rejected, first of the policy, then of the reference
 START = ([-4.0, -7.0, -4.0, -7.0], [-9.0, -2.0, -9.0, -2.0])  # policy is reference
@@ -43,17 +43,17 @@ def fresh_four(
 
 # From four log-probabilities to the gap; from a margin to the loss of a batch
 GAP = Recipe(
-    "a b c d",
     """
+    a b c d:
     u = a - c  # the chosen log-ratio
     v = b - d  # the rejected log-ratio
     h = u - v  # the gap
     """,
 )
-MARGIN = Recipe("h beta", "m = beta * h  # the margin")
+MARGIN = Recipe("h beta: m = beta * h  # the margin")
 LOGISTIC = Recipe(
-    "m",
     """
+    m:
     losses = -logsigmoid(m)  # the losses
     loss = losses.mean()  # the mean
     """,

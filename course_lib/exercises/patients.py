@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Callable
 
 from course_lib.bugs import BUGGY, END, PADDING, SOUND
-from course_lib.exercises.recipe import Recipe
-from course_lib.exercises.spec import Build, Call, Inputs, Observation, agrees, builder
+from .recipe import Recipe
+from .spec import Build, Call, Inputs, Observation, agrees, builder
 
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING, "SOUND": SOUND, "BUGGY": BUGGY}}
 
@@ -29,7 +29,7 @@ bit by bit: answer = bitwise(candidate)
 def examination(right: Callable, **suites: Callable) -> Recipe:
     """A recipe of one step, beside which stand suites that see too little."""
     known = {"right": right, "same": lambda candidate, answer: answer, **suites}
-    return Recipe("candidate", "answer = right(candidate)  # the answer", **known)
+    return Recipe("candidate: answer = right(candidate)  # the answer", **known)
 
 
 def by_name(one: Callable) -> Callable:

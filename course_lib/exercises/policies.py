@@ -1,15 +1,15 @@
 """Random policies and worlds, for chapters 02 and 03."""
 
-from course_lib.exercises.recipe import Recipe
-from course_lib.exercises.spec import Build, given, normal
 from course_lib.submission.observing import Observation
+from .recipe import Recipe
+from .spec import Build, given, normal
 
 EVEN = [0.5, 0.5]
 RARE = [1.0, 1e-12]  # 1e-12 is lost among numbers of seven digits, its log is not
 
 KL = Recipe(
-    "p q",
     """
+    p q:
     mine = xlogy(p, p)  # p log p
     theirs = xlogy(p, q)  # p log q
     terms = mine - theirs  # the weighted log-ratios

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Fault", "Recipe", "slips"]
+__all__ = ["Fault", "Recipe", "blocks", "slips"]
 
 KNOWN = {"torch": torch, "F": F, "logsigmoid": F.logsigmoid, "relu": F.relu}
 KNOWN |= {name: getattr(torch, name) for name in ("exp", "log", "sigmoid", "where")}
@@ -35,19 +35,20 @@ class Fault(NamedTuple):
 class Recipe:
     r"""The steps from an exercise's arguments to its result, the last step's value.
 
-    arguments: short names for the exercise's own, in their order, parted by blanks;
-        those at the end that no step reads are left out
-    steps: a line each, `name = expression  # what to call it`
+    text: short names for the exercise's arguments, in their order, parted by blanks
+        (those at the end that no step reads are left out), and a colon; then the steps,
+        a line each, `name = expression  # what to call it`
     known: what else expressions may use, beside torch, F and functions of theirs
 
-    >>> gap = Recipe("a b", "h = a - b  # the gap")
-    >>> loss = gap | Recipe("h", "loss = h * h  # the loss")
+    >>> gap = Recipe("a b: h = a - b  # the gap")
+    >>> loss = gap | Recipe("h: loss = h * h  # the loss")
     >>> [twisted] = loss.faults("added: h = a + b\n    the sum, not the difference")
     >>> loss.function()(5, 2), loss.function(twisted)(5, 2), twisted.says
     (9, 49, 'the sum, not the difference')
     """
 
-    def __init__(self, arguments: str, steps: str = "", **known: Any):
+    def __init__(self, text: str, **known: Any):
+        arguments, _, steps = text.partition(":")
         self.arguments, self.known = arguments.split(), KNOWN | known
         self.steps: dict[str, Callable] = {}
         self.code: dict[str, str] = {}
@@ -75,8 +76,7 @@ class Recipe:
         Lines of the sentence are indented by four, further lines of code by eight.
         """
         found = []
-        for block in re.split(r"\n(?=\S)", dedent(text).strip()):
-            head, *lines = block.splitlines()
+        for head, *lines in blocks(text):
             code = [line for line in lines if line.startswith(" " * 8)]
             says = " ".join(line.strip() for line in lines if line not in code)
             name, code = " ".join([head, *map(str.strip, code)]).split(": ", 1)
@@ -107,6 +107,12 @@ class Recipe:
         )
         read = ", ".join(dict.fromkeys(n for n in names if n not in self.known))
         return eval(f"lambda {read}: {expression}", self.known)
+
+
+def blocks(text: str) -> list[list[str]]:
+    """Its lines, each that is not indented with those below it that are."""
+    parts = re.split(r"\n(?=\S)", dedent(text).strip())
+    return [[*filter(str.strip, part.splitlines())] for part in parts]
 
 
 class _Slip(NamedTuple):

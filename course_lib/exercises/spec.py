@@ -4,7 +4,6 @@ Each file of this folder writes down one exercise in these words. Nothing here r
 learner's code; a check sees only what was observed.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.exercises.recipe import Fault, Recipe, slips
 from course_lib.submission.observing import Call, Observation
+from .recipe import Fault, Recipe, blocks, slips
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -253,15 +252,15 @@ def fresh(
 class Exercise:
     """One function to write.
 
-    number, title: "1.2" is the second of chapter 01
+    heading: "Exercise 1.2: Title." for the second of chapter 01, as its file begins
     reference: the course's own function, whose name the exercise has
-    recipe: the same in named steps, from which mistakes are made
+    recipe: the same in named steps, from which mistakes are made; or these as text
     faults: mistakes worth a sentence of their own, as `Recipe.faults` reads them;
         plain slips need no line
     checks: in order; the first that fails keeps the rest waiting
-    hints: from a nudge to the line itself
-    within: a tolerance wider than the dtype's, where an answer is found by iteration
+    hints: from a nudge to the line itself; a text, in which indented lines go on
     extremes: inputs on which it must be right beside those among its checks
+    within: a tolerance wider than the dtype's, where an answer is found by iteration
     zero_probabilities: whether it must be right where a probability is 0 as well
     extreme_gradients: whether gradients must be right at the extremes as well
     slow: whether an answer may take long: it is then asked its checks alone
@@ -269,19 +268,34 @@ class Exercise:
         gives it that and nothing else
     """
 
-    number: str
-    title: str
+    heading: str
     reference: Callable
+    recipe: Recipe
+    faults: tuple[Fault, ...]
     checks: tuple[Check, ...]
     hints: tuple[str, ...]
-    recipe: Recipe
-    faults: tuple[Fault, ...] | tuple[str, ...]
-    within: float = 0.0
     extremes: tuple[Build, ...] = ()
+    within: float = 0.0
     zero_probabilities: bool = True
     extreme_gradients: bool = True
     slow: bool = False
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        """Read what is written as text."""
+        recipe = self.recipe if isinstance(self.recipe, Recipe) else Recipe(self.recipe)
+        hints = tuple(" ".join(map(str.strip, block)) for block in blocks(self.hints))
+        read = {"recipe": recipe, "faults": tuple(recipe.faults(self.faults))}
+        for name, value in (read | {"hints": hints}).items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def number(self) -> str:
+        return self.heading.split()[1].rstrip(":")
+
+    @property
+    def title(self) -> str:
+        return self.heading.split(": ", 1)[1].removesuffix(".")
 
     @property
     def name(self) -> str:
@@ -318,10 +332,6 @@ class Exercise:
         """The recipe as the function that is asked for, with these faults in it."""
         made = self.recipe.function(*faults)
         return lambda *args, **kwargs: made(*self.arguments(Call(args, kwargs)))
-
-    def __post_init__(self):
-        made = (self.recipe.faults(text) for text in self.faults)
-        object.__setattr__(self, "faults", tuple(itertools.chain.from_iterable(made)))
 
 
 def same(one: Observation, other: Observation, near: float) -> bool:

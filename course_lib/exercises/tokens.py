@@ -3,8 +3,8 @@
 import torch
 
 from course_lib.bugs import END, PADDING
-from course_lib.exercises.recipe import Recipe
-from course_lib.exercises.spec import Call, Inputs, builder, tolerance
+from .recipe import Recipe
+from .spec import Call, Inputs, builder, tolerance
 
 FLOAT32 = tolerance(torch.float32)  # .float() is what one writes for 16-bit logits
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING}}
@@ -71,8 +71,8 @@ def long(inputs: Inputs) -> Call:
 
 # From logits to the log-probability of each token
 TOKENS = Recipe(
-    "logits labels mask",
     """
+    logits labels mask:
     before = logits[:, :-1]  # the logits before each token
     words = labels[:, 1:]  # the tokens
     kept = mask[:, 1:]  # the mask
