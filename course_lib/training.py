@@ -225,11 +225,7 @@ def fit(
     model, config, watch, watch_at, after, returns, raises: as for `train`
     """
     require(config)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
-        raise ValueError(
-            "model has no parameter to train: requires_grad is False for all of them"
-        )
+    trained = _trained(model)
     optimiser = torch.optim.AdamW(
         trained, config.lr, weight_decay=config.weight_decay, fused=True
     )
@@ -237,12 +233,8 @@ def fit(
     done, known = checkpoint.resume()
     log = Log(model, *known)
     losses = _moved.yielding(losses)
-    if config.compile:
-        compile_blocks(model)
-    again = recomputed(model) if config.recompute else contextlib.nullcontext()
-    exact = precision(model, config.bf16)
 
-    with _progress(config, done) as bar, threads(model), exact, again:
+    with _progress(config, done) as bar, _settings(model, config):
         ended = after is not None and after(log, done)
         for step in range(done, 0 if ended else config.steps):
             _watched(log, watch, watch_at, step)
@@ -270,6 +262,25 @@ def fit(
                 return log
         _watched(log, watch, watch_at, config.steps)
     return log
+
+
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise ValueError(
+            "model has no parameter to train: requires_grad is False for all of them"
+        )
+    return trained
+
+
+@contextlib.contextmanager
+def _settings(model: nn.Module, config: Config) -> Iterator[None]:
+    """Compiled, its activations recomputed, in bfloat16: as the config has it."""
+    if config.compile:
+        compile_blocks(model)
+    again = recomputed(model) if config.recompute else contextlib.nullcontext()
+    with threads(model), precision(model, config.bf16), again:
+        yield
 
 
 def _backward(update) -> tuple[Tensor, dict[str, Tensor]]:

@@ -49,6 +49,45 @@ def _numeric(f, x, h=1e-4):
     return (f(x + h) - f(x - h)) / (2 * h)
 
 
+def _multiplied(wins, rounds):
+    """The MM algorithm, broken off."""
+    wins, strengths = wins.double(), torch.ones(len(wins)).double()
+    for _ in range(rounds):
+        shares = (wins + wins.T) / (strengths[:, None] + strengths)
+        strengths = wins.sum(1) / shares.sum(1)
+    return (strengths / strengths[0]).log()
+
+
+def _best_of(h, betas):
+    pushes = betas[:, None] * torch.sigmoid(-betas[:, None] * h.flatten())
+    return betas[pushes.argmax(0)].view(h.shape)
+
+
+def _newton(h):
+    """From 1 on, which is far from the top where the gap is large."""
+    beta = torch.ones_like(h)
+    for _ in range(50):
+        s, t = torch.sigmoid(beta * h), torch.sigmoid(-beta * h)
+        rise = 1 - beta * h * s
+        beta = beta - rise / (-h * s * (1 + rise + beta * h * t))
+    return beta
+
+
+def _listed(ref, rewards, kl):
+    betas, ref = torch.linspace(0.01, 10, 1000), ref.log()
+    tilted = (ref + rewards / betas[:, None]).log_softmax(-1)
+    spent = (tilted.exp() * (tilted - ref)).sum(-1)
+    return betas[(spent - kl).abs().argmin()].item()
+
+
+def _risen(h, steps=200):
+    beta = torch.full_like(h, 0.5)
+    for _ in range(steps):
+        t = torch.sigmoid(-beta * h)
+        beta = beta + 0.1 * t * (1 - beta * h * (1 - t))
+    return beta
+
+
 def _climbed(wins, steps=30):
     wins = wins.double()
     games, scores = wins + wins.T, torch.zeros(len(wins)).double()
@@ -86,7 +125,10 @@ WRONG = {
         lambda w, v: torch.sigmoid(w) / (torch.sigmoid(w) + torch.sigmoid(v)),
         lambda w, v: torch.clamp(torch.sigmoid(w - v), 1e-6, 1 - 1e-6),
     ],
-    "fit_bradley_terry": [_climbed, lambda wins: _climbed(wins.T, 3000)],
+    "fit_bradley_terry": [
+        *(_climbed, lambda wins: _climbed(wins.T, 3000)),
+        *(lambda wins: _multiplied(wins, 5), lambda wins: _multiplied(wins, 20)),
+    ],
     "bradley_terry_standard_errors": [
         _informed(
             lambda p: p * (1 - p), lambda i: torch.linalg.pinv(i).diagonal() ** 0.5
@@ -245,8 +287,15 @@ WRONG = {
         lambda h, beta: _numeric(lambda x: F.logsigmoid(beta * x), h),
         lambda h, beta: beta * (1 - torch.sigmoid(beta * h)).round(decimals=4),
     ],
-    "steepest_beta": [lambda h: 1.2785 / h, lambda h: 1 / h, lambda h: 1.2785 * h],
-    "beta_for_kl": [_bisected, lambda p, r, kl: _bisected(p, r, kl, steps=80)],
+    "steepest_beta": [
+        *(lambda h: 1.2785 / h, lambda h: 1 / h, lambda h: 1.2785 * h),
+        *(_newton, _risen),
+        lambda h: _best_of(h, torch.linspace(0.01, 10, 1000).to(h)),
+        lambda h: _best_of(h, torch.linspace(0.001, 5, 5000).to(h)),
+    ],
+    "beta_for_kl": [
+        *(_bisected, lambda p, r, kl: _bisected(p, r, kl, steps=80), _listed),
+    ],
     "smoothed_optimal_gap": [
         lambda e, beta: torch.log(e / (1 - e)) / beta,
         lambda e, beta: torch.log2((1 - e) / e) / beta,

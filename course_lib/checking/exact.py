@@ -208,7 +208,9 @@ def _few_digits(compared: Sequence[Seen]) -> Iterator[Symptom]:
     errors = [abs(a - b) / max(1.0, abs(b)) for a, b in _pairs(compared)]
     worst = max(errors, default=math.nan)
     near = [e for e in errors if e < 1e-5]
-    if worst > 1e-3 and sum(e > 1e-13 for e in near) > len(errors) / 2:
+    formula = all(s.planned.near < 1e-6 for s in compared)  # not a search
+    often = sum(e > 1e-13 for e in near) > len(errors) / 2
+    if worst > 1e-3 and often and formula:
         told = (
             "nearly right on most inputs and far off on some: a small number added, or "
             "a clamp, counts where a probability is small"

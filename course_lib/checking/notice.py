@@ -22,6 +22,7 @@ def noticed(everything: Sequence[Seen]) -> Symptom | None:
         return next(itertools.chain(*looks), None)
     looks = (
         _verdicts,
+        _few_decimals,
         _only_where,
         _not_at_the_end,
         _by_rows,
@@ -231,18 +232,42 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
         yield found
 
 
+def _few_decimals(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
+    """Next to right numbers that have more of them."""
+    pairs = [
+        (a, b)
+        for s in ordinary
+        if s.comparable and s.finite
+        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
+        if abs(1e4 * b - round(1e4 * b)) > 1e-3
+    ]
+    for unit in (0.1, 0.01, 0.001, 1e-4):
+        alike = all(abs(a / unit - round(a / unit)) < 1e-4 for a, _ in pairs)
+        near = sum(abs(a - b) <= unit for a, b in pairs)
+        if len(pairs) > 3 and alike and near > 0.6 * len(pairs):
+            told = (
+                f"multiples of {unit:g} next to the right numbers: rounded, or the "
+                "best of a list of candidates? Go on between two of them"
+            )
+            yield Symptom("few decimals", told)
+            return
+
+
 def _not_at_the_end(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
-    """Where an answer is found by steps: near the right one everywhere."""
+    """Where an answer is found by steps: near the right one, everywhere or often."""
     asked = [s for s in ordinary if s.comparable and s.planned.near > 1e-6]
     near = [
         abs(a - b) <= 0.1 * max(1.0, abs(b))
         for s in asked
         for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
     ]
-    right = sum(s.values_right for s in asked)
-    if near and all(near) and right <= len(asked) / 2:
+    if near and all(near):
         told = "near the right numbers, and not there: more steps, or larger ones?"
         yield Symptom("not at the end of its search", told)
+    elif sum(near) > len(near) / 2:
+        told = "near on most inputs and far off on others: a search that does not "
+        told += "settle there? Try a better start, or steps of another size"
+        yield Symptom("a search that does not settle", told)
 
 
 def _nearly(ordinary: Sequence[Seen]) -> Iterator[Symptom]:

@@ -66,7 +66,11 @@ def not_numbers(case: Case) -> Iterator[Finding]:
 
 
 def _nan(case: Case, word: str, part, bad: np.ndarray, norm: np.ndarray) -> Finding:
-    rows = part.rows(bad)
+    return _kto_nan(case, part, bad, norm) or _precision_nan(word, part, bad)
+
+
+def _kto_nan(case: Case, part, bad: np.ndarray, norm: np.ndarray) -> Finding | None:
+    """A mean over nothing, which no other loss has."""
     sides = [f"{side}_reward" for side in ("chosen", "rejected")]
     alone = [part.logged.get(name) for name in sides]
     single = alone[0] is not None and alone[1] is not None
@@ -79,21 +83,26 @@ def _nan(case: Case, word: str, part, bad: np.ndarray, norm: np.ndarray) -> Find
     kto = case.loss == "kto" or (case.loss == "" and "kl" in part)
     sound = not norm.any() and "grad_norm" in part
     unsaid = not case.loss and abs(part.first("loss") - LN2) > 0.02
-    if (kto and (one_side or recovers)) or (one_side and recovers and sound and unsaid):
-        start = part.first("loss")
-        return Finding(
-            "kto_empty_class_nan",
-            "sick",
-            "The NaN is a mean over nothing: in such rows a batch had no desirable or "
-            "no undesirable answer, so that side's mean is 0/0. "
-            + ("The gradient norm stays finite, and " if sound else "")
-            + "finite numbers return in later rows, so the weights are sound. This is "
-            f"KTO: its loss starts at a weighted sum (here {start:.2f}), not at ln 2.",
-            rows,
-            "Use a larger batch per device, or balance the two classes in each batch; "
-            "later versions take means that skip NaN.",
-        )
-    loss = part["loss"][bad]
+    by_rows = one_side and recovers and sound and unsaid
+    if not (by_rows or (kto and (one_side or recovers))):
+        return None
+    start = part.first("loss")
+    return Finding(
+        "kto_empty_class_nan",
+        "sick",
+        "The NaN is a mean over nothing: in such rows a batch had no desirable or "
+        "no undesirable answer, so that side's mean is 0/0. "
+        + ("The gradient norm stays finite, and " if sound else "")
+        + "finite numbers return in later rows, so the weights are sound. This is "
+        f"KTO: its loss starts at a weighted sum (here {start:.2f}), not at ln 2.",
+        part.rows(bad),
+        "Use a larger batch per device, or balance the two classes in each batch; "
+        "later versions take means that skip NaN.",
+    )
+
+
+def _precision_nan(word: str, part, bad: np.ndarray) -> Finding:
+    loss, rows = part["loss"][bad], part.rows(bad)
     hidden = np.isfinite(loss).any() and np.nanmin(np.abs(loss)) == 0
     zero = "A loss of 0.0 stands beside them: the NaN was filtered out of the loss, "
     zero += "so that 0 does not mean a perfect fit. "

@@ -180,6 +180,11 @@ def _other_course(case: Case, part: Part) -> Finding:
             + (f" and the margin is {after:.2g} at the end." if kept.any() else "."),
             part.rows(part.with_all("loss"))[-3:],
         )
+    return _flat_course(case, part, start)
+
+
+def _flat_course(case: Case, part: Part, start: float) -> Finding:
+    """A loss that neither falls nor rises clearly."""
     if near(loss_at_reference(case)[0], start):
         return Finding(
             "healthy",

@@ -256,12 +256,6 @@ def destination(
     }
     rows = range(len(world.names))
     last = steps[-1]
-    x = "training step", 0.8, last * 9
-    ticks = [10**power for power in range(4) if 10**power <= last]
-    left = _shares("Probability", world)
-    right = panel("KL(π‖π_ref), nats", x, ("", 0, 1.5), grid="y", xscale="log")
-    right |= {"xticks": ticks, "xticklabels": [number(tick, ",") for tick in ticks]}
-    right["yticks"] = (0, 0.5, 1, 1.5)
 
     def still(axes: tuple[Axes, Axes]):
         _outlines(axes[0], world)
@@ -289,8 +283,8 @@ def destination(
 
     return Scene.of(
         draw,
-        left,
-        right,
+        _shares("Probability", world),
+        _steps_panel(last),
         still=still,
         says="A large β heads for a nearer place and arrives in fewer steps",
         shows="Green: the policy at this step. ◆: π*, its destination. Outline: the "
@@ -298,6 +292,14 @@ def destination(
         height=3.8,
         width_ratios=(4, 5),
     )
+
+
+def _steps_panel(last: int) -> dict:
+    ticks = [10**power for power in range(4) if 10**power <= last]
+    x = "training step", 0.8, last * 9
+    found = panel("KL(π‖π_ref), nats", x, ("", 0, 1.5), grid="y", xscale="log")
+    found |= {"xticks": ticks, "xticklabels": [number(tick, ",") for tick in ticks]}
+    return found | {"yticks": (0, 0.5, 1, 1.5)}
 
 
 def _ways(axis: Axes, run: TabularRun, betas: Sequence[float], column: int):

@@ -21,6 +21,7 @@ from course_lib.preferences import fit_bradley_terry
 
 SHARES = 0.02, 0.9
 NAMES = "blunt", "gentle", "evasive"
+NAMED = {"xticks": [], "grid": ""}
 
 
 def drawn_by_whom(
@@ -35,16 +36,9 @@ def drawn_by_whom(
     preferences = mixed_preferences(rewards, shares)
     ref = torch.full((3,), 1 / 3, dtype=torch.float64)
 
-    def fitted(share: float) -> Tensor:
-        rest = (1 - share) / 2
-        sampler = torch.tensor([rest, rest, share], dtype=torch.float64)
-        scores = fit_bradley_terry(drawn_wins(preferences, sampler))
-        return scores - scores[0]
-
-    grid = torch.linspace(*SHARES, 89, dtype=torch.float64).tolist()
-    leads = [float(fitted(share)[1]) for share in grid]
-
     def still(axes: tuple[Axes, Axes]):
+        grid = torch.linspace(*SHARES, 89, dtype=torch.float64).tolist()
+        leads = [float(_fitted(preferences, share)[1]) for share in grid]
         axes[0].plot(grid, leads, color=INK, lw=1.2)
         axes[0].axhline(0, color=REFERENCE, lw=1)
         name(axes[0], 0.9, 0, f"{names[0]} leads below", QUIET, at=(0, -8), ha="right")
@@ -53,7 +47,7 @@ def drawn_by_whom(
         axes[1].spines[:].set_visible(False)
 
     def draw(axes: tuple[Axes, Axes], share: float) -> str:
-        scores = fitted(share)
+        scores = _fitted(preferences, share)
         lead, policy = float(scores[1]), optimal_policy(ref, scores, beta)
         dot(axes[0], share, lead, gid="share")
         axes[1].barh(range(3), policy.tolist(), 0.46, color=POLICY)
@@ -76,17 +70,18 @@ def drawn_by_whom(
             grid="y",
             yticks=[0, 0.5, 1],
         ),
-        panel(
-            "DPO’s policy",
-            ("", 0, 1.15),
-            ("", 2.6, -0.6),
-            ynames=names,
-            xticks=[],
-            grid="",
-        ),
+        panel("DPO’s policy", ("", 0, 1.15), ("", 2.6, -0.6), **NAMED, ynames=names),
         says="The same people, and who draws the pairs decides which answer wins",
         shows="Left: logits, from endless comparisons by one crowd. Right: the optimum "
         f"of DPO at β = {beta:g}.\nOutlines: the reference, which gives all alike.",
         still=still,
         width_ratios=(3, 2),
     )
+
+
+def _fitted(preferences: Tensor, share: float) -> Tensor:
+    """Bradley–Terry's rewards if the third answer has this share, the first one's 0."""
+    rest = (1 - share) / 2
+    sampler = torch.tensor([rest, rest, share], dtype=torch.float64)
+    scores = fit_bradley_terry(drawn_wins(preferences, sampler))
+    return scores - scores[0]

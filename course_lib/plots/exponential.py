@@ -1,5 +1,6 @@
 """Chapter 10: log Z as a cumulant function, beside the frontier that it draws."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -42,22 +43,16 @@ def log_partition_curve(
 
     def still(axes: tuple[Axes, Axes]):
         left, right = axes
-        left.axhline(0, color=REFERENCE, lw=1)
-        left.plot(omegas, log_z, color=INK)
-        name(left, omegas[-1], log_z[-1], "log Z", at=(-8, 4), fontweight="bold")
-        law = torch.linspace(0, 1, 60, dtype=torch.float64)
-        right.plot(law, start + (2 * spread * law).sqrt(), color=REFERENCE, ls=DOTS)
-        height = float(start + (2 * spread).sqrt())
-        name(right, 1.0, height, "√(2 Var KL)", QUIET, at=(5, 4))
+        _log_z(left, omegas, log_z)
+        _law(right, float(start), float(spread))
         right.plot([0, *kl], [start, *mean], color=INK)
         name(right, kl[-1], mean[-1], "frontier", at=(0, 11), ha="right")
 
     def draw(axes: tuple[Axes, Axes], beta: float) -> str:
         left, right = axes
-        found = [float(value) for value in function(ref, rewards, beta)]
-        at, slope, omega = found[0], found[1], 1 / beta
-        spent, violet = omega * slope - at, beta_color(beta)
-        look = {"color": violet, "ls": DASHES}
+        at, slope, bend = map(float, function(ref, rewards, beta))
+        omega, violet = 1 / beta, beta_color(beta)
+        spent, look = omega * slope - at, {"color": violet, "ls": DASHES}
         left.plot([0, last], [-spent, slope * last - spent], **look)
         dot(left, omega, at, gid="beta")
         dot(left, 0, -spent, color=violet, ms=7)
@@ -70,7 +65,7 @@ def log_partition_curve(
             f"At β = {beta:.3g}, 1/β = {omega:.2f}: log Z = {number(at)}, its slope is "
             f"the reward {number(slope)}, its tangent starts at −KL = "
             f"{number(-spent)}; the curvature, the reward’s variance, is "
-            f"{found[2]:.2f}."
+            f"{bend:.2f}."
         )
 
     reach = 1.15 * float(kl[-1])
@@ -86,3 +81,17 @@ def log_partition_curve(
         still=still,
         height=3.9,
     )
+
+
+def _log_z(axis: Axes, omegas: Tensor, log_z: Tensor):
+    axis.axhline(0, color=REFERENCE, lw=1)
+    axis.plot(omegas, log_z, color=INK)
+    name(axis, omegas[-1], log_z[-1], "log Z", at=(-8, 4), fontweight="bold")
+
+
+def _law(axis: Axes, start: float, spread: float):
+    """What the variance of the reward promises near 0."""
+    kl = torch.linspace(0, 1, 60, dtype=torch.float64)
+    axis.plot(kl, start + (2 * spread * kl).sqrt(), color=REFERENCE, ls=DOTS)
+    height = start + math.sqrt(2 * spread)
+    name(axis, 1.0, height, "√(2 Var KL)", QUIET, at=(5, 4))

@@ -10,6 +10,8 @@ from course_lib.limits.games import nash_gap
 from course_lib.plots.simplex import outline, places, trail, triangle
 from course_lib.plots.style import HALO, POLICY, Scene, dot, name, names, panel
 
+TITLE = "Nash gap: its best opponent’s wins − ½"
+
 
 def paths_in_game(
     preferences: Tensor,
@@ -27,6 +29,7 @@ def paths_in_game(
     gaps = {words: nash_gap(path, preferences) for words, path in paths.items()}
     last = len(next(iter(paths.values()))) - 1
     start = next(iter(paths.values()))[0]
+    ticks = {"xticks": [0, last // 2, last], "yticks": [0, 0.1, 0.2, 0.3]}
 
     def still(axes: tuple[Axes, Axes]):
         outline(axes[0], answers)
@@ -57,14 +60,7 @@ def paths_in_game(
     return Scene.of(
         draw,
         triangle("Mixtures of three answers"),
-        panel(
-            "Nash gap: its best opponent’s wins − ½",
-            ("step", 0, last * 1.75),
-            ("", 0, 0.31),
-            grid="y",
-            yticks=[0, 0.1, 0.2, 0.3],
-            xticks=[0, last // 2, last],
-        ),
+        panel(TITLE, ("step", 0, last * 1.75), ("", 0, 0.31), grid="y", **ticks),
         says="In a circle fixed pairs crown a winner, and the winner can be beaten",
         shows="Four ways to train from one start (□), on exact expected losses.\nRock "
         "beats scissors, scissors beat paper and paper beats rock, each 8 times of 10.",

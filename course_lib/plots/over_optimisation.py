@@ -53,16 +53,15 @@ def mistaken_judge(world: World) -> Scene:
         name(axis, 0.02 * END, start, "reference", QUIET, at=(4, -9))
 
     def draw(axis: Axes, errors: str, size: float) -> str:
-        scores = mistaken_judges(
-            world, size, heavy=errors == TAILS[1], seeds=range(JUDGES)
-        )
+        heavy = errors == TAILS[1]
+        scores = mistaken_judges(world, size, heavy=heavy, seeds=range(JUDGES))
         tilted = tilted_by_judges(world, scores, betas)
         best = best_by_judges(world, scores, COUNTS)
-        told, true = _at(tilted, tilted.score, grid), _at(tilted, tilted.reward, grid)
-        drawn = _at(best, best.reward, grid)
+        true = _at(tilted, tilted.reward, grid)
         low, high = true.min(0), true.max(0)
         axis.fill_between(grid, low, high, color=FAINT, lw=0)
-        told, true, drawn = told.mean(0), true.mean(0), drawn.mean(0)
+        told = _at(tilted, tilted.score, grid).mean(0)
+        true, drawn = true.mean(0), _at(best, best.reward, grid).mean(0)
         axis.plot(grid, np.where(told < TOP, told, np.nan), color=FAULTY, ls=DASH_DOT)
         axis.plot(grid, true, color=POLICY)
         axis.plot(grid, drawn, color=POLICY, ls=DASHES)

@@ -26,6 +26,7 @@ from course_lib.production.sizing import MODELS, Job, backward_peak, training_me
 
 GB = 1e9
 LEAST = 1e-5  # hours
+TICKS = {1 / 3600: "1 s", 1 / 60: "1 min", 1: "1 h", 24: "1 day", 720: "1 month"}
 CARDS = (24, 80)  # GB of memory that devices commonly have
 METHODS = {  # what each way of training changes in a job
     "full, reference resident": {},
@@ -66,17 +67,13 @@ def memory_of_a_job() -> Scene:
             changed["rank"] = rank
         many = {"devices": devices, "sharded": devices > 1}
         job = Job(MODELS[model], pairs, tokens, tokens, **changed, **many)
-        job = replace(job, checkpointing=checkpointing == "on")
-        found = training_memory(job)
+        found = training_memory(replace(job, checkpointing=checkpointing == "on"))
+        peak = found.peak / GB
         for row, part in enumerate(PARTS):
-            held = getattr(found, part) / GB
-            if held >= 0.01:
-                axis.plot([0.01, held], [row, row], color=REFERENCE, lw=1.2, ls=DOTS)
-                dot(axis, held, row, "exact", color=INK, marker="o", ms=8)
-            name(axis, max(held, 0.01), row, _gb(held), QUIET, at=(9, 0), **HALO)
-        row, peak = len(PARTS), found.peak / GB
-        dot(axis, peak, row, "exact", ms=9)
-        name(axis, peak, row, _gb(peak), INK, at=(9, 0), fontweight="bold", **HALO)
+            _held(axis, row, getattr(found, part) / GB)
+        dot(axis, peak, len(PARTS), "exact", ms=9)
+        look = {"at": (9, 0), "fontweight": "bold", **HALO}
+        name(axis, peak, len(PARTS), _gb(peak), INK, **look)
         fits = [card for card in CARDS if peak <= 0.9 * card]
         room = f"It fits a card of {fits[0]} GB" if fits else "It fits no single card"
         read = f"{pairs} pair{'s' * (pairs > 1)} at a time"
@@ -85,16 +82,6 @@ def memory_of_a_job() -> Scene:
             f"device{'s' * (devices > 1)}: at most {_gb(peak)} at once on each. {room} "
             f"with a tenth to spare."
         )
-
-    def still(axis: Axes):
-        ticks = (0.01, 0.1, 1, 10, 100, 1000)
-        axis.set_xticks(ticks, [number(tick, ",g") for tick in ticks])
-        axis.minorticks_off()
-        axis.set_ylim(len(PARTS) + 0.6, -0.6)
-        axis.axhline(len(PARTS) - 0.5, color=FAINT, lw=1)
-        for card in CARDS:
-            axis.axvline(card, color=REFERENCE, lw=1, ls=DOTS)
-            name(axis, card, -0.6, f"{card}", QUIET, at=(0, 7), ha="center")
 
     return Scene.of(
         draw,
@@ -110,9 +97,29 @@ def memory_of_a_job() -> Scene:
         shows="Each part at its own peak. Activations and gradients do not peak at the "
         "same moment,\n"
         "so the most at once (◆) is less than the sum. Dotted: cards of 24 and 80 GB.",
-        still=still,
+        still=_cards,
         height=4.2,
     )
+
+
+def _held(axis: Axes, row: int, gigabytes: float):
+    """A part's line, from where it can be seen."""
+    if gigabytes >= 0.01:
+        axis.plot([0.01, gigabytes], [row, row], color=REFERENCE, lw=1.2, ls=DOTS)
+        dot(axis, gigabytes, row, "exact", color=INK, marker="o", ms=8)
+    name(axis, max(gigabytes, 0.01), row, _gb(gigabytes), QUIET, at=(9, 0), **HALO)
+
+
+def _cards(axis: Axes):
+    """The axis of gigabytes, and what cards hold."""
+    ticks = (0.01, 0.1, 1, 10, 100, 1000)
+    axis.set_xticks(ticks, [number(tick, ",g") for tick in ticks])
+    axis.minorticks_off()
+    axis.set_ylim(len(PARTS) + 0.6, -0.6)
+    axis.axhline(len(PARTS) - 0.5, color=FAINT, lw=1)
+    for card in CARDS:
+        axis.axvline(card, color=REFERENCE, lw=1, ls=DOTS)
+        name(axis, card, -0.6, f"{card}", QUIET, at=(0, 7), ha="center")
 
 
 def _lengths(tokens: int) -> str:
@@ -214,14 +221,7 @@ def hours_of_a_job() -> Scene:
         )
 
     def still(axis: Axes):
-        ticks = {
-            1 / 3600: "1 s",
-            1 / 60: "1 min",
-            1: "1 h",
-            24: "1 day",
-            720: "1 month",
-        }
-        axis.set_xticks([*ticks], [*ticks.values()])
+        axis.set_xticks([*TICKS], [*TICKS.values()])
         axis.minorticks_off()
         axis.set_ylim(len(METHODS) - 0.4, -0.6)
 

@@ -29,60 +29,60 @@ def feature(rewards: Tensor, angle: float) -> Tensor:
     return (math.cos(turn) * own + math.sin(turn) * across)[:, None]
 
 
+class Stages:
+    """Where one stage and two end, in a world of three answers at some β.
+
+    Both see endless pairs of the reference.
+    """
+
+    def __init__(self, world: World, beta: float):
+        self.ref, self.rewards, self.beta = world.ref, world.rewards, beta
+        chances = torch.sigmoid(world.rewards[:, None] - world.rewards)
+        self.wins = drawn_wins(chances, world.ref)
+        self.best = optimal_policy(world.ref, world.rewards, beta)
+        self.ends = cache(self._ends)
+
+    def _ends(self, angle: float) -> tuple[Tensor, Tensor]:
+        along = feature(self.rewards, angle)
+        one = one_stage(self.ref, along, self.wins, self.beta)
+        return one, best_in_class(self.ref, along, self.rewards, self.beta)
+
+    def short(self, policy: Tensor) -> float:
+        """How far its J is below the best."""
+        told = self.ref, self.rewards, self.beta
+        top = rlhf_objective(self.best, *told)
+        return max(0.0, float(top - rlhf_objective(policy, *told)))
+
+
 def stages_in_class(world: World, beta: float) -> Scene:
     """Where one stage and two end, in a class of policies with a single feature.
 
     world: three answers; both stages see endless pairs of the reference
     slider: angle between the feature and the reward, degrees, from −60 to 75
     """
-    ref, rewards = world.ref, world.rewards
-    chances = torch.sigmoid(rewards[:, None] - rewards)
-    wins, best = drawn_wins(chances, ref), optimal_policy(ref, rewards, beta)
-    angles = torch.arange(ENDS[0], ENDS[1] + 1, 5).tolist()
-
-    @cache
-    def ends(angle: float) -> tuple[Tensor, Tensor]:
-        along = feature(rewards, angle)
-        return (
-            one_stage(ref, along, wins, beta),
-            best_in_class(ref, along, rewards, beta),
-        )
-
-    def short(policy: Tensor) -> float:
-        top = rlhf_objective(best, ref, rewards, beta)
-        return max(0.0, float(top - rlhf_objective(policy, ref, rewards, beta)))
-
-    lost = torch.tensor([[short(policy) for policy in ends(angle)] for angle in angles])
+    stages, ref = Stages(world, beta), world.ref
 
     def still(axes: tuple[Axes, Axes]):
-        simplex, panel_ = axes
-        outline(simplex, world.names)
-        at = dict(zip(("x", "y"), places(ref).tolist(), strict=True))
-        dot(simplex, *at.values(), "reference", ms=8)
-        name(simplex, *at.values(), "reference", QUIET, at=(8, -8))
-        dot(simplex, *places(best).tolist(), "exact", ms=8)
-        name(simplex, *places(best).tolist(), "π*", at=(0, 13), ha="center")
-        for column, words, x, y in (
-            (0, "one stage", 60, 0.55),
-            (1, "two stages", 74, 0.1),
-        ):
-            panel_.plot(angles, lost[:, column], color=POLICY, lw=2.2 - column)
-            name(panel_, x, y, words, POLICY, at=(0, 0), ha="right")
-        panel_.axhline(short(ref), color=REFERENCE, lw=1)
-        name(panel_, -58, short(ref), "the reference", QUIET, at=(0, 7))
+        outline(axes[0], world.names)
+        for policy, mark in ((ref, "reference"), (stages.best, "exact")):
+            dot(axes[0], *places(policy).tolist(), mark, ms=8)
+        name(axes[0], *places(ref).tolist(), "reference", QUIET, at=(8, -8))
+        name(axes[0], *places(stages.best).tolist(), "π*", at=(0, 13), ha="center")
+        _shortfalls(axes[1], stages)
 
     def draw(axes: tuple[Axes, Axes], angle: float) -> str:
         simplex, panel_ = axes
         tilts = torch.linspace(-12, 12, 241, dtype=torch.float64)[:, None]
-        along = feature(rewards, angle)[:, 0]
+        along = feature(world.rewards, angle)[:, 0]
         trail(simplex, (ref.log() + tilts * along).softmax(-1), color=POLICY, lw=0.9)
-        one, two = ends(angle)
+        one, two = stages.ends(angle)
         for policy, look in ((two, {"mfc": "white", "mec": POLICY}), (one, {})):
             dot(simplex, *places(policy).tolist(), "policy", **look)
-            dot(panel_, angle, short(policy), "policy", gid="angle", **look)
+            dot(panel_, angle, stages.short(policy), "policy", gid="angle", **look)
+        lost = [stages.short(policy) for policy in (one, two, ref)]
         return (
-            f"At {angle:.0f}° one stage ends {short(one):.3f} below the best J, and "
-            f"two stages {short(two):.3f}. The reference is {short(ref):.3f} below."
+            f"At {angle:.0f}° one stage ends {lost[0]:.3f} below the best J, and "
+            f"two stages {lost[1]:.3f}. The reference is {lost[2]:.3f} below."
         ).replace("-", "−")
 
     return Scene.of(
@@ -104,3 +104,17 @@ def stages_in_class(world: World, beta: float) -> Scene:
         height=3.9,
         width_ratios=(5, 4),
     )
+
+
+def _shortfalls(axis: Axes, stages: Stages):
+    """Both curves, and the reference's line."""
+    angles = torch.arange(ENDS[0], ENDS[1] + 1, 5).tolist()
+    lost = [[stages.short(policy) for policy in stages.ends(a)] for a in angles]
+    ways = ("one stage", 60, 0.55), ("two stages", 74, 0.1)
+    for column, (words, x, y) in enumerate(ways):
+        heights = [both[column] for both in lost]
+        axis.plot(angles, heights, color=POLICY, lw=2.2 - column)
+        name(axis, x, y, words, POLICY, at=(0, 0), ha="right")
+    level = stages.short(stages.ref)
+    axis.axhline(level, color=REFERENCE, lw=1)
+    name(axis, -58, level, "the reference", QUIET, at=(0, 7))

@@ -1,7 +1,7 @@
 """Chapter 06: what each variant pulls a log-ratio towards, and what came of it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -176,9 +176,7 @@ def variant_table(runs: Sequence[Run]) -> Scene:
     def draw(axis: Axes, field: str) -> str:
         called, better = FIELDS[field]
         cells = evidence(runs, field)
-        means = [cell.mean for (_, kind), cell in cells.items() if kind in KINDS]
-        ends = min(means), max(means)
-        norm = (LogNorm if ends[0] > 0 and ends[1] > 10 * ends[0] else Normalize)(*ends)
+        norm = _shades(cell.mean for (_, kind), cell in cells.items() if kind in KINDS)
         order = {min: ": less is better", max: ": more is better", None: ""}[better]
         name(axis, -0.52, -2.5, f"{called}{order}", at=(0, 0), va="top")
         said = []
@@ -193,7 +191,7 @@ def variant_table(runs: Sequence[Run]) -> Scene:
             if best:
                 tied = f" (ties: {len(ties)})" if ties else ""
                 said.append(f"{kind}: {NAMES[best.variant]} {best.mean:.2f}{tied}")
-        low, high = (number(end) for end in ends)
+        low, high = number(norm.vmin), number(norm.vmax)
         spread = f"{called}: means over seeds from {low} to {high}."
         return spread + (
             f" The best of each column: {'; '.join(said)}." if said else ""
@@ -209,6 +207,13 @@ def variant_table(runs: Sequence[Run]) -> Scene:
         "Bold: all that tie with it: the ranges of their seeds overlap.",
         height=5.4,
     )
+
+
+def _shades(means: Iterable[float]) -> Normalize:
+    """From the least to the greatest, by their logarithms where these are far apart."""
+    means = [*means]
+    low, high = min(means), max(means)
+    return (LogNorm if low > 0 and high > 10 * low else Normalize)(low, high)
 
 
 def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:

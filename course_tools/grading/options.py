@@ -52,6 +52,11 @@ def parser() -> argparse.ArgumentParser:
         "submissions get the same marks, byte for byte (default: drawn, and noted in "
         "report.json)",
     )
+    _going_on(add)
+    return asked
+
+
+def _going_on(add: Callable):
     add(
         "--resume",
         action="store_true",
@@ -65,7 +70,6 @@ def parser() -> argparse.ArgumentParser:
         help="in the report in DIR, mark this anew and keep all else: an exercise as "
         "in --exercise, a learner's name or number, or a submission; may be repeated",
     )
-    return asked
 
 
 def _limits(add: Callable):
