@@ -13,7 +13,7 @@ from course_lib.checking.notice import at_the_edge, noticed
 from course_lib.checking.seen import Seen, Symptom
 from course_lib.exercises.recipe import Fault
 from course_lib.exercises.spec import Exercise, close, same
-from course_lib.submission.observing import Observation, observe
+from course_lib.submission.observing import Call, Observation, observe
 
 __all__ = ["Diagnosis"]
 
@@ -88,7 +88,10 @@ class Diagnosis:
         return Symptom(name, "; ".join([says, *besides]))
 
     def _fits(self, seen: list[Seen], faults: Faults) -> bool:
-        return all(self._does_the_same(s, self._does(faults, s)) for s in seen)
+        return all(
+            self._does_the_same(s, self.does(faults, s.place, s.planned.call))
+            for s in seen
+        )
 
     @staticmethod
     def _does_the_same(s: Seen, made: Observation) -> bool:
@@ -122,18 +125,20 @@ class Diagnosis:
         """What else goes wrong at the extremes, of an answer with these faults."""
         meant = [
             replace(
-                s, ours=self._does(faults, s), planned=replace(s.planned, beside=None)
+                s,
+                ours=self.does(faults, s.place, s.planned.call),
+                planned=replace(s.planned, beside=None),
             )
             for s in seen
         ]
         found = at_the_edge(meant, "besides, at extreme inputs: ", broken_only=True)
         return [symptom.says for symptom in found]
 
-    def _does(self, faults: Faults, s: Seen) -> Observation:
-        key = tuple(map(id, faults)), s.place
+    def does(self, faults: Faults, place: int, call: Call) -> Observation:
+        """What an answer with these faults does; place: of the call in the plan."""
+        key = tuple(map(id, faults)), place
         if key not in self._done:
-            function = self.exercise.function(*faults)
-            self._done[key] = observe(function, s.planned.call)
+            self._done[key] = observe(self.exercise.function(*faults), call)
         return self._done[key]
 
     def _steps(self, s: Seen) -> dict[str, tuple[float, ...]]:

@@ -105,7 +105,7 @@ class Examination:
     ):
         self.exercise, self.seed, self._tell = exercise, seed, tell
         self._plan = Plan(exercise, Inputs(seed, dtype))
-        self._diagnosis = Diagnosis(exercise)
+        self.diagnosis = Diagnosis(exercise)
 
     @property
     def calls(self) -> list[Call]:
@@ -207,7 +207,7 @@ class Examination:
         yours, wanted = described(everything[place], must, tell)
         with warnings.catch_warnings(action="ignore"):  # mistakes may warn, unasked
             try:
-                why, likeness = self._diagnosis.why(everything, seen[place].error)
+                why, likeness = self.diagnosis.why(everything, seen[place].error)
             except Exception:  # a verdict counts, with or without a reason
                 why, likeness = Symptom("", ""), False
         finding = Finding(
