@@ -274,8 +274,9 @@ def by_a_loop(policy_w, policy_l, ref_w, ref_l, beta):
 
 
 def by_token_cross_entropy(logits, labels, mask):
-    surprise = F.cross_entropy(logits[:, :-1].mT, labels[:, 1:], reduction="none")
-    return -(surprise * mask[:, 1:]).sum(-1)
+    before, words = logits[:, :-1].flatten(0, 1), labels[:, 1:]
+    surprise = F.cross_entropy(before, words.flatten(), reduction="none")
+    return -(surprise.view(words.shape) * mask[:, 1:]).sum(-1)
 
 
 def by_normaliser(logits, labels, mask):

@@ -243,6 +243,38 @@ def scalars(loss, x, y):
 
 def halved(loss, x, y):
     return x.float().half() + 0 * loss(x, y).detach()
+
+def worked_on_it(loss, x, y):
+    value = loss(x.requires_grad_(), y)
+    value *= 2
+    slope, = torch.autograd.grad(value, x)
+    slope += 1
+    return slope + value.detach_()
+
+def curved(loss, x, y):
+    return torch.func.hessian(loss)(x, y).diagonal()
+
+def moved(loss, x, y):
+    return torch.func.jvp(lambda x: torch.func.grad(loss)(x, y), (x,), (x,))[1]
+
+def crossed(loss, x, y):
+    product = lambda x, y: loss(x, y) * y.sum()
+    return torch.func.jacrev(torch.func.grad(product), argnums=1)(x, y).sum(1)
+
+def outside(loss, x, y):
+    y = y.requires_grad_()
+    slope = torch.func.grad(lambda x: loss(x, y) * y.sum())(x)
+    return torch.autograd.grad(slope.sum(), y)[0]
+
+def backwards(loss, x, y):
+    x, y = x.requires_grad_(), y.requires_grad_()
+    try:
+        checked = torch.autograd.gradgradcheck(
+            lambda x: loss(x, y), x, check_fwd_over_rev=True
+        )
+        return torch.tensor(float(checked))
+    except RuntimeError as error:
+        return torch.tensor([*str(error).encode()]).double()
 """
 )
 
@@ -293,6 +325,12 @@ def test_a_given_function_and_its_gradient_are_as_if_they_were_there(name, by_ha
         ("in_threads", [0, -7, -56, -189]),
         ("scalars", [-11.5]),
         ("halved", [1, -2]),
+        ("worked_on_it", [-7, 11]),
+        ("curved", [6, -12]),
+        ("moved", [6, 24]),
+        ("crossed", [6, 24]),
+        ("outside", [15, 15]),
+        ("backwards", [1]),
     ],
 )
 def test_what_a_suite_may_do_with_a_given_function_it_may_do_here(name, due):

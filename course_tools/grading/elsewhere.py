@@ -64,10 +64,13 @@ class Elsewhere:
         with self._lock:
             if self._channel is None:
                 return self._gone
-            told = self._told(key, question, within)
-            if self._channel is None and told == FULL and LINUX:
-                self._channel = _started()  # it may have been ended from outside
+            for _ in range(2):
                 told = self._told(key, question, until - time.monotonic())
+                if told != FULL or not LINUX:
+                    break
+                # it may be full of what came before, or was ended from outside
+                self.close()
+                self._channel = _started()
             return told
 
     def _told(self, key: Key, question: bytes, within: float) -> bytes:

@@ -39,8 +39,8 @@ def reply(functions: Sequence[Callable], question: bytes) -> bytes:
     """A function's value, or the gradient of a value.
 
     question: {"ask": number, "args": …, "kwargs": …, "wants": [which tensors ask for a
-        gradient], "slopes": […]}; slopes has a list for each order of a derivative, as
-        `given` says
+        gradient], "slopes": […], "chosen": […]}; slopes and chosen have a list for each
+        order of a derivative, as `given` says
     returns: {"value": …, "differentiable": …, "reached": [which tensors its gradient
         comes to]} or {"slopes": …}, or an error's kind
     raises: Nonsense for a message that no honest process would send
@@ -53,8 +53,10 @@ def reply(functions: Sequence[Callable], question: bytes) -> bytes:
         told = {"error": "MemoryError"}
     except Exception as error:
         kinds = (TypeError, AttributeError, ValueError, IndexError)
+        kinds += (OverflowError, ZeroDivisionError)
         name = next((k.__name__ for k in kinds if isinstance(error, k)), "RuntimeError")
-        told = {"error": name}
+        full = "allocate memory" in str(error) or "bad_alloc" in str(error)
+        told = {"error": "MemoryError" if full else name}
     return json.dumps(told).encode()
 
 
@@ -74,11 +76,13 @@ def _told(functions: Sequence[Callable], message: dict) -> dict:
         leaves = _leaves(result) if differentiable else set()
         told = {"value": encode(result, []), "differentiable": differentiable}
         return told | {"reached": [id(tensor) in leaves for tensor in tensors]}
-    made, wanted = [result], [tensor for tensor in tensors if tensor.requires_grad]
-    for order, slopes in enumerate(rows, 1):
+    made, taken = [result], tensors
+    for order, slopes in enumerate(rows):
         slopes = [slope.requires_grad_() for slope in slopes]
-        made = _gradient(made, slopes, wanted, again=order < len(rows))
-        wanted += slopes
+        chosen = zip(taken, message["chosen"][order], strict=True)
+        wanted = [tensor for tensor, which in chosen if which]
+        made = _gradient(made, slopes, wanted, again=order + 1 < len(rows))
+        taken = taken + slopes
     return {"slopes": encode(made, [])}
 
 
@@ -128,8 +132,8 @@ def _bounded(tensors: Sequence[Tensor]):
     Shapes are lined up as in broadcasting, from the right; one that another begins with
     (labels beside their logits) makes nothing larger.
     """
-    for whole in tensors:
-        if whole.numel() and whole.dtype in INTEGER and whole.abs().max() > LARGEST:
+    for whole in (one for one in tensors if one.dtype in INTEGER and one.numel()):
+        if max(int(whole.max()), -int(whole.min())) > LARGEST:
             raise ValueError("whole numbers too large to be tried here")
     shapes = {tuple(tensor.shape) for tensor in tensors}
     longest = [

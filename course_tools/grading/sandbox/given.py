@@ -39,11 +39,13 @@ def asking(channel: socket.socket) -> Callable[[int], Callable]:
         def given(*args, **kwargs):
             whole = [list(args), kwargs]
             tensors = [*_tensors(whole)]
-            if sum(tensor.numel() for tensor in tensors) > NUMBERS:
+            if sum(tensor.numel() for tensor in tensors) > 2 * NUMBERS:
                 raise ValueError(f"a given function takes up to {NUMBERS:,} numbers")
             # as they are now: they may be worked on before a gradient is asked for
             tensors = [tensor.clone() for tensor in tensors]
             wants = [tensor.requires_grad for tensor in tensors]
+            if torch._C._functorch.peek_interpreter_stack() is not None:
+                wants = [tensor.is_floating_point() for tensor in tensors]
             asked = _Asked(exchange, number, whole, wants)
             result = _There.apply(asked, *tensors)
             reached = asked.said[0]["reached"]
@@ -53,8 +55,7 @@ def asking(channel: socket.socket) -> Callable[[int], Callable]:
             # with the same answer once more, apart from what no gradient comes to
             apart = zip(tensors, cut, strict=True)
             tensors = [tensor.detach() if off else tensor for tensor, off in apart]
-            wants = [tensor.requires_grad for tensor in tensors]
-            return _There.apply(replace(asked, wants=wants, again=True), *tensors)
+            return _There.apply(replace(asked, again=True), *tensors)
 
         return given
 
@@ -98,19 +99,20 @@ def _filled(value: Any, tensors: Iterator[Tensor]) -> Any:
 class _Asked:
     """A call of a given function, or a derivative of it.
 
-    The derivative of order k + 1 takes what that of order k takes, and a slope for each
-    tensor that this gives; it gives the gradient of their product with respect to all
-    that it depends on: the tensors that want one, and the slopes of lower orders.
+    A derivative of order k + 1 takes what that of order k takes, and a slope for each
+    tensor that this gives; it gives the gradient of their product with respect to some
+    of what that of order k takes.
 
-    wants: which of the call's tensors want a gradient; counts: how many slopes each
-    order has; said: the values that were told; again: the last of them is the answer
+    wants: which of the call's tensors may want a gradient; orders: of each order how
+        many slopes it has, and which of what it takes it gives the gradient of
+    said: the values that were told; again: the last of them is the answer
     """
 
     exchange: Callable[[dict], dict]
     number: int
     whole: list
     wants: Sequence[bool]
-    counts: tuple[int, ...] = ()
+    orders: tuple[tuple[int, tuple[bool, ...]], ...] = ()
     said: list[dict] = field(default_factory=list)
     again: bool = False
 
@@ -120,37 +122,39 @@ class _Asked:
             return decode(self.said[-1]["value"])
         rest = iter(tensors)
         args, kwargs = _filled(self.whole, rest)
-        slopes = [[next(rest) for _ in range(count)] for count in self.counts]
+        slopes = [[next(rest) for _ in range(count)] for count, _ in self.orders]
         told = {"args": args, "kwargs": kwargs, "slopes": slopes}
         told = {name: encode(value, []) for name, value in told.items()}
-        said = self.exchange({"ask": self.number, **told, "wants": self.wants})
-        if self.counts:
+        chosen = [which for _, which in self.orders]
+        told |= {"chosen": chosen, "wants": self.wants}
+        said = self.exchange({"ask": self.number, **told})
+        if self.orders:
             return tuple(decode(said["slopes"]))
         self.said.append(said)
         return decode(said["value"])
 
     @property
-    def wanted(self) -> list[bool]:
-        """Which of its tensors and slopes want a gradient."""
-        return [*self.wants, *[True] * sum(self.counts)]
-
-    @property
     def is_differentiable(self) -> bool:
-        return bool(self.counts) or self.said[-1]["differentiable"]
+        return bool(self.orders) or self.said[-1]["differentiable"]
 
-    def derivative(
+    def then(self, slopes: int, chosen: Sequence[bool]) -> "_Asked":
+        """Of one order more: so many slopes, and the gradient of these."""
+        own = zip(self.wants, chosen, strict=False)
+        wants = [want or which for want, which in own]
+        orders = (*self.orders, (slopes, tuple(chosen)))
+        return replace(self, wants=wants, orders=orders, said=[], again=False)
+
+    def product(
         self, tensors: Sequence[Tensor], slopes: Sequence[Tensor]
     ) -> Sequence[Tensor]:
-        """Of one order more than itself."""
-        counts = (*self.counts, len(slopes))
-        more = replace(self, counts=counts, said=[], again=False)
+        """Of slopes, its last; the tensors are all that it takes before them."""
 
-        def product(*slopes: Tensor) -> Sequence[Tensor]:
-            return _There.apply(more, *tensors, *slopes)
+        def of(*slopes: Tensor) -> Sequence[Tensor]:
+            return _There.apply(self, *tensors, *slopes)
 
         if any(map(torch._C._functorch.is_legacy_batchedtensor, slopes)):
-            return _by_units(product, slopes)
-        return product(*slopes)
+            return _by_units(of, slopes)
+        return of(*slopes)
 
 
 def _by_units(product: Callable, slopes: Sequence[Tensor]) -> list[Tensor]:
@@ -188,25 +192,21 @@ class _There(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *slopes):
-        found = iter(ctx.asked.derivative(ctx.saved_tensors, slopes))
-        return None, *(next(found) if want else None for want in ctx.asked.wanted)
+        needed = ctx.needs_input_grad[1:]
+        gradient = ctx.asked.then(len(slopes), needed)
+        found = iter(gradient.product(ctx.saved_tensors, slopes))
+        return None, *(next(found) if need else None for need in needed)
 
     @staticmethod
     def jvp(ctx, _, *tangents):
         """The tangents of what it gave: how the gradient changes with its slopes."""
-        moved = zip(ctx.asked.wants, tangents, strict=False)
-        wants = [want or tangent is not None for want, tangent in moved]
-        asked, tensors = replace(ctx.asked, wants=wants), ctx.saved_tensors
-        given = zip(tensors, tangents, asked.wanted, strict=True)
-        along = [
-            torch.zeros_like(tensor) if tangent is None else tangent
-            for tensor, tangent, wanted in given
-            if wanted
-        ]
+        tensors, moved = ctx.saved_tensors, [one is not None for one in tangents]
         slopes = [torch.zeros(shape, dtype=dtype) for shape, dtype in ctx.made]
-        gradient = replace(asked, counts=(*asked.counts, len(slopes)))
-        found = gradient.derivative((*tensors, *slopes), along)[-len(slopes) :]
-        return tuple(found) if asked.counts else found[0]
+        gradient = ctx.asked.then(len(slopes), moved)
+        own = [False] * len(tensors) + [True] * len(slopes)
+        along = [tangent for tangent in tangents if tangent is not None]
+        found = gradient.then(len(along), own).product((*tensors, *slopes), along)
+        return tuple(found) if ctx.asked.orders else found[0]
 
     @staticmethod
     def vmap(info, dims, asked, *tensors):

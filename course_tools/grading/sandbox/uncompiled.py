@@ -4,7 +4,7 @@ Optimisers and torch.func ask it for little, and importing it takes a second and
 """
 
 import contextlib
-import importlib
+import importlib.machinery
 import sys
 import types
 from typing import Any
@@ -22,11 +22,12 @@ def stand_in():
 class _Uncompiled(types.ModuleType):
     """What is more than this is asked of the real one, which then takes its place."""
 
+    __spec__ = importlib.machinery.ModuleSpec(NAME, None)
     compiled_autograd = types.SimpleNamespace(_disable=contextlib.nullcontext)
 
     @staticmethod
     def disable(function=None, *_, **__):
-        return function
+        return function or (lambda function: function)
 
     @staticmethod
     def disallow_in_graph(function):

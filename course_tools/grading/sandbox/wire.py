@@ -167,7 +167,7 @@ def _tensor(text: Any, dtype: Any, shape: Any) -> Tensor:
         held = bytearray(byte != 0 for byte in held)
     if not held:
         return torch.empty(shape, dtype=kind)
-    return torch.frombuffer(held, dtype=kind).reshape(shape)
+    return torch.frombuffer(held, dtype=kind).reshape(shape).clone()
 
 
 # ── what a learner's function did ─────────────────────────────────────────────────────
