@@ -454,3 +454,126 @@ WRONG = {
         lambda p, q, both: 2.8**2 * (p + q - 2 * both) / (p - q) ** 2,
     ],
 }
+
+
+def _floored(a, b, gradient, alpha, rate):
+    scale = alpha // a.shape[0]
+    moved = b - rate * scale * gradient @ a.T
+    return scale * (moved @ (a - rate * scale * b.T @ gradient) - b @ a)
+
+
+def _close_is_equal(ref, rewards, n):
+    level = torch.isclose(rewards[None], rewards[:, None])
+    below = ((rewards[None] < rewards[:, None]) & ~level).to(ref) @ ref
+    size = level.to(ref) @ ref
+    return ref / size * ((below + size) ** n - below**n)
+
+
+def _one_batch_dimension(scores, ranking):
+    if scores.dim() == 1:
+        s = scores[ranking]
+    else:
+        s = torch.stack([a[r] for a, r in zip(scores, ranking, strict=True)])
+    return (s - s.flip(-1).logcumsumexp(-1).flip(-1)).sum(-1)
+
+
+def _standardised(logps, old, adv, clip=0.2):
+    adv = (adv - adv.mean()) / (adv.std(correction=0) + 1e-8)
+    ratio = (logps - old).exp()
+    return -torch.min(ratio * adv, ratio.clamp(1 - clip, 1 + clip) * adv).mean()
+
+
+def _is_true(logps, ref, desirable, kl, beta):
+    told = [
+        torch.sigmoid(beta * ((kl - u) if d is True else (u - kl)))
+        for u, d in zip(logps - ref, desirable, strict=True)
+    ]
+    return torch.stack(told).mean()
+
+
+def _up_to(gap, high=10.0):
+    low, high = torch.zeros_like(gap), torch.full_like(gap, high)
+    for _ in range(100):
+        m = (low + high) / 2
+        rises = 1 - m * gap * torch.sigmoid(m * gap) > 0
+        low, high = torch.where(rises, m, low), torch.where(rises, high, m)
+    return low
+
+
+def _written(values, owners, count):
+    sums = values.new_zeros(count)
+    sums[owners] += values
+    return sums
+
+
+def _of_those_there(values, owners, count):
+    return torch.stack([values[owners == i].sum() for i in owners.unique()])
+
+
+def _to_the_end(prompt, lengths, whole, end, counted=True):
+    """A loop that looks past the end of a row that is cut off in its prompt."""
+    mask = torch.zeros_like(whole)
+    for row, n in enumerate(lengths.tolist()):
+        start = 0
+        while start < n and prompt[row, start] == whole[row, start]:
+            start += 1
+        for place in range(start, whole.shape[1]):
+            ends = whole[row, place] == end
+            if ends and not counted:
+                break
+            mask[row, place] = 1
+            if ends and place >= n:
+                break
+    return mask
+
+
+LATER = {
+    "accuracy_ceiling": [lambda p: p.mean().clamp(min=0.5)],
+    "plackett_luce_log_prob": [_one_batch_dimension],
+    "best_of_n": [_close_is_equal],
+    "estimate_log_partition": [
+        lambda r, beta: torch.logsumexp(r / beta, -1) - math.log(r.shape[0])
+    ],
+    "steepest_beta": [_up_to],
+    "ipo_loss": [
+        lambda a, b, c, d, tau, chosen_lengths=None, rejected_lengths=None: (
+            (
+                (
+                    (a - c) / (1 if chosen_lengths is None else chosen_lengths)
+                    - (b - d) / (1 if chosen_lengths is None else rejected_lengths)
+                )
+                - 1 / 2 * tau
+            )
+            .square()
+            .mean()
+        ),
+    ],
+    "robust_dpo_loss": [
+        lambda a, b, c, d, beta, label_smoothing: (
+            -F.logsigmoid((1 - 2 * label_smoothing) * beta * (a - b - c + d)).mean()
+        )
+    ],
+    "kto_loss": [_is_true],
+    "clipped_policy_loss": [_standardised],
+    "sum_by_owner": [_written, _of_those_there],
+    "least_loss": [lambda m, a: -F.logsigmoid(m) + (1 - a) * math.log(2)],
+    "prompts_needed": [
+        lambda p, q, b: (
+            7.84 * (p * (1 - p) + q * (1 - q) + 2 * (b - p * q)) / (p - q) ** 2
+        )
+    ],
+    "response_mask": [_to_the_end, lambda *given: _to_the_end(*given, counted=False)],
+    "lora_step": [_floored],
+    "micro_batch_weights": [lambda c: c.sum() / (c * c.shape[0])],
+    "untouched_mass": [
+        lambda policy, ref, pairs: (policy * (1 - 2 * ref) ** pairs).sum(-1)
+    ],
+    "self_play_step": [
+        lambda policy, table, eta: torch.softmax(policy + eta * (policy @ table.T), -1)
+    ],
+    "prefix_values": [
+        lambda p, q, r, beta: F.pad((beta * (p - q)).cumsum(1), (1, 0)),
+    ],
+}
+for _name, _answers in LATER.items():
+    WRONG.setdefault(_name, []).extend(_answers)

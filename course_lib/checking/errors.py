@@ -98,6 +98,11 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
         "`index.unsqueeze(-1)`, and `.squeeze(-1)` afterwards",
     ),
     (
+        r"RuntimeError: shape mismatch: value tensor",
+        "what is written does not fit the places that are picked: pick the same places "
+        "on the right of the =",
+    ),
+    (
         r"(?:RuntimeError|ValueError): .*(size of tensor|be broadcast together|"
         r"shapes? cannot be|must match|not broadcast|"
         r"same number of dimensions|equal size|Expected target size|at least 1D|"
@@ -150,7 +155,8 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
     ),
     (
         r"IndexError: .*(out of bounds|out of range)",
-        "an index past the end: how many entries are there, and where does it start?",
+        "an index past the end: how many entries are there? x[places] picks whole rows "
+        "of x; x.gather(-1, places) picks within each row",
     ),
     (
         r"IndexError: shape mismatch: indexing",
@@ -165,6 +171,10 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
     (
         r"RuntimeError: Subtraction, the `-` operator, with a bool",
         "1 − a mask of True and False: write ~mask, or make numbers of it by .float()",
+    ),
+    (
+        r"(?:RuntimeError|NotImplementedError): .*derivative for \S*floor_divide",
+        "// rounds down, and has no derivative: / divides",
     ),
     (
         r"(?:RuntimeError|NotImplementedError): .*derivative for \S*?(\w+)\W* is not",

@@ -24,9 +24,9 @@ def noticed(everything: Sequence[Seen]) -> Symptom | None:
         _verdicts,
         _few_decimals,
         _only_where,
+        _not_a_number,
         _not_at_the_end,
         _by_rows,
-        _not_a_number,
         _errors,
         _entries,
         _nearly,
@@ -75,8 +75,8 @@ def _edge(s: Seen) -> tuple[str, str]:
         )
     if broken:
         return "overflow", (
-            "an exponential overflows to ∞ or vanishes to 0, and what follows (a "
-            "quotient, a logarithm) is ∞ or NaN. Stay in logarithms: logsigmoid, "
+            "something overflows to ∞ or vanishes to 0 on the way (an exponential, a "
+            "quotient), and what follows is ∞ or NaN. Stay in logarithms: logsigmoid, "
             "log_softmax, logsumexp"
         )
     if s.values_right and any(map(math.isnan, slopes)):
@@ -85,12 +85,19 @@ def _edge(s: Seen) -> tuple[str, str]:
     if s.values_right:
         name = "clamped gradient"
         return name, "the value holds, its gradient does not: is something clamped?"
+    if any(map(math.isnan, s.ours.numbers)):
+        return "a number for NaN", "a number where nothing can be known: that is NaN"
     if not s.finite:
         return "clamped", "a finite number for ∞: is a small number added, or a clamp?"
     due = [x for _, _, ours in s.slopes for x in ours or ()]
     if slopes and not any(slopes) and any(due):
         told = f"it stops at {show(numbers[0], 6)}, and no gradient is left: a clamp, "
         return "clamped", told + "or a small number added, holds it there"
+    if s.planned.near > 1e-6:
+        return "not found at the extremes", (
+            "the search does not come to the right numbers there: steps that are too "
+            "small, or so large that it jumps to and fro"
+        )
     return "clamped", (
         "a small number added, a clamp, or a difference that is rounded away before "
         "its logarithm is taken"
@@ -219,6 +226,8 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     conditions = itertools.chain(_optional(asked), _conditions(asked))
     for where, elsewhere, condition in conditions:
         inside = [s for s in asked if _holds(condition, s)]
+        if len({s.planned.of for s in inside}) < 2:  # alike in more than this
+            continue
         outside = [s for s in asked if not _holds(condition, s)]
         telling = any(any(s.ours.numbers) for s in inside)
         if len(outside) < 2 or not all(s.values_right for s in inside) or not telling:
@@ -264,10 +273,21 @@ def _not_at_the_end(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     if near and all(near):
         told = "near the right numbers, and not there: more steps, or larger ones?"
         yield Symptom("not at the end of its search", told)
+        return
+    far = [
+        (a, b)
+        for s in asked
+        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
+        if abs(a - b) > 0.1 * max(1.0, abs(b))
+    ]
+    if near and len({a for a, _ in far}) == 1 and len({a < b for a, b in far}) == 1:
+        told = f"{show(far[0][0], 6)} where the right number lies beyond it: does a "
+        yield Symptom("at the end of its range", told + "search end there?")
     elif sum(near) > len(near) / 2:
-        told = "near on most inputs and far off on others: a search that does not "
-        told += "settle there? Try a better start, or steps of another size"
-        yield Symptom("a search that does not settle", told)
+        told = "near on most inputs and far off on others. If it searches, it does not "
+        told += "settle there: another start, other steps. If it is a formula, "
+        told += "something small is added or left out"
+        yield Symptom("near on most inputs", told)
 
 
 def _nearly(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
@@ -296,6 +316,13 @@ def _one_sided(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
         for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
     ]
     off = [x for x in pairs if abs(x) > SAME]
+    whole = {x for s in ordinary for seen in (s.yours, s.ours) for x in seen.numbers}
+    if whole <= {0.0, 1.0}:
+        off = []  # marks, of which more can be said
+        if pairs and all(x >= 0 for x in pairs):
+            yield Symptom("marks too much", "every 1 is there, and some that must be 0")
+        elif pairs and all(x <= 0 for x in pairs):
+            yield Symptom("marks too little", "no 1 too many, and some are missing")
     for sign, word in ((1, "large"), (-1, "small")):
         if len(off) > 3 and all(sign * x > 0 for x in off):
             told = f"too {word} wherever it is wrong: what is added or left out that "
@@ -413,12 +440,10 @@ def _reactions(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
         for told in ("not", "against", "well")
     }
     if names := by["not"]:
-        does = "does" if len(names) == 1 else "do"
-        told = f"your answer does not change when {_list(names)} {does}"
+        told = f"changing {_list(names)} a little changes nothing in your answer"
         yield Symptom(f"blind to {_list(names)}", told)
     if names := by["against"]:
-        verb = "changes" if len(names) == 1 else "change"
-        told = f"your answer moves the wrong way when {_list(names)} {verb}"
+        told = f"changing {_list(names)} moves your answer the wrong way"
         yield Symptom(f"against {_list(names)}", told)
     bad = [name for name in how if name not in by["well"]]
     if by["well"] and bad and not by["not"] and not by["against"]:

@@ -105,6 +105,8 @@ half a game added, log odds averaged:
 strengths, counted from the first: scores = softmax(fitted, -1) - softmax(fitted, -1)[0]
     strengths minus the first one's: scores are the logarithms of strengths, and it is
     their differences that count
+half a win added to each side: fitted = fit((table + 0.5).fill_diagonal_(0))
+    half a win added to each side of each pair: the likelihood takes the table as it is
 """
 CHECKS = (
     rule(
@@ -166,13 +168,5 @@ RECIPE = Recipe(
     leapt=_leapt,
     elo=400 / math.log(10),
 )
-EXERCISE = Exercise(
-    __doc__,
-    fit_bradley_terry,
-    RECIPE,
-    FAULTS,
-    CHECKS,
-    HINTS,
-    slow=True,
-    within=5e-4,  # a climb by small steps is as good as the library's Newton steps
-)
+HOW = {"slow": True, "within": 5e-4}  # a climb by small steps is as good as Newton's
+EXERCISE = Exercise(__doc__, fit_bradley_terry, RECIPE, FAULTS, CHECKS, HINTS, **HOW)

@@ -43,6 +43,8 @@ the surest pair: ceiling = best.max()
     the surest pair alone: the accuracy of a data set is the mean over its pairs
 sum in place of mean: ceiling = best.sum()
     a number of pairs: an accuracy is their share
+mean, held at a half: ceiling = p.mean().clamp(min=0.5)
+    the mean of p, held at ½: guess anew for each pair, the likelier answer
 """
 CHECKS = (
     kind("one number for the whole batch", [given([0.8]), given(uniform(5))]),

@@ -76,6 +76,8 @@ logarithm of a product: whole = log(exp(stages).prod(-1))
     rounds to 0: add logarithms
 probability: whole = exp(stages.sum(-1))
     the probability, not its logarithm
+sum of the probabilities: whole = log(exp(stages).sum(-1))
+    the stages' probabilities added: all of them must happen, so they are multiplied
 """
 CHECKS = (
     learns(
@@ -108,6 +110,7 @@ CHECKS = (
             given(normal(1, 3), permutations(1, 3)),
             given(normal(2, 5), permutations(2, 5)),
             given(normal(5, 4), permutations(5, 4)),
+            given(normal(2, 2, 3), lambda i: i.permutations(4, 3).view(2, 2, 3)),
         ],
         gradient=True,
     ),

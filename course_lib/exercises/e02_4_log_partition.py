@@ -71,6 +71,9 @@ mean of the terms: logz = logsumexp(logits, -1) - log(torch.ones_like(ref).sum(-
 reference as a factor of the reward: logits = ref * tilt
     π_ref multiplied onto r/β, in the exponent: inside a logsumexp a weight is added as
     its logarithm, log π_ref + r/β
+maximum without its β: logz = r.amax(-1) + shifted(ref, tilt, tilt.amax(-1, True))
+        - tilt.amax(-1)
+    the largest reward added again without its 1/β: what was subtracted was r/β
 """
 CHECKS = (
     learns(

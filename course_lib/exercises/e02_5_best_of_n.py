@@ -144,6 +144,7 @@ With `below`, the reference's mass of worse answers, and `level`, that of equall
 """
 EXTREMES = (
     given([0.5, 0.25, 0.25], [-3000, 2000, 2000], 4),
+    given([0.25, 0.75], [5000, 5000.02], 2),
     given([0.9, 0.0625, 0.0375], [2, 1, 3], 100),
 )
 RECIPE = Recipe(

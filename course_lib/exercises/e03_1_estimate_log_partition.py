@@ -46,6 +46,8 @@ in the unit of the reward: mean = beta * (total - size)
 one number for all samples: total = logsumexp(tilt.flatten(), 0);
         n = torch.full_like(total, tilt.numel())
     all samples thrown together: work along the last dimension, one estimate a row
+number of samples: n = torch.full_like(total, tilt.shape[0])
+    the number of samples for n: it is the answers of one sample that are averaged
 along the wrong dimension: total = logsumexp(tilt, 0);
         n = torch.full_like(total, tilt.shape[0])
     a mean over the rows: answers of one sample lie along the last dimension

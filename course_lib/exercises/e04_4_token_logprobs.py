@@ -60,14 +60,7 @@ Pair logits[:, :-1] with labels[:, 1:] and mask[:, 1:]; log_softmax over the las
     dimension; then pick one word with gather.
 `logprobs.gather(-1, labels[:, 1:, None]).squeeze(-1)`, times the mask.
 """
-RECIPE = tokens.TOKENS
+ALL = tokens.MISTAKES + FAULTS
 EXERCISE = Exercise(
-    __doc__,
-    token_logprobs,
-    RECIPE,
-    tokens.MISTAKES + FAULTS,
-    CHECKS,
-    HINTS,
-    within=tokens.FLOAT32,
-    offers=tokens.OFFERS,
+    __doc__, token_logprobs, tokens.TOKENS, ALL, CHECKS, HINTS, **tokens.HOW
 )

@@ -72,7 +72,7 @@ log Z left out: beta = search(no_log_z, ref, r, kl)
 β KL: beta = search(spent, ref, r, kl, priced=True)
     E[r] − β log Z, which is β KL: the budget is in nats, so divide by β
 probabilities that vanish: beta = search(underflown, ref, r, kl)
-    0 · log 0, which is NaN, where a share of π* vanishes: nothing is above NaN, so the
+    NaN where a share of π* vanishes or e^{r/β} overflows: nothing is above NaN, so the
     search goes the wrong way. Take log_softmax
 mean over the answers: beta = search(averaged, ref, r, kl)
     a mean over the answers: a divergence is the sum, whose weights π* sum to 1

@@ -58,11 +58,17 @@ lengths ignored: p = u; q = v
     sums even where lengths are given: divide each log-ratio by its length
 lengths exchanged: p = u if n is None else u / m; q = v if m is None else v / n
     the chosen log-ratio over the rejected answer's length, and the other way round
+total length: p = u if n is None else u / (n + m); q = v if n is None else v / (n + m)
+    the gap over both lengths together: each log-ratio is divided by its own
+reference's sum: p = u if n is None else a / n - c; q = v if n is None else b / m - d
+    the policy's averages less the reference's sums: divide the log-ratio
 one length for both: p = u if n is None else 2 * u / (n + m);
         q = v if n is None else 2 * v / (n + m)
     the gap over the mean of the two lengths: each answer has its own
 target by token: target = 1 / (2 * tau) if n is None else 1 / (2 * tau * n)
     the target divided by a length as well: it stays 1/(2τ), now in nats per token
+τ/2: target = 1 / 2 * tau
+    τ/2: Python reads 1 / 2 * tau from the left. Write 1 / (2 * tau)
 """
 CHECKS = (
     learns(

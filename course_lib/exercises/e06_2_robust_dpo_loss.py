@@ -56,6 +56,10 @@ log(sigmoid): right = -log(sigmoid(m)); turned = -log(sigmoid(-m))
     β in front of the loss, where it only scales the step: it belongs in both sigmoids
 mean before the logarithm: m = beta * h.mean()
     one logarithm of the mean gap: a large win would pay for a loss. Average the losses
+one term divided: rest = (1 - eps) * right * (1 - 2 * eps) - eps * turned
+    1 − 2ε below the second term alone: it divides the whole difference
+margin times 1 − 2ε: losses = -logsigmoid((1 - 2 * eps) * m)
+    the margin times 1 − 2ε: here two losses are weighed, of the pair and of the turned
 """
 SHARED = pairs.SWAPPED + pairs.NO_REFERENCE + pairs.BETA_FORGOTTEN + pairs.SUM
 CHECKS = (

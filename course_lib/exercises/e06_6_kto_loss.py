@@ -41,6 +41,8 @@ minus the value: losses = -sigmoid(s)
 all desirable: s = m
     one formula for both kinds: an undesirable answer should fall below the point, z − u
     in place of u − z
+all undesirable: s = -m
+    every answer treated as undesirable: does the test of `desirable` ever hold?
 undesirable ones left out: losses = where(good, sigmoid(-m), 0 * m)
     no loss for undesirable answers: they are to fall below the point
 desirable ones left out: losses = where(good, 0 * m, sigmoid(m))

@@ -70,6 +70,11 @@ derivative for u: back = exp(t) * (t + 1); forth = -torch.ones_like(t);
         js = exp(t) * (logsigmoid(t) + log2)
     f(e^u) differentiated with respect to u, which adds a factor e^u: f′ is the
     derivative with respect to the ratio t = e^u
+exponent cut off: forth = -exp((-t).clamp(max=20))
+    an exponent that is cut off: there the loss is another one, and nothing pushes
+f′ of the ratio of ratios: t = torch.stack((u - v, 0 * u)); back = t + 1;
+        js = logsigmoid(t) + log2; h = slopes[0]
+    f′ of the quotient of the two ratios: take f′ of each ratio, then the difference
 """
 SHARED = (
     pairs.SUM
@@ -137,15 +142,10 @@ Replace u and v by f′ of them, then `-F.logsigmoid(beta * (u - v)).mean()`.
 EXTREMES = (
     four([-1, -1, -5000, -1], [-1, -1, -1, -5000], beta=0.5, **JS),
     four([-1, -4000, -1, -1], [-4000, -1, -1, -1], beta=0.5, **REVERSE),
+    four([-31, -26, -1, -1], beta=0.1, **FORWARD),
 )
 RECIPE = Recipe(STEPS, log2=math.log(2)) | pairs.MARGIN | pairs.LOGISTIC
+HOW = {"extreme_gradients": False}  # −1/e^u is right too, and has none at 5,000 nats
 EXERCISE = Exercise(
-    __doc__,
-    f_dpo_loss,
-    RECIPE,
-    SHARED + FAULTS,
-    CHECKS,
-    HINTS,
-    EXTREMES,
-    extreme_gradients=False,  # −1/e^u is right too, and has none at 5,000 nats
+    __doc__, f_dpo_loss, RECIPE, SHARED + FAULTS, CHECKS, HINTS, EXTREMES, **HOW
 )

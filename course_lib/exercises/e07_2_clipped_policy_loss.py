@@ -76,6 +76,10 @@ advantages centred: gain = ratio * centred(adv); held = kept * centred(adv)
 a penalty added: losses = d - least
     a KL term added to the loss: here the clip alone holds the policy near, and what is
     paid for drift is in the advantages
+advantages standardised: gain = ratio * standard(adv); held = kept * standard(adv)
+    advantages standardised by the batch, NaN for a single one: they are taken as given
+times log π: losses = -torch.minimum(ratio, kept).detach() * adv * logps
+    the clipped ratio, held fixed, times A log π: here the ratio carries the gradient
 """
 CHECKS = (
     learns(
@@ -118,7 +122,11 @@ ratio = exp(logps − old_logps); clamp holds it; torch.minimum compares both ti
 EXTREMES = (
     given([-1000.25, -900, -15, -10], [-1000, -900.5, -10, -15], [2, -1, 1, 1], 0.2),
 )
-RECIPE = Recipe(STEPS, centred=lambda advantages: advantages - advantages.mean())
+RECIPE = Recipe(
+    STEPS,
+    centred=lambda advantages: advantages - advantages.mean(),
+    standard=lambda a: (a - a.mean()) / (a.std() + 1e-8),
+)
 EXERCISE = Exercise(
     __doc__, clipped_policy_loss, RECIPE, pairs.SUM + FAULTS, CHECKS, HINTS, EXTREMES
 )

@@ -80,6 +80,11 @@ logarithm of a product:
     rounds to 0: add logarithms
 asked for from 1 on: sums = F.pad(zeros.index_add(0, owners, values)[1:], (0, 1))
     a sum for each owner from 1 to count: they go from 0 to count − 1
+written, not added: sums = zeros.index_put((owners,), values)
+    sums[owners] = values, with = or +=, and scatter write each place once: index_add
+    adds as often as an owner comes
+those that come up: sums = present(values, owners)
+    a sum for each owner that comes up: responses without tokens have a 0
 """
 CHECKS = (
     learns(
@@ -125,6 +130,7 @@ EXTREMES = (_fresh(400, 2, 10.0), given([-5000, -0.5, -3, -5000], (0, 2, 0, 3), 
 RECIPE = Recipe(
     STEPS,
     last_wins=_last_wins,
+    present=lambda v, own: torch.stack([v[own == i].sum() for i in own.unique()]),
     tokens=lambda owners, count: torch.bincount(owners, minlength=count),
     side_by_side=_side_by_side,
     between_ends=_between_ends,

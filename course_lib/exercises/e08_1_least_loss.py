@@ -32,11 +32,11 @@ the larger of two: least = torch.maximum(-logsigmoid(m), (1 - a) * LN2)
     the larger of two bounds: both are true, and yet no pairs reach it. Use the margin
     and the accuracy together
 the right pairs always carry: share = a
-    the pairs that are right as those that carry the mean, whatever its sign: a mean
-    below 0 is carried by the others
+    lets the pairs that are right carry the mean even where it is below 0: there the
+    others carry it
 the wrong pairs always carry: share = 1 - a
-    the pairs that are wrong as those that carry the mean, whatever its sign: a mean
-    above 0 is carried by the pairs that are right
+    lets the pairs that are wrong carry the mean even where it is above 0: there the
+    pairs that are right carry it
 the larger group carries: share = where(a > 0.5, a, 1 - a)
     the larger group as the one that carries the mean: its sign decides, and a few large
     margins can make it positive at an accuracy of 30 %
@@ -70,6 +70,12 @@ divided by the wrong share: z = m / share; least = where(m > 0,
         share * each + rest * LN2, a * -logsigmoid(m / (1 - a)) + (1 - a) * LN2)
     below 0 the *wrong* pairs carry the mean, and the right ones stay at 0 and pay ln 2:
     the two shares are exchanged there
+sum of two: least = -logsigmoid(m) + (1 - a) * LN2
+    two bounds added: each is true, and their sum need not be
+accuracy for the rest: least = torch.maximum(-logsigmoid(m), a * LN2)
+    the accuracy where its rest belongs: it is the wrong pairs that cost ln 2 or more
+the mean on both sides: least = -a * logsigmoid(m) - (1 - a) * logsigmoid(-m)
+    right pairs at the mean margin and wrong ones at minus it: then the mean is another
 """
 CHECKS = (
     kind(

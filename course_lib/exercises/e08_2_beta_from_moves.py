@@ -68,17 +68,23 @@ one a side: beta = (e * m).sum(-1) / (m * m).sum(-1)
 a line with an intercept: top = ((e - e.mean()) * (m - m.mean())).sum();
         bottom = ((m - m.mean()) ** 2).sum()
     a regression with an intercept: no move is no gain, so the line goes through 0
+last over last: beta = e[..., -1].sum() / m[..., -1].sum()
+    the last evaluation's gain over its move: all of them count, and moves up and down
+    cancel. Multiply by the move before you add
+margins alone: top = ((e[:1] - e[-1:]) * (m[:1] - m[-1:])).sum();
+        bottom = ((m[:1] - m[-1:]) ** 2).sum()
+    margins in place of the two sides: each side's moves say something of its own
 """
 CHECKS = (
-    kind("one number", [given([[0.0, 0.1]], [[-9.0, -8.0]]), _logged(2, 4, 0.1, 0.0)]),
+    kind("one number", [_logged(2, 2, 0.1, 0.0), _logged(2, 4, 0.1, 0.0)]),
     value(
         "0.1 where a reward of 0.1 is paid for each nat",
-        [given([[0.0, 0.1, 0.2]], [[-9.0, -8.0, -7.0]])],
+        [given([[0.0, 0.1, 0.2], [0.0, -0.1, -0.1]], [[-9, -8, -7], [-9, -10, -10]])],
     ),
     rule(
         "rewards that do not start at 0",
         "be 0.5: what a wrong reference adds is there from the first row",
-        [given([[2.0, 1.5, 0.0]], [[-9.0, -10.0, -13.0]])],
+        [given([[2.0, 1.5, 0.0], [1.0, 1.5, 3.0]], [[-9, -10, -13], [-9, -8, -5]])],
     ),
     rule(
         "two sides with starts of their own, and one that rests for a row",
@@ -101,7 +107,7 @@ CHECKS = (
     ),
     fresh(
         "be Σ Δreward Δlogp / Σ Δlogp², both counted since the first evaluation",
-        [_logged(sides, n, 0.5, 0.3) for sides, n in ((1, 3), (2, 5), (2, 8))],
+        [_logged(sides, n, 0.5, 0.3) for sides, n in ((2, 3), (2, 5), (2, 8))],
     ),
 )
 HINTS = """

@@ -91,6 +91,12 @@ a factor of n missing: spread = z * sqrt(p * (1 - p) / n + extra / 4)
 centre not divided: interval = centre[..., None]
         + stack([-spread, spread], -1) / (1 + extra)[..., None]
     only half the width divided by 1 + z²/n: the whole solution is, the centre too
+Agresti and Coull: interval = plain((p * n + 2) / (n + 4), n + 4, z)
+    two wins and two losses added, as Agresti and Coull do: that approximates the
+    interval at z = 2, and may leave 0 to 1
+stacked in front: interval = stack([centre - spread, centre + spread]) / (1 + extra)
+    the ends in front: one row is to hold both ends of a share, stack along the last
+    dimension
 """
 CHECKS = (
     kind(

@@ -65,6 +65,8 @@ rounded up: n = (2.8**2 * var / diff**2).ceil()
 pooled rate: var = (p + q) * (1 - (p + q) / 2) - 2 * (b - p * q)
     the pooled rate of a textbook's test: the variance is that of the difference itself,
     (p − q)²/2 less
+covariance added: var = p * (1 - p) + q * (1 - q) + 2 * (b - p * q)
+    the covariance added: the variance of a *difference* subtracts it twice
 """
 CHECKS = (
     kind("one number for each comparison", [given([0.61], [0.57], [0.4]), _fresh(3)]),

@@ -47,6 +47,16 @@ PLAIN = [4, 5], [4, 5, 6, 7, END]
 TWO = PLAIN, ([4, 5, 6], [4, 5, 6, 8, END])
 SAME_AGAIN = [4, 5, 6], [4, MERGED, 6, 7, END]
 
+
+def _backwards(repeats, lengths):
+    """Where the row stops agreeing, going back from the prompt's length."""
+    shared = lengths.clone()
+    for row in range(len(lengths)):
+        while shared[row] and not repeats[row, shared[row] - 1]:
+            shared[row] -= 1
+    return shared
+
+
 STEPS = """
 prompt lengths whole end:
 known = fitted(prompt, whole)  # the prompts, as wide as the rows
@@ -133,6 +143,16 @@ up to the second end: closed = (closes.cumsum(1) > 1).long()
 up to the last end: mask = (after & ((closes.flip(1).cumsum(1).flip(1) > 0)
         | (closes.sum(1, keepdim=True) == 0))).long()
     up to the *last* end of the row: the answer ends at the first one after it has begun
+ends before the prompt's length: closes = ((whole == end)
+        & (place >= lengths[:, None])).long()
+    an end before the prompt's own length passed over, although a merged token had begun
+    the answer earlier
+one merged token at most: shared = lengths - (~repeats & inside).any(1).long()
+    one token back where row and prompt differ: a merge may reach back further, so look
+    for the first difference
+from the boundary back: shared = backwards(repeats, lengths)
+    the last token that agrees, sought from the boundary back: what agrees behind the
+    first difference is no prompt any more
 """
 CHECKS = (
     kind("ones and zeros, a row an example", [_call(PLAIN), _call(*TWO)]),
@@ -188,6 +208,7 @@ A row of matches, 1 1 0 1, becomes 1 1 0 0 by `cumprod`, and its sum is the numb
 """
 RECIPE = Recipe(
     STEPS,
+    backwards=_backwards,
     within=lambda ends: ends.long().cumsum(1) - ends.long(),
     differs=lambda prompt, whole, at: (
         whole[torch.arange(len(whole)), at] != prompt[torch.arange(len(whole)), at]

@@ -42,6 +42,10 @@ uphill: a2 = a + rate * da; b2 = b + rate * db
     against the gradient's sign: a step goes down
 after, not moved: moved = scale * after
     where the adapter is after the step: asked is how far it has moved
+width for the rank: scale = alpha / a.shape[1]
+    α over the width of A: the rank is the number of its rows
+rounded down: scale = alpha // a.shape[0]
+    α // r, which is rounded down: divide by /
 """
 CHECKS = (
     kind("a matrix like the gradient", [given([[1, 0]], [[0]], [[2, 3]], 1.0, 0.1)]),
@@ -69,8 +73,8 @@ CHECKS = (
     fresh(
         "equal s(B − η dB)(A − η dA) − sBA",
         [
-            given(normal(2, 5), normal(3, 2), normal(3, 5), 4.0, 0.3),
-            given(normal(4, 3), normal(2, 4), normal(2, 3), 8.0, 0.05),
+            given(normal(2, 5), normal(3, 2), normal(3, 5), 3.0, 0.3),
+            given(normal(4, 3), normal(2, 4), normal(2, 3), 10.0, 0.05),
         ],
     ),
 )

@@ -52,6 +52,10 @@ processes weighed, their parts alike: w = (world * c.sum(1, keepdim=True)
         / total / c.shape[1]).expand(c.shape)
     weights for whole processes: within a process its micro-batches differ in tokens as
     well, so each needs its own count
+each step's own share: w = world * c / c.sum(0, keepdim=True)
+    shares of one step's tokens: divide by the tokens of all steps
+the inverse, by processes: w = total / (c * world)
+    the weights upside down: it is the counts that stand above
 """
 CHECKS = (
     kind(

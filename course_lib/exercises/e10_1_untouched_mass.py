@@ -52,6 +52,10 @@ a small number added: once = torch.log(1 - ref + 1e-12)
     draws every lost digit counts, and `torch.log1p` keeps them
 the best answer: mass = missed.gather(-1, policy.argmax(-1, keepdim=True)).squeeze(-1)
     the probability for the policy's favourite alone: all its answers count
+one draw of twice the chance: missed = (1 - 2 * ref) ** pairs
+    1 − 2p a pair: two draws both miss with (1 − p)²
+both draws at once: none = pairs * torch.log1p(-(ref**2))
+    p², the probability that *both* draws are the answer: one is enough to mention it
 """
 CHECKS = (
     kind("one share for each prompt", [given(EVEN, EVEN, 1), _drawn(2, 3, 4)]),

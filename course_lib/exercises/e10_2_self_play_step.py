@@ -72,6 +72,11 @@ best answer: stepped = torch.where(wins == wins.amax(-1, keepdim=True),
 mean of exponentials: wins = log(policy @ exp(eta * table.mT)) / eta
     the mean of e^{η P} where e to the η times the mean win rate is wanted: average
     first
+held at 0: tilt = eta * relu(wins - 0.5)
+    only what wins more than half is lifted: what loses is to fall as well, by the same
+    factor rule
+the policy itself: start = policy
+    the policy where its logarithm belongs, beside η times the win rates
 """
 CHECKS = (
     rule(

@@ -56,6 +56,12 @@ policy alone: u = p
 sure tokens taken for padding: v = where(p == 0, r[:, None] + 0 * t, r[:, None] - t)
     a log-probability of 0 read as the end: a token that is certain has one too. The
     padding's credits are 0 already
+reward forgotten: all = F.pad(-t, (0, 1))
+    values without the reward, which end at 0: the whole answer is worth r
+paid so far: v = a.cumsum(-1)
+    the credits paid so far: a value is the reward less what is still to come
+from 0 upwards: all = F.pad(a.cumsum(-1), (1, 0))
+    credits added up from 0: the last value is the reward, and the first is β log Z
 """
 CHECKS = (
     kind(
