@@ -16,7 +16,7 @@ NaN made a number: terms = torch.nan_to_num(p * log(p / q))
 reversed: mine = xlogy(q, q); theirs = xlogy(q, p)
     KL(q‖p): the first argument draws the answers, and weighs the log-ratios
 reversed arguments of kl_div: kl = kl_div(log(p), q, reduction="none").sum(-1)
-    F.kl_div(log p, q) is KL(q‖p): write F.kl_div(log q, p)
+    F.kl_div(log p, q), which is KL(q‖p): take two xlogy, p first
 reduced by kl_div: kl = kl_div(log(q), p, reduction="none").mean()
     a mean over all numbers, which F.kl_div takes by default: with reduction="none", sum
     over the last dimension
