@@ -167,7 +167,10 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
         r"ValueError: .*strides? .*negative",
         "numpy's [::-1], which torch does not take: x.flip(dim) is torch's own",
     ),
-    (r"IndexError: too many indices", "more indices than the tensor has dimensions"),
+    (
+        r"IndexError: too many indices",
+        "more indices than the tensor has dimensions: a single row has no batch",
+    ),
     (
         r"RuntimeError: Subtraction, the `-` operator, with a bool",
         "1 − a mask of True and False: write ~mask, or make numbers of it by .float()",
@@ -208,8 +211,8 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
     ),
     (
         r"ValueError: (not enough|too many) values to unpack",
-        "{0} values on the right of an = for the names on its left: print what is "
-        "taken apart",
+        "{0} values on the right of an = for the names on its left: their number may "
+        "differ from input to input",
     ),
     (r"KeyError: (.+)", "nothing is stored under {0}: which keys are there?"),
     (
@@ -222,7 +225,8 @@ CAUSES = (  # of the error's type and message; {0} is the first group of the pat
     ),
     (
         r"OverflowError",
-        "a number too large for a computer: stay in logarithms (logsigmoid, logsumexp)",
+        "a number too large for a computer: stay in logarithms (logsigmoid, "
+        "logsumexp), and keep a search within bounds",
     ),
     (
         r"TypeError: .*'(\w+)' object is not iterable|TypeError: iteration over a 0-d",

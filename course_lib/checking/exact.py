@@ -69,7 +69,8 @@ def _of_another_kind(plain: Sequence[Seen]) -> Iterator[Symptom]:
             yield Symptom("another type", told + ".values")
             return
         kind = kind or "thing without a name"
-        kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+        vowel = kind[0] in "aeiou" or kind == "ndarray"
+        kind = f"{'an' if vowel else 'a'} {kind}"
         yield Symptom("another type", f"it returns {kind}, where a tensor is wanted")
     elif kinds == {"number"} and any(
         s.tensors and s.ours.kind == "tensor" for s in plain
@@ -95,6 +96,18 @@ def _always_the_same(plain: Sequence[Seen]) -> Iterator[Symptom]:
 
 def _table(seen: Observation) -> Tensor:
     return torch.tensor(seen.numbers, dtype=torch.float64).view(seen.shape)
+
+
+def _between(shape: tuple[int, ...], due: tuple[int, ...]) -> str:
+    """What has come between a shape and the right one."""
+    if len(shape) < len(due):
+        return "a dimension is missing"
+    if len(shape) > len(due):
+        return "a dimension too many, of which one entry or the sum is wanted"
+    if sorted(shape) == sorted(due):
+        return "dimensions have changed places"
+    few = math.prod(shape) < math.prod(due)
+    return "entries are missing" if few else "there are entries too many"
 
 
 def _of_another_shape(plain: Sequence[Seen]) -> Iterator[Symptom]:
@@ -138,8 +151,9 @@ def _of_another_shape(plain: Sequence[Seen]) -> Iterator[Symptom]:
         for word, reduce in (("sum", torch.sum), ("mean", torch.mean)):
             if all_are(lambda y, o, f=reduce: (y, f(o))):
                 told = f"one number for all, the {word} of the right ones: keep them"
-        told = told or "one number, where several are wanted: each row has its own"
-    told = told or f"shape {shape}, where {due} is wanted: which dimension is summed?"
+        if not told and not shape:
+            told = "one number, where several are wanted: each row has its own"
+    told = told or f"shape {shape}, where {due} is wanted: {_between(shape, due)}"
     yield Symptom("another shape", told)
 
 
@@ -190,7 +204,8 @@ def _wrong_in_its_gradient(plain: Sequence[Seen]) -> Iterator[Symptom]:
     else:
         names = ", ".join(dict.fromkeys(name for name, _, _ in wrong))
         told = (
-            f"the right values, but another gradient for {names}: is a part detached?"
+            f"the right values, but another gradient for {names}: is a part detached, "
+            "or are there terms of no value (a division by a sum that is 1)?"
         )
     yield Symptom("wrong gradient", told)
 
@@ -208,7 +223,7 @@ def _few_digits(compared: Sequence[Seen]) -> Iterator[Symptom]:
     errors = [abs(a - b) / max(1.0, abs(b)) for a, b in _pairs(compared)]
     worst = max(errors, default=math.nan)
     near = [e for e in errors if e < 1e-5]
-    formula = all(s.planned.near < 1e-6 for s in compared)  # not a search
+    formula = not any(s.sought for s in compared)
     often = sum(e > 1e-13 for e in near) > len(errors) / 2
     if worst > 1e-3 and often and formula:
         told = (

@@ -25,6 +25,7 @@ def noticed(everything: Sequence[Seen]) -> Symptom | None:
         _few_decimals,
         _only_where,
         _not_a_number,
+        _short_of,
         _not_at_the_end,
         _by_rows,
         _errors,
@@ -38,6 +39,10 @@ def noticed(everything: Sequence[Seen]) -> Symptom | None:
 
 # ── at the extremes ───────────────────────────────────────────────────────────────────
 
+SHORT = {  # where it is told beside a mistake
+    "overflow": "∞ or NaN (stay in logarithms)",
+    "log of 0": "NaN from 0 · log 0 or 0/0 (torch.xlogy, torch.where)",
+}
 ORDINARY = "right for ordinary inputs, not for extreme ones: "
 
 
@@ -56,6 +61,7 @@ def at_the_edge(
             return
         if s.planned.edge and not s.right and (broken or not broken_only):
             name, told = _edge(s)
+            told = SHORT.get(name, told) if broken_only else told
             yield Symptom(name, at + told)
             return
 
@@ -93,7 +99,7 @@ def _edge(s: Seen) -> tuple[str, str]:
     if slopes and not any(slopes) and any(due):
         told = f"it stops at {show(numbers[0], 6)}, and no gradient is left: a clamp, "
         return "clamped", told + "or a small number added, holds it there"
-    if s.planned.near > 1e-6:
+    if s.sought:
         return "not found at the extremes", (
             "the search does not come to the right numbers there: steps that are too "
             "small, or so large that it jumps to and fro"
@@ -164,7 +170,7 @@ def _tensors(name: str, value: Tensor, arguments: dict) -> Iterator[Condition]:
         for which, test in (("true", Tensor.all), ("false", _none)):
             yield (
                 f"where {name} is {which} throughout",
-                "where it is mixed: are the two kinds averaged apart?",
+                "elsewhere: look at what is done with the other kind",
                 lambda s, t=test: bool(t(s.arguments[name])),
             )
     elif value.is_floating_point():
@@ -226,7 +232,8 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     conditions = itertools.chain(_optional(asked), _conditions(asked))
     for where, elsewhere, condition in conditions:
         inside = [s for s in asked if _holds(condition, s)]
-        if len({s.planned.of for s in inside}) < 2:  # alike in more than this
+        tensors = "equals" in where or where.endswith("is 0")
+        if len({s.planned.of for s in inside}) < 2 + tensors:  # alike in more
             continue
         outside = [s for s in asked if not _holds(condition, s)]
         telling = any(any(s.ours.numbers) for s in inside)
@@ -248,10 +255,11 @@ def _few_decimals(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
         for s in ordinary
         if s.comparable and s.finite
         for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
-        if abs(1e4 * b - round(1e4 * b)) > 1e-3
+        if math.isfinite(a) and abs(1e4 * b - round(1e4 * b)) > 1e-3
     ]
     for unit in (0.1, 0.01, 0.001, 1e-4):
         alike = all(abs(a / unit - round(a / unit)) < 1e-4 for a, _ in pairs)
+        alike = alike and any(a != round(a) for a, _ in pairs)
         near = sum(abs(a - b) <= unit for a, b in pairs)
         if len(pairs) > 3 and alike and near > 0.6 * len(pairs):
             told = (
@@ -264,7 +272,7 @@ def _few_decimals(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
 
 def _not_at_the_end(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     """Where an answer is found by steps: near the right one, everywhere or often."""
-    asked = [s for s in ordinary if s.comparable and s.planned.near > 1e-6]
+    asked = [s for s in ordinary if s.comparable and s.sought]
     near = [
         abs(a - b) <= 0.1 * max(1.0, abs(b))
         for s in asked
@@ -288,6 +296,21 @@ def _not_at_the_end(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
         told += "settle there: another start, other steps. If it is a formula, "
         told += "something small is added or left out"
         yield Symptom("near on most inputs", told)
+
+
+def _short_of(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
+    """Where an answer is found by steps: between 0 and the right one."""
+    pairs = [
+        (a, b)
+        for s in ordinary
+        if s.comparable and s.sought
+        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
+    ]
+    inside = all(abs(a) <= 1.001 * abs(b) + 1e-3 and a * b >= -1e-9 for a, b in pairs)
+    if len(pairs) > 3 and inside and any(abs(a) < 0.9 * abs(b) for a, b in pairs):
+        told = "each number between 0 and the right one: a climb that has only begun, "
+        told += "or something that pulls towards 0"
+        yield Symptom("short of the right numbers", told)
 
 
 def _nearly(ordinary: Sequence[Seen]) -> Iterator[Symptom]:

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from course_lib.checking.plan import Planned
-from course_lib.exercises.spec import close, gradients_agree
+from course_lib.exercises.spec import close, gradients_agree, tolerance
 from course_lib.submission.observing import Observation
 
 __all__ = ["SAME", "Seen", "Symptom"]
@@ -51,6 +52,12 @@ class Seen:
     @property
     def ordinary(self) -> bool:
         return not self.planned.edge and not self.planned.float32
+
+    @property
+    def sought(self) -> bool:
+        """Is the answer found by a search, and so to a tolerance of its own?"""
+        near = self.planned.near
+        return near > 1e-6 and near != tolerance(torch.float32)
 
     @property
     def comparable(self) -> bool:

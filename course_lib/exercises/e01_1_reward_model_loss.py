@@ -53,7 +53,7 @@ SHARED = pairs.NO_MINUS + pairs.SUM + pairs.LOG_SIGMOID
 CHECKS = (
     learns(
         "one number that carries a gradient",
-        [given([1.0], [0.0]), given([1, 2, 3], [0, 0, 1])],
+        [given([1.5], [0.0]), given([1, 2, 3], [0, 0, 1])],
     ),
     value(
         "ln 2 when the model has no opinion",

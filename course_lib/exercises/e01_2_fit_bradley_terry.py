@@ -107,6 +107,10 @@ strengths, counted from the first: scores = softmax(fitted, -1) - softmax(fitted
     their differences that count
 half a win added to each side: fitted = fit((table + 0.5).fill_diagonal_(0))
     half a win added to each side of each pair: the likelihood takes the table as it is
+logit of the mean share: fitted = log(mean_share(table) / (1 - mean_share(table)))
+    the logit of the mean share against each opponent: how often one met is forgotten
+strengths less 1: scores = exp(fitted - fitted[0]) - 1
+    strengths, less the first one's: scores are their logarithms
 """
 CHECKS = (
     rule(
@@ -166,6 +170,7 @@ RECIPE = Recipe(
     climbed=_climbed,
     centred=lambda fitted: torch.cat([fitted[:1] * 0, fitted[1:] - fitted.mean()]),
     leapt=_leapt,
+    mean_share=lambda t: (t / (t + t.T)).nan_to_num().sum(1) / (len(t) - 1),
     elo=400 / math.log(10),
 )
 HOW = {"slow": True, "within": 5e-4}  # a climb by small steps is as good as Newton's

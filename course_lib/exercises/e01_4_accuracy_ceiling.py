@@ -35,8 +35,7 @@ unreduced: ceiling = best
 rounded: best = (p > 0.5).to(p.dtype)
     how often the first answer is the favourite, not how often the favourite wins
 half for all below it: best = p.clamp(min=0.5)
-    ½ wherever the first answer is the less likely: there the second one is guessed, and
-    right with 1 − p
+    ½ wherever the first answer is less likely: the second one is right with 1 − p
 the surest pair of one side: ceiling = p.max()
     the largest p alone: the accuracy of a data set is the mean over its pairs
 the surest pair: ceiling = best.max()

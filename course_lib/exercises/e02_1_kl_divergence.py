@@ -21,7 +21,7 @@ reduced by kl_div: kl = kl_div(log(q), p, reduction="none").mean()
     a mean over all numbers, which F.kl_div takes by default: with reduction="none", sum
     over the last dimension
 torch.distributions: kl = divergence(categorical(p), categorical(q))
-    torch.distributions, which divides p and q by their sums: the value is right and the
+    p and q divided by their sums, as torch.distributions does: the value is right, the
     gradient another one. Write out the sum
 softmax of probabilities: mine = xlogy(softmax(p, -1), softmax(p, -1));
         theirs = xlogy(softmax(p, -1), softmax(q, -1))

@@ -92,6 +92,10 @@ answers counted: below = (r < r[:, None]).to(ref).mean(-1);
     add up its probabilities
 0 divided by 0: share = ref / level
     a level that the reference never gives, shared by dividing 0 by 0
+nearly equal called a tie: below = (r.round(decimals=2) < r.round(decimals=2)[:, None])
+        .to(ref) @ ref; level = ((r.round(decimals=2)[:, None]
+        == r.round(decimals=2)).to(ref)) @ ref
+    nearly equal rewards called a tie: a small lead is a lead, only equals tie
 """
 CHECKS = (
     rule(
@@ -145,6 +149,7 @@ With `below`, the reference's mass of worse answers, and `level`, that of equall
 EXTREMES = (
     given([0.5, 0.25, 0.25], [-3000, 2000, 2000], 4),
     given([0.25, 0.75], [5000, 5000.02], 2),
+    given([0.25, 0.25, 0.5], [0.501, 0.502, 0.2], 4),
     given([0.9, 0.0625, 0.0375], [2, 1, 3], 100),
 )
 RECIPE = Recipe(

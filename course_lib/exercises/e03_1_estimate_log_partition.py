@@ -59,8 +59,7 @@ maximum not added again: total = log(exp(tilt - tilt.amax(-1, True)).sum(-1))
 the largest term alone: mean = tilt.amax(-1)
     the largest r/β: a useful bound, and not the mean of the weights
 weighted by the tilt: mean = (softmax(tilt, -1) * tilt).sum(-1)
-    the mean of r/β over the *tilted* sample. Z is a plain mean of e^{r/β} over answers
-    of the reference
+    the mean of r/β over the *tilted* sample: Z is a plain mean of e^{r/β}
 two cumulants: mean = tilt.mean(-1) + tilt.var(-1, correction=0) / 2
     the mean plus half the variance of r/β, which is exact for normal rewards only: it
     is the logarithm of a mean of exponentials
@@ -102,9 +101,8 @@ Z is the reference's expectation of e^{r/β}, and you hold n draws from the refe
     mean estimates an expectation.
 The logarithm of a mean is the logarithm of the sum minus log n, and `torch.logsumexp`
     takes the logarithm of a sum of exponentials safely.
-`torch.logsumexp(sampled_rewards / beta, -1)`, minus the logarithm of
-    `sampled_rewards.shape[-1]`; for the latter, a logsumexp of zeros will do, or
-    `math.log`.
+`torch.logsumexp(sampled_rewards / beta, -1)`, minus `math.log` of
+    `sampled_rewards.shape[-1]`, or minus a logsumexp of zeros.
 """
 EXTREMES = (given([[1.0, 0.0], [3000.0, 2999.0], [-3000.0, -2999.0]], 0.5),)
 RECIPE = Recipe(STEPS, log_of_one_less=lambda n: math.log(n - 1))

@@ -87,13 +87,13 @@ CHECKS = (
         [given([0.2 * math.e, 1 - 0.2 * math.e], [0.2, 0.8], b) for b in (2.0, 0.1)],
     ),
     fresh(
-        "equal β log( policy / ref ), answer by answer, and so must its gradient",
+        "equal β log( policy / ref ), and so must its gradient for the policy",
         [
             given(policy(3), policy(3), 0.5),
             given(policy(2, 4), policy(2, 4), 0.1),
             given(policy(6), policy(6), 3.0),
         ],
-        gradient=True,
+        learnt=1,
     ),
     rule(
         "a probability as small as that of a hundred tokens",

@@ -54,6 +54,8 @@ log Z broadcast along the wrong dimension: z = logsumexp(start + tilt, -1)
     a last dimension of 1, or prompts and answers change places
 divided by beta: canonical = tilt - z
     r/β − log Z, in nats: times β it is a reward
+the policy itself: canonical = softmax(start + tilt, -1)
+    the optimal policy: its reward is β log(π*/π_ref)
 """
 CHECKS = (
     learns(

@@ -35,6 +35,8 @@ pairs in columns: both = torch.stack([-size, size])
     one row of chosen, one of rejected: a row is a pair, stack along the last dimension
 sigmoid from exponentials: weight = exp(-m) / (1 + exp(-m))
     e^(−m) / (1 + e^(−m)), which is ∞/∞ for a pair that is far wrong: use torch.sigmoid
+a sigmoid each: both = beta * torch.stack([-sigmoid(-beta * u), sigmoid(beta * v)], -1)
+    a sigmoid for each answer: both share one, that of the gap
 """
 CHECKS = (
     kind("two numbers for each pair", [four(BETTER), four(BETTER, WORSE, START[0])]),

@@ -21,7 +21,7 @@ def _fresh(inputs, responses: int, share: float):
     return ref, rewards, share * -float(ref[rewards.argmax()].log())
 
 
-def _search(spent, ref, rewards, kl, turned=False, priced=False) -> float:
+def _search(spent, ref, rewards, kl, turned=False, priced=False, times=False) -> float:
     """A bisection for the β at which `spent(q, p, r/β)` is the budget.
 
     q, p: log-probabilities of the reference, and of π*; priced: times β
@@ -30,7 +30,7 @@ def _search(spent, ref, rewards, kl, turned=False, priced=False) -> float:
     low, high = 1e-3, 1e3
     for _ in range(80):
         beta = (low * high) ** 0.5
-        q, tilt = ref.log(), rewards / beta
+        q, tilt = ref.log(), rewards * beta if times else rewards / beta
         p = (q + tilt).log_softmax(-1)
         if (float(spent(q, p, tilt)) * beta**priced > kl) != turned:
             low = beta
@@ -95,6 +95,8 @@ a grid of 61: beta = nearest(ref, r, kl, 61)
     the best of a list of βs, as exact as the list is fine: go on between the neighbours
 a grid of 1000: beta = nearest(ref, r, kl, 1000)
     the best of a list of βs, as exact as the list is fine: go on between the neighbours
+times β: beta = search(spent, ref, r, kl, times=True)
+    r times β where it must be r/β: the search runs to the end of its range
 """
 CHECKS = (
     rule(

@@ -41,8 +41,7 @@ smoothed twice: odds = 1 / (2 * eps * (1 - eps)) - 1
 mean rate: odds = (1 - eps.mean()) / eps.mean() + 0 * eps
     one gap for the mean rate: each rate has its own
 1 − ε rounded: m = torch.logit(1 - eps)
-    the logit of 1 − ε, which is rounded where ε is 10⁻¹²: log((1 − ε)/ε), or −logit(ε),
-    keeps all digits
+    the logit of 1 − ε, which is rounded for a small ε: log((1 − ε)/ε) keeps all digits
 rates held at 0.02: m = torch.logit(1 - eps, 0.02)
     rates below 0.02 are held there, by the `eps` of torch.logit or a clamp: ε is above
     0, so nothing need be held

@@ -69,6 +69,9 @@ target by token: target = 1 / (2 * tau) if n is None else 1 / (2 * tau * n)
     the target divided by a length as well: it stays 1/(2τ), now in nats per token
 τ/2: target = 1 / 2 * tau
     τ/2: Python reads 1 / 2 * tau from the left. Write 1 / (2 * tau)
+one mean length: p = u if n is None else u / (n + 0.0).mean();
+        q = v if n is None else v / (m + 0.0).mean()
+    one mean length for the batch: each answer has its own
 """
 CHECKS = (
     learns(

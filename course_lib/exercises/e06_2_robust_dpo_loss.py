@@ -60,6 +60,8 @@ one term divided: rest = (1 - eps) * right * (1 - 2 * eps) - eps * turned
     1 − 2ε below the second term alone: it divides the whole difference
 margin times 1 − 2ε: losses = -logsigmoid((1 - 2 * eps) * m)
     the margin times 1 − 2ε: here two losses are weighed, of the pair and of the turned
+ε for ε/(1 − 2ε): losses = right - eps * m
+    DPO's loss less ε times the margin: the factor is ε/(1 − 2ε), with a plus
 """
 SHARED = pairs.SWAPPED + pairs.NO_REFERENCE + pairs.BETA_FORGOTTEN + pairs.SUM
 CHECKS = (

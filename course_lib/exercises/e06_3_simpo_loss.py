@@ -51,6 +51,8 @@ probabilities: d = exp(a) - exp(b)
 ratio of averages: d = a / b
     one average divided by the other: their difference is the logarithm of a ratio of
     probabilities already
+a square: losses = m**2
+    a square, IPO's shape, in place of −log σ
 """
 SHARED = (
     pairs.SUM + pairs.NO_MINUS + pairs.LOG_SIGMOID + pairs.SATURATING + pairs.MEAN_FIRST

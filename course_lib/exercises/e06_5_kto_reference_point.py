@@ -78,6 +78,8 @@ softplus for the cut: held = F.softplus(mean)
 ratio of mean probabilities: mean = log(exp(policy).mean() / exp(ref).mean())
     the logarithm of a ratio of mean probabilities: the likeliest answer decides alone.
     Average the log-ratios
+weighed by probabilities: mean = (exp(policy) * ratios).sum()
+    log-ratios weighed by probabilities: answers that were drawn count alike
 """
 CHECKS = (
     rule(

@@ -80,6 +80,12 @@ advantages standardised: gain = ratio * standard(adv); held = kept * standard(ad
     advantages standardised by the batch, NaN for a single one: they are taken as given
 times log π: losses = -torch.minimum(ratio, kept).detach() * adv * logps
     the clipped ratio, held fixed, times A log π: here the ratio carries the gradient
+log-ratio for the ratio: ratio = d; kept = d.clamp(-clip, clip)
+    the log-ratio in place of the ratio: take its exp, and hold that within 1 ± clip
+cut off from above: ratio = exp(d).clamp(max=5)
+    a ratio that is cut off: a step the wrong way has its whole price, however far
+dual clip: losses = -where(adv < 0, torch.maximum(least, 3 * adv), least)
+    a dual clip: a step the wrong way has its whole price, however far
 """
 CHECKS = (
     learns(
@@ -100,7 +106,7 @@ CHECKS = (
     ),
     value(
         "the whole price of a step the wrong way, however far",
-        [_steps([2], [-1]), _steps([0.25], [1])],
+        [_steps([2], [-1]), _steps([0.25], [1]), _steps([20, 400], [-1, -1])],
     ),
     value(
         "the mean over responses, each clipped on its own", [_steps([2, 2], [1, -1])]
