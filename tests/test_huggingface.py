@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import random
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,10 +27,17 @@ from course_lib.production.lora import adapter_off, add_lora, merge_lora
 from course_lib.training import recomputed
 
 LACKING = missing_packages("production")
-peft = pytest.importorskip("peft", reason=LACKING)
 transformers = pytest.importorskip("transformers", reason=LACKING)
 tokenizers = pytest.importorskip("tokenizers", reason=LACKING)
+if not find_spec("peft"):  # which takes a second to import
+    pytest.skip(LACKING, allow_module_level=True)
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # theirs
+
+
+@pytest.fixture
+def peft():
+    return import_module("peft")
+
 
 LLAMA = {
     "vocab_size": 64,
@@ -146,7 +155,7 @@ def test_dropout_is_off_and_blocks_can_be_computed_again():
     ("family", "names"),
     [("llama", ["q_proj", "v_proj"]), ("llama", ["down_proj"]), ("gpt2", ["c_attn"])],
 )
-def test_our_adapter_is_pefts(family, names, tmp_path):
+def test_our_adapter_is_pefts(family, names, tmp_path, peft):
     ours, theirs = Causal(made(family)), made(family).eval()  # GPT-2 has dropout
     layers = add_lora(ours, names, rank=3, alpha=6.0)
     config = peft.LoraConfig(
@@ -282,7 +291,7 @@ def test_diagnose_finds_nothing_wrong_with_the_run(finished):
 
 
 def test_the_adapter_alone_is_saved_for_peft_and_the_model_with_it(
-    folder, file, tmp_path
+    folder, file, tmp_path, peft
 ):
     out = tmp_path / "run"
     asked = Finetuning(

@@ -143,13 +143,23 @@ def _lowest(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     search.step(closure)
     found = weights.detach()
     for _ in range(2):
-        (slope,) = torch.autograd.functional.jacobian(loss, (found,))
-        bend = torch.autograd.functional.hessian(loss, found)
+        slope, bend = _derivatives(loss, found)
         step = torch.linalg.pinv(bend, hermitian=True) @ slope
         if loss(found - step) <= loss(found) + 1e-15:
             found = found - step
-    (slope,) = torch.autograd.functional.jacobian(loss, (found,))
+    slope, _ = _derivatives(loss, found)
     endless = found.abs().max() > 1 and loss(2 * found) <= loss(found)
     if endless or not slope.abs().max() < 1e-7:
         raise ValueError("no finite weights are best: some features win every pair")
     return found
+
+
+def _derivatives(
+    loss: Callable[[Tensor], Tensor], weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gradient and the Hessian."""
+    weights = weights.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(weights), weights, create_graph=True)
+    more = {"retain_graph": True, "materialize_grads": True}
+    rows = [torch.autograd.grad(one, weights, **more)[0] for one in slope]
+    return slope.detach(), torch.stack(rows)
