@@ -65,16 +65,16 @@ def pytest_configure(config):
 
 
 def pytest_xdist_auto_num_workers(config) -> int | None:
-    """A process for each core, if there are files for them; none for one file.
+    """Three processes for two cores, if there are files for them; none for one file.
 
-    More would fill the time in which tests wait, and need a tenth more of all cores.
+    Tests also wait: for a browser, for a kernel, for a limit that must run out.
     """
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     if config.option.capture == "no" or config.option.trace:
         return 0  # what is printed, and a debugger, need the process that was started
-    every = os.cpu_count() or 1
-    workers = len(os.sched_getaffinity(0)) if sys.platform == "linux" else every
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    workers = cores + cores // 2
     asked = {Path(arg.partition("::")[0]) for arg in config.args}
     if all(path.is_file() for path in asked):
         workers = min(workers, len(asked)) if len(asked) > 1 else 0

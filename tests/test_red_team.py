@@ -105,7 +105,7 @@ def grade(folder: Path, items: list[Item], mode: str) -> Graded:
 
 
 def options(places: Places, out: Path, mode: str) -> list[str]:
-    words = ["--jobs", "4", "--isolation", mode, "--timeout", str(TIMEOUT)]
+    words = ["--jobs", "2", "--isolation", mode, "--timeout", str(TIMEOUT)]
     words += ["--memory", str(MEMORY), "--seed-file", str(places.seed_file)]
     return [*words, "--out", str(out), str(places.handed_in)]
 
