@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from course_lib.checking.seen import SAME, Seen, Symptom
+from course_lib.checking.seen import SAME, Seen, Symptom, number_pairs
 from course_lib.checking.show import show
 from course_lib.exercises.spec import close, gradients_agree
 from course_lib.submission.observing import Observation
@@ -213,14 +213,8 @@ def _wrong_in_its_gradient(plain: Sequence[Seen]) -> Iterator[Symptom]:
 # ── right but for a number or a function ──────────────────────────────────────────────
 
 
-def _pairs(seen: Sequence[Seen]) -> list[tuple[float, float]]:
-    return [
-        pair for s in seen for pair in zip(s.yours.numbers, s.ours.numbers, strict=True)
-    ]
-
-
 def _few_digits(compared: Sequence[Seen]) -> Iterator[Symptom]:
-    errors = [abs(a - b) / max(1.0, abs(b)) for a, b in _pairs(compared)]
+    errors = [abs(a - b) / max(1.0, abs(b)) for a, b in number_pairs(compared)]
     worst = max(errors, default=math.nan)
     near = [e for e in errors if e < 1e-5]
     formula = not any(s.sought for s in compared)
@@ -249,7 +243,7 @@ NUMBERS = {  # of which it can be told where they come from
 
 
 def _times_or_plus(compared: Sequence[Seen]) -> Iterator[Symptom]:
-    pairs = _pairs(compared)
+    pairs = number_pairs(compared)
     big = [(a, b) for a, b in pairs if abs(b) > 1e-3]
     if len(big) > 2 and len({round(b, 6) for _, b in big}) > 2:
         ratio = big[-1][0] / big[-1][1]

@@ -3,10 +3,18 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from course_lib.checking.numbers import (
+    few_decimals,
+    nearly,
+    not_at_the_end,
+    one_sided,
+    short_of,
+)
 from course_lib.checking.seen import SAME, Seen, Symptom
 from course_lib.checking.show import show
 from course_lib.exercises.spec import close
@@ -22,17 +30,17 @@ def noticed(everything: Sequence[Seen]) -> Symptom | None:
         return next(itertools.chain(*looks), None)
     looks = (
         _verdicts,
-        _few_decimals,
+        few_decimals,
         _only_where,
         _not_a_number,
-        _short_of,
-        _not_at_the_end,
+        short_of,
+        not_at_the_end,
         _by_rows,
         _errors,
         _entries,
-        _nearly,
+        nearly,
         _reactions,
-        _one_sided,
+        one_sided,
     )
     return next((symptom for look in looks for symptom in look(ordinary)), None)
 
@@ -121,19 +129,30 @@ def _in_float32(everything: Sequence[Seen]) -> Iterator[Symptom]:
 
 # ── on ordinary inputs ────────────────────────────────────────────────────────────────
 
-Condition = tuple[str, str, Callable[[Seen], bool]]
+
+class Condition(NamedTuple):
+    """What may hold of an input.
+
+    elsewhere: what to look at where it does not; properties: in how many of them there
+        must be an input of which it holds, before anything is concluded
+    """
+
+    where: str
+    elsewhere: str
+    holds: Callable[[Seen], bool]
+    properties: int = 2
 
 
 def _conditions(asked: Sequence[Seen]) -> Iterator[Condition]:
     """What may hold of an input: where, what to look at elsewhere, whether it holds."""
     some = max(asked, key=lambda s: len(s.arguments))
     one_row = f"where {next(iter(some.arguments), 'the input')} has one row"
-    yield (
+    yield Condition(
         "for a batch of one" if some.planned.batch else one_row,
         "for several rows: is a mean, a sum or an index in the wrong dimension?",
         lambda s: s.planned.rows == 1,
     )
-    yield (
+    yield Condition(
         "where all rows are alike",
         "where they differ: is an average taken too early?",
         _alike_rows,
@@ -143,8 +162,12 @@ def _conditions(asked: Sequence[Seen]) -> Iterator[Condition]:
             yield from _words(name, sorted({s.arguments[name] for s in asked}))
         elif type(value) in (int, float):
             look = f"elsewhere: look at where {name} enters"
-            yield f"where {name} = 1", look, lambda s, n=name: s.arguments.get(n) == 1
-            yield f"where {name} = 0", look, lambda s, n=name: s.arguments.get(n) == 0
+            for one in (1, 0):
+                yield Condition(
+                    f"where {name} = {one}",
+                    look,
+                    lambda s, n=name, one=one: s.arguments.get(n) == one,
+                )
         elif isinstance(value, Tensor):
             yield from _tensors(name, value, some.arguments)
 
@@ -152,12 +175,12 @@ def _conditions(asked: Sequence[Seen]) -> Iterator[Condition]:
 def _words(name: str, words: Sequence[str]) -> Iterator[Condition]:
     """What may hold of an argument that is one of these words."""
     for word in words:
-        yield (
+        yield Condition(
             f"where {name} is not {word!r}",
             "where it is: look at that case",
             lambda s, w=word: s.arguments[name] != w,
         )
-        yield (
+        yield Condition(
             f"where {name} is {word!r}",
             "elsewhere: look at the other cases",
             lambda s, w=word: s.arguments[name] == w,
@@ -168,23 +191,26 @@ def _tensors(name: str, value: Tensor, arguments: dict) -> Iterator[Condition]:
     """What may hold of an argument that is a tensor like `value`."""
     if value.dtype == torch.bool:
         for which, test in (("true", Tensor.all), ("false", _none)):
-            yield (
+            yield Condition(
                 f"where {name} is {which} throughout",
                 "elsewhere: look at what is done with the other kind",
                 lambda s, t=test: bool(t(s.arguments[name])),
             )
     elif value.is_floating_point():
         look = f"elsewhere: look at where {name} enters"
-        yield f"where {name} is 0", look, lambda s: _none(s.arguments[name])
+        yield Condition(
+            f"where {name} is 0", look, lambda s: _none(s.arguments[name]), 3
+        )
         for other, mate in arguments.items():
             if other > name and isinstance(mate, Tensor) and mate.ndim == value.ndim:
-                yield (
+                yield Condition(
                     f"where {name} equals {other}",
                     "elsewhere: look at where these two meet",
                     lambda s, b=other: torch.equal(s.arguments[name], s.arguments[b]),
+                    3,
                 )
     elif value.ndim:
-        yield (
+        yield Condition(
             f"where {name} counts 0, 1, 2, …",
             f"elsewhere: what does {name} list, and in which order?",
             lambda s: _counts(s.arguments[name]),
@@ -212,12 +238,14 @@ def _optional(asked: Sequence[Seen]) -> Iterator[Condition]:
     for name in given:
         if any(name not in s.arguments for s in asked):
             look = f"with it: look at where {name} enters"
-            yield f"without {name}", look, lambda s, n=name: n not in s.arguments
+            yield Condition(
+                f"without {name}", look, lambda s, n=name: n not in s.arguments
+            )
 
 
-def _holds(condition: Callable[[Seen], bool], s: Seen) -> bool:
+def _holds(condition: Condition, s: Seen) -> bool:
     try:
-        return condition(s)
+        return condition.holds(s)
     except (KeyError, TypeError, RuntimeError, AttributeError):
         return False
 
@@ -230,10 +258,9 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
         return
     best, found = 0.55, None  # most of the others must be wrong
     conditions = itertools.chain(_optional(asked), _conditions(asked))
-    for where, elsewhere, condition in conditions:
+    for condition in conditions:
         inside = [s for s in asked if _holds(condition, s)]
-        tensors = "equals" in where or where.endswith("is 0")
-        if len({s.planned.of for s in inside}) < 2 + tensors:  # alike in more
+        if len({s.planned.of for s in inside}) < condition.properties:
             continue
         outside = [s for s in asked if not _holds(condition, s)]
         telling = any(any(s.ours.numbers) for s in inside)
@@ -242,115 +269,10 @@ def _only_where(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
         share = sum(not s.values_right for s in outside) / len(outside)
         if share > best + 0.05:
             wrong = "wrong" if share == 1 else "mostly wrong"
-            best = share
-            found = Symptom(f"right {where}", f"right {where}, {wrong} {elsewhere}")
+            best, name = share, f"right {condition.where}"
+            found = Symptom(name, f"{name}, {wrong} {condition.elsewhere}")
     if found:
         yield found
-
-
-def _few_decimals(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
-    """Next to right numbers that have more of them."""
-    pairs = [
-        (a, b)
-        for s in ordinary
-        if s.comparable and s.finite
-        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
-        if math.isfinite(a) and abs(1e4 * b - round(1e4 * b)) > 1e-3
-    ]
-    for unit in (0.1, 0.01, 0.001, 1e-4):
-        alike = all(abs(a / unit - round(a / unit)) < 1e-4 for a, _ in pairs)
-        alike = alike and any(a != round(a) for a, _ in pairs)
-        near = sum(abs(a - b) <= unit for a, b in pairs)
-        if len(pairs) > 3 and alike and near > 0.6 * len(pairs):
-            told = (
-                f"multiples of {unit:g} next to the right numbers: rounded, or the "
-                "best of a list of candidates? Go on between two of them"
-            )
-            yield Symptom("few decimals", told)
-            return
-
-
-def _not_at_the_end(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
-    """Where an answer is found by steps: near the right one, everywhere or often."""
-    asked = [s for s in ordinary if s.comparable and s.sought]
-    near = [
-        abs(a - b) <= 0.1 * max(1.0, abs(b))
-        for s in asked
-        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
-    ]
-    if near and all(near):
-        told = "near the right numbers, and not there: more steps, or larger ones?"
-        yield Symptom("not at the end of its search", told)
-        return
-    far = [
-        (a, b)
-        for s in asked
-        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
-        if abs(a - b) > 0.1 * max(1.0, abs(b))
-    ]
-    if near and len({a for a, _ in far}) == 1 and len({a < b for a, b in far}) == 1:
-        told = f"{show(far[0][0], 6)} where the right number lies beyond it: does a "
-        yield Symptom("at the end of its range", told + "search end there?")
-    elif sum(near) > len(near) / 2:
-        told = "near on most inputs and far off on others. If it searches, it does not "
-        told += "settle there: another start, other steps. If it is a formula, "
-        told += "something small is added or left out"
-        yield Symptom("near on most inputs", told)
-
-
-def _short_of(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
-    """Where an answer is found by steps: between 0 and the right one."""
-    pairs = [
-        (a, b)
-        for s in ordinary
-        if s.comparable and s.sought
-        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
-    ]
-    inside = all(abs(a) <= 1.001 * abs(b) + 1e-3 and a * b >= -1e-9 for a, b in pairs)
-    if len(pairs) > 3 and inside and any(abs(a) < 0.9 * abs(b) for a, b in pairs):
-        told = "each number between 0 and the right one: a climb that has only begun, "
-        told += "or something that pulls towards 0"
-        yield Symptom("short of the right numbers", told)
-
-
-def _nearly(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
-    """Within a few per cent everywhere, and hardly ever right."""
-    asked = [s for s in ordinary if s.comparable and s.finite]
-    errors = [
-        abs(a - b) / max(1.0, abs(b))
-        for s in asked
-        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
-    ]
-    right = sum(s.values_right for s in asked)
-    if errors and max(errors) < 0.05 and right <= len(asked) / 2:
-        told = (
-            f"within {max(errors):.1g} of the right numbers everywhere, and not exact: "
-            "a simulation, a grid, a constant that was rounded or an approximation?"
-        )
-        yield Symptom("near, not exact", told)
-
-
-def _one_sided(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
-    """Too large, or too small, wherever it is wrong."""
-    pairs = [
-        (a - b) / max(1.0, abs(b))
-        for s in ordinary
-        if s.comparable and s.finite and s.planned.of is not None
-        for a, b in zip(s.yours.numbers, s.ours.numbers, strict=True)
-    ]
-    off = [x for x in pairs if abs(x) > SAME]
-    whole = {x for s in ordinary for seen in (s.yours, s.ours) for x in seen.numbers}
-    if whole <= {0.0, 1.0}:
-        off = []  # marks, of which more can be said
-        if pairs and all(x >= 0 for x in pairs):
-            yield Symptom("marks too much", "every 1 is there, and some that must be 0")
-        elif pairs and all(x <= 0 for x in pairs):
-            yield Symptom("marks too little", "no 1 too many, and some are missing")
-    for sign, word in ((1, "large"), (-1, "small")):
-        if len(off) > 3 and all(sign * x > 0 for x in off):
-            told = f"too {word} wherever it is wrong: what is added or left out that "
-            told += "has the same sign on every input?"
-            yield Symptom(f"always too {word}", told)
 
 
 def _verdicts(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
@@ -480,9 +402,9 @@ def _errors(ordinary: Sequence[Seen]) -> Iterator[Symptom]:
     failing = [s for s in ordinary if s.yours.error]
     if not failing or len(failing) == len(ordinary):
         return
-    for where, _, condition in _conditions(ordinary):
+    for condition in _conditions(ordinary):
         if all(_holds(condition, s) == bool(s.yours.error) for s in ordinary):
-            told = f"an error {where}, and nowhere else"
+            told = f"an error {condition.where}, and nowhere else"
             yield Symptom("an error on some inputs", told)
             return
 

@@ -1,7 +1,7 @@
 """One planned input, what an answer did on it, and what is right."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from course_lib.checking.plan import Planned
 from course_lib.exercises.spec import close, gradients_agree, tolerance
 from course_lib.submission.observing import Observation
 
-__all__ = ["SAME", "Seen", "Symptom"]
+__all__ = ["SAME", "Seen", "Symptom", "number_pairs"]
 
 SAME = 1e-7  # how close numbers of one kind are when a formula gives them
 
@@ -98,3 +98,10 @@ class Seen:
     @property
     def finite(self) -> bool:
         return all(map(math.isfinite, self.ours.numbers))
+
+
+def number_pairs(seen: Iterable[Seen]) -> list[tuple[float, float]]:
+    """Each number of an answer with the right one, of inputs that are comparable."""
+    return [
+        pair for s in seen for pair in zip(s.yours.numbers, s.ours.numbers, strict=True)
+    ]

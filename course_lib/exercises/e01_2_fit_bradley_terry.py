@@ -173,5 +173,5 @@ RECIPE = Recipe(
     mean_share=lambda t: (t / (t + t.T)).nan_to_num().sum(1) / (len(t) - 1),
     elo=400 / math.log(10),
 )
-HOW = {"slow": True, "within": 5e-4}  # a climb by small steps is as good as Newton's
-EXERCISE = Exercise(__doc__, fit_bradley_terry, RECIPE, FAULTS, CHECKS, HINTS, **HOW)
+TERMS = {"slow": True, "within": 5e-4}  # small steps are as good as Newton's
+EXERCISE = Exercise(__doc__, fit_bradley_terry, RECIPE, FAULTS, CHECKS, HINTS, **TERMS)

@@ -102,7 +102,7 @@ log Z is the logsumexp of `ref.log() + rewards / beta` over the last dimension; 
     that dimension with `keepdim=True`, multiply by beta, subtract from rewards.
 """
 EXTREMES = (given([EVEN] * 3, [[1.0, 0.0], [3000, 2999], [-3000, -2999]], 0.5),)
-HOW = {"zero_probabilities": False}  # by way of the optimal policy it is 0/0 there
+TERMS = {"zero_probabilities": False}  # by way of the optimal policy it is 0/0 there
 EXERCISE = Exercise(
-    __doc__, canonical_rewards, STEPS, FAULTS, CHECKS, HINTS, EXTREMES, **HOW
+    __doc__, canonical_rewards, STEPS, FAULTS, CHECKS, HINTS, EXTREMES, **TERMS
 )

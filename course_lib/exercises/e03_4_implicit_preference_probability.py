@@ -101,7 +101,7 @@ Log-ratio of the chosen answer minus log-ratio of the rejected one, times β: th
     the rejected).
 """
 RECIPE = pairs.GAP | pairs.MARGIN | Recipe("m: p = sigmoid(m)  # the probability")
-ALL = pairs.SWAPPED + pairs.LOG_OF_LOG + FAULTS
+FAULTS = pairs.SWAPPED + pairs.LOG_OF_LOG + FAULTS
 EXERCISE = Exercise(
-    __doc__, implicit_preference_probability, RECIPE, ALL, CHECKS, HINTS
+    __doc__, implicit_preference_probability, RECIPE, FAULTS, CHECKS, HINTS
 )

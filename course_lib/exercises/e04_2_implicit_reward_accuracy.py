@@ -96,7 +96,7 @@ Per pair: 1 if u > v, ½ if they are equal, 0 otherwise. torch.sign gives 1, 0 a
 """
 EXTREMES = (four([-9, -4000, -4000, -9], [-4000, -9, -9, -4000], START[0], beta=None),)
 RECIPE = pairs.GAP | Recipe(STEPS)
-ALL = pairs.SWAPPED + FAULTS
+FAULTS = pairs.SWAPPED + FAULTS
 EXERCISE = Exercise(
-    __doc__, implicit_reward_accuracy, RECIPE, ALL, CHECKS, HINTS, EXTREMES
+    __doc__, implicit_reward_accuracy, RECIPE, FAULTS, CHECKS, HINTS, EXTREMES
 )

@@ -60,7 +60,7 @@ Pair logits[:, :-1] with labels[:, 1:] and mask[:, 1:]; log_softmax over the las
     dimension; then pick one word with gather.
 `logprobs.gather(-1, labels[:, 1:, None]).squeeze(-1)`, times the mask.
 """
-ALL = tokens.MISTAKES + FAULTS
+FAULTS = tokens.MISTAKES + FAULTS
 EXERCISE = Exercise(
-    __doc__, token_logprobs, tokens.TOKENS, ALL, CHECKS, HINTS, **tokens.HOW
+    __doc__, token_logprobs, tokens.TOKENS, FAULTS, CHECKS, HINTS, **tokens.TERMS
 )

@@ -74,7 +74,7 @@ Exercise 4.4 gives each token's share, 0 off the response. Or: cross_entropy is 
 """
 EXTREMES = (hopeless(), long())
 RECIPE = tokens.TOKENS | Recipe("tokens: total = tokens.sum(-1)  # the sum")
-ALL = tokens.MISTAKES + FAULTS
+FAULTS = tokens.MISTAKES + FAULTS
 EXERCISE = Exercise(
-    __doc__, response_logprobs, RECIPE, ALL, CHECKS, HINTS, EXTREMES, **tokens.HOW
+    __doc__, response_logprobs, RECIPE, FAULTS, CHECKS, HINTS, EXTREMES, **tokens.TERMS
 )

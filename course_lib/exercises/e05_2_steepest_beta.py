@@ -62,5 +62,5 @@ With m = βh the condition is m σ(m) = 1, that is m = 1 + e^{−m}: one number 
 Start at m = 1, repeat `m = 1 + torch.exp(-m)` thirty times, then divide by the gap.
 """
 RECIPE = Recipe(STEPS, top=steepest_beta)
-HOW = {"slow": True, "within": 1e-5}  # a search that ends there has understood
-EXERCISE = Exercise(__doc__, steepest_beta, RECIPE, FAULTS, CHECKS, HINTS, **HOW)
+TERMS = {"slow": True, "within": 1e-5}  # a search that ends there has understood
+EXERCISE = Exercise(__doc__, steepest_beta, RECIPE, FAULTS, CHECKS, HINTS, **TERMS)

@@ -145,7 +145,7 @@ EXTREMES = (
     four([-31, -26, -1, -1], beta=0.1, **FORWARD),
 )
 RECIPE = Recipe(STEPS, log2=math.log(2)) | pairs.MARGIN | pairs.LOGISTIC
-HOW = {"extreme_gradients": False}  # −1/e^u is right too, and has none at 5,000 nats
+TERMS = {"extreme_gradients": False}  # −1/e^u is right too, and has none at 5,000 nats
 EXERCISE = Exercise(
-    __doc__, f_dpo_loss, RECIPE, SHARED + FAULTS, CHECKS, HINTS, EXTREMES, **HOW
+    __doc__, f_dpo_loss, RECIPE, SHARED + FAULTS, CHECKS, HINTS, EXTREMES, **TERMS
 )

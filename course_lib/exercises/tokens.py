@@ -8,7 +8,7 @@ from .spec import Call, Inputs, builder, tolerance
 
 FLOAT32 = tolerance(torch.float32)  # .float() is what one writes for 16-bit logits
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING}}
-HOW = {"within": FLOAT32, "offers": OFFERS}
+TERMS = {"within": FLOAT32, "offers": OFFERS}
 TWO = (  # token ids of two rows, and the span [start, stop) of each row's response
     [[2, 3, 4, 5, END, PADDING], [4, 2, END, PADDING, PADDING, PADDING]],
     [(2, 5), (1, 3)],
