@@ -23,7 +23,9 @@ def main(argv: Sequence[str]) -> int:
     words = parser.parse_args(argv).copies
     paths = [path for word in words or [""] for path in _copies(word)]
     if not paths:
-        print("There is nothing to check: no exercises in", workspace.work_folder())
+        asked = f" of {', '.join(words)}" if words else ""
+        print(f"There is nothing to check: no exercises{asked} in", end=" ")
+        print(f"{workspace.work_folder()}. Name a chapter (4 or 04) or a file.")
         return 1
     passed = True
     for path in paths:

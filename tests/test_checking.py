@@ -355,7 +355,7 @@ def test_a_plain_file_can_be_checked(tmp_path, capsys):
 
 def test_nothing_to_check_is_said(work_folder, capsys):
     assert main(["07"]) == 1
-    assert "nothing to check" in capsys.readouterr().out
+    assert "nothing to check: no exercises of 07 in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["not json", notebook_with("def f(:\n")])
