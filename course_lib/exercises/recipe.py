@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Fault", "Recipe", "blocks", "slips"]
+__all__ = ["Fault", "Recipe", "blocks", "sentences", "slips"]
 
 KNOWN = {"torch": torch, "F": F, "logsigmoid": F.logsigmoid, "relu": F.relu}
 KNOWN |= {name: getattr(torch, name) for name in ("exp", "log", "sigmoid", "where")}
@@ -113,6 +113,16 @@ def blocks(text: str) -> list[list[str]]:
     """Its lines, each that is not indented with those below it that are."""
     parts = re.split(r"\n(?=\S)", dedent(text).strip())
     return [[*filter(str.strip, part.splitlines())] for part in parts]
+
+
+def sentences(text: str) -> Iterator[tuple[str, str]]:
+    """Each line at the margin, with the sentence that is indented below it, or "".
+
+    >>> dict(sentences("one:\n    it goes\n    on\ntwo:"))
+    {'one:': 'it goes on', 'two:': ''}
+    """
+    for head, *lines in blocks(text):
+        yield head, " ".join(map(str.strip, lines))
 
 
 class _Slip(NamedTuple):
