@@ -99,28 +99,21 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             settings = state["settings"]
         except (RuntimeError, KeyError, EOFError, TypeError, pickle.UnpicklingError):
-            raise ValueError(
-                f"checkpoint {self.path} is no checkpoint, or half of one: "
-                "name another file, or delete it"
-            ) from None
+            raise self._refusal("is no checkpoint, or half of one") from None
         for name, value in self.settings.items():
             before = settings.get(name)
             if before != value:
-                raise ValueError(
-                    f"checkpoint {self.path} has {name} = {before}, not {value}: "
-                    "name another file, or delete it"
-                )
+                raise self._refusal(f"has {name} = {before}, not {value}")
         for name, mine in self.reads.items():
             if state.get("reads", {}).get(name) != mine:
-                raise ValueError(
-                    f"checkpoint {self.path} was made with another {name}: "
-                    "name another file, or delete it"
-                )
+                raise self._refusal(f"was made with another {name}")
         told = self.model.load_state_dict(state["model"], strict=False)
         if told.unexpected_keys or {*told.missing_keys} - self._frozen():
-            raise ValueError(
-                f"checkpoint {self.path} is of a model with other weights: "
-                "name another file, or delete it"
-            )
+            raise self._refusal("is of a model with other weights")
         self.optimiser.load_state_dict(state["optimiser"])
         return state["done"], state["log"]
+
+    def _refusal(self, why: str) -> ValueError:
+        return ValueError(
+            f"checkpoint {self.path} {why}: name another file, or delete it"
+        )

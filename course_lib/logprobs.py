@@ -91,9 +91,7 @@ def length_desensitized_logprobs(
     tensor([-1.5000])
     """
     validate.tensors(token_logps=token_logps)
-    for name, tensor in (("mask", mask), ("shared_length", shared_length)):
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+    validate.are_tensors(mask=mask, shared_length=shared_length)
     if alpha is True or alpha != 1:
         validate.fraction("alpha", alpha, below=1.0)
     if token_logps.shape != mask[:, 1:].shape or shared_length.shape != mask.shape[:1]:
@@ -149,9 +147,7 @@ def at_least_float32(logits: Tensor) -> Tensor:
 
 def _response_mask(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """The mask as booleans, after refusing everything that would be silently wrong."""
-    for name, tensor in (("logits", logits), ("labels", labels), ("mask", mask)):
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+    validate.are_tensors(logits=logits, labels=labels, mask=mask)
     if not logits.is_floating_point():
         raise TypeError(f"logits must be floating point, got {logits.dtype}")
     if labels.dtype != torch.long:

@@ -273,8 +273,7 @@ def kto_loss(
     tensor(0.5000)
     """
     validate.batch(policy_logps=policy_logps, ref_logps=ref_logps)
-    if not isinstance(desirable, Tensor):
-        raise TypeError(f"desirable must be a tensor, got {type(desirable).__name__}")
+    validate.are_tensors(desirable=desirable)
     if desirable.dtype != torch.bool or desirable.shape != policy_logps.shape:
         raise ValueError("desirable must hold booleans, one for each example")
     if isinstance(kl, Tensor) and kl.requires_grad:

@@ -225,8 +225,7 @@ def best_of_n(ref: Tensor, rewards: Tensor, n: int) -> Tensor:
     validate.tensors(ref=ref, rewards=rewards)
     if isinstance(n, bool) or not isinstance(n, int):
         raise TypeError(f"n must be an integer, got {type(n).__name__}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+    validate.at_least(1, n=n)
     width = ref.shape[-1]
     rows = zip(ref.reshape(-1, width), rewards.reshape(-1, width), strict=True)
     return torch.stack([_best_of_n_row(*row, n) for row in rows]).view_as(ref)

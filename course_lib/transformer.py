@@ -199,13 +199,7 @@ class PrefixTable(nn.Module):
 
     def __init__(self, prompts: int, words: int, longest: int):
         super().__init__()
-        for name, value in (
-            ("prompts", prompts),
-            ("words", words),
-            ("longest", longest),
-        ):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        validate.at_least(1, prompts=prompts, words=words, longest=longest)
         self.words, self.longest = words, longest
         self.prefixes = sum(words**depth for depth in range(longest))  # of one prompt
         self.logits = nn.Parameter(torch.zeros(prompts * self.prefixes, words + 1))
@@ -264,8 +258,7 @@ def sample(
     (torch.Size([2, 2]), True)
     """
     validate.number("temperature", temperature)
-    if longest < 1:
-        raise ValueError(f"longest must be at least 1, got {longest}")
+    validate.at_least(1, longest=longest)
     given, device = torch.is_tensor(prompts), next(model.parameters()).device
     ids, sizes = _padded(prompts, longest, end, prompts.device if given else device)
     draw = _multinomial if given else _inverse_cdf

@@ -40,18 +40,30 @@ def holds(condition: Tensor) -> bool:
     return unknown or bool(condition.all())
 
 
+def at_least(least: int, **named: float):
+    """Refuse a smaller number."""
+    for name, value in named.items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
 def choice(name: str, value: str, options: tuple[str, ...]):
     if value not in options:
         known = ", ".join(repr(option) for option in options)
         raise ValueError(f"{name} must be one of {known}, got {value!r}")
 
 
+def are_tensors(**named: Tensor):
+    for name, tensor in named.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+
+
 def tensors(**named: Tensor):
     """Refuse all but non-empty floating-point tensors of one shape."""
     shapes = {}
     for name, tensor in named.items():
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+        are_tensors(**{name: tensor})
         if not tensor.is_floating_point():
             raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
         if tensor.numel() == 0:
@@ -87,12 +99,28 @@ def one_each(like: Tensor, **named: Tensor):
 def lengths(like: Tensor, **named: Tensor):
     """Refuse all but one number of tokens per example, each at least 1."""
     for name, tensor in named.items():
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+        are_tensors(**{name: tensor})
         if tensor.shape != like.shape:
             raise ValueError(f"{name} has shape {tensor.shape}, it needs {like.shape}")
         if not holds((tensor >= 1) & tensor.isfinite()):
             raise ValueError(f"{name} must be at least 1 token everywhere")
+
+
+def layout(dimensions: str, **named: Tensor):
+    """Refuse shapes that do not fit, such as those of "answers width, answers".
+
+    dimensions: of each tensor, by name; dimensions of one name have one size
+    """
+    wanted = [names.split() for names in dimensions.split(", ")]
+    shapes = [tuple(tensor.shape) for tensor in named.values()]
+    sizes: dict[str, int] = {}
+    for names, shape in zip(wanted, shapes, strict=True):
+        sizes.update(zip(names, shape, strict=False))
+    if shapes != [tuple(map(sizes.get, names)) for names in wanted]:
+        told = (str(tuple(names)).replace("'", "") for names in wanted)
+        needs = " and ".join(map(" ".join, zip(named, told, strict=True)))
+        needs = needs.replace(" (", " must be (", 1)
+        raise ValueError(f"{needs}, got {' and '.join(map(str, shapes))}")
 
 
 def probabilities(**named: Tensor):

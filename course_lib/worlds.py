@@ -84,8 +84,7 @@ def sample_rewards(world: World, length: int, *shape: int, seed: int) -> Tensor:
     >>> sample_rewards(five_responses(), 1, 2, 3, seed=0).shape
     torch.Size([2, 3])
     """
-    if length < 1:
-        raise ValueError(f"length must be at least 1, got {length}")
+    validate.at_least(1, length=length)
     random = torch.Generator().manual_seed(seed)
     count = math.prod(shape) * length
     drawn = torch.multinomial(world.ref, count, replacement=True, generator=random)
@@ -104,8 +103,7 @@ def random_world(seed: int, responses: int = 5, worlds: int | None = None) -> Wo
     >>> random_world(0, responses=3, worlds=20).ref.shape
     torch.Size([20, 3])
     """
-    if responses < 2:
-        raise ValueError(f"responses must be at least 2, got {responses}")
+    validate.at_least(2, responses=responses)
     random = torch.Generator().manual_seed(seed)
     shape = (responses,) if worlds is None else (worlds, responses)
     normal = torch.randn(2, *shape, generator=random, dtype=torch.float64)
@@ -171,8 +169,7 @@ def sample_preferences(
     >>> sample_preferences(world, 3, seed=0).chosen                # good always wins
     tensor([0, 0, 0])
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    validate.at_least(1, count=count)
     validate.fraction("label_noise", label_noise, below=0.5)
     chances = world.ref if sampler is None else sampler
     validate.probabilities(sampler=chances)
@@ -204,8 +201,7 @@ def sample_thumbs(world: World, count: int, *, seed: int) -> Preferences:
     >>> sample_thumbs(world, 3, seed=0).rejected
     tensor([1, 1, 1])
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    validate.at_least(1, count=count)
     random = torch.Generator().manual_seed(seed)
     up = _chance_of_thumb_up(world)
     prompts = torch.arange(count) % len(world.ref)
@@ -244,8 +240,7 @@ def sample_single_thumbs(
     >>> sample_single_thumbs(world, 2, seed=0).answers
     tensor([0, 0])
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    validate.at_least(1, count=count)
     validate.fraction("label_noise", label_noise, below=0.5)
     random = torch.Generator().manual_seed(seed)
     prompts = torch.arange(count) % len(world.ref)

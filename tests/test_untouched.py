@@ -189,6 +189,8 @@ def test_with_a_wide_prior_chi_po_s_worst_seed_beats_dpo_s_best():
         ("wins must be", lambda: fit_scores(torch.ones(2, 3))),
         ("features has 2", lambda: fit_scores(torch.ones(3, 3), torch.ones(2, 1))),
         ("pairs", lambda: untouched_mass(torch.ones(1), torch.ones(1), -1)),
+        ("shapes", lambda: chi_po_loss(*torch.zeros(3, 2), torch.zeros(1), 0.1)),
+        ("finite", lambda: chi_po_loss(*(900 * torch.eye(4, 1)), 0.1)),
     ],
 )
 def test_bad_input_is_told_by_its_name(words, call):

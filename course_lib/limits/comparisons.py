@@ -31,11 +31,7 @@ def mixed_preferences(rewards: Tensor, shares: Tensor) -> Tensor:
     """
     validate.tensors(rewards=rewards)
     validate.probabilities(shares=shares)
-    if rewards.ndim != 2 or shares.shape != rewards.shape[:1]:
-        raise ValueError(
-            "rewards must be (groups, answers) and shares (groups,), got "
-            f"{tuple(rewards.shape)} and {tuple(shares.shape)}"
-        )
+    validate.layout("groups answers, groups", rewards=rewards, shares=shares)
     each = torch.sigmoid(rewards[:, :, None] - rewards[:, None])  # (groups, i, j)
     return (shares[:, None, None] * each).sum(0)
 
@@ -75,8 +71,7 @@ def drawn_wins(preferences: Tensor, sampler: Tensor) -> Tensor:
     """
     _require_table(preferences)
     _require_policy(preferences, sampler=sampler)
-    if sampler.ndim != 1:
-        raise ValueError(f"sampler must be (answers,), got {tuple(sampler.shape)}")
+    validate.layout("answers", sampler=sampler)
     wins = sampler[:, None] * sampler * preferences
     return wins - wins.diagonal().diag()
 
@@ -114,10 +109,7 @@ def expected_pair_loss(
 
 def _require_table(preferences: Tensor):
     validate.tensors(preferences=preferences)
-    if preferences.ndim != 2 or preferences.shape[0] != preferences.shape[1]:
-        raise ValueError(
-            f"preferences must be (answers, answers), got {tuple(preferences.shape)}"
-        )
+    validate.layout("answers answers", preferences=preferences)
     near = torch.finfo(preferences.dtype).eps ** 0.5
     if (preferences < 0).any() or (
         (preferences + preferences.T - 1).abs() > near

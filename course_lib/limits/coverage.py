@@ -15,6 +15,7 @@ from torch import Tensor
 from course_lib import validate
 from course_lib.losses import dpo_loss
 from course_lib.policies import kl_divergence, optimal_policy
+from course_lib.variants import of_pairs
 from course_lib.worlds import World, sample_preferences
 
 __all__ = [
@@ -73,15 +74,8 @@ def untouched_mass(policy: Tensor, ref: Tensor, pairs: int) -> Tensor:
     return (policy * missed).sum(-1)
 
 
-def chi_po_loss(
-    policy_chosen_logps: Tensor,
-    policy_rejected_logps: Tensor,
-    ref_chosen_logps: Tensor,
-    ref_rejected_logps: Tensor,
-    beta: float,
-    *,
-    reduction: str = "mean",
-) -> Tensor:
+@of_pairs
+def chi_po_loss(u, v, beta: float):
     """χPO: DPO's loss with ρ + log ρ in the place of log ρ, for ρ = π_θ/π_ref.
 
     −log σ( β φ(ρ_w) − β φ(ρ_l) ),  φ(ρ) = ρ + log ρ
@@ -95,11 +89,8 @@ def chi_po_loss(
     >>> chi_po_loss(*torch.zeros(4, 1), beta=0.1)
     tensor(0.6931)
     """
-    u = policy_chosen_logps - ref_chosen_logps
-    v = policy_rejected_logps - ref_rejected_logps
-    linked = [ratio + ratio.exp() for ratio in (u, v)]
-    none = torch.zeros_like(u), torch.zeros_like(u)
-    return dpo_loss(*linked, *none, beta, reduction=reduction)
+    none = torch.zeros_like(u)
+    return dpo_loss(u + u.exp(), v + v.exp(), none, none, beta, reduction="none")
 
 
 def chi_optimal_policy(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:

@@ -82,11 +82,7 @@ def batch_pushes(
     """
     validate.tensors(chosen=chosen, rejected=rejected)
     validate.batch(weights=weights)
-    if chosen.ndim != 2 or len(chosen) != len(weights):
-        shapes = tuple(chosen.shape), tuple(weights.shape)
-        raise ValueError(
-            f"chosen must be (pairs, parameters) and weights (pairs,), got {shapes}"
-        )
+    validate.layout("pairs parameters, pairs", chosen=chosen, weights=weights)
     step = weights[:, None] * (chosen - rejected) / len(weights)
     own = (chosen * step).sum(-1)
     return own, chosen @ step.sum(0) - own
@@ -131,11 +127,7 @@ def softmax_scores(features: Tensor, policy: Tensor) -> Tensor:
     """
     validate.probabilities(policy=policy)
     validate.tensors(features=features)
-    if features.ndim != 2 or policy.shape != features.shape[:1]:
-        shapes = tuple(features.shape), tuple(policy.shape)
-        raise ValueError(
-            f"features must be (answers, width) and policy (answers,), got {shapes}"
-        )
+    validate.layout("answers width, answers", features=features, policy=policy)
     return features - policy @ features
 
 

@@ -74,11 +74,7 @@ def psi_rewards(
     """
     validate.tensors(chances=chances)
     validate.probabilities(sampler=sampler)
-    if chances.shape != 2 * sampler.shape:
-        raise ValueError(
-            f"chances must be (answers, answers) for {len(sampler)} answers, got "
-            f"{tuple(chances.shape)}"
-        )
+    validate.layout("answers answers, answers", chances=chances, sampler=sampler)
     values = psi(chances)
     validate.tensors(psi=values)
     return values @ sampler
@@ -193,11 +189,7 @@ def fits(ref: Tensor, features: Tensor):
     validate.tensors(features=features)
     if not validate.holds(ref > 0):
         raise ValueError("ref must be above 0 for every answer: drop those at 0")
-    if features.ndim != 2 or ref.shape != features.shape[:1]:
-        raise ValueError(
-            "ref must be (answers,) and features (answers, width), got "
-            f"{tuple(ref.shape)} and {tuple(features.shape)}"
-        )
+    validate.layout("answers, answers width", ref=ref, features=features)
 
 
 def log_tilt(ref: Tensor, features: Tensor, weights: Tensor) -> Tensor:

@@ -103,8 +103,7 @@ def preference_path(
     >>> preference_path(lambda h: -h, half, table, steps=1, lr=1.0)[1]  # e^{½} : 1
     tensor([0.6225, 0.3775])
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    validate.at_least(1, steps=steps)
     validate.number("lr", lr)
     logits = (ref if start is None else start).log().clone().requires_grad_()
     found = [logits.detach().softmax(-1)]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.functional import hessian, jacobian
 
 from course_lib import validate
 from course_lib.limits.exponential import exponential_tilt, fits, log_tilt
@@ -117,11 +118,7 @@ def best_in_class(
 def _checked(features: Tensor, wins: Tensor) -> tuple[Tensor, Tensor]:
     validate.tensors(features=features)
     validate.tensors(wins=wins)
-    if features.ndim != 2 or wins.shape != (len(features), len(features)):
-        raise ValueError(
-            "features must be (answers, k) and wins (answers, answers), got "
-            f"{tuple(features.shape)} and {tuple(wins.shape)}"
-        )
+    validate.layout("answers k, answers answers", features=features, wins=wins)
     if (wins < 0).any() or not wins.any():
         raise ValueError("wins must be ≥ 0, and some of them above 0")
     return features.double(), wins.double() / wins.double().sum()
@@ -143,23 +140,11 @@ def _lowest(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     search.step(closure)
     found = weights.detach()
     for _ in range(2):
-        slope, bend = _derivatives(loss, found)
+        slope, bend = jacobian(loss, found), hessian(loss, found)
         step = torch.linalg.pinv(bend, hermitian=True) @ slope
         if loss(found - step) <= loss(found) + 1e-15:
             found = found - step
-    slope, _ = _derivatives(loss, found)
     endless = found.abs().max() > 1 and loss(2 * found) <= loss(found)
-    if endless or not slope.abs().max() < 1e-7:
+    if endless or not jacobian(loss, found).abs().max() < 1e-7:
         raise ValueError("no finite weights are best: some features win every pair")
     return found
-
-
-def _derivatives(
-    loss: Callable[[Tensor], Tensor], weights: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The gradient and the Hessian."""
-    weights = weights.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(loss(weights), weights, create_graph=True)
-    more = {"retain_graph": True, "materialize_grads": True}
-    rows = [torch.autograd.grad(one, weights, **more)[0] for one in slope]
-    return slope.detach(), torch.stack(rows)

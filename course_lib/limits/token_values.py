@@ -154,11 +154,7 @@ def prefix_values(
     validate.tensors(policy_logps=policy_logps, ref_logps=ref_logps)
     validate.batch(rewards=rewards)
     validate.number("beta", beta)
-    if policy_logps.ndim != 2 or len(policy_logps) != len(rewards):
-        shapes = tuple(policy_logps.shape), tuple(rewards.shape)
-        raise ValueError(
-            f"policy_logps must be (batch, time) and rewards (batch,), got {shapes}"
-        )
+    validate.layout("batch time, batch", policy_logps=policy_logps, rewards=rewards)
     credit = beta * (policy_logps - ref_logps)  # (batch, time)
     to_come = credit.flip(-1).cumsum(-1).flip(-1)
     return torch.cat([rewards[:, None] - to_come, rewards[:, None]], -1)
