@@ -154,11 +154,7 @@ def shipped_runs(name: str) -> list[Run]:
     name: "frontier", "variants" or "estimators"
     raises: FileNotFoundError if there is no such table
     """
-    kinds = Run.__annotations__
-    return [
-        Run(**{name: kinds[name](row[name]) for name in kinds})
-        for row in table_rows(name)
-    ]
+    return table_of(Run, name)
 
 
 class LoggedRun(NamedTuple):
@@ -227,6 +223,14 @@ def table_rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def table_of(kind: type, name: str) -> list:
+    """The same as NamedTuples of a kind, each cell of the type that its field has."""
+    types = kind.__annotations__
+    return [
+        kind(*(types[field](row[field]) for field in types)) for row in table_rows(name)
+    ]
+
+
 def run_values(runs: Sequence[Run], field: str, **where: object) -> list[float]:
     """One number of each run that is meant, such as all seeds of a method at a β.
 
@@ -283,7 +287,7 @@ def shipped_conventions(asks: str | None = None) -> list[Convention]:
     >>> [row.library for row in shipped_conventions("gamma") if "γ/β" in row.answer]
     ["SimPO's authors", 'open-instruct']
     """
-    rows = [Convention(**row) for row in table_rows("conventions")]
+    rows = table_of(Convention, "conventions")
     found = [row for row in rows if asks in (None, row.asks)]
     if not found:
         known = ", ".join(dict.fromkeys(row.asks for row in rows))

@@ -6,7 +6,6 @@ logistic regression on labelled reviews has it: a sum of one weight a word.
 """
 
 import copy
-import csv
 import functools
 import json
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from course_lib import validate
 from course_lib._moved import renamed
 from course_lib.baselines import policy_gradient_steps
 from course_lib.batches import Texts, texts_logps
+from course_lib.datasets import table_of
 from course_lib.metrics import kl_estimates
 from course_lib.training import Config, Log, fit, train
 from course_lib.transformer import SHIPPED, Transformer, sample
@@ -93,8 +93,7 @@ class Reviews(NamedTuple):
         count: ≥ 1; seed: the same ones again; held_out: of those for testing
         returns: ids, (count, 4)
         """
-        if count < 1:
-            raise ValueError(f"count must be at least 1, got {count}")
+        validate.at_least(1, count=count)
         first, last = (
             (self.practice, len(self.openings)) if held_out else (0, self.practice)
         )
@@ -210,8 +209,7 @@ def compare(
     source: Yellott (1977) for the noise; Plackett (1975), Luce (1959) for the ranking
     """
     validate.fraction("temperature", temperature)
-    if draws < 2:
-        raise ValueError(f"draws must be at least 2, got {draws}")
+    validate.at_least(2, draws=draws)
     prompts = reviews.prompts(count, seed=seed).repeat_interleave(draws, 0)
     samples = write(model, reviews, prompts, seed=seed)
     random = torch.Generator().manual_seed(seed + 1)
@@ -295,8 +293,7 @@ def align(
     raises: ValueError as `compare` and `train`
     source: Rafailov et al. (2023); for the rounds Guo et al. (2024), Online AI feedback
     """
-    if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}")
+    validate.at_least(1, rounds=rounds)
     model = copy.deepcopy(ref)
     for number in range(rounds):
         seed = 1_000 * (1_000 * config.seed + number)
@@ -355,10 +352,7 @@ def shipped_outcomes() -> list[Outcome]:
     >>> shipped_outcomes()[0].method
     'best_of_n'
     """
-    with (SHIPPED / "reviews.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    kinds = Outcome.__annotations__
-    return [Outcome(**{name: kinds[name](row[name]) for name in kinds}) for row in rows]
+    return table_of(Outcome, "reviews")
 
 
 def best_of_each(samples: Samples, n: int) -> Tensor:

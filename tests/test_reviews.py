@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 
-from course_lib import reviews, transformer
+from course_lib import datasets, reviews, transformer
 from course_lib.training import Config
 from course_lib.transformer import SHIPPED, Shape, Transformer
 from course_lib.workspace import CourseError
@@ -349,7 +349,7 @@ def test_every_way_is_measured_and_written(small, tmp_path, monkeypatch):
     assert best == sorted(best)
     assert rows[1].kl == pytest.approx(math.log(2) - 0.5)
     assert "11 rows" in remaking.table(rows, tmp_path / "reviews.csv")
-    monkeypatch.setattr(reviews, "SHIPPED", tmp_path)
+    monkeypatch.setattr(datasets, "DATA", tmp_path)
     assert reviews.shipped_outcomes() == [
         row._replace(
             **{name: round(getattr(row, name), 4) for name in row._fields[3:-1]},
