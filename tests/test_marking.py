@@ -85,7 +85,7 @@ def until_wrong(name: str, function) -> tuple[int | None, list[Call]]:
 def graded(box, name: str, cells: list[str], calls=None) -> list[Observation]:
     """What `grade` sees of it, in a process of its own."""
     calls = calls or examination(name).calls
-    outcome = box.run(cells, name, calls, EXERCISES[name].offers)
+    outcome = box.run(talking.Job(cells, name, calls, EXERCISES[name].offers))
     assert not outcome.trouble
     return outcome.seen
 
@@ -255,8 +255,8 @@ def test_a_slow_right_answer_is_told_from_an_endless_one_and_more_time_helps(
     class Short:
         timeout = patience()
 
-        def run(self, *given, **named):
-            return box.run(*given, **{**named, "within": self.timeout})
+        def run(self, job, within):
+            return box.run(job, self.timeout)
 
     pause = f"    import time; time.sleep({0.1 * patience()})\n    return"
     slow = RIGHT.replace("    return", pause)

@@ -1,5 +1,6 @@
 """What is in the process that holds a learner's code: nothing that knows an answer."""
 
+import contextlib
 import importlib
 import itertools
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from sandboxes import best
+from sandboxes import best, observed
 
 from course_lib.exercises import EXERCISES
 from course_lib.submission.observing import Call, observe
@@ -27,7 +28,6 @@ from course_tools.grading.sandbox.sandbox import Sandbox
 from course_tools.grading.sandbox.talking import Job, Talk
 from course_tools.grading.sandbox.wire import encode, send
 
-NOTHING = {"kwargs": {"dict": {}}, "slopes": {"list": []}}  # more in a question
 LOOK = """
 import gc, sys, types, torch
 from course_lib import checking, losses, worlds
@@ -56,7 +56,7 @@ def look(what):
 
 def told(call: str) -> list[str]:
     """What a submission finds in the best sandbox of this computer."""
-    (seen,) = best()[1].run([LOOK], "look", [Call((call,))]).seen
+    (seen,) = observed(LOOK, "look", Call((call,)))
     assert not seen.error, seen.error
     return bytes(map(int, seen.numbers)).decode().split()
 
@@ -96,7 +96,7 @@ def test_what_is_offered_is_found_under_its_old_names_too(line):
     sound = line.split()[2].strip(",")
     page = f"from course_lib.{line}\ndef f(x):\n    return {sound}(x) + END"
     call, offers = Call((torch.ones(2),)), {"SOUND": lambda x: 3 * x, "END": 1}
-    (seen,) = best()[1].run([page], "f", [call], {"bugs": offers}).seen
+    (seen,) = observed(page, "f", call, offers={"bugs": offers})
     assert seen.numbers == (4.0, 4.0)
     assert any("bugs" in exercise.offers for exercise in EXERCISES.values())
 
@@ -123,8 +123,7 @@ def optimised(lr):
 
 @pytest.mark.slow
 def test_optimisers_do_without_what_compiles_and_who_asks_for_it_has_it():
-    call = Call((0.1,))
-    (seen,) = best()[1].run([OPTIMISED], "optimised", [call]).seen
+    (seen,) = observed(OPTIMISED, "optimised", Call((0.1,)))
     assert seen.numbers == (1.0, 0.0, 1.0), seen
 
 
@@ -306,7 +305,7 @@ def test_a_given_function_and_its_gradient_are_as_if_they_were_there(name, by_ha
 
     x = torch.tensor([1.0, -2.0], dtype=torch.float64)
     call = Call((loss, x), gradient=name in ("many", "lists"))
-    (seen,) = best()[1].run([GIVEN], name, [call]).seen
+    (seen,) = observed(GIVEN, name, call)
     due = observe(lambda _, x: by_hand(x), call)
     assert seen.numbers == pytest.approx(due.numbers)
     for slope, right in zip(seen.gradients, due.gradients, strict=True):
@@ -339,42 +338,42 @@ def test_what_a_suite_may_do_with_a_given_function_it_may_do_here(name, due):
         return (x**3).sum() + 0 * cut.sum() + (0 if cut.ndim else cut)
 
     x, y = torch.tensor([1.0, -2.0]).double(), torch.tensor([5.0, 6.0]).double()
-    call = Call((loss, x, y))
-    (seen,) = best()[1].run([TWO], name, [call]).seen
+    (seen,) = observed(TWO, name, Call((loss, x, y)))
     assert seen.error is None, seen.error
     assert seen.numbers == pytest.approx([float(number) for number in due])
+
+
+def question(*args, wants=False, **more) -> bytes:
+    """What a submission asks of a function; wants: whether gradients as well."""
+    tensors = [one for one in args if isinstance(one, torch.Tensor)]
+    told = {"ask": 0, "args": encode([*args], []), "kwargs": {"dict": {}}}
+    told |= {"slopes": {"list": []}, "wants": [wants] * len(tensors)}
+    return json.dumps({**told, **more}).encode()
 
 
 @pytest.mark.parametrize(
     "shapes", [[(1 << 39, 0)], [(1 << 20, 0)], [(1001, 1), (1, 1000)]], ids=str
 )
 def test_what_would_take_long_is_refused(shapes):
-    args = {"list": [encode(torch.zeros(shape), []) for shape in shapes]}
-    question = {"ask": 0, "args": args, **NOTHING, "wants": [False] * len(shapes)}
-    told = json.loads(reply([max], json.dumps(question).encode()))
+    told = json.loads(reply([max], question(*map(torch.zeros, shapes))))
     assert told == {"error": "ValueError"}
 
 
 def test_a_batch_of_whole_answers_is_not_refused():
     """Its labels would make it larger if they were broadcast; they are not."""
     inputs = torch.zeros(64, 128, 100), torch.zeros(64, 128, dtype=torch.int64)
-    args = {"list": [encode(one, []) for one in inputs]}
-    question = {"ask": 0, "args": args, **NOTHING, "wants": [False] * 2}
 
     def first(logits, labels):
         return logits.gather(-1, labels.unsqueeze(-1)).sum()
 
-    told = json.loads(reply([first], json.dumps(question).encode()))
-    assert "error" not in told
+    assert "error" not in json.loads(reply([first], question(*inputs)))
 
 
 def test_a_slope_of_another_shape_than_the_value_is_refused():
     """Broadcast, it would give a gradient that autograd never gives."""
-    x = encode(torch.tensor([1.0, 2.0]), [])
-    question = {"ask": 0, "args": {"list": [x]}, **NOTHING, "wants": [True]}
-    question |= {"slopes": encode([[torch.ones(1)]], [])}
-    told = json.loads(reply([torch.exp], json.dumps(question).encode()))
-    assert told == {"error": "RuntimeError"}
+    slopes = encode([[torch.ones(1)]], [])
+    asked = question(torch.tensor([1.0, 2.0]), wants=True, slopes=slopes)
+    assert json.loads(reply([torch.exp], asked)) == {"error": "RuntimeError"}
 
 
 def test_no_question_is_answered_when_the_time_is_up():
@@ -404,47 +403,51 @@ def test_whoever_has_passed_is_asked_no_more():
     page = "def f(x):\n    return x if x[0] < 3 else 1 / 0"
     calls = [Call((torch.tensor([float(n)]),)) for n in range(9)]
     box = best()[1]
-    outcome = box.run([page], "f", calls, settled=lambda seen: len(seen) == 2)
+    job = Job([page], "f", calls, settled=lambda seen: len(seen) == 2)
+    outcome = box.run(job)
     assert [one.numbers for one in outcome.seen] == [(0.0,), (1.0,)]
     assert (outcome.ended, outcome.trouble) == ("", "")
-    outcome = box.run([page], "f", calls)
-    assert len(outcome.seen) == 9
-    assert outcome.seen[3].error[0] == "ZeroDivisionError"
+    seen = observed(page, "f", *calls)
+    assert len(seen) == 9
+    assert seen[3].error[0] == "ZeroDivisionError"
 
 
-def test_given_functions_answer_within_what_is_left_and_are_not_started_on_it():
-    key, beside = ("dpo_loss_is_sound", 1, 0), elsewhere.Elsewhere()
-    assert json.loads(beside.reply(key, b"{}", 9.0)) == {"error": "TimeoutError"}
-    args = {"list": [encode(torch.zeros(900_000), [])] * 4 + [0.3]}
-    told = {"ask": 0, "args": args, **NOTHING, "wants": [True] * 4}
-    question = json.dumps(told).encode()
-    try:
-        beside.ready([key])
-        began = time.monotonic()
-        late = json.loads(beside.reply(key, question, 0.0))
-        assert time.monotonic() - began < 0.01 + elsewhere.GRACE + 0.5
-        assert late == {"error": "TimeoutError"}
-        assert "error" not in json.loads(beside.ready([key]).reply(key, question, 9.0))
-    finally:
-        beside.close()
+KEY = "dpo_loss_is_sound", 1, 0  # of a given loss
+
+
+@pytest.fixture
+def beside():
+    """What answers for given functions, once it is made ready."""
+    with contextlib.closing(elsewhere.Elsewhere()) as process:
+        yield process
+
+
+def started(make_ready) -> list[psutil.Process]:
+    """The processes that are there after a call, and were not before."""
+    us = psutil.Process()
+    before = us.children(recursive=True)
+    make_ready()
+    return [one for one in us.children(recursive=True) if one not in before]
+
+
+def test_given_functions_answer_within_what_is_left_and_are_not_started_on_it(beside):
+    assert json.loads(beside.reply(KEY, b"{}", 9.0)) == {"error": "TimeoutError"}
+    asked = question(*[torch.zeros(900_000)] * 4, 0.3, wants=True)
+    beside.ready([KEY])
+    began = time.monotonic()
+    late = json.loads(beside.reply(KEY, asked, 0.0))
+    assert time.monotonic() - began < 0.01 + elsewhere.GRACE + 0.5
+    assert late == {"error": "TimeoutError"}
+    assert "error" not in json.loads(beside.ready([KEY]).reply(KEY, asked, 9.0))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where another is forked")
-def test_a_process_that_is_ended_from_outside_costs_nobody_an_answer():
-    key, beside = ("dpo_loss_is_sound", 1, 0), elsewhere.Elsewhere()
-    args = {"list": [encode(torch.zeros(3), [])] * 4 + [0.3]}
-    told = {"ask": 0, "args": args, **NOTHING, "wants": [False] * 4}
-    us = psutil.Process()
-    before = us.children(recursive=True)
-    try:
-        beside.ready([key])
-        new = [one for one in us.children(recursive=True) if one not in before]
-        new[-1].kill()
-        new[-1].wait(30.0)
-        answer = json.loads(beside.reply(key, json.dumps(told).encode(), 9.0))
-        assert "value" in answer
-    finally:
-        beside.close()
+def test_a_process_that_is_ended_from_outside_costs_nobody_an_answer(beside):
+    *_, new = started(lambda: beside.ready([KEY]))
+    new.kill()
+    new.wait(30.0)
+    asked = question(*[torch.zeros(3)] * 4, 0.3)
+    assert "value" in json.loads(beside.reply(KEY, asked, 9.0))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="by a clock that Linux has")
@@ -461,19 +464,13 @@ def test_one_step_that_never_ends_ends_the_process_that_answers(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks where torch is loaded")
-def test_processes_that_answer_share_the_memory_of_one():
+def test_processes_that_answer_share_the_memory_of_one(beside):
     elsewhere.Elsewhere().ready([]).close()  # where they come from is there now
-    us = psutil.Process()
-    before = us.children(recursive=True)
-    both = [elsewhere.Elsewhere().ready([]) for _ in range(2)]
-    try:
-        new = [one for one in us.children(recursive=True) if one not in before]
+    with contextlib.closing(elsewhere.Elsewhere()) as other:
+        new = started(lambda: [one.ready([]) for one in (beside, other)])
         own = [one.memory_full_info().uss / one.memory_info().rss for one in new]
         assert len(own) == 2
         assert max(own) < 0.25
-    finally:
-        for one in both:
-            one.close()
 
 
 def test_what_a_submission_may_leave_behind_is_found_where_nothing_stops_it():
@@ -521,8 +518,9 @@ def locks():
 @pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux's")
 def test_no_lock_and_no_watch_on_a_file_that_all_can_read():
     """Two that run at once could talk by them, 63 bits a lock."""
-    seen = best()[1].run([LOCKS], "locks", [Call(())]).seen
-    assert not any(seen[0].numbers), seen
+    (seen,) = observed(LOCKS, "locks", Call(()))
+    assert not seen.error
+    assert not any(seen.numbers), seen
 
 
 @pytest.mark.slow
@@ -530,5 +528,6 @@ def test_where_nothing_can_be_forked_each_job_has_a_process(tmp_path):
     """As on macOS and Windows."""
     with Sandbox(Plan(fork=False), timeout=20) as box:
         page = "from course_lib import yours\ndef f(x):\n    return yours(x) * 2"
-        (seen,) = box.run([page], "f", [Call((torch.ones(2),), gradient=True)]).seen
+        call = Call((torch.ones(2),), gradient=True)
+        (seen,) = box.run(Job([page], "f", [call])).seen
         assert seen.gradients == ((2.0, 4.0),)  # of the values, weighted by their place

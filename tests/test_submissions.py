@@ -47,7 +47,7 @@ def test_a_flat_folder(tmp_path):
     put(tmp_path, {"ada.py": CODE, "bo.ipynb": NOTEBOOK, "grades": b""})
     (tmp_path / "export.csv").write_text("id,name")
     assert list(found(tmp_path)) == ["ada.py", "bo.ipynb", "grades"]
-    assert [s.learner for s in find(tmp_path)] == ["ada", "bo", "grades"]
+    assert [s.upload.learner for s in find(tmp_path)] == ["ada", "bo", "grades"]
     assert found(tmp_path)["grades"][0][1] == "is neither a notebook nor a Python file"
 
 
@@ -106,7 +106,7 @@ def test_platforms_names_are_understood(tmp_path, name, learner):
         path.write_bytes(CODE)
     else:
         path.mkdir()
-    assert [s.learner for s in find(tmp_path)] == [learner]
+    assert [s.upload.learner for s in find(tmp_path)] == [learner]
 
 
 def test_a_zip_of_the_class_and_a_zip_in_it(tmp_path):

@@ -19,7 +19,6 @@ from course_tools.grading.sandbox.wire import (
     decode,
     encode,
     observation,
-    plain,
     receive,
     send,
 )
@@ -63,7 +62,7 @@ def test_every_observation_arrives_as_it_was(name):
             *map(exercise.function, exercise.faults),
         ):
             seen = observe(function, call)
-            assert repr(observation(through(plain(seen)), len(call.args))) == repr(seen)
+            assert repr(observation(through(vars(seen)), len(call.args))) == repr(seen)
 
 
 @given(some.lists(some.floats(allow_nan=False), max_size=20))
@@ -95,7 +94,7 @@ def test_what_a_page_offers_arrives_with_its_functions_left_behind():
     assert functions[int(came["SOUND"]["loss"][0].split()[1])] is SOUND["loss"][0]
 
 
-GOOD = plain(observe(lambda x: 2 * x, Call((torch.ones(2),), gradient=True)))
+GOOD = vars(observe(lambda x: 2 * x, Call((torch.ones(2),), gradient=True)))
 
 
 def test_the_example_is_accepted():
@@ -196,7 +195,7 @@ def test_nobody_waits_for_ever():
 def test_a_very_long_answer_is_cut_before_it_is_sent():
     seen = observe(lambda x: x.expand(MOST + 1), Call((torch.ones(1),)))
     assert seen.numbers == ()
-    assert observation(through(plain(seen)), 1).shape == (MOST + 1,)
+    assert observation(through(vars(seen)), 1).shape == (MOST + 1,)
 
 
 def test_an_error_says_no_more_than_there_is_room_for():
@@ -204,5 +203,5 @@ def test_an_error_says_no_more_than_there_is_room_for():
         raise ValueError("x" * 10_000)
 
     seen = observe(long, Call((torch.ones(1),)))
-    assert observation(through(plain(seen)), 1).error[0] == "ValueError"
+    assert observation(through(vars(seen)), 1).error[0] == "ValueError"
     assert isinstance(seen, Observation)

@@ -135,23 +135,17 @@ def _terms(options: Namespace) -> Terms:
 
 def _same(options: Namespace, terms: Terms):
     """Refuse to go on with a report on terms that are not its own."""
-    begun = {
-        "--exercise": ", ".join(terms.exercises) or "what the class has handed in",
-        "--timeout": terms.timeout,
-        "--memory": terms.memory,
-        "--seed-file": "another secret",
-    }
-    asked = {
-        "--exercise": bool(options.exercise) and set(options.exercise),
-        "--timeout": not options.again and options.timeout,
-        "--memory": not options.again and options.memory,
-        "--seed-file": options.seed,
-    }
-    theirs = (set(terms.exercises), terms.timeout, terms.memory, terms.seed)
-    for (option, value), own in zip(asked.items(), theirs, strict=True):
-        if value and value != own:
+    named = ", ".join(terms.exercises) or "what the class has handed in"
+    fixed = not options.again  # what is marked anew may have more
+    for option, asked, own, told in (
+        ("--exercise", set(options.exercise), set(terms.exercises), named),
+        ("--timeout", fixed and options.timeout, terms.timeout, terms.timeout),
+        ("--memory", fixed and options.memory, terms.memory, terms.memory),
+        ("--seed-file", options.seed, terms.seed, "another secret"),
+    ):
+        if asked and asked != own:
             raise CourseError(
-                f"The report was begun with another {option}: {begun[option]}.",
+                f"The report was begun with another {option}: {told}.",
                 f"Leave {option} out, or grade afresh: without --resume and --again.",
                 code=2,
             )

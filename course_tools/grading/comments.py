@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_tools.grading.files import write
+from course_tools.grading.folder import write
 from course_tools.grading.merging import Learner
 from course_tools.grading.rules import amount, is_date, meant
 from course_tools.grading.tables import cell, number, read, table

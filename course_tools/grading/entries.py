@@ -17,9 +17,9 @@ from typing import BinaryIO
 
 from course_lib.workspace import notebooks
 from course_tools.grading.folder import is_report
-from course_tools.grading.learners import ENDING
+from course_tools.grading.learners import CODE, kind_of
 
-__all__ = ["Allowance", "Enough", "Entry", "is_code", "on_disk", "pieces", "walk"]
+__all__ = ["Allowance", "Enough", "Entry", "on_disk", "pieces", "walk"]
 
 PIECE = 1 << 18  # bytes that are held of a file at a time
 DENSE = 200  # times; honest files of some size come to a tenth of that
@@ -91,16 +91,6 @@ class Entry:
         return bool(SKIPPED.search(self.name))
 
 
-def is_code(name: str) -> bool:
-    """Is it a notebook or a Python file, by its name, whatever a phone made of it?
-
-    >>> is_code("04.ipynb (1).txt"), is_code("04.py.txt"), is_code("notes.txt")
-    (True, True, False)
-    """
-    found = ENDING.search(name)
-    return bool(found) and found["kind"].lower() != "zip"
-
-
 def walk(entry: Entry, depth: int, allowed: Allowance) -> Iterator[Entry]:
     """The notebooks and Python files in it, and what has to be refused.
 
@@ -125,7 +115,7 @@ def walk(entry: Entry, depth: int, allowed: Allowance) -> Iterator[Entry]:
         yield Entry(entry.name, f"cannot be opened: {error}")
         return
     for one in _worked_on(inside):
-        if not one.skipped and (one.entries or ENDING.search(one.name)):
+        if not one.skipped and (one.entries or kind_of(one.name)):
             yield from walk(one, depth - 1, allowed)
 
 
@@ -158,13 +148,13 @@ def on_disk(path: Path) -> Entry:
     """What is there; OSError if nothing is."""
     found = path.lstat()
     if stat.S_ISDIR(found.st_mode):
-        if is_code(path.name):
+        if kind_of(path.name) in CODE:
             return Entry(path.name, "is a folder, not a file")
         return Entry(path.name, entries=lambda _: _inside(path))
     if not stat.S_ISREG(found.st_mode):
         kind = "a link" if stat.S_ISLNK(found.st_mode) else "no ordinary file"
         return Entry(path.name, f"is {kind}: {ONLY_FILES}")
-    if _is_zip(path.name):
+    if kind_of(path.name) == "zip":
         return Entry(path.name, entries=lambda allowed: _unzipped(_File(path), allowed))
     return Entry(path.name, size=found.st_size, open=lambda: _File(path))
 
@@ -239,15 +229,10 @@ def _in_zip(archive: zipfile.ZipFile, name: str, members: list) -> Entry:
     if member.file_size > max(DENSE * member.compress_size, 4 << 20):
         return Entry(name, f"unpacks to more than {DENSE} times its size")
     entry = Entry(name, size=member.file_size, open=lambda: archive.open(member))
-    if _is_zip(name):
+    if kind_of(name) == "zip":
 
         def unzipped(allowed: Allowance) -> list[Entry]:
             return _unzipped(io.BytesIO(b"".join(pieces(entry, allowed))), allowed)
 
         return Entry(name, entries=unzipped)
     return entry
-
-
-def _is_zip(name: str) -> bool:
-    found = ENDING.search(name)
-    return bool(found) and found["kind"].lower() == "zip"

@@ -4,12 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from course_tools.grading.entries import Allowance, Entry, is_code, pieces
+from course_tools.grading.entries import Allowance, Entry, pieces
 from course_tools.grading.learners import (
+    CODE,
     Upload,
     apart,
     counted,
     joined,
+    kind_of,
     roster,
     stem_of,
     upload_of,
@@ -98,7 +100,8 @@ def _parts(entries: Sequence[Entry], before: str) -> list[Part]:
     for entry in sorted(entries, key=lambda one: one.name):
         upload = upload_of(entry.name)
         own = not upload.platform and entry.name.lower().endswith(EXPORTS)
-        if entry.skipped or (own and not entry.entries and not is_code(entry.name)):
+        own = own and not entry.entries and kind_of(entry.name) not in CODE
+        if entry.skipped or own:
             continue
         upload = names.get(stem_of(entry.name), upload)
         stamped = () if upload.platform else _stamped(entry)

@@ -1,4 +1,7 @@
-"""The folder of a report, for one grading at a time; and what killed ones left."""
+"""The folder of a report, for one grading at a time; and what killed ones left.
+
+What is written there appears whole or not at all.
+"""
 
 import contextlib
 import os
@@ -12,7 +15,7 @@ from pathlib import Path
 
 from course_lib.workspace import CourseError
 
-__all__ = ["JOURNAL", "alone", "is_report", "make_room", "out_folder", "sweep"]
+__all__ = ["JOURNAL", "alone", "is_report", "make_room", "out_folder", "sweep", "write"]
 
 JOURNAL, LOCK = "report.jsonl", "report.lock"
 
@@ -59,6 +62,27 @@ def make_room(out: Path, stay: Sequence[str] = ()):
     out.mkdir(parents=True, exist_ok=True)
 
 
+def write(path: Path, content: str | bytes):
+    """Write a file in one step; whoever reads meanwhile sees the earlier one whole.
+
+    raises: CourseError if it cannot be written, and the earlier one stays
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "replace")
+    draft = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        os.replace(draft, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise CourseError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            "If another program has it open, close it there; then try again.",
+        ) from None
+
+
 @contextlib.contextmanager
 def alone(out: Path) -> Iterator[None]:
     """Keep other gradings out of a folder; the lock ends with whoever holds it.
@@ -68,12 +92,9 @@ def alone(out: Path) -> Iterator[None]:
     path, mine = out / LOCK, False
     held = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        try:
-            with _where_it_can_be_had():
-                _lock(held)
+        with contextlib.suppress(OSError):  # locked, or gone with who held it
+            _lock(held)
             mine = os.path.samestat(os.stat(path), os.fstat(held))
-        except OSError:
-            mine = False  # locked, or gone with the grading that held it
         if not mine:
             raise CourseError(
                 f"Another grading writes to {out} at this moment.",
@@ -92,26 +113,21 @@ def alone(out: Path) -> Iterator[None]:
                     path.unlink()
 
 
-@contextlib.contextmanager
-def _where_it_can_be_had() -> Iterator[None]:
-    """Some file systems know no locks: then there is none."""
+def _lock(held: int):
+    """Lock it; some file systems know no locks, and then there is none."""
     try:
-        yield
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(held, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         raise
     except OSError:
         pass
-
-
-def _lock(held: int):
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(held, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def sweep():

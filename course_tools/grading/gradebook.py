@@ -11,9 +11,8 @@ from course_lib.workspace import CourseError
 from course_tools.grading.merging import TAKE
 from course_tools.grading.points import Book
 from course_tools.grading.progress import write_progress
-from course_tools.grading.report import renew
+from course_tools.grading.report import renew, stored
 from course_tools.grading.rules import Rules, is_date, weights
-from course_tools.grading.stored import stored
 
 __all__ = ["main", "parser"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-__all__ = ["Upload", "apart", "counted", "joined", "roster", "upload_of"]
+__all__ = ["Upload", "apart", "counted", "joined", "kind_of", "roster", "upload_of"]
 
 ENDING = re.compile(
     r"[.](?P<kind>ipynb|py|zip)(?: ?[(]\d+[)])?(?:[.](?:txt|json))*$", re.IGNORECASE
@@ -15,24 +15,17 @@ COPY = re.compile(
     r"^(?:copy of|kopie von|copie de|copia de) +| +- +(?:copy|kopie)$| *[(]\d+[)]$",
     re.IGNORECASE,
 )
+CODE = ("ipynb", "py")
 PAGE = re.compile(r"(?<=[^ _-])[ _-]+\d\d_exercises$", re.IGNORECASE)
-MOODLE = re.compile(r"^(?P<learner>.+?)_(?P<id>\d+)_assignsubmission_")
-CANVAS = re.compile(
-    r"^(?P<learner>[^_]+)(?P<late>_LATE)?_(?P<id>\d+)_(?:\d+_(?P<file>.+)|text\b.*)$"
-)
-BLACKBOARD = re.compile(
-    r"^.+_(?P<learner>(?P<id>[^_]+))_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:[_.].*)?$"
-)
-BRIGHTSPACE = re.compile(
-    r"^(?P<id>\d+)-\d+ - (?P<learner>.+?) - (?P<when>[^-]*\b\d{4}\b[^-]*?)(?: - .*)?$"
-)
-GRADESCOPE = re.compile(r"^(?P<learner>submission_(?P<id>\d+))(?:[.]zip)?$")
 PATTERNS = {
-    "moodle": MOODLE,
-    "blackboard": BLACKBOARD,
-    "brightspace": BRIGHTSPACE,
-    "gradescope": GRADESCOPE,
-    "canvas": CANVAS,
+    "moodle": r"^(?P<learner>.+?)_(?P<id>\d+)_assignsubmission_",
+    "blackboard": r"^.+_(?P<learner>(?P<id>[^_]+))_attempt_"
+    r"(?P<when>\d{4}(?:-\d\d){5})(?:[_.].*)?$",
+    "brightspace": r"^(?P<id>\d+)-\d+ - (?P<learner>.+?) - "
+    r"(?P<when>[^-]*\b\d{4}\b[^-]*?)(?: - .*)?$",
+    "gradescope": r"^(?P<learner>submission_(?P<id>\d+))(?:[.]zip)?$",
+    "canvas": r"^(?P<learner>[^_]+)(?P<late>_LATE)?_(?P<id>\d+)_"
+    r"(?:\d+_(?P<file>.+)|text\b.*)$",
 }
 TIMES = ("%Y-%m-%d-%H-%M-%S", "%b %d, %Y %I%M %p", "%B %d, %Y %I%M %p")
 TIMES += ("%d %B, %Y %I%M %p", "%d %B, %Y %H%M", "%b %d, %Y %H%M")
@@ -77,7 +70,7 @@ def upload_of(name: str) -> Upload:
     attempt=2)
     """
     for platform, pattern in PATTERNS.items():
-        if found := pattern.match(name):
+        if found := re.match(pattern, name):
             told = found.groupdict()
             return Upload(
                 told["learner"],
@@ -89,6 +82,16 @@ def upload_of(name: str) -> Upload:
             )
     stem = stem_of(name)
     return Upload(PAGE.sub("", COPY.sub("", stem).strip()) or stem or "?")
+
+
+def kind_of(name: str) -> str:
+    """Of what kind a file is by its name, whatever a phone made of it, or "".
+
+    >>> kind_of("04.ipynb (1).txt"), kind_of("04.PY.txt"), kind_of("notes.txt")
+    ('ipynb', 'py', '')
+    """
+    found = ENDING.search(name)
+    return found["kind"].lower() if found else ""
 
 
 def stem_of(name: str) -> str:

@@ -22,7 +22,7 @@ from course_tools.grading.elsewhere import Elsewhere
 from course_tools.grading.learners import Upload
 from course_tools.grading.sandbox.asked import functions_in
 from course_tools.grading.sandbox.sandbox import Sandbox
-from course_tools.grading.sandbox.talking import Outcome, slowly
+from course_tools.grading.sandbox.talking import Job, Outcome, slowly
 from course_tools.grading.submissions import Page, Submission
 
 __all__ = [
@@ -83,22 +83,14 @@ class Mark:
     @property
     def verdict(self) -> Verdict:
         """As `check` would have given it: for its card."""
-        verdict = Verdict(
-            EXERCISES[self.exercise], NOT_ATTEMPTED, titles(self.exercise)
+        states = {"passed": PASSED, "not_attempted": NOT_ATTEMPTED}
+        state, rows = states.get(self.status, NOT_YET), dict(self.finding)
+        shown = [rows.get(label, "") for label in ("input", "yours", "must")]
+        why = self.misconception, self.diagnosis, self.likeness
+        found = Finding(*shown, *why) if rows else None
+        return Verdict(
+            EXERCISES[self.exercise], state, titles(self.exercise), self.holding, found
         )
-        if self.status in ("not_attempted", "missing"):
-            return verdict
-        if self.status == "passed":
-            return replace(verdict, state=PASSED, holding=self.holding)
-        rows = dict(self.finding)
-        found = Finding(
-            *(rows.get(key, "") for key in ("input", "yours", "must")),
-            self.misconception,
-            self.diagnosis,
-            self.likeness,
-        )
-        found = found if rows else None
-        return replace(verdict, state=NOT_YET, holding=self.holding, finding=found)
 
 
 @dataclass(frozen=True)
@@ -109,10 +101,6 @@ class Marked:
     upload: Upload
     digest: str
     marks: tuple[Mark, ...]
-
-    @property
-    def learner(self) -> str:
-        return self.upload.learner
 
     @classmethod
     def from_json(cls, told: dict) -> "Marked":
@@ -249,11 +237,11 @@ def _asked(
 ) -> Outcome:
     """What the page's function did, in the order of the checks."""
     exercise, calls = exam.exercise, exam.calls
-    how = {"offers": exercise.offers, "whole": whole}
+    job = Job(page.cells, exercise.name, calls, exercise.offers, whole)
     if not exam.gives_functions:
-        how |= {"settled": exam.is_passed, "within": within}  # probes say why it is not
-        how["told"] = _told(exam)
-        return sandbox.run(page.cells, exercise.name, calls, **how)
+        # once it has passed, nobody needs the probes, which say why it has not
+        job = replace(job, settled=exam.is_passed, told=_told(exam))
+        return sandbox.run(job, within)
     # few given functions in one process, that no vote can be taken among them
     first, seen, cells, left = None, {}, page.cells, within or sandbox.timeout
     for start in range(0, len(calls), TOGETHER):
@@ -262,7 +250,7 @@ def _asked(
         beside = _beside().ready(keys)
         ask = [partial(beside.reply, key) for key in keys]
         asked = [calls[place] for place in places]
-        now = sandbox.run(cells, exercise.name, asked, **how, ask=ask, within=left)
+        now = sandbox.run(replace(job, cells=cells, calls=asked, ask=ask), left)
         left, first = left - now.seconds, first or now
         seen |= dict(zip(places, now.seen, strict=False))
         if now.ended or not now.seen or left <= 0:

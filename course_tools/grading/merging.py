@@ -14,7 +14,6 @@ from course_tools.grading.statistics import UNTOUCHED
 __all__ = ["TAKE", "Learner", "Taken", "by_learner"]
 
 TAKE = ("best", "latest")
-TELLING = ("missing", "refused", "not_attempted", "load_error", "grader_error")
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def _taken(name: str, group: Sequence[Marked], take: str) -> Taken:
     found = [(m, one) for one in group for m in one.marks if m.exercise == name]
     tried = [(m, one) for m, one in found if m.status not in UNTOUCHED]
     if not tried:
-        mark, one = max(found, key=lambda pair: TELLING.index(pair[0].status))
+        mark, one = max(found, key=lambda pair: UNTOUCHED.index(pair[0].status))
         return Taken(mark, one, 0, 0)
     best = max(tried, key=lambda pair: pair[0].score)
     chosen = tried[-1] if take == "latest" else best

@@ -6,7 +6,6 @@ variables and helpers, the ways to import, comments, docstrings and annotations.
 
 import ast
 import hashlib
-import itertools
 import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -202,23 +201,12 @@ class _Writer(ast.NodeVisitor):
 
 def _bound_in(node: ast.stmt) -> set[str]:
     """Every name that something in a statement gives a value to."""
-    found, waiting = set(), [node]
-    for count in itertools.count():
-        if not waiting:
-            return found
-        if count > 2 * MOST:
+    found = set()
+    for count, part in enumerate(ast.walk(node)):
+        if count > 3 * MOST:
             raise ValueError("too long")
-        part = waiting.pop()
-        if isinstance(part, ast.Name):
-            if isinstance(part.ctx, ast.Store):
-                found.add(part.id)
-            continue
-        name = getattr(part, "arg", None) or getattr(part, "name", None)
-        if isinstance(part, BINDING) and name:
-            found.add(name)
-        for field in part._fields:
-            value = getattr(part, field)
-            if isinstance(value, list):
-                waiting += [one for one in value if isinstance(one, ast.AST)]
-            elif isinstance(value, ast.AST):
-                waiting.append(value)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            found.add(part.id)
+        elif isinstance(part, BINDING):
+            found.add(getattr(part, "arg", None) or part.name)
+    return found - {None}  # of `except ValueError:` and `case _:`

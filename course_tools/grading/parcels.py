@@ -5,7 +5,7 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 
-from course_tools.grading.learners import BRIGHTSPACE
+from course_tools.grading.learners import PATTERNS
 from course_tools.grading.points import Standing
 
 __all__ = ["PARCELS", "parcels"]
@@ -52,7 +52,7 @@ def _address(one: Standing, file: str) -> tuple[str, str]:
         stem = re.sub(r"[.]\w{1,5}$", "", handed_in)
         return "feedback_canvas.zip", f"{stem}.html"
     if learner.platform == "brightspace":
-        found = BRIGHTSPACE.match(handed_in)
+        found = re.match(PATTERNS["brightspace"], handed_in)
         start = handed_in[: found.end("when")] if found else handed_in
         between = "/" if start == handed_in else " - "  # a folder, or a file's own name
         return "feedback_brightspace.zip", f"{start}{between}feedback.html"

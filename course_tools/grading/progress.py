@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from course_tools.grading import pages
-from course_tools.grading.files import write
+from course_tools.grading.folder import write
 from course_tools.grading.points import Book, Standing
 from course_tools.grading.tables import table
 

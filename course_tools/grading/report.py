@@ -1,9 +1,13 @@
-"""The files of a report: for gradebooks and programs, each learner, the class."""
+"""The files of a report: for gradebooks and programs, each learner, the class.
+
+What a program reads of it, `stored` reads back.
+"""
 
 import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,11 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from course_lib.exercises import EXERCISES
+from course_lib.workspace import CourseError
 from course_tools.grading import pages, similarity
 from course_tools.grading.batch import Terms
 from course_tools.grading.comments import prepare
-from course_tools.grading.files import slugs
-from course_tools.grading.files import write as put
+from course_tools.grading.folder import write as put
 from course_tools.grading.forms import FORMS, forms
 from course_tools.grading.marking import STATUSES, Mark, Marked
 from course_tools.grading.merging import by_learner
@@ -26,7 +30,7 @@ from course_tools.grading.sandbox.isolation import Isolation
 from course_tools.grading.statistics import figures
 from course_tools.grading.tables import cell
 
-__all__ = ["renew", "write"]
+__all__ = ["renew", "stored", "write"]
 
 COLUMNS = ("submission", "learner", "exercise", "status")
 COLUMNS += ("score", "max_score", "message")
@@ -46,7 +50,7 @@ def write(
     """
     made = {**_made(terms, isolation), "alike": similarity.section(groups)}
     similarity.write(out / "similarity.csv", groups)
-    folders = slugs([one.submission for one in marked])
+    folders = _slugs([one.submission for one in marked])
     for one in marked:
         results = out / "gradescope" / folders[one.submission] / "results.json"
         put(results, _json(_gradescope(one)))
@@ -73,7 +77,7 @@ def renew(out: Path, marked: Sequence[Marked], made: Mapping, rules: Rules) -> B
     found = book(out, marked, rules)
     learners = [one.learner for one in found.lines]
     labels = {one.who: "\0".join(filter(None, one.who)) for one in learners}
-    names = slugs(list(labels.values()))
+    names = _slugs(list(labels.values()))
     files = {who: f"{names[label]}.html" for who, label in labels.items()}
     written = {
         one.learner.who: (files[one.learner.who], pages.feedback(one, found.worth))
@@ -96,13 +100,55 @@ def renew(out: Path, marked: Sequence[Marked], made: Mapping, rules: Rules) -> B
     return found
 
 
+def stored(report: Path) -> tuple[list[Marked], dict]:
+    """The marks of a report, and how they were made.
+
+    raises: CourseError if there is no report, or it is none of this course's
+    """
+    path = report / "report.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return [_marked(one) for one in told["submissions"]], dict(told["made"])
+    except FileNotFoundError:
+        raise CourseError(
+            f"There is no report in {report}.",
+            "Give the folder that grade has written: it holds report.json.",
+            code=2,
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        sentence = f"{path} cannot be read as a report of this course."
+        raise CourseError(sentence, code=2) from None
+
+
+def _marked(told: dict) -> Marked:
+    """Without marks for exercises that there are no longer; `holding` is newer."""
+    marks = [
+        {"holding": mark["score"], **mark}
+        for mark in told["marks"]
+        if mark["exercise"] in EXERCISES or not mark["exercise"]
+    ]
+    return Marked.from_json({**told, "marks": marks})
+
+
+def _slugs(names: Sequence[str]) -> dict[str, str]:
+    """A file's name for each of these, safe on every system, and no two alike."""
+    found, taken = {}, set()
+    for name in names:
+        slug = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("._")[:80]
+        if slug.lower() in taken or slug != name or not slug:
+            slug += "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
+        found[name] = slug
+        taken.add(slug.lower())
+    return found
+
+
 def _csv(marked: Sequence[Marked]) -> str:
     text = io.StringIO()
     rows = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     rows.writeheader()
     for one in marked:
         for mark in one.marks:
-            row = {"learner": one.learner, **vars(one), **vars(mark)}
+            row = {**vars(one.upload), **vars(one), **vars(mark)}
             rows.writerow({column: cell(row[column]) for column in COLUMNS})
     return text.getvalue()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from course_lib.exercises import EXERCISES
 from course_lib.workspace import CourseError
-from course_tools.grading.files import write
+from course_tools.grading.folder import write
 from course_tools.grading.merging import TAKE
 from course_tools.grading.tables import read
 

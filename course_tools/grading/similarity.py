@@ -19,7 +19,7 @@ from typing import NamedTuple
 from course_lib.exercises import EXERCISES
 from course_lib.submission.loading import cells_of
 from course_lib.workspace import notebooks
-from course_tools.grading import files
+from course_tools.grading import folder
 from course_tools.grading.learners import Upload
 from course_tools.grading.marking import Marked
 from course_tools.grading.normal import Form, forms, statements
@@ -132,7 +132,7 @@ def write(path: Path, groups: Sequence[Group]) -> None:
         for number, group in enumerate(groups, 1)
         for name, id in group.learners
     ]
-    files.write(path, table(COLUMNS, rows))
+    folder.write(path, table(COLUMNS, rows))
 
 
 # ── who has which form ────────────────────────────────────────────────────────────────

@@ -10,7 +10,8 @@ from course_tools.grading.marking import Mark
 
 __all__ = ["UNTOUCHED", "figures"]
 
-UNTOUCHED = ("not_attempted", "missing", "load_error", "refused", "grader_error")
+# statuses of what was not tried; the later ones say more of why
+UNTOUCHED = ("missing", "refused", "not_attempted", "load_error", "grader_error")
 FEWEST = 5  # learners, for a correlation to mean anything
 
 

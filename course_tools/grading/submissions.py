@@ -13,14 +13,13 @@ from course_tools.grading.entries import (
     Allowance,
     Enough,
     Entry,
-    is_code,
     on_disk,
     pieces,
     walk,
 )
 from course_tools.grading.exports import handed_in
 from course_tools.grading.folder import is_report
-from course_tools.grading.learners import ENDING, Upload, stem_of
+from course_tools.grading.learners import CODE, Upload, kind_of, stem_of
 from course_tools.grading.slim import slim
 
 __all__ = ["Page", "Submission", "find"]
@@ -57,10 +56,6 @@ class Submission:
     upload: Upload
     _where: Entry = field(repr=False)
     _kept: list[Page] = field(default_factory=list, repr=False, compare=False)
-
-    @property
-    def learner(self) -> str:
-        return self.upload.learner
 
     def pages(self) -> list[Page]:
         """Its notebooks and Python files: one, if only to say what is wrong.
@@ -119,11 +114,11 @@ def find(path: Path) -> list[Submission]:
 
 
 def _page(entry: Entry, allowed: Allowance) -> Page:
-    kind = ENDING.search(entry.name)
-    if entry.trouble or not entry.open or not is_code(entry.name) or not kind:
+    kind = kind_of(entry.name)
+    if entry.trouble or not entry.open or kind not in CODE:
         what = entry.trouble or "is neither a notebook nor a Python file"
         return Page(_line(entry.name), trouble=what, refused=True)
-    name = _line(f"{stem_of(entry.name)}.{kind['kind'].lower()}")
+    name = _line(f"{stem_of(entry.name)}.{kind}")
     try:
         return Page(name, tuple(cells_of(name, _content(entry, name, allowed))))
     except Enough:

@@ -21,7 +21,7 @@ from course_lib.submission import observing
 from course_lib.submission.loading import Loaded, load
 from course_lib.submission.observing import Call, Observation, TimeUp, observe
 from course_tools.grading.sandbox.given import OURS, asking
-from course_tools.grading.sandbox.wire import decode, plain, receive, send
+from course_tools.grading.sandbox.wire import decode, receive, send
 
 __all__ = ["answer", "clear_shelves"]
 
@@ -35,7 +35,7 @@ class NotAvailable(Exception):
 def answer(channel: socket.socket):
     """Take a job from the channel; send what loading it gave, then one frame a call."""
     # kept by their names here: a learner's code may replace anything that it can reach
-    observed, told, write, read = observe, plain, send, receive
+    observed, told, write, read = observe, vars, send, receive
     job = receive(channel, OURS)
     ask = asking(channel)
     _offered.update(decode(job["offers"], ask))

@@ -16,6 +16,7 @@ from course_lib.submission.observing import Call
 from course_lib.workspace import CourseError, repository
 from course_tools.grading.sandbox.launching import Plan, exposed
 from course_tools.grading.sandbox.sandbox import Sandbox
+from course_tools.grading.sandbox.talking import Job
 
 __all__ = ["LEVELS", "MODES", "Isolation", "choose"]
 
@@ -217,7 +218,7 @@ def _tried_in(sandbox: Sandbox) -> tuple[bool, ...]:
             ears.append(talk)
         secret = str(repository() / "requirements.txt")
         call = Call((secret, outside, port, victim.pid))
-        seen = sandbox.run([TRIAL], "trial", [call]).seen
+        seen = sandbox.run(Job([TRIAL], "trial", [call])).seen
         if not seen or len(seen[0].numbers) != len(ATTEMPTS):
             raise CourseError("The trial submission did not come back.")
         forked, was_read = seen[0].numbers[:2]
@@ -240,7 +241,7 @@ def _tried_in(sandbox: Sandbox) -> tuple[bool, ...]:
 def _words_in(sandbox: Sandbox) -> tuple[str, ...]:
     """The ways in which one submission has left word for another: two runs."""
     for find in (False, True):
-        seen = sandbox.run([TRIAL], "words", [Call((find,))]).seen
+        seen = sandbox.run(Job([TRIAL], "words", [Call((find,))])).seen
     return tuple(
         way for way, found in zip(WORDS, seen[0].numbers, strict=True) if found
     )

@@ -12,10 +12,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from course_lib.submission.observing import Call, Observation
 from course_lib.workspace import CourseError
 from course_tools.grading.sandbox.launching import Plan, bare_env, command
 from course_tools.grading.sandbox.scratch import wipe
@@ -56,29 +54,15 @@ class Sandbox:
         how = {"timeout": self.timeout, "memory": self.memory, "modules": self.modules}
         return Sandbox(self.plan, **how)
 
-    def run(
-        self,
-        cells: Sequence[str],
-        name: str,
-        calls: Sequence[Call],
-        offers: Mapping[str, Mapping[str, Any]] | None = None,
-        *,
-        whole: bool = False,
-        ask: Sequence[Callable[[bytes, float], bytes]] = (),
-        settled: Callable[[Sequence[Observation]], bool] = lambda _: False,
-        told: tuple[list[Callable], list, Any] | None = None,
-        within: float | None = None,
-    ) -> Outcome:
-        """Load `name` out of the cells and observe it on every call; never raises for
-        anything that the submission does.
+    def run(self, job: Job, within: float | None = None) -> Outcome:
+        """Load a function out of its cells and observe it on every call; never raises
+        for anything that the submission does.
 
-        offers, whole, ask, settled, told: see `Job`
         within: seconds, if they are to be fewer
         raises: CourseError if no sandbox can be started here
         """
         seconds = min(self.timeout, within or self.timeout)
         terms = {**self._terms, "timeout": seconds}
-        job = Job(cells, name, calls, offers or {}, whole, ask, settled, told)
         talk = Talk(job, seconds)
         alone, ended = None, "broken"
         channel, theirs = socket.socketpair()

@@ -30,7 +30,6 @@ __all__ = [
     "encode",
     "frame",
     "observation",
-    "plain",
     "read",
     "receive",
     "send",
@@ -173,13 +172,8 @@ def _tensor(text: Any, dtype: Any, shape: Any) -> Tensor:
 # ── what a learner's function did ─────────────────────────────────────────────────────
 
 
-def plain(seen: Observation) -> dict:
-    """An observation as JSON: what it says of an answer, in plain numbers."""
-    return dict(vars(seen))
-
-
 def observation(message: Any, arguments: int) -> Observation:
-    """The inverse of `plain`, for a message from whoever.
+    """What `vars` of an observation said, by a message from whoever.
 
     arguments: how many the function was given
     raises: Nonsense unless each field is of its type and the numbers fill the shape
