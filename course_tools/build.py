@@ -19,12 +19,12 @@ from nbformat import NotebookNode
 
 from course_lib.workspace import notebooks, repository
 from course_tools.hosted import renew_badges
+from course_tools.start_page import KERNEL
 
 __all__ = ["AuthoringError", "build", "clean", "main", "starter"]
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError")
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 class AuthoringError(ValueError):

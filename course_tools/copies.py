@@ -218,20 +218,16 @@ def _led(link, folder: Path) -> str:
 
 
 def _name_at(page: Path, at: str) -> str:
-    """Where a link to a place of one of the course's notebooks leads, in the copies."""
-    return copy_name(page) + _place(page, at)
+    """Where a link to a place of one of the course's notebooks leads, in the copies.
 
-
-def _place(page: Path, at: str) -> str:
-    """The end of a link that leads to a heading, as JupyterLab 4.6 needs it.
-
-    Of a heading it finds neither one with "·", which a browser makes %C2%B7, nor any in
-    a page that is not open yet; a cell it always finds.
+    It leads to the heading's cell: of headings JupyterLab 4.6 finds neither one with
+    "·", which a browser makes %C2%B7, nor any in a page that is not open yet.
     """
     for cell in _parted(page).get("cells", []):
         if at[1:] in [title.replace(" ", "-") for title in headings(cell)]:
-            return f"#cell-id={cell['id']}"
-    return at
+            at = f"#cell-id={cell['id']}"
+            break
+    return copy_name(page) + at
 
 
 def _lines(folder: Path, new: list, replaced: list, kept: list) -> "list[str]":

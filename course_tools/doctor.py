@@ -29,10 +29,9 @@ with run_kernel(kernel_name="python3") as client:
 """
 
 
-def doctor(brief=False):
+def doctor():
     """Examine the environment; for whatever is wrong, say how to mend it.
 
-    brief: say only what is wrong
     returns: 0 if all is well, else 1, as an exit code
     """
     signs = {True: "✓", False: "✗", None: "–"}
@@ -42,8 +41,7 @@ def doctor(brief=False):
         signs = {True: "ok ", False: "BAD", None: "-  "}
     wrong = 0
     for well, text, mend in findings():
-        if well is False or not brief:
-            print(signs[well], text, flush=True)
+        print(signs[well], text, flush=True)
         if well is False:
             wrong += 1
             print("    ->", mend, flush=True)
@@ -75,7 +73,7 @@ def findings():
         folders = [packages] if version else []
         yield not why, f".venv: {why or 'complete, Python ' + version}", set_up
     if folders:
-        yield from packages_of(python, prefix, [f for f in folders if f], own)
+        yield from packages_of(python, prefix, folders, own)
     else:
         yield None, "packages, PyTorch and kernel: there is no environment to ask", ""
     for folder in ("notebooks", "exercises"):
@@ -91,7 +89,8 @@ def packages_of(python, prefix, folders, own):
     """The findings about the packages of an environment that has a Python."""
     install = f"{python} -m pip install -r requirements.txt"
     if workspace.packaged():
-        install = f"{python} -m pip install {' '.join(environment.pinned())}"
+        pins = [line for line in workspace.requirements() if "==" in line]
+        install = f"{python} -m pip install {' '.join(pins)}"
     again = f"{install} --force-reinstall"
     for name, pin, has in environment.compare(folders):
         well = environment.fits(pin, has)
@@ -102,11 +101,8 @@ def packages_of(python, prefix, folders, own):
         meant = environment.without_dependencies()
         broken = [line for line in said if " " in line and line.split()[0] not in meant]
         well = not broken or broken[0].startswith("No broken")
-        yield (
-            well,
-            f"pip check: {broken[0] if broken else 'nothing is broken'}",
-            install,
-        )
+        first = broken[0] if broken else "nothing is broken"
+        yield well, f"pip check: {first}", install
     failed, said = environment.ask(python, "-c", TORCH)
     last = said.split("\n")[-1]
     yield not failed, f"PyTorch does not start: {last}" if failed else last, again

@@ -147,7 +147,7 @@ def hand_over(*command, cwd=None):
 def installed(folders):
     """The packages in these folders as {name: version}; none is imported."""
     found = {}
-    for folder in folders:
+    for folder in filter(None, folders):
         for info in Path(folder).glob("*.dist-info/METADATA"):
             name, _, version = info.parent.name[: -len(".dist-info")].partition("-")
             found.setdefault(re.sub("[-_.]+", "-", name).lower(), version)
@@ -174,17 +174,17 @@ def satisfied():
 
     To an installed package any version will do: pip, or who told it not to, has chosen.
     """
-    found = compare(folder for folder in sys.path if folder)
-    supported = sys.version_info[:2] in SUPPORTED
+    if sys.version_info[:2] not in SUPPORTED:
+        return False
     if packaged():
-        return supported and not missing()
-    return supported and all(fits(pin, version) for _, pin, version in found)
+        return not missing()
+    return all(fits(pin, version) for _, pin, version in compare(sys.path))
 
 
 def missing():
     """What the running Python lacks, each as pip is to be asked for it."""
-    found = compare(folder for folder in sys.path if folder)
-    return [f"{name}=={pin}" for name, pin, has in found if has is None]
+    wanted = compare(sys.path)
+    return [f"{name}=={pin}" for name, pin, has in wanted if has is None]
 
 
 def probe():
@@ -248,13 +248,8 @@ def ready():
             why = trouble()
         if why:
             raise CourseError(f".venv is not right after its set-up: {why}.", ANEW)
-    tell_jupyterlab()
+    jupyterlab.write_settings(venv_folder())
     return venv_python()
-
-
-def tell_jupyterlab():
-    """Give our settings to the JupyterLab of `.venv`, however it is started."""
-    jupyterlab.write_settings(venv_folder() / "share" / "jupyter")
 
 
 def mendable():
@@ -348,7 +343,7 @@ def set_up():
     root = os.path.relpath(str(repository()), str(packages))
     # notebooks run in other folders; being relative, it still holds in a moved course
     (packages / "course_lib.pth").write_text(root + "\n", encoding="utf-8")
-    tell_jupyterlab()
+    jupyterlab.write_settings(venv_folder())
     if hasattr(os, "sync"):
         os.sync()  # after a power cut, no stamp without the files it speaks of
     write(stamp, {"python": version, "from": fingerprint()})
@@ -406,19 +401,13 @@ def without_dependencies():
     return set(re.findall(r"^([\w-]+)==", "\n".join(texts), re.M))
 
 
-def pinned():
-    """The lines of requirements.txt that pin a package."""
-    return [line for line in requirements() if "==" in line]
-
-
 def pins():
     """A file that holds pip to what requirements.txt pins; inside `.venv`, if any."""
     folder = venv_folder() if venv_folder().is_dir() else Path(tempfile.gettempdir())
     held = folder / "course-pins.txt"
     lines = [line for line in requirements() if not line.startswith("-")]
     if packaged():  # what is there stays, whatever version it is
-        found = compare(folder for folder in sys.path if folder)
-        lines = [f"{name}=={has}" for name, _, has in found if has]
+        lines = [f"{name}=={has}" for name, _, has in compare(sys.path) if has]
     held.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(held)
 

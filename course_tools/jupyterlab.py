@@ -15,7 +15,7 @@ SETTINGS = {
         "checkForUpdates": False,
     },
     "@jupyterlab/apputils-extension:kernels-settings": {
-        "commsOverSubshells": "disabled",
+        "commsOverSubshells": "disabled"
     },
 }
 NAME = "course-alt-text"  # the extension that names stored pictures
@@ -27,12 +27,13 @@ ABOUT = {
 }
 
 
-def write_settings(share: Path) -> None:
-    """Put our settings and the extension into an environment's `share/jupyter`."""
-    lab = share / "lab" / "settings"
-    there = read(lab / "overrides.json") or {}
+def write_settings(environment: Path) -> None:
+    """Put our settings and the extension into a Python environment."""
+    share = environment / "share" / "jupyter"
+    overrides = share / "lab" / "settings" / "overrides.json"
+    there = read(overrides) or {}
     if {**there, **SETTINGS} != there:
-        write(lab / "overrides.json", {**there, **SETTINGS})
+        write(overrides, {**there, **SETTINGS})
     code = Path(__file__).with_name("alt_text.js").read_text(encoding="utf-8")
     script = share / "labextensions" / NAME / LOADED["load"]
     if not script.exists() or script.read_text(encoding="utf-8") != code:

@@ -6,7 +6,7 @@ from itertools import zip_longest
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_tools.build import KERNEL
+from course_tools.start_page import KERNEL
 
 __all__ = ["page"]
 
