@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 
 from course_tools.jupyterlab import SETTINGS
 
-__all__ = ["Lab", "chromium", "trouble", "wait"]
+__all__ = ["Lab", "chromium", "drag", "launched", "trouble", "wait"]
 
 PATIENCE = 120  # seconds, for whatever is waited for; a busy computer needs more
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -62,6 +62,31 @@ def trouble(*packages: str) -> str | None:
     return None
 
 
+@contextmanager
+def launched() -> Iterator[Any]:
+    """A Chromium of Playwright's that lives as long as the `with`."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        chrome = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
+        try:
+            yield chrome
+        finally:
+            chrome.close()
+
+
+def drag(page, places: Iterable[Sequence[float]]):
+    """Drag the mouse from the first place to the last, sixty of them in a second."""
+    start, *way = places
+    page.mouse.move(*start)
+    page.mouse.down()
+    began = time.perf_counter()
+    for number, place in enumerate(way, 1):
+        page.mouse.move(*place)
+        time.sleep(max(0, began + number / 60 - time.perf_counter()))
+    page.mouse.up()
+
+
 class Lab:
     """A JupyterLab and a Chromium of one's own, from `with` to its end.
 
@@ -76,16 +101,12 @@ class Lab:
         self._numbers = itertools.count()
 
     def __enter__(self) -> "Lab":
-        from playwright.sync_api import sync_playwright
-
         with ExitStack() as stack:
             home = TemporaryDirectory(prefix="course-lab-", ignore_cleanup_errors=True)
             self._home = Path(stack.enter_context(home))
             server = _server(self.folder, self.env, self._home)
             self._url = stack.enter_context(server)
-            driver = stack.enter_context(sync_playwright()).chromium
-            self._browser = driver.launch(executable_path=chromium(), args=FLAGS)
-            stack.callback(self._browser.close)
+            self._browser = stack.enter_context(launched())
             self._stack = stack.pop_all()
         return self
 

@@ -5,7 +5,6 @@ painted for it. `first_paint_ms` is the browser's first contentful paint of a pa
 """
 
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,21 +42,16 @@ def measure(site: str | None = None) -> dict[str, object]:
 
 def _built(out: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "course_lib", "site", "--out", str(out)]
-    cost = _processes.metered(command, cwd=repository())
+    cost = _processes.metered(command, cwd=repository(), env={})
     if cost.code:
         raise CourseError(f"{' '.join(command)} failed:\n{cost.said}")
     return {"built_seconds": cost.wall, "built_cpu_seconds": cost.cpu}
 
 
 def _visited(site: Path) -> dict[str, object]:
-    from playwright.sync_api import sync_playwright
-
     seen = {"asked": set(), "errors": [], "serious": [], "paint": {}}
     steps, drags = [], []
-    with sync_playwright() as driver:
-        chrome = driver.chromium.launch(
-            executable_path=browser.chromium(), args=browser.FLAGS
-        )
+    with browser.launched() as chrome:
         for path in sorted(site.rglob("*.html")):
             page = chrome.new_page(viewport={"width": 1280, "height": 900})
             _listen(page, seen)
@@ -69,7 +63,6 @@ def _visited(site: Path) -> dict[str, object]:
             seen["serious"] += [f"{name}: {what}" for what in _judged(page)]
             page.close()
         found = _searched(chrome, site)
-        chrome.close()
     return {
         "pages": len(seen["paint"]),
         "first_paint_ms": seen["paint"]["index.html"],
@@ -119,13 +112,7 @@ def _drag(page, places: list[list[float]]):
     numbers = np.linspace(0, len(places) - 1, MOVES)
     each = np.arange(len(places))
     x, y = (np.interp(numbers, each, side) for side in zip(*places, strict=True))
-    page.mouse.move(x[0], y[0])
-    page.mouse.down()
-    began = time.perf_counter()
-    for number, place in enumerate(zip(x, y, strict=True)):
-        page.mouse.move(*place)
-        time.sleep(max(0, began + number / 60 - time.perf_counter()))
-    page.mouse.up()
+    browser.drag(page, zip(x, y, strict=True))
 
 
 def _taken(page) -> list[float]:

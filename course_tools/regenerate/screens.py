@@ -74,15 +74,9 @@ def small(picture: bytes) -> bytes:
 
 def _screen(page: Path, width: int, height: int) -> bytes:
     """A page as a browser shows it at this width; of height 0, all that it holds."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        program = {"executable_path": browser.chromium(), "args": browser.FLAGS}
-        chromium = playwright.chromium.launch(**program)
+    with browser.launched() as chromium:
         view = {"width": width, "height": height or 600}
         shown = chromium.new_page(viewport=view, device_scale_factor=1.5)
         shown.goto(page.as_uri())
         taken = shown if height else shown.locator("main")
-        picture = taken.screenshot()
-        chromium.close()
-    return picture
+        return taken.screenshot()

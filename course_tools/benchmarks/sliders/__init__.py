@@ -170,7 +170,7 @@ def _round(page, watched: Watched, name: str):
         elif ALTERNATIVES[name].before == "cell":
             page.evaluate(CELL)
         page.evaluate("bench.start()")
-        _drag(page)
+        browser.drag(page, page.evaluate("moves => bench.way(moves)", MOVES))
         _settle(page)
         watched.drags.append(page.evaluate("bench.stop()"))
         watched.last.append(_seen(page))
@@ -188,18 +188,6 @@ def _steps(page):
     for _ in range(STEPS):
         page.keyboard.press(key)
         _settle(page)
-
-
-def _drag(page):
-    """Drag the handle or point from the end where it is to the other, in a second."""
-    start, *way = page.evaluate("moves => bench.way(moves)", MOVES)
-    page.mouse.move(*start)
-    page.mouse.down()
-    began = time.perf_counter()
-    for n, place in enumerate(way, 1):
-        page.mouse.move(*place)
-        time.sleep(max(0, began + n / 60 - time.perf_counter()))
-    page.mouse.up()
 
 
 def _settle(page):
