@@ -1,7 +1,7 @@
 """The README's moving picture: the first figure of chapter 00, its β let out."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -13,18 +13,23 @@ from course_lib.transformer import load
 from course_lib.workspace import repository, write_whole
 from course_lib.worlds import world_s
 
-__all__ = ["frames", "make"]
+__all__ = ["frames", "make", "painted"]
 
+BETA = LogSlider(0.05, 5, 41, start=5, label="β")
 FIRST, NEXT, LAST = 1200, 110, 1800  # milliseconds that a frame stays
+
+
+def painted(betas: Iterable[float], dpi: float) -> Iterator[Image.Image]:
+    """The figure at each of some β, with so many pixels an inch."""
+    figure = slider_plot(*leash(world_s().exact(load("S"))), beta=BETA)
+    for beta in betas:
+        figure.set(beta=beta)
+        yield Image.open(io.BytesIO(png(figure.figure, dpi))).convert("RGB")
 
 
 def frames() -> Iterator[Image.Image]:
     """The figure at every β of the chapter's slider, from the tightest leash on."""
-    beta = LogSlider(0.05, 5, 41, start=5, label="β")
-    figure = slider_plot(*leash(world_s().exact(load("S"))), beta=beta)
-    for value in sorted(beta.values, reverse=True):
-        figure.set(beta=value)
-        drawn = Image.open(io.BytesIO(png(figure.figure, WIDTH))).convert("RGB")
+    for drawn in painted(sorted(BETA.values, reverse=True), WIDTH):
         method = Image.Quantize.MAXCOVERAGE
         yield drawn.quantize(48, method, dither=Image.Dither.NONE)
 

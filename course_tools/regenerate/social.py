@@ -1,15 +1,12 @@
 """The picture that a link to the website shows: its title, and chapter 00's figure."""
 
-import io
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from course_lib.plots import leash, style
-from course_lib.sliders import LogSlider, slider_plot
-from course_lib.transformer import load
+from course_lib.plots import style
 from course_lib.workspace import write_whole
-from course_lib.worlds import world_s
+from course_tools.regenerate.leash import BETA, painted
 from course_tools.site import THEME
 
 __all__ = ["card", "make"]
@@ -32,7 +29,8 @@ def make(path: Path = SHIPPED) -> str:
 def card() -> Image.Image:
     """The figure near β = 0.3 on the right, in full height; words on the left."""
     sheet = Image.new("RGB", SIZE, "white")
-    figure = _figure()
+    beta = min(BETA.values, key=lambda value: abs(value - 0.3))
+    (figure,) = painted([beta], SHARP)
     height = SIZE[1] - 2 * EDGE
     width = round(figure.width * height / figure.height)
     sheet.paste(figure.resize((width, height)), (SIZE[0] - width - EDGE, EDGE))
@@ -43,10 +41,3 @@ def card() -> Image.Image:
     pen.multiline_text((GAP, 420), WORDS, style.QUIET, small, spacing=12)
     pen.rectangle((0, 0, 14, SIZE[1]), style.CHOSEN)
     return sheet
-
-
-def _figure() -> Image.Image:
-    beta = LogSlider(0.05, 5, 41, start=5, label="β")
-    figure = slider_plot(*leash(world_s().exact(load("S"))), beta=beta)
-    figure.set(beta=min(beta.values, key=lambda value: abs(value - 0.3)))
-    return Image.open(io.BytesIO(style.png(figure.figure, SHARP))).convert("RGB")
