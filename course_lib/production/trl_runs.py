@@ -19,6 +19,7 @@ import torch
 
 from course_lib.batches import Texts, pairs
 from course_lib.instruct import Instruct
+from course_lib.instruct.folder import SIZES
 from course_lib.optional import needed
 from course_lib.transformer import Shape, Transformer, from_llama, load
 from course_lib.worlds import PROMPTS, WORDS, sample_preferences, world_s
@@ -30,6 +31,7 @@ __all__ = [
     "logged",
     "pieces",
     "quiet",
+    "random_llama",
     "smollm_tokenizer",
     "tiny_llama",
     "trl_run",
@@ -134,16 +136,16 @@ def _text(number: int) -> str:
 
 def tiny_llama(tokenizer: Any, seed: int) -> Any:
     """A Llama of transformers, 20,000 weights that have learned nothing yet."""
+    words = len(tokenizer)
+    return random_llama(Shape(words, words, hidden=64), tokenizer, seed)
+
+
+def random_llama(shape: Shape, tokenizer: Any, seed: int) -> Any:
+    """A Llama of transformers, of any shape, with weights drawn at random."""
     kit = needed("transformers")
     torch.manual_seed(seed)
     config = kit.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        rms_norm_eps=1e-5,
+        **{theirs: getattr(shape, ours) for ours, theirs in SIZES.items()},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
@@ -154,17 +156,9 @@ def tiny_llama(tokenizer: Any, seed: int) -> Any:
 
 def as_ours(llama: Any) -> Transformer:
     """The same weights as a model of this course."""
-    known = llama.config
-    shape = Shape(
-        vocab=known.vocab_size,
-        outputs=known.vocab_size,
-        width=known.hidden_size,
-        layers=known.num_hidden_layers,
-        heads=known.num_attention_heads,
-        kv_heads=known.num_key_value_heads,
-        hidden=known.intermediate_size,
-        norm_eps=known.rms_norm_eps,
-    )
+    known = llama.config.to_dict()
+    known |= known["rope_parameters"]
+    shape = Shape(**{ours: known[theirs] for ours, theirs in SIZES.items()})
     return from_llama(llama.state_dict(), shape)
 
 

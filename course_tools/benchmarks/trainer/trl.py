@@ -18,7 +18,12 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from course_lib.batches import Texts
-from course_lib.transformer import from_llama
+from course_lib.production.trl_runs import (
+    ON_A_CPU,
+    as_ours,
+    random_llama,
+    word_tokenizer,
+)
 from course_tools.benchmarks.trainer import steps
 from course_tools.benchmarks.trainer.steps import LADDER, Pause, Sizes, Tricks
 
@@ -50,7 +55,7 @@ def compare(told: dict) -> dict:
     """
     warnings.simplefilter("ignore")
     sizes = Sizes(**told)
-    texts, llama = steps.texts_of(sizes), _llama(sizes)
+    texts, llama = steps.texts_of(sizes), random_llama(sizes.shape, word_tokenizer(), 0)
     alone = []
     for _ in range(3):
         _, loops = _trainers(texts, llama, sizes)
@@ -59,7 +64,7 @@ def compare(told: dict) -> dict:
     models, loops = _trainers(texts, llama, sizes)
     seconds, before, losses = steps.interleave(loops, sizes.steps)
     follow = [name for name, tricks in OURS.items() if not tricks.buckets]
-    final = parameters_to_vector(_ours(models[PLAIN], sizes).parameters())
+    final = parameters_to_vector(as_ours(models[PLAIN]).parameters())
     return {
         **_costs(texts, sizes, seconds, before),
         "alone": alone,
@@ -87,7 +92,7 @@ def _trainers(texts: Texts, llama: nn.Module, sizes: Sizes) -> tuple[dict, dict]
         ASKED: partial(_trl, models[ASKED], texts, sizes, True),
     }
     for name, tricks in OURS.items():
-        models[name] = _ours(llama, sizes)
+        models[name] = as_ours(llama)
         loops[name] = partial(steps.tricked, models[name], texts, sizes, tricks)
     for name, compiled in ((TOP, False), (COMPILED, True)):
         loops[name] = partial(steps.ours, models[name], texts, sizes, compile=compiled)
@@ -104,30 +109,6 @@ def _costs(texts: Texts, sizes: Sizes, seconds: dict, before: dict) -> dict:
         middle[name] = 1e3 * np.median(spent[WARM:]).item()
     told = {"tokens_per_second": rates, "milliseconds": middle, "before": before}
     return told | {"total": {name: sum(spent) for name, spent in seconds.items()}}
-
-
-def _llama(sizes: Sizes) -> nn.Module:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=sizes.vocab,
-        hidden_size=sizes.width,
-        intermediate_size=sizes.hidden,
-        num_hidden_layers=sizes.layers,
-        num_attention_heads=sizes.heads,
-        num_key_value_heads=sizes.heads,
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    return LlamaForCausalLM(config)
-
-
-def _ours(llama: nn.Module, sizes: Sizes) -> nn.Module:
-    return from_llama(llama.state_dict(), sizes.shape)
 
 
 def _trl(
@@ -163,7 +144,7 @@ def _trl(
             ref_model=None if precompute else copy.deepcopy(model),
             args=_config(sizes, precompute, folder),
             train_dataset=Dataset.from_dict(_ids(texts)),
-            processing_class=_tokenizer(),
+            processing_class=word_tokenizer(),  # for its padding: it reads no text
             callbacks=[Pausing()],
         )
         trainer.train()
@@ -173,24 +154,18 @@ def _trl(
 def _config(sizes: Sizes, precompute: bool, folder: str):
     from trl import DPOConfig
 
-    return DPOConfig(
-        output_dir=folder,
-        per_device_train_batch_size=sizes.pairs,
-        num_train_epochs=1,
-        train_sampling_strategy="sequential",
-        learning_rate=steps.RATE,
-        lr_scheduler_type="linear",
-        beta=steps.BETA,
-        max_grad_norm=0,
-        bf16=False,
-        activation_checkpointing=False,
-        use_cpu=True,
-        precompute_ref_log_probs=precompute,
-        logging_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
+    told = ON_A_CPU | {
+        "max_steps": -1,
+        "num_train_epochs": 1,
+        "per_device_train_batch_size": sizes.pairs,
+        "learning_rate": steps.RATE,
+        "lr_scheduler_type": "linear",
+        "beta": steps.BETA,
+        "max_grad_norm": 0,
+        "precompute_ref_log_probs": precompute,
+        "logging_strategy": "no",
+    }
+    return DPOConfig(output_dir=folder, **told)
 
 
 def _ids(texts: Texts) -> dict[str, list[list[int]]]:
@@ -202,13 +177,3 @@ def _ids(texts: Texts) -> dict[str, list[list[int]]]:
         side: [row[:n].tolist() for row, n in zip(*of, strict=True)]
         for side, of in sides.items()
     }
-
-
-def _tokenizer():
-    """What TRL asks for the padding: it reads no text here."""
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast
-
-    words = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": steps.END}))
-    special = {"pad_token": "<pad>", "eos_token": "</s>"}
-    return PreTrainedTokenizerFast(tokenizer_object=words, **special)
