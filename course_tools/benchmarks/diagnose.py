@@ -13,9 +13,8 @@ from course_lib.diagnosis import Verdict, diagnose
 from course_lib.failures import FAILURES, HEALTHY, Plan, plan_of, trl_rows, truth_of
 from course_tools.benchmarks import columns
 
-__all__ = ["FORMS", "OPTIONS", "measure", "table"]
+__all__ = ["FORMS", "measure", "table"]
 
-OPTIONS: dict[str, dict] = {}
 Rows = list[dict[str, float]]
 SEED = 100  # of runs that nobody has looked at
 ORDINARY = {  # other healthy runs: what is changed, how many steps, rows apart
@@ -39,36 +38,24 @@ METHODS |= {"simpo": 2.0, "orpo": 1.0, "cpo": 0.5, "robust": 0.5}  # and their �
 # ── the same rows, as libraries write them ────────────────────────────────────────────
 
 
-def _printed(rows: Rows) -> str:
-    return "\n".join(repr(row) for row in rows)
-
-
-def _state(rows: Rows) -> str:
-    return json.dumps({"log_history": rows, "global_step": rows[-1]["step"]})
-
-
-def _llama_factory(rows: Rows) -> str:
-    return "\n".join(json.dumps(_renamed(row, step="current_steps")) for row in rows)
+def _jsonl(rows: Rows) -> str:
+    lines = "\n".join(map(json.dumps, rows))
+    return lines.replace('"step"', '"current_steps"')
 
 
 def _wandb(rows: Rows) -> str:
     """A table of all columns, empty where a row has none."""
-    told = [
-        {
-            name if name == "step" else _with_part(name): value
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
-    names = dict.fromkeys(name for row in told for name in row)
+    names = dict.fromkeys(name for row in rows for name in row)
     made = io.StringIO()
     writer = csv.DictWriter(made, names)
-    writer.writeheader()
-    writer.writerows(told)
+    writer.writerow({name: _with_part(name) for name in names})
+    writer.writerows(rows)
     return made.getvalue()
 
 
 def _with_part(name: str) -> str:
+    if name == "step":
+        return name
     part, _, rest = name.partition("_")
     return f"eval/{rest}" if part == "eval" else f"train/{name}"
 
@@ -78,15 +65,13 @@ def _rounded(rows: Rows) -> Rows:
     return [{name: round(value, 4) for name, value in row.items()} for row in rows]
 
 
-def _renamed(row: dict, **names: str) -> dict:
-    return {names.get(name, name): value for name, value in row.items()}
-
-
 FORMS: dict[str, Callable[[Rows], Any]] = {
     "dicts": lambda rows: rows,
-    "printed": _printed,
-    "trainer_state": _state,
-    "LLaMA-Factory": _llama_factory,
+    "printed": lambda rows: "\n".join(map(repr, rows)),
+    "trainer_state": lambda rows: json.dumps(
+        {"log_history": rows, "global_step": rows[-1]["step"]}
+    ),
+    "LLaMA-Factory": _jsonl,
     "wandb": _wandb,
     "rounded": _rounded,
 }

@@ -2,14 +2,14 @@
 
 import csv
 import datetime
-import io
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-from course_lib.workspace import notebooks, repository, write_whole
+from course_lib.workspace import notebooks, repository
 from course_tools.benchmarks import _processes, columns
+from course_tools.regenerate._runs import write_table
 
 __all__ = ["FILE", "OPTIONS", "measure", "stored", "table"]
 
@@ -37,11 +37,7 @@ def measure(only: list[str] | None = None, write: bool = False) -> dict[str, lis
             rows[path.name[:2]] = _row(path) or rows.get(path.name[:2], {})
     kept = [row for _, row in sorted(rows.items()) if row]
     if write:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, kept[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
-        write_whole(FILE, lambda part: part.write_text(text.getvalue(), "utf-8"))
+        write_table([*kept[0]], [[*row.values()] for row in kept], FILE)
     return {"pages": kept}
 
 

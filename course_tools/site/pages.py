@@ -10,13 +10,7 @@ from nbformat.v4 import new_markdown_cell
 
 from course_tools.start_page import title_of
 
-__all__ = [
-    "exercise_page",
-    "first_figure",
-    "lesson_page",
-    "place",
-    "solution_page",
-]
+__all__ = ["exercise_page", "first_figure", "lesson_page", "place", "solution_page"]
 
 PLACE = re.compile(r"(?<=\.ipynb#)[^)\s]+(?=\))")  # in a link to a heading
 MARK = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n?", re.M)
@@ -24,15 +18,15 @@ RUN = """```{{admonition}} Run it yourself
 :class: tip course-run
 
 Every figure on this page moves here. To change its code, open the page in JupyterLab:
-`python3 -m course_lib lab{words}`, as the [start page](../index.md#run-it) says.
+`python3 -m course_lib lab {chapter}`, as the [start page](../index.md#run-it) says.
 ```"""
 
 
 def lesson_page(page: NotebookNode) -> NotebookNode:
     """A chapter that was run, with a word on how to run it below its opening."""
     page = _shown(page)
-    chapter = title_of(page)[:2]
-    page.cells.insert(1, new_markdown_cell(RUN.format(words=f" {chapter}"), id="run"))
+    run = RUN.format(chapter=title_of(page)[:2])
+    page.cells.insert(1, new_markdown_cell(run, id="run"))
     return page
 
 
@@ -41,16 +35,13 @@ def exercise_page(page: NotebookNode, hints: Mapping[str, tuple]) -> NotebookNod
 
     hints: of every exercise, by the name of its function
     """
-    page = _shown(page)
-    chapter = title_of(page)[:2]
-    kept = [cell for cell in page.cells if not cell.source.startswith("Stuck?")]
-    for at, cell in enumerate(kept):
+    page = lesson_page(page)
+    page.cells = [cell for cell in page.cells if not cell.source.startswith("Stuck?")]
+    for at, cell in enumerate(page.cells):
         asked = re.match(r"# hint\((\w+)\)", cell.source)
         if asked:
             folded = _folded(hints[asked[1]])
-            kept[at] = new_markdown_cell(folded, id=cell.id)
-    run = new_markdown_cell(RUN.format(words=f" {chapter}"), id="run")
-    page.cells = [kept[0], run, *kept[1:]]
+            page.cells[at] = new_markdown_cell(folded, id=cell.id)
     return page
 
 
@@ -110,7 +101,9 @@ def _output(output: NotebookNode) -> NotebookNode | None:
         return output
     data.pop("application/vnd.jupyter.widget-view+json", None)
     if "text/html" in data:
-        output.data = NotebookNode({"text/html": _lazy(data["text/html"])})
+        # decoded when it comes into view: a page is to be read at once
+        lazy = data["text/html"].replace("<img alt=", '<img decoding="async" alt=')
+        output.data = NotebookNode({"text/html": lazy})
     elif "image/png" in data:
         alt = escape(data.get("text/plain", ""), quote=True)
         source = f"data:image/png;base64,{data['image/png']}"
@@ -118,8 +111,3 @@ def _output(output: NotebookNode) -> NotebookNode | None:
     elif not any(data.values()):
         return None
     return output
-
-
-def _lazy(html: str) -> str:
-    """Pictures are decoded when they come into view: a page is to be read at once."""
-    return html.replace("<img alt=", '<img decoding="async" alt=')

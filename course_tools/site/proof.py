@@ -15,6 +15,7 @@ from course_tools.start_page import title_of
 
 __all__ = ["texts"]
 
+SIDES = ("left", "right", "broken")  # of an equation
 PAGE = """# What this course proves
 
 Each table below is a file that the course's tests read. Nothing on this page was typed
@@ -80,7 +81,8 @@ def texts() -> dict[str, str]:
     claims = {n: len(ledger.get("claim", [])) for n, ledger in ledgers.items()}
     steps = [step for ledger in ledgers.values() for step in ledger.get("equation", [])]
     asked = list(EXERCISES.values())
-    with open(_root("notebooks", "coverage.csv"), encoding="utf-8", newline="") as file:
+    covered = repository() / "notebooks" / "coverage.csv"
+    with open(covered, encoding="utf-8", newline="") as file:
         topics = list(csv.DictReader(file))
     by_chapter = Counter(topic["chapter"] for topic in topics)
     count = Counter(exercise.number.partition(".")[0].zfill(2) for exercise in asked)
@@ -96,7 +98,7 @@ def texts() -> dict[str, str]:
         equivalent=_equivalent(),
         topics=len(topics),
         chapters=_rows(chapters),
-        steps=_rows((s["tag"], *map(_code, _sides(s))) for s in steps),
+        steps=_rows((s["tag"], *(_code(s[n]) for n in SIDES)) for s in steps),
         asked=_rows(
             (e.number, f"`{e.name}`: {e.title}", len(e.faults), len(e.checks))
             for e in asked
@@ -115,16 +117,12 @@ def texts() -> dict[str, str]:
 
 
 def _ledger(number: str) -> dict:
-    path = _root("notebooks", "ledger", f"{number}.toml")
+    path = repository() / "notebooks" / "ledger" / f"{number}.toml"
     return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def _sides(step: dict) -> tuple[str, str, str]:
-    return step["left"], step["right"], step["broken"]
-
-
 def _equivalent() -> int:
-    path = _root("tests", "equivalent_mutants.toml")
+    path = repository() / "tests" / "equivalent_mutants.toml"
     tables = tomllib.loads(path.read_text("utf-8")).values()
     return sum(len(whats) for table in tables for whats in table.values())
 
@@ -138,10 +136,6 @@ def _speed() -> str:
         f"by at most {known['trajectory_max_diff']:.0e}. `python3 -m course_lib bench` "
         "measures this and the rest again."
     )
-
-
-def _root(*parts: str):
-    return repository().joinpath(*parts)
 
 
 def _rows(rows) -> str:
