@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import F64, PROPERTY, mp
+from oracles import F64, PROPERTY, minimiser, mp
 
 from course_lib.beta import (
     beta_for_kl,
@@ -38,12 +38,25 @@ def vector(*values: float):
     return torch.tensor(values, dtype=F64)
 
 
+def by_formula(gap: float, beta: float) -> float:
+    return dpo_slope(vector(gap), beta).item()
+
+
+def by_autograd(gap: float, beta: float) -> float:
+    four = torch.tensor([[gap - 9.0], [-7], [-9], [-7]], dtype=F64, requires_grad=True)
+    (slopes,) = torch.autograd.grad(dpo_loss(*four, beta), four)
+    return -slopes[0].item()
+
+
+either_way = pytest.mark.parametrize("slope", [by_formula, by_autograd])
+
+
+@either_way
 @pytest.mark.parametrize("gap", SLOPES)
-def test_the_known_slopes(gap):
+def test_the_known_slopes(gap, slope):
     for beta, known in zip(BETAS, SLOPES[gap], strict=True):
         if known is not None:
-            slope = dpo_slope(vector(gap), beta).item()
-            assert slope == pytest.approx(known, abs=5.1e-11)
+            assert slope(gap, beta) == pytest.approx(known, abs=5.1e-11)
 
 
 @PROPERTY
@@ -76,14 +89,15 @@ def test_the_steepest_beta_is_the_root_of_its_equation():
     assert u == pytest.approx(1.2784645428, abs=5.1e-11)
 
 
+@either_way
 @PROPERTY
-@given(st.floats(0.01, 100))
-def test_no_other_beta_is_steeper(gap):
+@given(gap=st.floats(0.01, 100))
+def test_no_other_beta_is_steeper(gap, slope):
     best = steepest_beta(vector(gap)).item()
-    top = dpo_slope(vector(gap), best).item()
+    top = slope(gap, best)
     assert top == pytest.approx(0.2784645428 / gap, rel=1e-9)
     for factor in (0.5, 0.99, 1.01, 2.0):
-        assert dpo_slope(vector(gap), factor * best).item() < top
+        assert slope(gap, factor * best) < top
 
 
 @pytest.mark.parametrize(
@@ -93,6 +107,8 @@ def test_no_other_beta_is_steeper(gap):
 def test_where_two_beta_change_places(beta, other, gap):
     assert crossing(beta, other) == pytest.approx(gap, abs=5.1e-6)
     assert crossing(other, beta) == crossing(beta, other)
+    assert by_autograd(gap - 1e-5, beta) < by_autograd(gap - 1e-5, other)
+    assert by_autograd(gap + 1e-5, beta) > by_autograd(gap + 1e-5, other)
 
 
 @PROPERTY
@@ -156,9 +172,12 @@ def test_where_smoothed_labels_stop_and_what_they_cost_there(rate):
     zero = torch.zeros(1, dtype=F64)
 
     def loss(h):
-        return dpo_loss(h, zero, zero, zero, 0.1, label_smoothing=rate).item()
+        return dpo_loss(h, zero, zero, zero, 0.1, label_smoothing=rate)
 
-    assert loss(gap) == pytest.approx(entropy, abs=5.1e-11)
+    best = minimiser(loss, -100.0, 100.0, (1,))
+    assert best.item() == pytest.approx(10 * margin, abs=5.1e-10)
+    for lowest in (gap, best):
+        assert loss(lowest).item() == pytest.approx(entropy, abs=5.1e-11)
     assert loss(gap) < min(loss(gap - 0.1), loss(gap + 0.1))
 
 
