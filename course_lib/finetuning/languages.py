@@ -5,7 +5,7 @@ A language encodes text, lays out a chat, writes on, and saves itself in a folde
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -46,7 +46,44 @@ def language_of(name: str, dtype: torch.dtype | None = None):
     return HuggingFace(folder, dtype or torch.float32)
 
 
-class WorldWords:
+class Language:
+    """A `model` that samples as this course's do, and `end`, the id after an answer."""
+
+    def closed(self, ids: list[int]) -> list[int]:
+        """With one end: what follows the last is cut; if there is none, it is added."""
+        if self.end not in ids:
+            return [*ids, self.end]
+        return ids[: len(ids) - ids[::-1].index(self.end)]
+
+    def write(self, prompts, longest: int, temperature: float, seed: int) -> list[str]:
+        """An answer to each prompt, all in one batch."""
+        if not prompts:
+            return []
+        device = next(self.model.parameters()).device
+        said, lengths = transformer.sample(
+            self.model,
+            prompts,
+            longest=longest,
+            end=self.end,
+            generator=torch.Generator(device).manual_seed(seed),
+            temperature=temperature,
+        )
+        rows = zip(said.tolist(), lengths.tolist(), strict=True)
+        return [self.decode(ids[:length]) for ids, length in rows]
+
+    def save(self, folder: Path):
+        """A folder with the model, its adapters merged, and the language's name."""
+        model = merge_lora(self.model)
+
+        def fill(part: Path):
+            self.write_weights(model, part)
+            told = json.dumps({"language": self.name})
+            (part / OWN).write_text(told + "\n", encoding="utf-8")
+
+        write_whole_folder(folder, fill)
+
+
+class WorldWords(Language):
     """The eight words and four prompts of World S or L, one word a token."""
 
     end, has_chat = END, False
@@ -80,16 +117,14 @@ class WorldWords:
         return " ".join(self.words[i] for i in ids if i != END)
 
     def write(self, prompts, longest: int, temperature: float, seed: int) -> list[str]:
-        return _write(
-            self, prompts, min(longest, self.world.longest), temperature, seed
-        )
+        longest = min(longest, self.world.longest)
+        return super().write(prompts, longest, temperature, seed)
 
-    def save(self, folder: Path):
-        model = merge_lora(self.model)
-        _save(self, folder, lambda part: transformer.save(model, part / "weights.pt"))
+    def write_weights(self, model: transformer.Transformer, folder: Path):
+        transformer.save(model, folder / "weights.pt")
 
 
-class SmolLM2:
+class SmolLM2(Language):
     """SmolLM2-135M-Instruct from its package, with the chat that it was trained on."""
 
     name, has_chat, context = "smollm2", True, 2048
@@ -110,21 +145,14 @@ class SmolLM2:
         ids = instruct.chat_ids(self.tokenizer, messages)
         return ids if opened else ids[: -1 - len(self.encode("assistant\n"))]
 
-    def closed(self, ids: list[int]) -> list[int]:
-        return _closed(ids, self.end)
-
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode([i for i in ids if i != self.end])
 
-    def write(self, prompts, longest: int, temperature: float, seed: int) -> list[str]:
-        return _write(self, prompts, longest, temperature, seed)
-
-    def save(self, folder: Path):
-        model = merge_lora(self.model)
-        _save(self, folder, lambda part: save_folder(model, part, self.whole))
+    def write_weights(self, model: transformer.Transformer, folder: Path):
+        save_folder(model, folder, self.whole)
 
 
-class HuggingFace:
+class HuggingFace(Language):
     """A causal language model from a folder, with the tokenizer that lies there."""
 
     def __init__(self, folder: Path, dtype: torch.dtype):
@@ -155,9 +183,6 @@ class HuggingFace:
         )
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def closed(self, ids: list[int]) -> list[int]:
-        return _closed(ids, self.end)
-
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=True)
 
@@ -184,38 +209,3 @@ class HuggingFace:
     def save(self, folder: Path):
         merge_lora(self.model)
         huggingface.save_causal(self.model, self.tokenizer, folder)
-
-
-def _closed(ids: list[int], end: int) -> list[int]:
-    """With one end: what follows the last is cut; if there is none, it is added."""
-    if end not in ids:
-        return [*ids, end]
-    return ids[: len(ids) - ids[::-1].index(end)]
-
-
-def _write(language, prompts, longest: int, temperature: float, seed: int) -> list[str]:
-    """An answer to each prompt, all in one batch."""
-    if not prompts:
-        return []
-    device = next(language.model.parameters()).device
-    said, lengths = transformer.sample(
-        language.model,
-        prompts,
-        longest=longest,
-        end=language.end,
-        generator=torch.Generator(device).manual_seed(seed),
-        temperature=temperature,
-    )
-    rows = zip(said.tolist(), lengths.tolist(), strict=True)
-    return [language.decode(ids[:length]) for ids, length in rows]
-
-
-def _save(language, folder: Path, write: Callable[[Path], object]):
-    """A folder with what `write` puts into it, and the language's name."""
-
-    def whole(part: Path):
-        write(part)
-        told = json.dumps({"language": language.name})
-        (part / OWN).write_text(told + "\n", encoding="utf-8")
-
-    write_whole_folder(folder, whole)

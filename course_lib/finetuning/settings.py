@@ -66,9 +66,8 @@ def check_settings(asked: Finetuning):
     validate.choice("method", asked.method, tuple(METHODS))
     validate.choice("precision", asked.precision, PRECISIONS)
     validate.choice("layout", asked.layout, ("auto", "shared", "padded"))
-    for name in ("epochs", "accumulate", "sample_tokens", "temperature", "processes"):
-        validate.number(name, getattr(asked, name))
-    for name in ("beta", "clip"):
+    above = ("epochs", "accumulate", "sample_tokens", "temperature", "processes")
+    for name in (*above, "beta", "clip"):
         validate.number(name, getattr(asked, name))
     for name in ("held_out", "warmup", "label_smoothing"):
         below = 0.5 if name == "label_smoothing" else 1.0
