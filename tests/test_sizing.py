@@ -1,13 +1,14 @@
 """The calculators of chapter 09, against counts, hooks, other libraries and clocks."""
 
 import math
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_lib.batches import collate, pairs, response_logps
+from course_lib.batches import response_logps
 from course_lib.production import launching, measured, sizing
 from course_lib.production.accumulation import micro_batch_weights
 from course_lib.production.catalogue import preference_sets, preference_sets_table
@@ -21,25 +22,12 @@ from course_lib.production.sizing import (
     ModelSize,
     training_memory,
 )
-from course_lib.transformer import Block, Shape, Transformer
+from course_lib.transformer import Block
 from course_lib.workspace import CourseError
+from course_tools.benchmarks._processes import call
+from course_tools.regenerate import sizing as sizes
 
 TINY = ModelSize(512, 64, 3, 4, 2, 160)
-
-
-def transformer(size: ModelSize) -> Transformer:
-    vocab, *sizes, _ = size
-    return Transformer(Shape(vocab, vocab, *sizes))
-
-
-def batch_of(job: Job):
-    """Random pairs; a response's last token is not read, so it is one longer."""
-    random = torch.Generator().manual_seed(0)
-    cut, row = job.prompt + 1, job.prompt + 1 + 2 * job.response
-    ids = torch.randint(job.size.vocab, (job.pairs, row), generator=random).tolist()
-    middle = cut + job.response
-    sides = zip(*((r[:cut], r[cut:middle], r[middle:]) for r in ids), strict=True)
-    return collate(pairs(*map(list, sides)), "padded")
 
 
 def llama(size: ModelSize, device: str = "meta"):
@@ -64,7 +52,7 @@ def llama(size: ModelSize, device: str = "meta"):
 
 @pytest.mark.parametrize("size", [TINY, *(job.size for job in MEASURED.values())])
 def test_parameters_are_those_of_our_transformer(size):
-    model = transformer(size)
+    model = sizes.model_of(Job(size))
     assert ModelSize.of(model.shape) == size
     count = sum(parameter.numel() for parameter in model.parameters())
     assert sizing.parameter_count(size) == count
@@ -114,7 +102,7 @@ def test_a_missing_size_and_bad_jobs_are_named():
 
 def kept_bytes(job: Job) -> int:
     """Bytes of all that autograd keeps for the backward pass, each storage once."""
-    model = transformer(job.size)
+    model = sizes.model_of(job)
     if job.rank:
         add_lora(model, ("query_key_value", "output", "down"), job.rank)
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
@@ -123,14 +111,12 @@ def kept_bytes(job: Job) -> int:
     def keep(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            seen[storage.data_ptr()] = (
-                storage.nbytes(),
-                tensor,
-            )  # alive, so it is unique
+            # with the tensor, which keeps it alive and so its address its own
+            seen[storage.data_ptr()] = storage.nbytes(), tensor
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = response_logps(model, batch_of(job))
+        result = response_logps(model, sizes.batch_of(job))
     assert result.requires_grad
     return sum(size for size, _ in seen.values())
 
@@ -205,14 +191,9 @@ def test_a_predicted_peak_is_within_a_tenth_of_every_measured_one(name):
 
 @pytest.mark.slow
 def test_a_peak_measured_now_is_the_shipped_one():
-    import sys
-
-    from course_tools.benchmarks._processes import call
-    from course_tools.regenerate import sizing as made
-
     name = "full, one pair, reference resident"
     env = {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    peak, *_ = call(sys.executable, f"{made.__name__}.measure", name, env=env)
+    peak, *_ = call(sys.executable, f"{sizes.__name__}.measure", name, env=env)
     shipped = [t.peak for t in measured.measured_trials() if t.name == name]
     assert peak == pytest.approx(sum(shipped) / len(shipped), rel=0.1)
 

@@ -27,7 +27,7 @@ from course_lib.transformer import SHIPPED, Shape, Transformer
 from course_tools.benchmarks._processes import call
 from course_tools.regenerate._runs import write_table
 
-__all__ = ["JobRun", "make"]
+__all__ = ["JobRun", "batch_of", "make", "model_of"]
 
 STEPS, TIMES = 3, 5
 FIELDS = ("name", "run", "peak_mib", "seconds", "rate")
@@ -75,11 +75,11 @@ class JobRun:
     def __init__(self, job: Job):
         torch.manual_seed(0)
         self.job = job
-        self.model = _model(job)
-        self.ref = _model(job) if job.reference == "resident" else None
+        self.model = model_of(job)
+        self.ref = model_of(job) if job.reference == "resident" else None
         if job.rank:
             add_lora(self.model, rank=job.rank, alpha=job.rank)
-        self.batch = _batch(job)
+        self.batch = batch_of(job)
         self.known = torch.randn(2 * job.pairs) - 9.0 * job.response
 
     def steps(self, count: int = STEPS) -> float:
@@ -121,12 +121,13 @@ class JobRun:
         return (nats * kept).view(len(self.batch.ids), -1).sum(1)
 
 
-def _model(job: Job) -> Transformer:
+def model_of(job: Job) -> Transformer:
+    """A model of the job's size, its weights drawn at random."""
     vocab, *sizes, _ = job.size
     return Transformer(Shape(vocab, vocab, *sizes))
 
 
-def _batch(job: Job) -> Batch:
+def batch_of(job: Job) -> Batch:
     """Random pairs in rows of their own; a response's last token is not read."""
     row = job.prompt + 1 + 2 * job.response
     ids = torch.randint(job.size.vocab, (job.pairs, row)).tolist()
