@@ -9,19 +9,19 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from course_lib.plots import style
+from course_lib.plots import palette, style
 
 PALETTE = {
-    "chosen": style.CHOSEN,
-    "rejected": style.REJECTED,
-    "policy": style.POLICY,
-    "faulty": style.FAULTY,
-    "reference": style.REFERENCE,
-    "exact": style.INK,
+    "chosen": palette.CHOSEN,
+    "rejected": palette.REJECTED,
+    "policy": palette.POLICY,
+    "faulty": palette.FAULTY,
+    "reference": palette.REFERENCE,
+    "exact": palette.INK,
 }
 SHOWN = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)  # β with lines of their own
 KNOWN = {color.lower() for color in PALETTE.values()}
-KNOWN |= {style.QUIET.lower(), style.FAINT.lower(), "#ffffff"}
+KNOWN |= {palette.QUIET.lower(), palette.FAINT.lower(), "#ffffff"}
 
 
 def faults_of(figure: Figure, beta: float | None = None) -> Iterator[str]:
@@ -46,7 +46,7 @@ def faults_of(figure: Figure, beta: float | None = None) -> Iterator[str]:
         svg = io.StringIO()
         figure.savefig(svg, format="svg")
     used = set(re.findall(r"#[0-9a-f]{6}\b", svg.getvalue().lower()))
-    ramp = {style.beta_color(shown) for shown in (*SHOWN, beta)}
+    ramp = {palette.beta_color(shown) for shown in (*SHOWN, beta)}
     yield from (f"a foreign colour: {color}" for color in used - ramp - KNOWN)
 
 

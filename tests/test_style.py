@@ -23,8 +23,8 @@ from PIL import Image
 from scenes import WORLD
 
 from course_lib import plots
-from course_lib.plots import style
-from course_lib.plots.style import THIN
+from course_lib.plots import marks, palette, style
+from course_lib.plots.marks import THIN
 from course_lib.sliders import LogSlider, slider_plot
 from course_lib.transformer import load
 from course_lib.worlds import END, WORDS
@@ -167,7 +167,7 @@ def test_every_meaning_stands_out_from_the_page(name, page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("color", [style.INK, style.QUIET])
+@pytest.mark.parametrize("color", [palette.INK, palette.QUIET])
 def test_words_can_be_read(color, page):
     assert contrast(PAGES[page](rgb(color)), PAGES[page](np.ones(3))) >= 4.5
 
@@ -175,18 +175,18 @@ def test_words_can_be_read(color, page):
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("beta", RAMP)
 def test_every_violet_is_its_own_and_stands_out(beta, page):
-    assert style.beta_color(beta) == RAMP[beta]
+    assert palette.beta_color(beta) == RAMP[beta]
     assert contrast(PAGES[page](rgb(RAMP[beta])), PAGES[page](np.ones(3))) >= 3
 
 
 def test_a_larger_beta_is_darker_and_ends_have_the_colour_of_the_ends():
     betas = np.geomspace(0.02, 1, 60)
-    lights = [lab(rgb(style.beta_color(beta)))[0] for beta in betas]
+    lights = [lab(rgb(palette.beta_color(beta)))[0] for beta in betas]
     assert all(a > b for a, b in itertools.pairwise(lights))
-    assert style.beta_color(0.001) == RAMP[0.02]
-    assert style.beta_color(5) == RAMP[1.0]
+    assert palette.beta_color(0.001) == RAMP[0.02]
+    assert palette.beta_color(5) == RAMP[1.0]
     with pytest.raises(ValueError, match="beta must be above 0, got 0"):
-        style.beta_color(0)
+        palette.beta_color(0)
 
 
 @pytest.mark.parametrize("pair", APART)
@@ -196,8 +196,8 @@ def test_what_meets_in_a_figure_is_far_apart_to_every_eye(pair):
 
 
 def test_no_meaning_hangs_on_a_colour_alone():
-    assert set(style.MARK) == set(PALETTE)
-    for name, mark in style.MARK.items():
+    assert set(palette.MARK) == set(PALETTE)
+    for name, mark in palette.MARK.items():
         assert mark["color"] == PALETTE[name]
     near = [
         pair
@@ -207,7 +207,7 @@ def test_no_meaning_hangs_on_a_colour_alone():
     assert ("chosen", "faulty") in near
     for pair in itertools.combinations(PALETTE, 2):
         lines, points = (
-            {str([style.MARK[name].get(key) for key in keys]) for name in pair}
+            {str([palette.MARK[name].get(key) for key in keys]) for name in pair}
             for keys in (("ls", "lw"), ("marker", "mfc"))
         )
         # the two that share line and point do so because their colours never meet
@@ -215,13 +215,13 @@ def test_no_meaning_hangs_on_a_colour_alone():
 
 
 def test_numbers_have_a_true_minus_and_narrow_spaces():
-    assert style.number(-0.0577) == "−0.06"
-    assert style.number(-1234567, ",d") == f"−1{THIN}234{THIN}567"
-    assert style.percent(0.5732) == f"57{THIN}%"
-    assert style.percent(0.0049) == f"< 1{THIN}%"
-    assert style.percent(0.0051) == f"1{THIN}%"
-    assert style.percent(0.1234, 1) == f"12.3{THIN}%"
-    assert style.percent(0.0004, 1) == f"< 0.1{THIN}%"
+    assert marks.number(-0.0577) == "−0.06"
+    assert marks.number(-1234567, ",d") == f"−1{THIN}234{THIN}567"
+    assert marks.percent(0.5732) == f"57{THIN}%"
+    assert marks.percent(0.0049) == f"< 1{THIN}%"
+    assert marks.percent(0.0051) == f"1{THIN}%"
+    assert marks.percent(0.1234, 1) == f"12.3{THIN}%"
+    assert marks.percent(0.0004, 1) == f"< 0.1{THIN}%"
 
 
 def test_names_are_kept_apart_and_moved_as_little_as_that_needs():
@@ -232,7 +232,7 @@ def test_names_are_kept_apart_and_moved_as_little_as_that_needs():
     fits = (b - a >= gap - 1e-9) & (c - b >= gap - 1e-9)
     moved = sum((x - h) ** 2 for x, h in zip((a, b, c), heights, strict=True))
     best = np.unravel_index(np.where(fits, moved, np.inf).argmin(), moved.shape)
-    found = style.spread(heights, gap)
+    found = marks.spread(heights, gap)
     assert found == pytest.approx([grid[i] for i in best], abs=0.0125)
     assert np.diff(found) == pytest.approx([gap, gap])
 
@@ -259,11 +259,11 @@ def test_a_headline_has_room_above_the_panels_at_the_left_edge():
 
 def test_names_stand_at_the_ends_of_lines_on_a_logarithmic_axis():
     _, axis = drawn()
-    ends = [(10, 10.0, "b", style.CHOSEN), (10, 9.0, "a", style.REJECTED)]
-    style.names(axis, ends, gap=0.3)
+    ends = [(10, 10.0, "b", palette.CHOSEN), (10, 9.0, "a", palette.REJECTED)]
+    marks.names(axis, ends, gap=0.3)
     low, high = axis.texts
     assert (low.get_text(), high.get_text()) == ("a", "b")
-    assert (low.get_color(), high.get_color()) == (style.REJECTED, style.CHOSEN)
+    assert (low.get_color(), high.get_color()) == (palette.REJECTED, palette.CHOSEN)
     assert np.log10(high.xy[1] / low.xy[1]) == pytest.approx(0.3)
     assert high.xy[1] * low.xy[1] == pytest.approx(90)  # the middle has not moved
 
@@ -271,20 +271,20 @@ def test_names_stand_at_the_ends_of_lines_on_a_logarithmic_axis():
 def test_an_arrow_shorter_than_its_head_is_words_only():
     figure, axis = drawn()
     figure.draw_without_rendering()
-    style.arrow(axis, (2, 10), (2.01, 10), "+0.01", style.POLICY)
+    marks.arrow(axis, (2, 10), (2.01, 10), "+0.01", palette.POLICY)
     (words,) = axis.texts
-    assert (words.get_text(), words.get_color()) == ("+0.01", style.POLICY)
-    style.arrow(axis, (2, 10), (6, 10), "+4.00", style.POLICY)
+    assert (words.get_text(), words.get_color()) == ("+0.01", palette.POLICY)
+    marks.arrow(axis, (2, 10), (6, 10), "+4.00", palette.POLICY)
     assert [bool(text.arrow_patch) for text in axis.texts] == [False, True, False]
 
 
 def test_dots_have_a_white_ring_and_hollow_ones_a_ring_of_their_colour():
     _, axis = drawn()
-    style.dot(axis, 1, 10, "chosen")
-    style.dot(axis, 1, 10, "rejected")
+    marks.dot(axis, 1, 10, "chosen")
+    marks.dot(axis, 1, 10, "rejected")
     full, hollow = axis.lines
-    assert (full.get_mfc(), full.get_mec()) == (style.CHOSEN, "white")
-    assert (hollow.get_mfc(), hollow.get_mec()) == ("white", style.REJECTED)
+    assert (full.get_mfc(), full.get_mec()) == (palette.CHOSEN, "white")
+    assert (hollow.get_mfc(), hollow.get_mec()) == ("white", palette.REJECTED)
 
 
 def test_the_font_is_small_free_and_has_the_letters_and_equal_digits():
@@ -309,7 +309,7 @@ def test_the_font_is_small_free_and_has_the_letters_and_equal_digits():
 
 def test_a_still_is_sharp_small_and_true_to_its_rare_colours():
     figure, axis = drawn()
-    axis.plot([0, 10], [1, 1000], color=style.CHOSEN, lw=9)
+    axis.plot([0, 10], [1, 1000], color=palette.CHOSEN, lw=9)
     for row, color in enumerate(PALETTE.values()):
         axis.plot([1 + row], [500], "o", color=color, ms=3)
     full = io.BytesIO()
@@ -421,10 +421,10 @@ def test_what_the_leash_does_by_a_loop_over_all_answers(sentences, beta, words):
     )
     told = re.search(form, said).groups()
     assert told == (
-        style.percent(praise),
-        style.percent(babble),
-        style.number(earned),
-        style.number(spent),
+        marks.percent(praise),
+        marks.percent(babble),
+        marks.number(earned),
+        marks.number(spent),
     )
     for part in words:
         assert re.search(part, said)

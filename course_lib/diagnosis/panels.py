@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 
 from course_lib.diagnosis.case import LN2, Case, lowest_loss
 from course_lib.diagnosis.runlog import Part
-from course_lib.plots.style import LANGUAGE, MARK, QUIET, Picture, headline, number
+from course_lib.plots.marks import number
+from course_lib.plots.palette import MARK, QUIET
+from course_lib.plots.style import LANGUAGE, Picture, headline
 
 __all__ = ["run_picture"]
 

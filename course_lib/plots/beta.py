@@ -6,30 +6,22 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.scale import AsinhScale
 from torch import Tensor
 
 from course_lib.beta import beta_for_kl, dpo_slope, smoothed_optimal_gap, steepest_beta
-from course_lib.plots.style import (
-    DOTS,
+from course_lib.plots.marks import dot, name, names, number, percent, spread
+from course_lib.plots.palette import (
+    DOTTED,
     HALO,
     INK,
+    OUTLINE,
     POLICY,
     QUIET,
     REFERENCE,
-    Picture,
-    Scene,
     beta_color,
-    dot,
-    headline,
-    in_language,
-    name,
-    names,
-    number,
-    panel,
-    percent,
-    spread,
 )
+from course_lib.plots.style import Picture, Scene, panel
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
 from course_lib.preferences import accuracy_ceiling
 from course_lib.tabular import AllPairs, TabularRun, train_tabular
@@ -47,19 +39,10 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
     """
     grid = torch.linspace(-10, 30, 401, dtype=torch.float64)
 
-    @in_language
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        figure.set_size_inches(6.5, 3.9)
-        left, right = figure.subplots(1, 2)
-        headline(
-            figure,
-            "A large β pushes hardest at first, and lets go first",
-            "One pair; h > 0: it is in the right order. Each line is named by its β.",
-        )
-        for axis in (left, right):
-            axis.set(xlim=(-10, 30), xlabel="gap h, nats")
-        left.set(title="Loss, nats", ylim=(0, 3))
-        right.set(title="Push |dL/dh|", ylim=(1e-5, 2), yscale="log")
+    x = "gap h, nats", -10, 30
+
+    def still(axes: tuple[Axes, Axes]):
+        left, right = axes
         for beta, line in BETAS.items():
             style = {"ls": line, "color": beta_color(beta)}
             left.plot(grid, -F.logsigmoid(beta * grid), **style)
@@ -71,9 +54,7 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
             name(right, x, y, *words, at=(0, below), ha="right" if x == 30 else "left")
         for beta, x, y in ((0.5, 19, 1e-4), (1.0, 9.4, 1e-4)):
             name(right, x, y, f"{beta:g}", beta_color(beta))
-        return left, right
 
-    @in_language
     def draw(axes: tuple[Axes, Axes], gap: float) -> str:
         left, right = axes
         here = torch.tensor([gap], dtype=torch.float64)
@@ -92,7 +73,15 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
             f"1: β = {first:g} pushes hardest. σ(βh) says {chances}."
         )
 
-    return Scene(draw, setup)
+    return Scene.of(
+        draw,
+        panel("Loss, nats", x, ("", 0, 3)),
+        panel("Push |dL/dh|", x, ("", 1e-5, 2), yscale="log"),
+        still=still,
+        says="A large β pushes hardest at first, and lets go first",
+        shows="One pair; h > 0: it is in the right order. Each line is named by its β.",
+        height=3.9,
+    )
 
 
 def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
@@ -104,15 +93,12 @@ def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
     betas = torch.logspace(-2, 1, 121, dtype=torch.float64)
     title = "Push |dL/dh|, nats of loss per nat of gap"
     x, y = ("β, reward per nat", 0.01, 10), ("", 1e-4, 15)
-    ticks = {"xticks": (0.01, 0.1, 1, 10), "xticklabels": ("0.01", "0.1", "1", "10")}
-    ticks |= {"yticks": (1e-4, 1e-3, 0.01, 0.1, 1, 10)}
-    ticks |= {"yticklabels": ("0.0001", "0.001", "0.01", "0.1", "1", "10")}
-    around = panel(title, x, y, grid="y", xscale="log", yscale="log", **ticks)
+    look = {"xscale": "log", "yscale": "log", "xticks": (0.01, 0.1, 1, 10)}
+    around = panel(title, x, y, yticks=(1e-4, 1e-3, 0.01, 0.1, 1, 10), **look)
 
     def still(axis: Axes):
-        axis.plot(betas, betas / 2, color=REFERENCE, ls=DOTS)
+        axis.plot(betas, betas / 2, **DOTTED)
         name(axis, 0.56, 0.28, "β/2, at h = 0", QUIET, at=(9, -6))
-        axis.minorticks_off()
 
     def draw(axis: Axes, gap: float) -> str:
         here = torch.tensor([gap], dtype=torch.float64)
@@ -158,15 +144,14 @@ def push_and_rest(probability: float = 0.8) -> Scene:
     log_odds = math.log(probability / (1 - probability))
     end, levels = 40.0, (-0.2, -0.1, -0.03, 0, 0.03, 0.1, 0.3)
     x, title = ("gap h, nats", -8, end), "Expected push β (P − σ(βh)), stretched near 0"
-    around = panel(title, x, ("", -0.24, 0.36), grid="y", xticks=range(0, 50, 10))
+    ticks = {level: number(level, "g") for level in levels}
+    near = {"yscale": AsinhScale(None, linear_width=0.03), "yticks": ticks}
+    around = panel(title, x, ("", -0.24, 0.36), xticks=range(0, 50, 10), **near)
 
     def push(gap: Tensor, beta: float) -> Tensor:
         return beta * (probability - torch.sigmoid(beta * gap))
 
     def still(axis: Axes):
-        axis.set_yscale("asinh", linear_width=0.03)
-        axis.set_yticks(levels, [number(level, "g") for level in levels])
-        axis.minorticks_off()
         ends = []
         for beta in (0.05, 0.1, 0.2, 0.5, 1.0):
             curve, violet = push(grid, beta), beta_color(beta)
@@ -205,39 +190,40 @@ def push_and_rest(probability: float = 0.8) -> Scene:
     )
 
 
-@in_language
 def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
     """KL from the reference against the training step, a panel for each optimiser.
 
     runs: by the optimiser's name; each of one world, with records from step 1 on
     betas: those of the runs
     """
-    figure = Figure(figsize=(6.5, 3.7))
-    panels = figure.subplots(1, len(runs), sharey=True)
-    headline(
-        figure,
-        "With SGD a large β leads first, and a small β in the end",
-        "KL(π‖π_ref) in nats against the training step. Each line is named by its β.",
+
+    def draw(axes: tuple[Axes, ...]) -> str:
+        told = []
+        for axis, (optimiser, run) in zip(axes, runs.items(), strict=True):
+            ends = []
+            for column, beta in enumerate(betas):
+                curve, violet = run.kl[:, column], beta_color(beta)
+                axis.plot(run.steps, curve, color=violet)
+                ends.append((run.steps[-1], float(curve[-1]), f"β = {beta:g}", violet))
+            told.append(
+                f"{optimiser}: after {run.steps[0]} step(s) β = {betas[-1]:g} is at "
+                f"{run.kl[0, -1]:.4f} nats and β = {betas[0]:g} at {run.kl[0, 0]:.4f}, "
+                f"after {run.steps[-1]} at {run.kl[-1, -1]:.3f} and {run.kl[-1, 0]:.3f}"
+            )
+        names(axis, ends, gap=0.1)
+        return "; ".join(told) + "."
+
+    x, y = ("training step",), ("", 0, 1.5)
+    titles = [f"{optimiser}, learning rate {RATES[optimiser]:g}" for optimiser in runs]
+    return Picture.of(
+        draw,
+        *[panel(title, x, y, xscale="log") for title in titles],
+        sharey=True,
+        says="With SGD a large β leads first, and a small β in the end",
+        shows="KL(π‖π_ref) in nats against the training step. Each line is named by "
+        "its β.",
+        height=3.7,
     )
-    told = []
-    for axis, (optimiser, run) in zip(panels, runs.items(), strict=True):
-        for column, beta in enumerate(betas):
-            axis.plot(run.steps, run.kl[:, column], color=beta_color(beta))
-        axis.set(xscale="log", xlabel="training step", ylim=(0, 1.5))
-        axis.set_title(f"{optimiser}, learning rate {RATES[optimiser]:g}")
-        told.append(
-            f"{optimiser}: after {run.steps[0]} step(s) β = {betas[-1]:g} is at "
-            f"{run.kl[0, -1]:.4f} nats and β = {betas[0]:g} at {run.kl[0, 0]:.4f}, "
-            f"after {run.steps[-1]} at {run.kl[-1, -1]:.3f} and {run.kl[-1, 0]:.3f}"
-        )
-    last = [float(kl) for kl in run.kl[-1]]
-    ends = zip(last, betas, strict=True)
-    names(
-        panels[-1],
-        [(run.steps[-1], kl, f"β = {beta:g}", beta_color(beta)) for kl, beta in ends],
-        gap=0.1,
-    )
-    return Picture(figure, "; ".join(told) + ".")
 
 
 def destination(
@@ -256,10 +242,6 @@ def destination(
     }
     rows = range(len(world.names))
     last = steps[-1]
-
-    def still(axes: tuple[Axes, Axes]):
-        _outlines(axes[0], world)
-        axes[1].minorticks_off()
 
     def draw(axes: tuple[Axes, Axes], beta: float, optimiser: str, step: int) -> str:
         left, right = axes
@@ -285,7 +267,7 @@ def destination(
         draw,
         _shares("Probability", world),
         _steps_panel(last),
-        still=still,
+        still=lambda axes: _outlines(axes[0], world),
         says="A large β heads for a nearer place and arrives in fewer steps",
         shows="Green: the policy at this step. ◆: π*, its destination. Outline: the "
         "reference.\nRight: its way, thick, among those of the other β.",
@@ -297,9 +279,8 @@ def destination(
 def _steps_panel(last: int) -> dict:
     ticks = [10**power for power in range(4) if 10**power <= last]
     x = "training step", 0.8, last * 9
-    found = panel("KL(π‖π_ref), nats", x, ("", 0, 1.5), grid="y", xscale="log")
-    found |= {"xticks": ticks, "xticklabels": [number(tick, ",") for tick in ticks]}
-    return found | {"yticks": (0, 0.5, 1, 1.5)}
+    look = {"xscale": "log", "xticks": {tick: number(tick, ",") for tick in ticks}}
+    return panel("KL(π‖π_ref), nats", x, ("", 0, 1.5), yticks=(0, 0.5, 1, 1.5), **look)
 
 
 def _ways(axis: Axes, run: TabularRun, betas: Sequence[float], column: int):
@@ -315,14 +296,13 @@ def _ways(axis: Axes, run: TabularRun, betas: Sequence[float], column: int):
 
 def _shares(title: str, world: World) -> dict:
     """A panel of probabilities, one for each answer."""
-    ticks = {"yticks": (0, 0.5, 1), "yticklabels": ("0", "0.5", "1"), "grid": "y"}
-    return panel(title, ("answer",), ("", 0, 1.08), xnames=world.names, **ticks)
+    ticks = {0: "0", 0.5: "0.5", 1: "1"}
+    return panel(title, ("answer",), ("", 0, 1.08), xnames=world.names, yticks=ticks)
 
 
 def _outlines(axis: Axes, world: World):
     """The reference's probabilities, to be filled."""
-    style = {"color": "none", "edgecolor": REFERENCE, "lw": 1.2}
-    axis.bar(range(len(world.names)), world.ref.tolist(), 0.8, **style)
+    axis.bar(range(len(world.names)), world.ref.tolist(), 0.8, **OUTLINE)
 
 
 def training_log() -> Scene:
@@ -330,14 +310,9 @@ def training_log() -> Scene:
 
     sliders: beta; lr; optimiser, "SGD" or "Adam"; steps, how many; seed, of the world
     """
-    x, ticks = ("share of the run", 0, 1), {"grid": "y", "xticks": (0, 0.5, 1)}
-    ticks["xticklabels"] = [percent(share) for share in ticks["xticks"]]
-    panels = (
-        panel("Loss, nats", x, ("", 0, 1.05), yticks=(0, 0.5, 1), **ticks),
-        panel("Mean margin βh, reward", x, ("", 0, 3), yticks=(0, 1, 2, 3), **ticks),
-        panel("Accuracy", x, ("", 0.4, 1.02), yticks=(0.5, 0.75, 1), **ticks),
-    )
-    panels[2]["yticklabels"] = [percent(share) for share in panels[2]["yticks"]]
+    x = "share of the run", 0, 1
+    ticks = {"xticks": {share: percent(share) for share in (0, 0.5, 1)}}
+    shares = {share: percent(share) for share in (0.5, 0.75, 1)}
 
     def still(axes: tuple[Axes, ...]):
         for axis, start in zip(axes, (math.log(2), 0, 0.5), strict=True):
@@ -370,7 +345,9 @@ def training_log() -> Scene:
 
     return Scene.of(
         draw,
-        *panels,
+        panel("Loss, nats", x, ("", 0, 1.05), yticks=(0, 0.5, 1), **ticks),
+        panel("Mean margin βh, reward", x, ("", 0, 3), yticks=(0, 1, 2, 3), **ticks),
+        panel("Accuracy", x, ("", 0.4, 1.02), yticks=shares, **ticks),
         still=still,
         says="No run goes below its floor or above its ceiling",
         shows="Green: means over all pairs, at each step of one run. □: the start.\n"
@@ -386,7 +363,7 @@ def _log(
     margin = beta * run.gap[:, 0]
     below = F.softplus(-margin).clamp(max=1.05)  # Jensen: no mean loss lies under it
     curves = run.loss[:, 0].clamp(max=1.05), margin.clamp(0, 3), run.accuracy[:, 0]
-    axes[0].plot(share, below, color=REFERENCE, ls=DOTS)
+    axes[0].plot(share, below, **DOTTED)
     for axis, curve in zip(axes, curves, strict=True):
         axis.plot(share, curve, color=POLICY)
     floor, ceiling = bounds
@@ -414,18 +391,16 @@ def kl_budget(choose: Callable = beta_for_kl) -> Scene:
     spent = torch.stack([kl_divergence(policy, world.ref) for policy in tilted])
     rows, ticks = range(len(world.names)), (0.05, 0.1, 0.5, 1, 5, 10)
     x, y = ("β, reward per nat", 0.03, 15.8), ("", 0, 1.62)
-    look = {"xscale": "log", "yticks": (0, 0.5, 1), "grid": "y", "xticks": ticks}
+    look = {"xscale": "log", "xticks": ticks, "yticks": (0, 0.5, 1)}
     left = panel("KL(π*‖π_ref), nats", x, y, **look)
-    left["xticklabels"] = [f"{beta:g}" for beta in ticks]
     right = _shares("Probability of each answer", world)
 
     def still(axes: tuple[Axes, Axes]):
         left, right = axes
         left.plot(betas, spent, color=INK)
-        left.axhline(math.log(4), color=REFERENCE, lw=1, ls=DOTS)
+        left.axhline(math.log(4), lw=1, **DOTTED)
         all_ = "ln 4: all that can be spent"
         name(left, 15.8, math.log(4), all_, QUIET, at=(0, 9), ha="right")
-        left.minorticks_off()
         _outlines(right, world)
 
     def draw(axes: tuple[Axes, Axes], kl: float) -> str:
@@ -466,7 +441,7 @@ def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
     """
     grid = torch.linspace(-20, 80, 201, dtype=torch.float64)
     x, y = ("gap h, nats", -20, 80), ("", 0, 1.6)
-    ticks = {"yticks": (0, 0.5, 1, 1.5), "grid": "y"}
+    ticks = {"yticks": (0, 0.5, 1, 1.5)}
     around = panel("Loss of one pair at β = 0.1, nats", x, y, **ticks)
 
     def loss(gap: Tensor, rate: float) -> Tensor:
@@ -474,7 +449,7 @@ def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
         return -(1 - rate) * F.logsigmoid(margin) - rate * F.logsigmoid(-margin)
 
     def still(axis: Axes):
-        axis.plot(grid, loss(grid, 0.0), color=REFERENCE, ls=DOTS)
+        axis.plot(grid, loss(grid, 0.0), **DOTTED)
         name(axis, -9.5, 1.24, "ε = 0: falls without end", QUIET, at=(9, 0))
 
     def draw(axis: Axes, rate: float) -> str:

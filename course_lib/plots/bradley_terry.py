@@ -8,10 +8,12 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.plots.style import (
+from course_lib.plots.marks import arrow, dot, name, number, percent, spread
+from course_lib.plots.palette import (
     CHOSEN,
     DASHES,
     DOTS,
+    DOTTED,
     FAINT,
     INK,
     MARK,
@@ -19,16 +21,8 @@ from course_lib.plots.style import (
     QUIET,
     REFERENCE,
     REJECTED,
-    Picture,
-    Scene,
-    arrow,
-    dot,
-    name,
-    number,
-    panel,
-    percent,
-    spread,
 )
+from course_lib.plots.style import Picture, Scene, panel
 from course_lib.preferences import (
     accuracy_ceiling,
     gaussian_preference_probability,
@@ -60,7 +54,7 @@ def choice_curve(probability: Callable = preference_probability) -> Scene:
     """
     x = "reward of the first answer minus that of the second, logits", -6.3, 6.3
     y = _shares("y", 0, 0.5, 1)
-    around = panel("How often each is preferred", x, ("", 0, 1.02), grid="y", **y)
+    around = panel("How often each is preferred", x, ("", 0, 1.02), **y)
     grid = torch.linspace(-6, 6, 161, dtype=torch.float64)
 
     def still(axis: Axes):
@@ -105,7 +99,7 @@ def loss_curve(loss: Callable = reward_model_loss) -> Scene:
     """
     x = "reward of the chosen answer minus that of the rejected, logits", -6.3, 8
     ticks = {"xticks": [-6, -3, 0, 3, 6], "yticks": [0, 2, 4, 6]}
-    around = panel("Loss, nats", x, ("", -0.2, 7), grid="y", **ticks)
+    around = panel("Loss, nats", x, ("", -0.2, 7), **ticks)
     zero = torch.zeros(1, dtype=torch.float64)
 
     def still(axis: Axes):
@@ -119,7 +113,7 @@ def loss_curve(loss: Callable = reward_model_loss) -> Scene:
         height, slope = float(value.detach()), float(slope)
         told = number(slope, ".3f")
         ends = torch.tensor([-1.5, 1.5])
-        axis.plot(difference + ends, height + slope * ends, color=REFERENCE, ls=DOTS)
+        axis.plot(difference + ends, height + slope * ends, **DOTTED)
         tip = difference + 1.5, height + 1.5 * slope
         arrow(axis, (difference, height), tip, color=CHOSEN)
         words = {"at": (8, 12), "ha": "left" if difference < 4.5 else "right"}
@@ -185,7 +179,7 @@ def strengths(
     if errors is not None:
         shows += f"    bar: 95 % interval of the difference from {names[0]}"
     x, rising = (f"logits above {names[0]}",), [names[i] for i in order]
-    around = panel("Score", x, ("",), grid="y", ynames=rising)
+    around = panel("Score", x, ("",), ynames=rising)
     height = 1.5 + 0.29 * len(names)
     return Picture.of(draw, around, says=title, shows=shows, height=height)
 
@@ -206,7 +200,7 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
     ticks = _shares("x", 0.5, 0.6, 0.7, 0.8) | _shares("y", 0, 0.25, 0.5, 0.75, 1)
     x = "share predicted by the fitted scores", 0.49, 0.88
     title = "Wins of the stronger side"
-    around = panel(title, x, ("", 0, 1.05), grid="y", **ticks)
+    around = panel(title, x, ("", 0, 1.05), **ticks)
 
     def draw(axis: Axes) -> str:
         order = predicted.argsort()
@@ -243,13 +237,13 @@ def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene
     x = "difference of the true scores before scaling, logits", -0.01 * end, end
     ticks = _shares("y", 0.5, 0.75, 1)
     title = "How often the better one wins"
-    around = panel(title, x, ("", 0.43, 1.03), grid="y", **ticks)
+    around = panel(title, x, ("", 0.43, 1.03), **ticks)
 
     def draw(axis: Axes, scale: float) -> str:
         chance = torch.sigmoid(scale * difference)
         best = float(ceiling(chance))
         told = percent(best, 1)
-        axis.axhline(best, color=REFERENCE, ls=DOTS)
+        axis.axhline(best, **DOTTED)
         axis.plot(grid, torch.sigmoid(scale * grid), color=INK, lw=1.2)
         axis.plot(difference, chance, **(MARK["exact"] | {"ls": "none", "ms": 5}))
         words = {"at": (0, -10), "ha": "right", "fontweight": "bold"}
@@ -278,7 +272,7 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
     orders = list(itertools.permutations(range(3)))
     names = [" > ".join("ABC"[i] for i in order) for order in orders]
     title, y = "Probability of the order", ("", -0.6, 5.6)
-    given = {"grid": "", "ynames": names[::-1], "xticks": []}
+    given = {"grid": False, "ynames": names[::-1], "xticks": []}
     around = panel(title, ("", 0, 1.12), y, **given)
 
     def draw(axis: Axes, a: float, b: float = 0.5, c: float = 0.0) -> str:
@@ -315,7 +309,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
     """
     zero = torch.zeros(1, dtype=torch.float64)
     x, y = ("share of the people", 0, 1.16), ("", -0.6, 1.6)
-    rows = {"grid": "", "ynames": ["the poll", "the formula"]}
+    rows = {"grid": False, "ynames": ["the poll", "the formula"]}
     around = panel("Who prefers A", x, y, **rows, **_shares("x", 0, 0.5, 1))
 
     def draw(axis: Axes, difference: float, people: float, town: int) -> str:
@@ -360,11 +354,11 @@ def magnitude_losses() -> Scene:
     lines = {"margin": "-", "scaled": DASHES}
     x = "reward of the chosen answer minus that of the rejected, logits", -5.6, 6
     ticks = {"xticks": [-4, -2, 0, 2, 4, 6], "yticks": [0, 2, 4, 6, 8]}
-    around = panel("Loss, nats", x, ("", -0.2, top), grid="y", **ticks)
+    around = panel("Loss, nats", x, ("", -0.2, top), **ticks)
     plain = reward_model_loss(grid, zero, reduction="none")
 
     def still(axis: Axes):
-        axis.plot(grid, plain, color=REFERENCE, ls=DOTS)
+        axis.plot(grid, plain, **DOTTED)
 
     def draw(axis: Axes, magnitude: float) -> str:
         size = torch.full_like(grid, magnitude)
@@ -411,10 +405,10 @@ def uncertain_scores() -> Scene:
     x = "mean reward of the first answer minus that of the second, logits", -6, 8.2
     ticks = _shares("y", 0, 0.5, 1) | {"xticks": [-6, -4, -2, 0, 2, 4, 6]}
     title = "How often the first is preferred"
-    around = panel(title, x, ("", 0, 1.05), grid="y", **ticks)
+    around = panel(title, x, ("", 0, 1.05), **ticks)
 
     def still(axis: Axes):
-        axis.plot(grid, sure, color=REFERENCE, ls=DOTS)
+        axis.plot(grid, sure, **DOTTED)
 
     def draw(axis: Axes, std: float) -> str:
         doubt = gaussian_preference_probability(grid, zero + std, zero, zero)

@@ -5,23 +5,15 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.limits.comparisons import drawn_wins, mixed_preferences
-from course_lib.plots.style import (
-    INK,
-    POLICY,
-    QUIET,
-    REFERENCE,
-    Scene,
-    dot,
-    name,
-    panel,
-    percent,
-)
+from course_lib.plots.marks import dot, name, percent
+from course_lib.plots.palette import INK, POLICY, QUIET, REFERENCE
+from course_lib.plots.style import Scene, panel
 from course_lib.policies import optimal_policy
 from course_lib.preferences import fit_bradley_terry
 
 SHARES = 0.02, 0.9
 NAMES = "blunt", "gentle", "evasive"
-NAMED = {"xticks": [], "grid": ""}
+NAMED = {"xticks": [], "grid": False}
 
 
 def drawn_by_whom(
@@ -67,7 +59,6 @@ def drawn_by_whom(
             f"Fitted reward, {names[1]} − {names[0]}",
             (f"share of “{names[2]}” among the answers drawn", 0, 0.92),
             ("", -0.4, 1.5),
-            grid="y",
             yticks=[0, 0.5, 1],
         ),
         panel("DPO’s policy", ("", 0, 1.15), ("", 2.6, -0.6), **NAMED, ynames=names),

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.plots.style import POLICY, Scene, name, number, panel
+from course_lib.plots.marks import name, number
+from course_lib.plots.palette import POLICY
+from course_lib.plots.style import Scene, panel
 
 LOOKS = (  # who draws the pairs: how the line and its band are drawn
     {"lw": 2.2, "marker": "o", "ms": 5},
@@ -63,7 +65,7 @@ def reach_of_pairs(
         )
 
     ends = ("pairs", counts[0] * 0.8, counts[-1] * 1.25), ("", 0.007, 40)
-    look = {"xscale": "log", "yscale": "log", "grid": "y"}
+    look = {"xscale": "log", "yscale": "log"}
     return Scene.of(
         draw,
         panel("A reward for each answer", *ends, **look),

@@ -6,19 +6,9 @@ import torch
 from matplotlib.axes import Axes
 
 from course_lib.limits.displacement import PairGeometry
-from course_lib.plots.style import (
-    CHOSEN,
-    DOTS,
-    FAINT,
-    INK,
-    QUIET,
-    REFERENCE,
-    REJECTED,
-    Scene,
-    name,
-    panel,
-    percent,
-)
+from course_lib.plots.marks import name, percent
+from course_lib.plots.palette import CHOSEN, DOTTED, FAINT, INK, QUIET, REJECTED
+from course_lib.plots.style import Scene, panel
 
 LOW, HIGH = 0.2, 5.0  # of the ratio of two lengths
 
@@ -34,7 +24,7 @@ def phase_map(models: Mapping[str, PairGeometry]) -> Scene:
     def still(axis: Axes):
         axis.fill_between(cosines, 1 / cosines, HIGH, color=FAINT, lw=0)
         axis.plot(cosines, 1 / cosines, color=INK, lw=1.2)
-        axis.axhline(1, color=REFERENCE, lw=1, ls=DOTS)
+        axis.axhline(1, lw=1, **DOTTED)
         words = {"at": (0, 0), "ha": "center", "fontweight": "bold"}
         name(axis, 0.72, 3.6, "chosen falls", REJECTED, **words)
         name(axis, -0.55, 3.6, "chosen rises", CHOSEN, **words)
@@ -65,7 +55,7 @@ def phase_map(models: Mapping[str, PairGeometry]) -> Scene:
             ("cosine of the angle between the two gradients", -1, 1),
             ("", LOW, HIGH),
             yscale="log",
-            grid="",
+            grid=False,
         ),
         says="A pair lowers its chosen answer where ratio times cosine is above 1",
         shows="Each point is a pair: the gradients of log π of its two answers. Line: "

@@ -11,10 +11,11 @@ from torch import Tensor
 from course_lib.bugs import BUGGY, END, PADDING, treat
 from course_lib.logprobs import response_logprobs
 from course_lib.losses import dpo_gradients, dpo_loss
-from course_lib.plots.style import (
+from course_lib.plots.marks import THIN, arrow, dot, name, names, number
+from course_lib.plots.palette import (
     DASH_DOT,
     DASHES,
-    DOTS,
+    DOTTED,
     FAINT,
     FAULTY,
     HALO,
@@ -22,18 +23,9 @@ from course_lib.plots.style import (
     MARK,
     QUIET,
     REFERENCE,
-    THIN,
-    Picture,
-    Scene,
-    arrow,
     beta_color,
-    dot,
-    headline,
-    name,
-    names,
-    number,
-    panel,
 )
+from course_lib.plots.style import Picture, Scene, headline, panel
 
 SICK = {"color": FAULTY, "ls": DASH_DOT}
 HATCHED = {"facecolor": FAULTY, "hatch": "////", "edgecolor": "white", "lw": 0}
@@ -61,7 +53,7 @@ def gap_curves(loss: Callable = dpo_loss) -> Scene:
     """
     grid = torch.linspace(-10, 40, 51, dtype=torch.float64)
     known: dict[float, tuple] = {}
-    x, ticks = ("gap h, nats", -10, 48), {"xticks": range(-10, 50, 10), "grid": "y"}
+    x, ticks = ("gap h, nats", -10, 48), {"xticks": range(-10, 50, 10)}
     top = 2.4
     left = panel("Loss, nats", x, ("", 0, top), yticks=[0, 1, 2], **ticks)
     right = panel("Weight σ(−βh)", x, ("", 0, 1.16), yticks=[0, 0.5, 1], **ticks)
@@ -112,9 +104,9 @@ def _name_ends(axes: tuple[Axes, Axes]):
     name(left, -4.4, 2.25, *large, at=(4, 0))
     name(right, -5.5, 0.98, *large, at=(0, 11), ha="center")
     for axis in axes:
-        axis.axvline(0, 0, 0.75, color=REFERENCE, lw=1, ls=DOTS)
+        axis.axvline(0, 0, 0.75, lw=1, **DOTTED)
         axis.tick_params(axis="y", pad=9)  # room for the point at the left end
-    left.axhline(math.log(2), color=REFERENCE, lw=1, ls=DOTS)
+    left.axhline(math.log(2), lw=1, **DOTTED)
     name(left, 48, math.log(2), "ln 2: unchanged", QUIET, at=(0, 9), ha="right")
 
 
@@ -180,7 +172,7 @@ def _two_rows(figure: Figure) -> tuple[Axes, Axes]:
         axis.set_yticks((0, 1), ("rejected", "chosen"))
         for tick in axis.get_yticklabels():
             tick.set_color(MARK[tick.get_text()]["color"])
-    gaps.axvline(0, 0.3, color=REFERENCE, lw=1, ls=DOTS)
+    gaps.axvline(0, 0.3, lw=1, **DOTTED)
     return moves, gaps
 
 
@@ -221,8 +213,8 @@ def sick_runs(loss: Callable = dpo_loss) -> Scene:
     steps, sound = 60, treat(loss)
     far = [torch.tensor([x], dtype=torch.float64) for x in (-5000.0, 0.0, 0.0, 0.0)]
     x, ticks = ("step", 0, 76), {"xticks": [0, 20, 40, 60]}
-    left = panel("Loss as it is logged, nats", x, ("", 0, 2.2), grid="y", **ticks)
-    right = panel("True mean gap, nats", x, ("", -7, 18), grid="y", **ticks)
+    left = panel("Loss as it is logged, nats", x, ("", 0, 2.2), **ticks)
+    right = panel("True mean gap, nats", x, ("", -7, 18), **ticks)
 
     def still(axes: tuple[Axes, Axes]):
         for axis, curve in zip(axes, (sound.logged, sound.gaps), strict=True):
@@ -300,7 +292,7 @@ def counted_tokens(function: Callable = response_logprobs) -> Scene:
     x = "position, by its token", -0.6, 7.6
     y, ticks = ("", 0, 7.4), {"yticks": [0, 2, 4, 6]}
     title = "Weight of the position’s logits, Σ |∂ / ∂ logit|"
-    around = panel(title, x, y, grid="y", xnames=WORDS, **ticks)
+    around = panel(title, x, y, xnames=WORDS, **ticks)
 
     def still(axis: Axes):
         axis.axvspan(1.5, 5.5, color=FAINT, lw=0, zorder=0)
@@ -341,7 +333,7 @@ def displacement(history: Tensor) -> Picture:
     def draw(axes: tuple[Axes, Axes]) -> str:
         left, right = axes
         _span(right, *ratios[:2], upright=True)
-        right.axhline(0, color=REFERENCE, lw=1, ls=DOTS)
+        right.axhline(0, lw=1, **DOTTED)
         right.locator_params(axis="y", nbins=4)
         ends, moves = [], []
         for place, (answer, color) in enumerate(zip(answers, colors, strict=True)):
@@ -358,11 +350,11 @@ def displacement(history: Tensor) -> Picture:
 
     x, low = ("step", 0, 1.3 * last), 1.35 * min(ratios)
     ends, steps = (("", -0.6, 2.5), ("", low, -0.05 * low)), [0, last // 2, last]
-    shares = {"xticks": steps, "yticks": [0, 0.5, 1], "grid": "y"}
+    shares = {"xticks": steps, "yticks": [0, 0.5, 1]}
     return Picture.of(
         draw,
         panel("Probability", x, ("", 0, 1.05), **shares),
-        panel("Log-ratio at the end, nats", *ends, grid="y", xticks=[]),
+        panel("Log-ratio at the end, nats", *ends, xticks=[]),
         says="The gap grows while both answers fall: a third one gains it all",
         shows="Training on one pair. Right: how far its two answers have moved, from "
         "one start;\nthe gap h is what lies between the tips.",

@@ -8,19 +8,9 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.limits.exponential import cumulants
-from course_lib.plots.style import (
-    DASHES,
-    DOTS,
-    INK,
-    QUIET,
-    REFERENCE,
-    Scene,
-    beta_color,
-    dot,
-    name,
-    number,
-    panel,
-)
+from course_lib.plots.marks import dot, name, number
+from course_lib.plots.palette import DASHES, DOTTED, INK, QUIET, REFERENCE, beta_color
+from course_lib.plots.style import Scene, panel
 
 LEAST = 0.2  # β, where both panels end
 
@@ -72,8 +62,8 @@ def log_partition_curve(
     rewarded = float(start) - 0.25, float(mean[-1]) + 0.35
     return Scene.of(
         draw,
-        panel("log Z, nats", ("1/β", -0.2, last), ("", -reach, top), grid="y"),
-        panel("Reward", ("KL, nats", -0.12, reach), ("", *rewarded), grid="y"),
+        panel("log Z, nats", ("1/β", -0.2, last), ("", -reach, top)),
+        panel("Reward", ("KL, nats", -0.12, reach), ("", *rewarded)),
         says="The slope of log Z is the reward, and its tangent starts at −KL",
         shows="Left: ◆ where 1/β is, and the tangent there, which meets 1/β = 0 at "
         "−KL. Right: the same β on the\nfrontier, whose tangent has slope β. Dotted: "
@@ -92,6 +82,6 @@ def _log_z(axis: Axes, omegas: Tensor, log_z: Tensor):
 def _law(axis: Axes, start: float, spread: float):
     """What the variance of the reward promises near 0."""
     kl = torch.linspace(0, 1, 60, dtype=torch.float64)
-    axis.plot(kl, start + (2 * spread * kl).sqrt(), color=REFERENCE, ls=DOTS)
+    axis.plot(kl, start + (2 * spread * kl).sqrt(), **DOTTED)
     height = start + math.sqrt(2 * spread)
     name(axis, 1.0, height, "√(2 Var KL)", QUIET, at=(5, 4))

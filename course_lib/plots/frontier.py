@@ -8,14 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.scale import FuncScale
 from torch import Tensor
 
 from course_lib.datasets import Run
 from course_lib.metrics import exact_metrics
-from course_lib.plots.style import (
+from course_lib.plots.marks import THIN, dot, name, names, number, percent, spread
+from course_lib.plots.palette import (
     DASHES,
     DOTS,
+    DOTTED,
     FAINT,
     HALO,
     INK,
@@ -23,20 +25,9 @@ from course_lib.plots.style import (
     POLICY,
     QUIET,
     REFERENCE,
-    THIN,
-    Picture,
-    Scene,
     beta_color,
-    dot,
-    headline,
-    in_language,
-    name,
-    names,
-    number,
-    panel,
-    percent,
-    spread,
 )
+from course_lib.plots.style import Picture, Scene, panel
 from course_lib.policies import frontier, optimal_policy
 from course_lib.training import Log
 from course_lib.worlds import World
@@ -57,6 +48,10 @@ class Method(NamedTuple):
     @property
     def look(self) -> dict:
         return LOOKS[self.told]
+
+    @property
+    def title(self) -> str:
+        return self.name[0].upper() + self.name[1:]
 
 
 METHODS = {
@@ -97,57 +92,64 @@ def _cross(
     return at
 
 
-@in_language
 def methods_on_frontier(runs: Sequence[Run]) -> Picture:
     """What every method leaves below the exact frontier, at every setting of its knob.
 
     runs: of the experiment "frontier" in `datasets.shipped_runs("frontier")`
     """
     groups = {method: [*_by_knob(runs, method).values()] for method in METHODS}
-    figure = Figure(figsize=(6.5, 5.7))
-    axes = figure.subplots(3, 3, sharey=True)
-    headline(
-        figure,
-        "Past 2 nats, only methods told the true reward stay near the limit",
-        "Reward below the exact limit at the same KL, against KL from the reference in "
-        "nats.\nA mark: the mean of a setting’s seeds; bars: all of them; pale: the "
-        "other methods.\n◆ told the true reward    ● learns from labels    ○ and uses "
-        "no reference",
-    )
-    for axis, method in zip(axes.flat, METHODS, strict=True):
-        _below(axis, groups, method)
-    for axis in axes[-1]:
-        ticks = 0, 0.5, 2, 5, 10
-        axis.set_xticks(ticks, [f"{kl:g}" for kl in ticks])
-        axis.set_xlabel("KL, nats")
-    worst = [
-        f"{METHODS[method].name} {max(_mean(g, 'shortfall') for g in mine):.2f}"
-        for method, mine in groups.items()
-        if mine
+
+    def draw(axes: tuple[Axes, ...]) -> str:
+        for axis, method in zip(axes, METHODS, strict=True):
+            _below(axis, groups, method)
+        worst = [
+            f"{METHODS[method].name} {max(_mean(g, 'shortfall') for g in mine):.2f}"
+            for method, mine in groups.items()
+            if mine
+        ]
+        return (
+            "Nine panels of reward below the exact limit against KL; marks are means "
+            "over seeds. The most that a method leaves at its own KL: "
+            f"{', '.join(worst)}."
+        )
+
+    roots = FuncScale(None, (lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+    lows = {low: number(-low, "g") for low in (0.1, 0.5, 1, 2)}
+    look = {"xscale": roots, "yscale": roots, "yticks": {0: "limit"} | lows}
+    kls = {kl: f"{kl:g}" for kl in (0, 0.5, 2, 5, 10)}
+    panels = [
+        panel(
+            method.title,
+            ("KL, nats" if place >= 6 else "", 0, 11.5),
+            ("", 2.6, 0),
+            xticks=kls if place >= 6 else {},
+            **look,
+        )
+        for place, method in enumerate(METHODS.values())
     ]
-    return Picture(
-        figure,
-        "Nine panels of reward below the exact limit against KL; marks are means over "
-        f"seeds. The most that a method leaves at its own KL: {', '.join(worst)}.",
+    return Picture.of(
+        draw,
+        *panels,
+        rows=3,
+        sharey=True,
+        says="Past 2 nats, only methods told the true reward stay near the limit",
+        shows="Reward below the exact limit at the same KL, against KL from the "
+        "reference in nats.\nA mark: the mean of a setting’s seeds; bars: all of them; "
+        "pale: the other methods.\n◆ told the true reward    ● learns from labels    "
+        "○ and uses no reference",
+        height=5.7,
     )
 
 
 def _below(axis: Axes, groups: dict[str, list[list[Run]]], method: str):
     """One method's reward below the limit against its KL, both on axes of roots."""
-    mine, called, look = groups[method], METHODS[method].name, {"ms": 6}
-    roots = {"functions": (lambda x: np.sqrt(np.maximum(x, 0)), np.square)}
-    axis.set_xscale("function", **roots)
-    axis.set_yscale("function", **roots)
-    axis.set(xlim=(0, 11.5), ylim=(2.6, 0), xticks=[])
+    mine, look = groups[method], {"ms": 6} | METHODS[method].look
     axis.tick_params("y", pad=8)  # room for the mark at KL 0
-    lows = 0, 0.1, 0.5, 1, 2
-    axis.set_yticks(lows, ["limit", *(number(-low, "g") for low in lows[1:])])
     axis.axhline(0, color=INK, lw=2.4)
     for other in itertools.chain(*groups.values()):
         at = _mean(other, "kl"), _mean(other, "shortfall")
         axis.plot(*at, "o", color=FAINT, ms=5, zorder=1)
-    look |= METHODS[method].look
-    axis.set_title(called[0].upper() + called[1:], color=look["color"])
+    axis.set_title(METHODS[method].title, color=look["color"])
     spots = [_cross(axis, runs, "shortfall", look) for runs in mine]
     axis.plot(*zip(*spots, strict=True), color=look["color"], lw=0.8, zorder=1.5)
     (x, most), runs = max(zip(spots, mine, strict=True), key=lambda pair: pair[0][1])
@@ -163,7 +165,7 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
         can be dragged
     """
     x, y = ("KL from the reference, nats", -0.1, 4.4), ("", -0.75, TOP)
-    ticks = {"grid": "y", "xticks": (0, 1, 2, 3), "yticks": (0, 1, 2)}
+    ticks = {"xticks": (0, 1, 2, 3), "yticks": (0, 1, 2)}
 
     def still(axis: Axes):
         betas = torch.logspace(-1.6, 1.5, 120).tolist()
@@ -268,7 +270,6 @@ def blind_loss(
     def draw(axes: tuple[Axes, ...]) -> str:
         said = []
         for axis, (beta, (excess, distance)) in zip(axes, runs.items(), strict=True):
-            axis.minorticks_off()
             seen, ends = steps[: len(excess)], []
             for values, look, words in (
                 (distance, MARK["policy"] | {"ms": 5}, "KL(π‖π*)"),
@@ -285,15 +286,11 @@ def blind_loss(
         return f"Trained on all pairs. {'; '.join(said)}."
 
     x = "training step", 0.8, 12 * steps[-1]
-    scales = {"xscale": "log", "yscale": "log", "grid": "y"}
-    levels = (1e-3, 0.01, 0.1, 1, 10)
-    ticks = {"yticks": levels, "yticklabels": [f"{level:g}" for level in levels]}
-    counts = [10**k for k in range(6) if 10**k <= steps[-1]]
-    ticks |= {"xticks": counts, "xticklabels": [f"{count:g}" for count in counts]}
-    panels = [panel(f"β = {b:g}", x, ("", 3e-4, 60), **scales, **ticks) for b in runs]
+    look = {"xscale": "log", "xticks": [10**k for k in range(6) if 10**k <= steps[-1]]}
+    look |= {"yscale": "log", "yticks": (1e-3, 0.01, 0.1, 1, 10)}
     return Picture.of(
         draw,
-        *panels,
+        *[panel(f"β = {beta:g}", x, ("", 3e-4, 60), **look) for beta in runs],
         sharey=True,
         says="A loss close to its floor does not say how close π is to π*",
         shows="Both in nats, as DPO trains on all pairs. Each grid line is ten times "
@@ -312,7 +309,6 @@ def limits(runs: Sequence[Run]) -> Picture:
     def draw(axes: tuple[Axes, ...]) -> str:
         said = []
         for axis, beta in zip(axes, betas, strict=True):
-            axis.minorticks_off()
             for row, arm in enumerate(arms):
                 mine = [r.distance for r in runs if (r.arm, r.beta) == (arm, beta)]
                 mean, most = sum(mine) / len(mine), max(mine)
@@ -323,12 +319,10 @@ def limits(runs: Sequence[Run]) -> Picture:
         return f"Distance to the optimum after 500 steps, means. {', '.join(said)}."
 
     x, y = ("KL(π‖π*), nats", 3e-4, 60), ("", len(arms) - 0.5, -0.5)
-    ticks = (1e-3, 0.01, 0.1, 1, 10)
-    more = {"xscale": "log", "ynames": arms.values(), "grid": "y", "xticks": ticks}
-    more["xticklabels"] = [f"{tick:g}" for tick in ticks]
+    look = {"xscale": "log", "xticks": (1e-3, 0.01, 0.1, 1, 10)}
     return Picture.of(
         draw,
-        *[panel(f"β = {beta:g}", x, y, **more) for beta in betas],
+        *[panel(f"β = {b:g}", x, y, ynames=arms.values(), **look) for b in betas],
         sharey=True,
         says="More pairs bring DPO near π* at β = 0.5, and hardly at β = 0.1",
         shows="How far from π* 500 steps end, by what they trained on. A dot: the mean "
@@ -375,8 +369,7 @@ def estimators_by_pairs(world: World, runs: Sequence[Run]) -> Picture:
         said = []
         best = {"color": POLICY, "ls": DOTS, "marker": "o", "mfc": "white", "lw": 1.4}
         for axis, (method, called) in zip(axes, ESTIMATORS.items(), strict=True):
-            axis.minorticks_off()
-            axis.axhline(start, color=REFERENCE, lw=1.2, ls=DOTS)
+            axis.axhline(start, lw=1.2, **DOTTED)
             for other in ESTIMATORS:
                 _by_pairs(axis, groups["end", other], color=FAINT, lw=4, zorder=1)
             _by_pairs(axis, groups.get(("best", method), []), **best)
@@ -390,13 +383,12 @@ def estimators_by_pairs(world: World, runs: Sequence[Run]) -> Picture:
         )
 
     titles = [called[0].upper() + called[1:] for called in ESTIMATORS.values()]
-    x, ticks = ("thousand pairs", 0.05, 250), (0.1, 1, 10, 100)
-    more = {"xscale": "log", "yscale": "log", "grid": "y", "xticks": ticks}
-    more |= {"xticklabels": [f"{tick:g}" for tick in ticks]}
-    more |= {"yticks": (0.01, 0.1, 1), "yticklabels": ("0.01", "0.1", "1")}
+    x, y = ("thousand pairs", 0.05, 250), ("", 0.01, 8)
+    look = {"xscale": "log", "xticks": (0.1, 1, 10, 100)}
+    look |= {"yscale": "log", "yticks": (0.01, 0.1, 1)}
     return Picture.of(
         draw,
-        *[panel(title, x, ("", 0.01, 8), **more) for title in titles],
+        *[panel(title, x, y, **look) for title in titles],
         sharey=True,
         says="From the same pairs, DPO ends farthest from π*, however many",
         shows="KL(π‖π*) in nats, against the number of pairs. ● after 500 steps: the "
@@ -435,7 +427,7 @@ def run_so_far(log: Log) -> Scene:
         bounds = (math.log(2), "ln 2: unchanged"), (0, ""), (0.5, "a coin")
         for axis, (level, words) in zip(axes, bounds, strict=True):
             axis.locator_params("x", nbins=3)
-            axis.axhline(level, color=REFERENCE, lw=1.2, ls=DOTS)
+            axis.axhline(level, lw=1.2, **DOTTED)
             name(axis, 10.7 * count, level, words, QUIET, at=(0, 7), ha="right")
 
     def draw(axes: tuple[Axes, ...], step: int) -> str:
@@ -476,13 +468,12 @@ def _so_far(
 
 def _log_panels(end: float, loss: Tensor, sides: Tensor) -> tuple[dict, ...]:
     """Of a run's loss, its log-ratios, of which `sides` are all, and its accuracy."""
-    x, shares = ("step", 0, end), (0.4, 0.6, 0.8, 1)
+    x, shares = ("step", 0, end), {s: percent(s) for s in (0.4, 0.6, 0.8, 1)}
     low, high = min(0.0, float(sides.min())), max(0.0, float(sides.max()))
     room = 0.15 * (high - low) + 0.05
     highest = max(0.8, 1.1 * float(loss.max()))
-    percents = {"yticks": shares, "yticklabels": [percent(s) for s in shares]}
     return (
-        panel("Loss, nats", x, ("", 0, highest), grid="y"),
-        panel("Log-ratios, nats", x, ("", low - room, high + room), grid="y"),
-        panel("Accuracy", x, ("", 0.3, 1), grid="y", **percents),
+        panel("Loss, nats", x, ("", 0, highest)),
+        panel("Log-ratios, nats", x, ("", low - room, high + room)),
+        panel("Accuracy", x, ("", 0.3, 1), yticks=shares),
     )

@@ -7,8 +7,10 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.limits.games import nash_gap
+from course_lib.plots.marks import dot, name, names
+from course_lib.plots.palette import HALO, POLICY
 from course_lib.plots.simplex import outline, places, trail, triangle
-from course_lib.plots.style import HALO, POLICY, Scene, dot, name, names, panel
+from course_lib.plots.style import Scene, panel
 
 TITLE = "Nash gap: its best opponent’s wins − ½"
 
@@ -60,7 +62,7 @@ def paths_in_game(
     return Scene.of(
         draw,
         triangle("Mixtures of three answers"),
-        panel(TITLE, ("step", 0, last * 1.75), ("", 0, 0.31), grid="y", **ticks),
+        panel(TITLE, ("step", 0, last * 1.75), ("", 0, 0.31), **ticks),
         says="In a circle fixed pairs crown a winner, and the winner can be beaten",
         shows="Four ways to train from one start (□), on exact expected losses.\nRock "
         "beats scissors, scissors beat paper and paper beats rock, each 8 times of 10.",

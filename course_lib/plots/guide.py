@@ -7,16 +7,9 @@ from matplotlib.patches import Rectangle
 
 from course_lib.datasets import Run
 from course_lib.guide import NAMES, QUESTIONS, Advice, Evidence, advise
-from course_lib.plots.style import (
-    INK,
-    POLICY,
-    QUIET,
-    REFERENCE,
-    Scene,
-    name,
-    number,
-    panel,
-)
+from course_lib.plots.marks import name, number
+from course_lib.plots.palette import INK, POLICY, QUIET, REFERENCE
+from course_lib.plots.style import Scene, panel
 from course_lib.variants import REFERENCE_FREE
 
 ANSWERS = [answer for answers in QUESTIONS.values() for answer in answers]
@@ -36,8 +29,10 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
         first of them where there is no slider
     """
     title = f"{LABELS[field]}, on the worst of your data"
-    bars = panel(title, ("", LEFT, RIGHT), ("", 12.7, -1.6), grid="", xticks=[])
-    other = panel("Another answer changes it to", ("", 0, 1), ("", 12.7, -1.6), grid="")
+    bars = panel(title, ("", LEFT, RIGHT), ("", 12.7, -1.6), grid=False, xticks=[])
+    other = panel(
+        "Another answer changes it to", ("", 0, 1), ("", 12.7, -1.6), grid=False
+    )
 
     def still(axes: tuple[Axes, Axes]):
         for axis in axes:

@@ -8,20 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.plots.style import (
-    MARK,
-    QUIET,
-    REFERENCE,
-    THIN,
-    Scene,
-    beta_color,
-    dot,
-    headline,
-    in_language,
-    name,
-    number,
-    percent,
-)
+from course_lib.plots.marks import THIN, dot, name, number, percent
+from course_lib.plots.palette import MARK, OUTLINE, QUIET, beta_color
+from course_lib.plots.style import Scene, headline
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
 from course_lib.worlds import World
 
@@ -35,20 +24,7 @@ SHOWS = (
 BABBLE = 1e-4  # of the reference: what it says less often is foreign to it
 SIGNS = {"chosen": "●", "rejected": "○", "faulty": "✕"}  # what is said, by its meaning
 GUESTS = 12
-SEATS = (
-    5,
-    0,
-    9,
-    3,
-    7,
-    10,
-    1,
-    11,
-    6,
-    2,
-    8,
-    4,
-)  # who sits where, the least pleased apart
+SEATS = 5, 0, 9, 3, 7, 10, 1, 11, 6, 2, 8, 4  # who sits where, the least pleased apart
 TIGHT, LOOSE = 5.0, 0.05  # β, reward per nat
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
@@ -115,7 +91,6 @@ def leash(world: World) -> Scene:
     betas = torch.linspace(math.log(LOOSE), math.log(TIGHT), 121).double().exp()
     rows = answers.rows(betas)
 
-    @in_language
     def setup(figure: Figure) -> tuple[Axes, Axes, Axes]:
         figure.set_size_inches(6.5, 5.9)
         headline(figure, SAYS, SHOWS.format(count=len(answers.names), thin=THIN))
@@ -127,7 +102,6 @@ def leash(world: World) -> Scene:
         _set_strip(strip, answers, betas)
         return said, bars, strip
 
-    @in_language
     def draw(axes: tuple[Axes, Axes, Axes], beta: float) -> str:
         said, bars, strip = axes
         best = answers.best(beta)
@@ -166,7 +140,7 @@ def _set_bars(axis: Axes, answers: _Answers, rows: list[int]):
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
     before = answers.ref[rows].tolist()
-    axis.barh(places, before, 0.76, color="none", ec=REFERENCE, lw=1.2)
+    axis.barh(places, before, 0.76, **OUTLINE)
     told = [answers.told(row) for row in rows]
     axis.set_yticks(places, [words for words, _ in told])
     for tick, (_, color) in zip(axis.get_yticklabels(), told, strict=True):

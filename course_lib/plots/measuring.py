@@ -6,16 +6,9 @@ import torch
 from matplotlib.axes import Axes
 
 from course_lib.metrics import wilson_interval
-from course_lib.plots.style import (
-    DOTS,
-    FAINT,
-    INK,
-    QUIET,
-    REFERENCE,
-    Scene,
-    name,
-    panel,
-)
+from course_lib.plots.marks import name
+from course_lib.plots.palette import DOTTED, FAINT, INK, QUIET
+from course_lib.plots.style import Scene, panel
 
 Z = 1.96  # 95 %
 
@@ -35,7 +28,7 @@ def rates_left_open(interval: Callable = wilson_interval) -> Scene:
         axis.plot(counts, high, color=INK, lw=1.2)
         error = Z * (share * (1 - share) / counts).sqrt()
         for side in (-1, 1):
-            axis.plot(counts, share + side * error, color=REFERENCE, ls=DOTS)
+            axis.plot(counts, share + side * error, **DOTTED)
         told = []
         for count in (10, 100, 1000):
             ends = interval(counts.new_tensor([share]), counts.new_tensor([count]), Z)
@@ -49,7 +42,7 @@ def rates_left_open(interval: Callable = wilson_interval) -> Scene:
         axis.set_xticks([10, 100, 1000], ["10", "100", "1,000"])
         axis.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
         axis.minorticks_off()
-        axis.axhline(0.5, color=REFERENCE, lw=1, ls=DOTS)
+        axis.axhline(0.5, lw=1, **DOTTED)
         name(axis, 2000, 0.5, "even", QUIET, at=(-2, -8), ha="right")
 
     return Scene.of(
@@ -59,7 +52,6 @@ def rates_left_open(interval: Callable = wilson_interval) -> Scene:
             ("comparisons", 4, 2000),
             ("", -0.15, 1.15),
             xscale="log",
-            grid="y",
         ),
         says="More comparisons leave fewer win rates open",
         shows="Shaded: the rates within 1.96 of their own standard errors. Dotted: "

@@ -5,29 +5,22 @@ from collections.abc import Callable, Sequence
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.metrics import shortfall
-from course_lib.plots.style import (
+from course_lib.plots.marks import dot, name, names, number
+from course_lib.plots.palette import (
     DASHES,
-    DOTS,
+    DOTTED,
     FAINT,
     HALO,
     INK,
+    OUTLINE,
     QUIET,
     REFERENCE,
-    Picture,
-    Scene,
     beta_color,
-    dot,
-    headline,
-    in_language,
-    name,
-    names,
-    number,
-    panel,
 )
+from course_lib.plots.style import Picture, Scene, panel
 from course_lib.policies import (
     best_of_n,
     expected_reward,
@@ -37,9 +30,6 @@ from course_lib.policies import (
     rlhf_objective,
 )
 from course_lib.worlds import World
-
-OUTLINE = {"width": 0.76, "color": "none", "ec": REFERENCE, "lw": 1.2}
-SOLID = {"width": 0.46, "color": INK}
 
 
 def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
@@ -53,7 +43,7 @@ def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
     ps = torch.stack([grid, 1 - grid], -1)
     x = "p, probability of the first answer", -0.15, 1.15
     ticks = {"xticks": [0, 0.25, 0.5, 0.75, 1], "yticks": range(5)}
-    around = panel("KL, nats", x, ("", 0, 4), grid="y", **ticks)
+    around = panel("KL, nats", x, ("", 0, 4), **ticks)
 
     def draw(axis: Axes, q: float) -> str:
         qs = torch.tensor([q, 1 - q], dtype=torch.float64).expand_as(ps)
@@ -100,7 +90,7 @@ def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
     rows = ref.expand_as(policies), rewards.expand_as(policies)
     x = "probability of the better answer", 0, 1.1
     ticks = {"xticks": [0, 0.2, 0.4, 0.6, 0.8, 1], "yticks": [-0.5, 0, 0.5, 1]}
-    around = panel("Reward, its price, and J", x, ("", -0.7, 1.1), grid="y", **ticks)
+    around = panel("Reward, its price, and J", x, ("", -0.7, 1.1), **ticks)
 
     def still(axis: Axes):
         axis.plot([0, 1], [0, 1], color=INK, lw=1.2)
@@ -116,7 +106,7 @@ def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
         if best < 0.99:  # there the price has the slope of the reward
             ends = torch.tensor([-0.18, 0.18])
             axis.plot(best + ends, best - height + ends, color=INK, lw=1.2)
-        axis.plot([best, best], [best - height, best], color=REFERENCE, lw=1, ls=DOTS)
+        axis.plot([best, best], [best - height, best], lw=1, **DOTTED)
         dot(axis, best, height)
         formula = float(optimal_policy(ref, rewards, beta)[1])
         return (
@@ -161,19 +151,19 @@ def tilt_and_normalise(
     top = log_z(ref, rewards, beta).exp().item()
     before = [*ref.tolist(), 1.0]
     labels = [*_with_rewards(world), "sum"]
-    ticks = {"xticks": places, "xticklabels": labels, "yticks": [0, 1, 2]}
+    ticks = {"xticks": dict(zip(places, labels, strict=True)), "yticks": [0, 1, 2]}
     weight = "", 0, 1.3 * max(top, 1)
-    around = panel("Weight", ("answer, and its reward",), weight, grid="y", **ticks)
+    around = panel("Weight", ("answer, and its reward",), weight, **ticks)
 
     def still(axis: Axes):
-        axis.bar(places, before, **OUTLINE)
-        axis.axhline(1, color=REFERENCE, lw=1.2, ls=DOTS)
+        axis.bar(places, before, 0.76, **OUTLINE)
+        axis.axhline(1, lw=1.2, **DOTTED)
 
     def draw(axis: Axes, step: float) -> str:
         heights = _weights(world, beta, step, policy, log_z)
         whole = sum(heights)
         now = [*heights, whole]
-        axis.bar(places, now, **SOLID)
+        axis.bar(places, now, 0.46, color=INK)
         for place, new, old in zip(places, now, before, strict=True):
             _above(axis, place, max(new, old), number(new), new > old + 1e-9)
         _motions(axis, step, 0.93 * weight[2])
@@ -231,8 +221,8 @@ def _above(axis: Axes, x: float, y: float, text: str, strong: bool):
 def _bars(axis: Axes, ref: Tensor, best: Tensor):
     """The best policy within the reference, with the factor between the two."""
     ref, best, places = ref.tolist(), best.tolist(), range(len(ref))
-    axis.bar(places, ref, **OUTLINE)
-    axis.bar(places, best, **SOLID)
+    axis.bar(places, ref, 0.76, **OUTLINE)
+    axis.bar(places, best, 0.46, color=INK)
     for place, old, new in zip(places, ref, best, strict=True):
         factor = new / old if old > 0 else 0
         factor = f"×{number(factor)}" if factor >= 0.005 else "< ×0.01"
@@ -260,19 +250,17 @@ def _bars_and_strip(
     draw: Callable, answers: Sequence[str], says: str, shows: str, reach: tuple
 ) -> Scene:
     """Panels for `_bars` and, below it, for `_strip`, whose rewards lie in `reach`."""
-
-    def setup(figure: Figure) -> tuple[Axes, Axes]:
-        figure.set_size_inches(6.5, 4.8)
-        headline(figure, says, shows)
-        bars, strip = figure.subplots(2, 1, height_ratios=(3, 1.15))
-        bars.set(title="Probability", ylim=(0, 1.15), xlabel="answer")
-        bars.set_xticks(range(len(answers)), answers)
-        bars.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
-        strip.set(title="The bar to clear", xlabel="reward", xlim=reach, ylim=(0, 1))
-        strip.set_yticks([])
-        return bars, strip
-
-    return Scene(draw, setup)
+    ticks, rewards = {0: "0", 0.5: "0.5", 1: "1"}, ("reward", *reach)
+    return Scene.of(
+        draw,
+        panel("Probability", ("answer",), ("", 0, 1.15), xnames=answers, yticks=ticks),
+        panel("The bar to clear", rewards, ("", 0, 1), yticks=[]),
+        says=says,
+        shows=shows,
+        height=4.8,
+        rows=2,
+        height_ratios=(3, 1.15),
+    )
 
 
 def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
@@ -362,7 +350,7 @@ def _plane(world: World, policy: Callable, left: float, right: float):
     low, high = float(expected_reward(ref, rewards)), float(rewards.max())
     x = "KL from the reference, nats", left, right
     y = "", low - 0.14 * (high - low), high + 0.12 * (high - low)
-    return panel("Expected reward", x, y, grid="y"), (spent, earned)
+    return panel("Expected reward", x, y), (spent, earned)
 
 
 def frontier_curve(world: World, policy: Callable = optimal_policy) -> Scene:
@@ -434,14 +422,14 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
     bounds = {n: math.log(n) - (n - 1) / n for n in counts}
     plane, frontier = _plane(world, optimal_policy, -0.1, 2.7)
     plane["xticks"] = [0, 1, 2]
-    ticks = {"xticks": [1, 8, 16, 24, 32], "yticks": [0, 1, 2], "grid": "y"}
+    ticks = {"xticks": [1, 8, 16, 24, 32], "yticks": [0, 1, 2]}
     cost = panel("KL, nats", ("n, answers drawn", 0, 40), ("", -0.1, 2.7), **ticks)
 
     def still(axes: tuple[Axes, Axes]):
         left, right = axes
         _named_frontier(left, *frontier)
         right.plot(counts, spent.values(), color=INK, lw=1.2)
-        right.plot(counts, bounds.values(), color=REFERENCE, ls=DOTS)
+        right.plot(counts, bounds.values(), **DOTTED)
         name(right, 32, bounds[32], "as quoted", QUIET, at=(0, 12), ha="center")
         name(right, 32, spent[32], "exact", at=(0, -12), ha="center")
 
@@ -449,7 +437,7 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
         n, (left, right) = int(n), axes
         xs, ys = ([of[i] for i in range(1, n + 1)] for of in (spent, earned))
         left.plot(xs, ys, ls="none", marker="D", ms=3.5, color=INK)
-        left.plot([spent[n], bounds[n]], [earned[n]] * 2, color=REFERENCE, ls=DOTS)
+        left.plot([spent[n], bounds[n]], [earned[n]] * 2, **DOTTED)
         dot(left, bounds[n], earned[n], "reference", ms=8)
         dot(left, spent[n], earned[n])
         words = {"fontweight": "bold", "at": (9, -10)}
@@ -473,7 +461,6 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
     )
 
 
-@in_language
 def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
     """2√KL − β KL for several β, on an axis that reaches all peaks.
 
@@ -483,27 +470,29 @@ def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
     top = 1 / min(betas)
     peaks = [1 / beta**2 for beta in betas]
     outside = sum(peak > 5 for peak in peaks)
-    figure = Figure(figsize=(6.5, 3.6))
-    axis = figure.subplots()
-    headline(
-        figure,
-        f"{outside} of {len(peaks)} curves still climb where KL = 5",
-        "A reward of 2√KL less its price, β KL. A dot: the highest point of a curve.",
-    )
-    axis.set(xscale="log", xlim=(0.1, 1000), ylim=(-0.12 * top, 1.2 * top))
-    axis.set(xlabel="KL, nats", title="2√KL − β KL")
-    axis.axvspan(grid[0], 5, color=FAINT, lw=0)
-    name(axis, 0.12, 1.1 * top, "KL from 0 to 5", QUIET, at=(0, 0), ha="left")
-    for beta, peak in zip(betas, peaks, strict=True):
-        color = beta_color(beta)
-        axis.plot(grid, 2 * grid.sqrt() - beta * grid, color=color)
-        axis.plot(peak, 1 / beta, "o", color=color, ms=8)
-        words = {"at": (0, -8), "ha": "center", "va": "top"}
-        name(axis, peak, 1 / beta, f"β = {beta:g}", color, **words)
-    pairs = zip(peaks, betas, strict=True)
-    listed = ", ".join(f"{peak:g} for β = {beta:g}" for peak, beta in pairs)
-    return Picture(
-        figure,
-        f"Humps of 2√KL − β KL over a logarithmic axis. They peak at KL = {listed}; a "
-        f"grey band from 0 to 5 holds {len(peaks) - outside} of the peaks.",
+
+    def draw(axis: Axes) -> str:
+        axis.axvspan(grid[0], 5, color=FAINT, lw=0)
+        name(axis, 0.12, 1.1 * top, "KL from 0 to 5", QUIET, at=(0, 0), ha="left")
+        for beta, peak in zip(betas, peaks, strict=True):
+            color = beta_color(beta)
+            axis.plot(grid, 2 * grid.sqrt() - beta * grid, color=color)
+            axis.plot(peak, 1 / beta, "o", color=color, ms=8)
+            words = {"at": (0, -8), "ha": "center", "va": "top"}
+            name(axis, peak, 1 / beta, f"β = {beta:g}", color, **words)
+        pairs = zip(peaks, betas, strict=True)
+        listed = ", ".join(f"{peak:g} for β = {beta:g}" for peak, beta in pairs)
+        return (
+            f"Humps of 2√KL − β KL over a logarithmic axis. They peak at KL = "
+            f"{listed}; a grey band from 0 to 5 holds {len(peaks) - outside} of the "
+            "peaks."
+        )
+
+    x, y = ("KL, nats", 0.1, 1000), ("", -0.12 * top, 1.2 * top)
+    return Picture.of(
+        draw,
+        panel("2√KL − β KL", x, y, xscale="log"),
+        says=f"{outside} of {len(peaks)} curves still climb where KL = 5",
+        shows="A reward of 2√KL less its price, β KL. A dot: the highest point of a "
+        "curve.",
     )

@@ -10,22 +10,18 @@ from course_lib.limits.over_optimisation import (
     mistaken_judges,
     tilted_by_judges,
 )
-from course_lib.plots.style import (
+from course_lib.plots.marks import name, names, number
+from course_lib.plots.palette import (
     DASH_DOT,
     DASHES,
-    DOTS,
+    DOTTED,
     FAINT,
     FAULTY,
     INK,
     POLICY,
     QUIET,
-    REFERENCE,
-    Scene,
-    name,
-    names,
-    number,
-    panel,
 )
+from course_lib.plots.style import Scene, panel
 from course_lib.worlds import World
 
 JUDGES = 10
@@ -49,7 +45,7 @@ def mistaken_judge(world: World) -> Scene:
 
     def still(axis: Axes):
         axis.plot(grid, limit, color=INK)
-        axis.axhline(start, color=REFERENCE, lw=1, ls=DOTS)
+        axis.axhline(start, lw=1, **DOTTED)
         name(axis, 0.02 * END, start, "reference", QUIET, at=(4, -9))
 
     def draw(axis: Axes, errors: str, size: float) -> str:
@@ -80,7 +76,6 @@ def mistaken_judge(world: World) -> Scene:
             "Reward, mean over four prompts",
             ("√KL from the reference, √nats", 0, 1.34 * END),
             ("", -1.35, 3.3),
-            grid="y",
             xticks=[0, 1, 2],
         ),
         says="The judge’s score keeps rising, and the true reward falls behind",

@@ -8,23 +8,9 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.losses import implicit_preference_probability
-from course_lib.plots.style import (
-    DOTS,
-    INK,
-    MARK,
-    POLICY,
-    QUIET,
-    REFERENCE,
-    THIN,
-    Scene,
-    beta_color,
-    dot,
-    name,
-    names,
-    number,
-    panel,
-    percent,
-)
+from course_lib.plots.marks import THIN, dot, name, names, number, percent
+from course_lib.plots.palette import DOTS, DOTTED, INK, MARK, POLICY, QUIET, beta_color
+from course_lib.plots.style import Scene, panel
 from course_lib.policies import (
     canonical_rewards,
     estimate_log_partition,
@@ -59,12 +45,12 @@ def answer_counts() -> Scene:
     x = "length of the answer, tokens or words", 0, 138
     ticks = {"xticks": [1, 20, 40, 60, 80, 100], "yticks": [0, 100, 200, 300, 400, 500]}
     title = "Terms of the sum, as a power of ten"
-    around = panel(title, x, ("", 0, 500), grid="y", **ticks)
+    around = panel(title, x, ("", 0, 500), **ticks)
 
     def still(axis: Axes):
         for size in sizes:
             axis.plot([1, 100], [math.log10(size), 100 * math.log10(size)], color=INK)
-        axis.axhline(listed, color=REFERENCE, ls=DOTS)
+        axis.axhline(listed, **DOTTED)
         words = {"at": (0, 7), "ha": "right"}
         name(axis, 138, listed, "listed since the Big Bang", QUIET, **words)
 
@@ -104,7 +90,7 @@ def partition_estimates(
     runs = torch.arange(1, RUNS + 1)
     x = "number of the sample", 0, RUNS + 1
     ticks, title = [-10, -1, -0.1, 0, 0.1, 1, 10], "Estimate minus log Z, nats"
-    around = panel(title, x, ("", -100, 100), grid="y", xticks=[1, 10, 20, 30])
+    around = panel(title, x, ("", -100, 100), xticks=[1, 10, 20, 30])
 
     def still(axis: Axes):
         axis.set_yscale("symlog", linthresh=0.1, linscale=0.5)
@@ -152,7 +138,7 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
     """
     x, y = ("answer", -0.5, 5.6), ("", -4.2, 5.2)
     ticks = {"xnames": NAMES, "yticks": [-4, -2, 0, 2, 4]}
-    around = panel("Reward", x, y, grid="y", **ticks)
+    around = panel("Reward", x, y, **ticks)
 
     def draw(axis: Axes, beta: float) -> str:
         implied = implicit(optimal_policy(REF, REWARDS, beta), REF, beta)
@@ -191,7 +177,7 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
     slider: shift, f(x), in the unit of the rewards, within ±3
     """
     ticks = {"xnames": NAMES, "yticks": [-4, -2, 0, 2, 4, 6]}
-    left = panel("Reward", ("answer", -0.5, 6.4), ("", -4, 6.4), grid="y", **ticks)
+    left = panel("Reward", ("answer", -0.5, 6.4), ("", -4, 6.4), **ticks)
 
     def draw(axes: tuple[Axes, Axes], shift: float) -> str:
         left, right = axes
@@ -200,7 +186,7 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
         best = optimal_policy(REF, rewards, BETA)
         fixed = canonical(REF, rewards, BETA)
         chance = float(torch.sigmoid(rewards[1] - rewards[4]))
-        left.plot([-0.5, 4.4], [level] * 2, color=REFERENCE, ls=DOTS)
+        left.plot([-0.5, 4.4], [level] * 2, **DOTTED)
         left.plot(PLACES, rewards, **TRUE)
         left.plot(PLACES, fixed, **READ)
         ends = (
@@ -232,7 +218,7 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
 def _bar_panel(title: str) -> dict:
     """A panel of probabilities, one for each answer."""
     x, y = ("answer", -0.6, 4.6), ("", 0, 1.05)
-    return panel(title, x, y, xnames=NAMES, grid="", yticks=[])
+    return panel(title, x, y, xnames=NAMES, grid=False, yticks=[])
 
 
 def _bars(axis: Axes, policy: Tensor, color: str):
@@ -257,7 +243,7 @@ def preferences_read(
     ticks = {"xticks": at, "xticklabels": told, "yticks": at, "yticklabels": told}
     x = "P(better one preferred), from the true rewards", 0.49, 1.12
     title = "P(better one preferred), read from the policy"
-    around = panel(title, x, ("", 0.46, 1.03), grid="y", **ticks)
+    around = panel(title, x, ("", 0.46, 1.03), **ticks)
 
     def still(axis: Axes):
         axis.plot([0.5, 1], [0.5, 1], color=INK, lw=1.2)
@@ -304,7 +290,7 @@ def uncovered_answer() -> Scene:
     pairs = AllPairs(REF[:4], REWARDS[:4])
     x = "share of E, which no pair mentions", -0.03, 1
     ticks = {"xticks": [0, 0.5, 1], "xticklabels": [percent(t) for t in (0, 0.5, 1)]}
-    right = panel("Expected reward", x, ("", -0.6, 3.6), grid="y", **ticks)
+    right = panel("Expected reward", x, ("", -0.6, 3.6), **ticks)
 
     def still(axes: tuple[Axes, Axes]):
         ends = [float(expected_reward(policy(s), REWARDS)) for s in (0.0, 1.0)]

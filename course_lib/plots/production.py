@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from course_lib.plots.style import (
+from course_lib.plots.marks import name
+from course_lib.plots.palette import (
     CHOSEN,
     DASHES,
     DOTS,
@@ -13,10 +14,8 @@ from course_lib.plots.style import (
     QUIET,
     REFERENCE,
     REJECTED,
-    Scene,
-    name,
-    panel,
 )
+from course_lib.plots.style import Scene, panel
 
 TALL = 0.86  # of a row's height, the box of a token
 
@@ -52,7 +51,7 @@ def truncated_pair(
 
     return Scene.of(
         draw,
-        panel("One pair, token by token", ("",), ("",), grid=""),
+        panel("One pair, token by token", ("",), ("",), grid=False),
         says="What max_length cuts off is neither read nor scored",
         shows="Each box is a token; above the chosen answer, below the rejected one. "
         "Dotted and empty: cut off.",

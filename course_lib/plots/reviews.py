@@ -4,17 +4,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from course_lib.plots.style import (
-    FAINT,
-    HALO,
-    INK,
-    MARK,
-    POLICY,
-    Picture,
-    name,
-    number,
-    panel,
-)
+from course_lib.plots.marks import name, number
+from course_lib.plots.palette import FAINT, HALO, INK, MARK, POLICY
+from course_lib.plots.style import Picture, panel
 from course_lib.reviews import Outcome
 
 METHODS = {
@@ -57,7 +49,7 @@ def reviews_outcomes(outcomes: Sequence[Outcome]) -> Picture:
         )
 
     x, y = ("KL, nats a sentence", -0.2, 3.5), ("", -0.4, 1.2)
-    ticks = {"grid": "y", "xticks": (0, 1, 2, 3), "yticks": (0, 0.5, 1)}
+    ticks = {"xticks": (0, 1, 2, 3), "yticks": (0, 0.5, 1)}
     return Picture.of(
         draw,
         *[panel(called, x, y, **ticks) for called in METHODS.values()],

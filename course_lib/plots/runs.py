@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.datasets import LoggedRun
@@ -21,9 +20,10 @@ from course_lib.metrics import (
     reference_kl_terms,
     wilson_interval,
 )
-from course_lib.plots.style import (
+from course_lib.plots.marks import dot, name, names, number, percent
+from course_lib.plots.palette import (
     DASH_DOT,
-    DOTS,
+    DOTTED,
     FAULTY,
     HALO,
     INK,
@@ -31,17 +31,8 @@ from course_lib.plots.style import (
     POLICY,
     QUIET,
     REFERENCE,
-    Picture,
-    Scene,
-    dot,
-    headline,
-    in_language,
-    name,
-    names,
-    number,
-    panel,
-    percent,
 )
+from course_lib.plots.style import Picture, Scene, panel
 from course_lib.policies import frontier, kl_divergence, optimal_policy
 from course_lib.worlds import World
 
@@ -68,7 +59,7 @@ def least_losses(
 
     def still(axis: Axes):
         axis.plot(grid, (-grid).exp().log1p(), color=INK, lw=1.2)
-        axis.axhline(LN2, color=REFERENCE, lw=1.2, ls=DOTS)
+        axis.axhline(LN2, lw=1.2, **DOTTED)
         name(axis, 3.5, LN2, "ln 2: margin 0", QUIET, at=(0, 7), ha="right")
         name(axis, 1.55, 0.11, "log(1 + e^−m)", INK, at=(0, 0), ha="right")
 
@@ -113,6 +104,13 @@ CURVES = {  # title: the columns, the axis's ends, where a bound lies
     "Log-probs, nats": (("chosen_logps", "rejected_logps"), (-14, 0.8), 0),
     "Gradient norm": (("grad_norm",), (LEAST, 60), None),
 }
+TICKS = {
+    "Accuracy": {"yticks": {share: percent(share) for share in (0, 0.5, 1)}},
+    "Gradient norm": {
+        "yscale": "log",
+        "yticks": {LEAST: "0", 0.1: "0.1", 1: "1", 10: "10"},
+    },
+}
 KINDS = {"sound": (POLICY, "-"), "broken": (FAULTY, DASH_DOT)}
 WORDS = {  # how the sentence calls a number of `failures.number`
     "first": "{} in the first row",
@@ -129,33 +127,14 @@ def failing_runs(world: World, runs: Sequence[LoggedRun]) -> Scene:
     slider: failure, of `FAILURES`, whose runs and those beside it are in `runs`
     """
 
-    @in_language
-    def setup(figure: Figure) -> tuple[Axes, ...]:
-        figure.set_size_inches(6.5, 4.9)
-        axes = tuple(figure.subplots(2, 3).flat)
-        headline(
-            figure,
-            "A log holds five of these panels; only the sixth shows the truth",
-            "Solid green: five healthy runs. Dash-dotted magenta: five that fail; mean "
-            "and range over the seeds.\nThick: chosen; thin: rejected. The sixth: true "
-            "reward for the KL spent, up to each run’s end; ink: the limit.",
-        )
-        for axis, (title, (_, ends, bound)) in zip(axes, CURVES.items(), strict=False):
-            axis.set(title=title, xlim=(0, 162), ylim=ends, xticks=(0, 60, 120))
+    def still(axes: tuple[Axes, ...]):
+        for axis, (_, _, bound) in zip(axes, CURVES.values(), strict=False):
             if bound is not None:
-                axis.plot((0, STEPS), (bound, bound), color=REFERENCE, lw=1.2, ls=DOTS)
-        axes[4].set(yscale="log", yticks=(LEAST, 0.1, 1, 10))
-        axes[4].set_yticklabels(("0", "0.1", "1", "10"))
-        axes[4].minorticks_off()
-        axes[2].set(yticks=(0, 0.5, 1), yticklabels=map(percent, (0, 0.5, 1)))
-        for axis in axes[3:5]:
-            axis.set_xlabel("step")
-        _limit(axes[5], world)
-        for axis in axes[:3]:
-            axis.set_xticks([])
-        return axes
+                axis.plot((0, STEPS), (bound, bound), lw=1.2, **DOTTED)
+        best = frontier(world.ref, world.rewards, np.geomspace(0.1, 50, 60).tolist())
+        limit = best.kl.mean(0), best.expected_reward.mean(0)
+        axes[5].plot(*limit, color=INK, lw=1.2)
 
-    @in_language
     def draw(axes: tuple[Axes, ...], failure: str) -> str:
         shown = effect(failure, runs)
         names_of = {"sound": FAILURES[failure].beside, "broken": failure}
@@ -166,7 +145,25 @@ def failing_runs(world: World, runs: Sequence[LoggedRun]) -> Scene:
             _truth(axes[5], mine, kind)
         return _told(failure, shown, [run for run in runs if run.name == failure])
 
-    return Scene(draw, setup)
+    panels = [
+        panel(title, ("", 0, 162), ("", *ends), xticks=(), **TICKS.get(title, {}))
+        for title, (_, ends, _) in CURVES.items()
+    ]
+    for lower in panels[3:]:
+        lower |= {"xlabel": "step", "xticks": (0, 60, 120)}
+    truth = ("KL, nats", -0.2, 7), ("", -1.2, 2.2)
+    return Scene.of(
+        draw,
+        *panels,
+        panel("Truth: reward for KL", *truth, yticks=(-1, 0, 1, 2)),
+        still=still,
+        rows=2,
+        says="A log holds five of these panels; only the sixth shows the truth",
+        shows="Solid green: five healthy runs. Dash-dotted magenta: five that fail; "
+        "mean and range over the seeds.\nThick: chosen; thin: rejected. The sixth: "
+        "true reward for the KL spent, up to each run’s end; ink: the limit.",
+        height=4.9,
+    )
 
 
 def _told(failure: str, shown: Effect, mine: list[LoggedRun]) -> str:
@@ -216,14 +213,6 @@ def _curves(axis: Axes, runs: list[LoggedRun], columns: tuple, ends: tuple, kind
         names(axis, last, gap=0.4 if log else 2.4 * room)
 
 
-def _limit(axis: Axes, world: World):
-    """The exact frontier, and the axes around it."""
-    axis.set(title="Truth: reward for KL", xlabel="KL, nats", xlim=(-0.2, 7))
-    axis.set(ylim=(-1.2, 2.2), yticks=(-1, 0, 1, 2))
-    best = frontier(world.ref, world.rewards, np.geomspace(0.1, 50, 60).tolist())
-    axis.plot(best.kl.mean(0), best.expected_reward.mean(0), color=INK, lw=1.2)
-
-
 def _truth(axis: Axes, runs: list[LoggedRun], kind: str):
     """The way of each seed from the reference, with a mark at its end."""
     color, line = KINDS[kind]
@@ -251,7 +240,7 @@ def accuracies(runs: Sequence[LoggedRun], called: Sequence[str]) -> Picture:
     ceiling = runs[0].looks[-1]["ceiling"]
 
     def draw(axis: Axes) -> str:
-        axis.axvline(0.5, color=REFERENCE, ls=DOTS)
+        axis.axvline(0.5, **DOTTED)
         axis.axvline(ceiling, color=INK, lw=1.2)
         name(axis, 0.5, -0.85, "coin", QUIET, at=(4, 0))
         name(axis, ceiling, -0.85, f"ceiling {percent(ceiling)}", at=(4, 0))
@@ -264,13 +253,13 @@ def accuracies(runs: Sequence[LoggedRun], called: Sequence[str]) -> Picture:
             f"{'; '.join(said)}."
         )
 
-    x, shares = ("implicit-reward accuracy", 0.2, 1.03), (0.2, 0.4, 0.6, 0.8, 1.0)
-    ticks = {"xticks": shares, "xticklabels": [percent(share) for share in shares]}
+    x = "implicit-reward accuracy", 0.2, 1.03
+    ticks = {share: percent(share) for share in (0.2, 0.4, 0.6, 0.8, 1.0)}
     labels = [one.replace("_", " ") for one in called]
     y = "", len(called) - 0.4, -1.2
     return Picture.of(
         draw,
-        panel("Runs", x, y, ynames=labels, grid="x", **ticks),
+        panel("Runs", x, y, ynames=labels, grid=False, xticks=ticks),
         height=4.4,
         says="Above the ceiling, a logged accuracy measures its pairs",
         shows="○ last training rows    □ the run’s own evaluation    ● healthy "
@@ -312,7 +301,7 @@ def kl_estimators(
     def still(axis: Axes):
         axis.axvline(1, color=INK, lw=1.2)
         name(axis, 1, 3.62, "exact", INK, at=(4, 0))
-        axis.axvline(0, color=REFERENCE, lw=1.2, ls=DOTS)
+        axis.axvline(0, lw=1.2, **DOTTED)
 
     def draw(axis: Axes, beta: float, n: int) -> str:
         policy = optimal_policy(ref, rewards, beta)
@@ -339,7 +328,7 @@ def kl_estimators(
 
     return Scene.of(
         draw,
-        panel("How it is averaged", x, ("", 3.8, -0.7), ynames=ESTIMATORS, grid="x"),
+        panel("How it is averaged", x, ("", 3.8, -0.7), ynames=ESTIMATORS, grid=False),
         still=still,
         says="Near the reference k3 scatters less than k1, far from it more",
         shows="Estimates of KL(π‖π_ref) for π* at β, over the exact value. A dot: the "
@@ -438,22 +427,20 @@ def prompts_to_tell(
 
 def _rate_panels() -> tuple[dict[str, Any], dict[str, Any]]:
     """Win rates, and their difference, against the number of prompts."""
-    counts = (100, 1000, 10_000)
-    ticks = {"xscale": "log", "xticks": counts, "grid": "y"}
-    ticks["xticklabels"] = [number(count, ",d") for count in counts]
-    shares, points = (0.4, 0.5, 0.6, 0.7, 0.8), (-0.1, 0, 0.1, 0.2)
-    left = {"yticks": shares, "yticklabels": [percent(share) for share in shares]}
-    words = [number(100 * point, "+.0f") if point else "0" for point in points]
-    right = {"yticks": points, "yticklabels": words}
-    x = "prompts", 26, 30_000
+    counts = {count: number(count, ",d") for count in (100, 1000, 10_000)}
+    look, x = {"xscale": "log", "xticks": counts}, ("prompts", 26, 30_000)
+    shares = {share: percent(share) for share in (0.4, 0.5, 0.6, 0.7, 0.8)}
+    points = {p: number(100 * p, "+.0f") if p else "0" for p in (-0.1, 0, 0.1, 0.2)}
     return (
-        panel("Win rate", x, ("", 0.37, 0.8), **left, **ticks),
-        panel("Difference, points", x, ("", -0.16, 0.24), **right, **ticks),
+        panel("Win rate", x, ("", 0.37, 0.8), yticks=shares, **look),
+        panel("Difference, points", x, ("", -0.16, 0.24), yticks=points, **look),
     )
 
 
 def _by_prompts(axes: tuple[Axes, Axes], rates: Rates, interval: Callable):
     """The intervals of both rates and of their difference for any number of prompts."""
+    for axis in axes:
+        axis.xaxis.minorticks_on()
     counts = torch.logspace(*(math.log10(end) for end in PROMPTS), 61).double()
     for rate, color, words in (
         (rates.ours, POLICY, POLICY),
@@ -462,7 +449,7 @@ def _by_prompts(axes: tuple[Axes, Axes], rates: Rates, interval: Callable):
         low, high = interval(torch.full_like(counts, rate), counts).T
         axes[0].fill_between(counts, low, high, color=color, alpha=0.25, lw=0)
         name(axes[0], PROMPTS[1], rate, percent(rate), words)
-    axes[1].axhline(0, color=REFERENCE, lw=1.2, ls=DOTS)
+    axes[1].axhline(0, lw=1.2, **DOTTED)
     gain = rates.ours - rates.theirs
     for each, meaning in ((rates.apart, "reference"), (rates, "policy")):
         color, line = MARK[meaning]["color"], MARK[meaning]["ls"]

@@ -9,19 +9,9 @@ from torch import Tensor
 
 from course_lib.guide import NAMES
 from course_lib.losses import apo_down_loss
-from course_lib.plots.style import (
-    DASHES,
-    DOTS,
-    HALO,
-    INK,
-    QUIET,
-    REFERENCE,
-    Scene,
-    dot,
-    name,
-    number,
-    panel,
-)
+from course_lib.plots.marks import dot, name, number
+from course_lib.plots.palette import DASHES, DOTTED, HALO, INK, QUIET, REFERENCE
+from course_lib.plots.style import Scene, panel
 from course_lib.variants import METHODS, Losses, LossSettings, PairLogps
 
 TOKENS, LOGP = 8, -16.0  # of either answer: its length, and its log π_ref in nats
@@ -74,8 +64,8 @@ def loss_shapes() -> Scene:
         epsilon of cDPO and robust DPO, 0 to 0.45; gamma of SimPO, 0 to 2
     """
     x = "gap h, nats", -REACH, REACH
-    left = panel("Loss, in its own unit", x, ("", -6, 700), grid="y")
-    right = panel("Push −dL/dh, per nat", x, ("", -12, 60), grid="y")
+    left = panel("Loss, in its own unit", x, ("", -6, 700))
+    right = panel("Push −dL/dh, per nat", x, ("", -12, 60))
 
     def draw(
         axes: tuple[Axes, Axes],
@@ -125,7 +115,7 @@ def _scales(axes: tuple[Axes, Axes]):
     left.set_yticks((-3, -1, 0, 1, 3, 10, 100))
     right.set_yticks((-10, -1, -0.1, 0, 0.1, 1, 10))
     for axis in axes:
-        axis.axvline(0, color=REFERENCE, lw=1, ls=DOTS)
+        axis.axvline(0, lw=1, **DOTTED)
         axis.axhline(0, color=REFERENCE, lw=1)
         axis.set_xticks(range(-15, 16, 5))
         axis.yaxis.set_major_formatter(lambda value, _: number(value, "g"))

@@ -7,7 +7,9 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.plots.style import FAINT, QUIET, name, panel
+from course_lib.plots.marks import name
+from course_lib.plots.palette import FAINT, QUIET
+from course_lib.plots.style import panel
 
 CORNERS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]], dtype=torch.float64)
 SIDES = ((-4, -9), (4, -9), (0, 9))  # where a corner's name stands, from it in points
@@ -21,7 +23,7 @@ def places(policies: Tensor) -> Tensor:
 def triangle(title: str) -> dict[str, Any]:
     """A panel for it."""
     ends = ("", -0.16, 1.16), ("", -0.17, 1.03)
-    return panel(title, *ends, grid="", xticks=[], yticks=[], aspect="equal")
+    return panel(title, *ends, grid=False, xticks=[], yticks=[], aspect="equal")
 
 
 def outline(axis: Axes, names: Sequence[str]):

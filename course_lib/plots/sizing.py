@@ -6,21 +6,9 @@ from dataclasses import replace
 import torch
 from matplotlib.axes import Axes
 
-from course_lib.plots.style import (
-    DOTS,
-    FAINT,
-    HALO,
-    INK,
-    POLICY,
-    QUIET,
-    REFERENCE,
-    THIN,
-    Scene,
-    dot,
-    name,
-    number,
-    panel,
-)
+from course_lib.plots.marks import THIN, dot, name, number
+from course_lib.plots.palette import DOTS, DOTTED, FAINT, HALO, INK, POLICY, QUIET
+from course_lib.plots.style import Scene, panel
 from course_lib.production.flops import training_time
 from course_lib.production.sizing import MODELS, Job, backward_peak, training_memory
 
@@ -91,7 +79,7 @@ def memory_of_a_job() -> Scene:
             ("",),
             ynames=(*PARTS.values(), "the most at once"),
             xscale="log",
-            grid="x",
+            grid=False,
         ),
         says="What is trained costs 16 bytes a parameter; what is read only, 2 or less",
         shows="Each part at its own peak. Activations and gradients do not peak at the "
@@ -105,7 +93,7 @@ def memory_of_a_job() -> Scene:
 def _held(axis: Axes, row: int, gigabytes: float):
     """A part's line, from where it can be seen."""
     if gigabytes >= 0.01:
-        axis.plot([0.01, gigabytes], [row, row], color=REFERENCE, lw=1.2, ls=DOTS)
+        axis.plot([0.01, gigabytes], [row, row], lw=1.2, **DOTTED)
         dot(axis, gigabytes, row, "exact", color=INK, marker="o", ms=8)
     name(axis, max(gigabytes, 0.01), row, _gb(gigabytes), QUIET, at=(9, 0), **HALO)
 
@@ -118,7 +106,7 @@ def _cards(axis: Axes):
     axis.set_ylim(len(PARTS) + 0.6, -0.6)
     axis.axhline(len(PARTS) - 0.5, color=FAINT, lw=1)
     for card in CARDS:
-        axis.axvline(card, color=REFERENCE, lw=1, ls=DOTS)
+        axis.axvline(card, lw=1, **DOTTED)
         name(axis, card, -0.6, f"{card}", QUIET, at=(0, 7), ha="center")
 
 
@@ -210,7 +198,7 @@ def hours_of_a_job() -> Scene:
             job = Job(MODELS[model], 8, tokens, tokens, **changed, devices=devices)
             hours = training_time(job, pairs, **asked).hours
             told.append(_hours(hours))
-            axis.plot([LEAST, hours], [row, row], color=REFERENCE, lw=1.2, ls=DOTS)
+            axis.plot([LEAST, hours], [row, row], lw=1.2, **DOTTED)
             dot(axis, hours, row, "exact", color=INK, marker="o", ms=8)
             name(axis, hours, row, told[-1], INK, at=(9, 0))
         return (
@@ -233,7 +221,7 @@ def hours_of_a_job() -> Scene:
             ("",),
             ynames=tuple(METHODS),
             xscale="log",
-            grid="x",
+            grid=False,
         ),
         says="LoRA saves a quarter of the time at most; what it saves is memory",
         shows="Operations are counted; the share of the peak that is reached must be "

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from course_lib.limits.comparisons import drawn_wins
 from course_lib.limits.stages import best_in_class, one_stage
+from course_lib.plots.marks import dot, name
+from course_lib.plots.palette import POLICY, QUIET, REFERENCE
 from course_lib.plots.simplex import outline, places, trail, triangle
-from course_lib.plots.style import POLICY, QUIET, REFERENCE, Scene, dot, name, panel
+from course_lib.plots.style import Scene, panel
 from course_lib.policies import optimal_policy, rlhf_objective
 from course_lib.worlds import World
 
@@ -92,7 +94,6 @@ def stages_in_class(world: World, beta: float) -> Scene:
             "Shortfall J(π*) − J(π)",
             ("angle of the class to the reward, degrees", ENDS[0] - 3, ENDS[1] + 3),
             ("", -0.04, 0.95),
-            grid="y",
             xticks=[-60, -30, 0, 30, 60],
             yticks=[0, 0.2, 0.4, 0.6, 0.8],
         ),

@@ -7,19 +7,9 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.limits.token_values import answer_token_logps, prefix_values
-from course_lib.plots.style import (
-    DOTS,
-    INK,
-    MARK,
-    QUIET,
-    REFERENCE,
-    Scene,
-    arrow,
-    dot,
-    name,
-    number,
-    panel,
-)
+from course_lib.plots.marks import arrow, dot, name, number
+from course_lib.plots.palette import DOTTED, INK, MARK, QUIET
+from course_lib.plots.style import Scene, panel
 from course_lib.policies import optimal_policy
 from course_lib.worlds import SentenceWorld, World
 
@@ -64,7 +54,6 @@ def token_credit(
             "Value, in units of reward",
             ("tokens of the answer, in order", -0.5, 3.45),
             ("", LOW, HIGH),
-            grid="y",
             xticks=[],
             yticks=[-2, -1, 0, 1, 2, 3],
         ),
@@ -84,7 +73,7 @@ def _walk(axis: Axes, levels: list, tokens: list, before: Tensor, after: Tensor)
         at, now = levels[place - 1], levels[place]
         up = now >= at
         color = MARK["chosen" if up else "rejected"]["color"]
-        axis.plot([place - 1, place], [at, at], color=REFERENCE, lw=1, ls=DOTS)
+        axis.plot([place - 1, place], [at, at], lw=1, **DOTTED)
         arrow(axis, (place, at), (place, now), "", color)
         dot(axis, place, now, ms=7)
         name(axis, place, now, number(now - at, "+.2f"), color, **_above(up))

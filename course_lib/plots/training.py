@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 
 from course_lib.baselines import clipped_policy_loss
 from course_lib.batches import part_mask
-from course_lib.plots.style import (
+from course_lib.plots.marks import arrow, dot, name, number
+from course_lib.plots.palette import (
     CHOSEN,
-    DOTS,
+    DOTTED,
     FAINT,
     FAULTY,
     INK,
@@ -18,14 +19,8 @@ from course_lib.plots.style import (
     QUIET,
     REFERENCE,
     REJECTED,
-    Picture,
-    Scene,
-    arrow,
-    dot,
-    name,
-    number,
-    panel,
 )
+from course_lib.plots.style import Picture, Scene, panel
 
 PARTS_OF_ROW = (("prompt", QUIET), ("chosen", CHOSEN), ("rejected", REJECTED))
 CELLS = (  # what is read: a token of the prompt, of the chosen, of the rejected answer
@@ -79,7 +74,7 @@ def who_sees_whom(
         )
 
     x, y = ("read: the token as a key", -0.5, size - 0.5), ("", size - 0.5, -0.5)
-    look = {"grid": "", "xnames": tokens, "ynames": tokens}
+    look = {"grid": False, "xnames": tokens, "ynames": tokens}
     return Picture.of(
         draw,
         panel("Reader: the token as a query", x, y, **look),
@@ -109,7 +104,7 @@ def clipped_steps(loss: Callable = clipped_policy_loss) -> Scene:
         for axis, advantage in zip(axes, (1, -1), strict=True):
             axis.axvspan(1 - clip, 1 + clip, color=FAINT, lw=0, zorder=0)
             curve = [float(value(each, advantage, clip)) for each in grid]
-            axis.plot(grid, -advantage * grid, color=REFERENCE, ls=DOTS)
+            axis.plot(grid, -advantage * grid, **DOTTED)
             axis.plot(grid, curve, color=INK)
             here = grid.new_tensor(ratio).requires_grad_()
             now = value(here, advantage, clip)
@@ -126,7 +121,7 @@ def clipped_steps(loss: Callable = clipped_policy_loss) -> Scene:
             "response pushes no more."
         )
 
-    x, look = ("ratio ρ", 0.1, 2.1), {"xticks": [0.5, 1, 1.5, 2], "grid": "y"}
+    x, look = ("ratio ρ", 0.1, 2.1), {"xticks": [0.5, 1, 1.5, 2]}
     good, bad = ("", -2.1, 0.1), ("", -0.1, 2.1)
     return Scene.of(
         draw,

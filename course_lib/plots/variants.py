@@ -13,22 +13,18 @@ from matplotlib.patches import Rectangle
 from course_lib.datasets import Run
 from course_lib.guide import NAMES, SWEEPS, Evidence, evidence, leaders, reward_at_kl
 from course_lib.losses import ipo_loss, kto_loss
-from course_lib.plots.style import (
+from course_lib.plots.marks import THIN, dot, name, number
+from course_lib.plots.palette import (
     DASHES,
-    DOTS,
+    DOTTED,
     HALO,
     INK,
     MARK,
     POLICY,
     QUIET,
     REFERENCE,
-    THIN,
-    Scene,
-    dot,
-    name,
-    number,
-    panel,
 )
+from course_lib.plots.style import Scene, panel
 from course_lib.policies import frontier
 from course_lib.variants import REFERENCE_FREE
 from course_lib.worlds import World
@@ -54,7 +50,7 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
     """
     gaps = [step / 2 for step in range(111)]
     x, y = ("gap h of the sums, nats", 0, 55), ("", -9, 30)
-    around = panel("Loss, nats²", x, y, grid="y", yticks=(0, 10, 20, 30))
+    around = panel("Loss, nats²", x, y, yticks=(0, 10, 20, 30))
 
     def curve(tau: float, tokens: int) -> list[float]:
         zero, both = torch.zeros(1, dtype=torch.float64), torch.tensor([tokens])
@@ -108,11 +104,11 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         return loss(ratio.reshape(1), zero, torch.tensor([good]), z, beta)
 
     x, y = ("log-ratio u, nats", -12, 17), ("", 0, 1.6)
-    ticks = {"xticks": range(-12, 13, 4), "yticks": (0, 0.5, 1, 1.5), "grid": "y"}
+    ticks = {"xticks": range(-12, 13, 4), "yticks": (0, 0.5, 1, 1.5)}
     around = panel("Loss of one answer; that of −log σ in nats", x, y, **ticks)
 
     def draw(axis: Axes, z: float, beta: float) -> str:
-        axis.plot([z, z], [0, 1.45], color=REFERENCE, lw=1.2, ls=DOTS)
+        axis.plot([z, z], [0, 1.45], lw=1.2, **DOTTED)
         for good, meaning in ((True, "chosen"), (False, "rejected")):
             losses = [float(of_one(ratio, good, z, beta)) for ratio in grid]
             look = {key: MARK[meaning][key] for key in ("color", "ls")}
@@ -163,7 +159,7 @@ def variant_table(runs: Sequence[Run]) -> Scene:
     down = [f"{NAMES[m]}, {SWEEPS[m].describe(SWEEPS[m].usual)}" for m in methods]
     x, y = ("", -0.52, len(KINDS) - 0.48), ("", len(methods) - 0.45, -2.5)
     title = "Mean of the seeds ± half of their range"
-    around = panel(title, x, y, grid="", xticks=[], ynames=down)
+    around = panel(title, x, y, grid=False, xticks=[], ynames=down)
 
     def still(axis: Axes):
         axis.tick_params(length=0)
@@ -233,7 +229,7 @@ def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:
     spent, earned = (part.mean(0).numpy() for part in (limit.kl, limit.expected_reward))
     order = spent.argsort()
     x, y = ("expected reward", 0, 1.15), ("", end, -1.1)
-    ticks = {"ynames": [*map(NAMES.get, methods)], "xticks": (0, 0.5, 1), "grid": "y"}
+    ticks = {"ynames": [*map(NAMES.get, methods)], "xticks": (0, 0.5, 1)}
     panels = [panel(title, x, y, **ticks) for title in arms.values()]
 
     def still(axes: tuple[Axes, Axes]):
