@@ -38,6 +38,10 @@ NLL = {"nll": "nll"}
 DIFFERENTIABLE = ("logps", "averages", "nll", "magnitude", "items")
 
 
+def tensor(*values) -> torch.Tensor:
+    return torch.tensor(values, dtype=F64)
+
+
 class Case:
     """One loss with one setting of its options."""
 

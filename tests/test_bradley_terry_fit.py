@@ -6,28 +6,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from oracles import F64
+from oracles import F64, tensor
 
-from course_lib.datasets import baseball_1987, citations
+from course_lib.datasets import baseball_1987, citations, wins_table
 from course_lib.preferences import (
     bradley_terry_standard_errors,
     fit_bradley_terry,
 )
-
-
-def tensor(*values) -> torch.Tensor:
-    return torch.tensor(values, dtype=F64)
-
-
-def season_table():
-    names = sorted({row.home for row in baseball_1987()})
-    wins = [[0.0] * 7 for _ in names]
-    for row in baseball_1987():
-        home, away = names.index(row.home), names.index(row.away)
-        wins[home][away] += row.home_wins
-        wins[away][home] += row.away_wins
-    return names, torch.tensor(wins, dtype=F64)
-
 
 PUBLISHED = {
     "Baltimore": (0, 0),
@@ -41,7 +26,7 @@ PUBLISHED = {
 
 
 def test_the_season_has_its_published_strengths_and_errors():
-    names, wins = season_table()
+    names, wins = wins_table(baseball_1987())
     fitted = fit_bradley_terry(wins)
     errors = bradley_terry_standard_errors(fitted, wins + wins.T)
     for name, score, error in zip(names, fitted, errors, strict=True):
@@ -51,7 +36,7 @@ def test_the_season_has_its_published_strengths_and_errors():
 
 def test_the_journals_have_their_published_strengths_and_errors():
     _, cited = citations()
-    wins = torch.tensor(cited, dtype=F64).fill_diagonal_(0)
+    wins = tensor(*cited).fill_diagonal_(0)
     fitted = fit_bradley_terry(wins)
     errors = bradley_terry_standard_errors(fitted, wins + wins.T)
     for ours, theirs in zip(
@@ -64,7 +49,7 @@ def test_the_journals_have_their_published_strengths_and_errors():
 
 def test_a_difference_has_the_error_that_drawn_seasons_have():
     """Var(s_i − s_j) = C_ii + C_jj − 2 C_ij, whoever's score is held at zero."""
-    _, wins = season_table()
+    _, wins = wins_table(baseball_1987())
     fitted, games = fit_bradley_terry(wins), wins + wins.T
     p = torch.sigmoid(fitted[:, None] - fitted)
     information = (games * p * (1 - p)).sum(1).diag() - games * p * (1 - p)
@@ -109,8 +94,7 @@ def test_wins_in_all_decide_where_the_games_are_equal():
 
 def test_a_tie_dropped_or_halved_is_right_for_the_model_that_says_so():
     def fitted(win, loss):
-        table = torch.tensor([[0, win], [loss, 0]], dtype=F64)
-        return -fit_bradley_terry(table)[1].item()
+        return -fit_bradley_terry(tensor([0, win], [loss, 0]))[1].item()
 
     a, b = 2.0, 1.0  # e to the scores: Δ = ln 2
     for nu in (0.5, 1.0, 3.0):  # Davidson (1970)
@@ -154,32 +138,29 @@ def test_the_fit_against_another_algorithm(seed):
     assert ours.tolist() == pytest.approx(minorised(wins).tolist(), abs=1e-9)
 
 
-def test_the_fit_survives_a_lopsided_table():
-    wins = torch.tensor([[0.0, 1e6, 1], [1, 0, 1e6], [1e-3, 1, 0]], dtype=F64)
+def expected_wins(wins):
+    """In all, by the fitted scores; at the maximum they are those that were won."""
     fitted = fit_bradley_terry(wins)
-    games = wins + wins.T
-    expected = (games * torch.sigmoid(fitted[:, None] - fitted)).sum(1)
+    return ((wins + wins.T) * torch.sigmoid(fitted[:, None] - fitted)).sum(1)
+
+
+def test_the_fit_survives_a_lopsided_table():
+    wins = tensor([0.0, 1e6, 1], [1, 0, 1e6], [1e-3, 1, 0])
     # relative to a million games, whose rounding alone is 1e-10
-    assert torch.allclose(expected, wins.sum(1), rtol=1e-9, atol=1e-4)
+    assert torch.allclose(expected_wins(wins), wins.sum(1), rtol=1e-9, atol=1e-4)
 
 
 def test_the_fit_halves_a_step_that_overshoots():
     """Without halving, Newton's method leaves this table for infinity."""
-    wins = torch.tensor(
-        [
-            [0.0, 0.25, 1e-4, 0.39, 0.015],
-            [0.72, 0.0, 0.072, 0.0093, 0.0033],
-            [2.5, 140.0, 0.0, 2.24e6, 14.5],
-            [178.0, 1.3e-4, 0.19, 0.0, 1.34e4],
-            [0.73, 0.11, 0.53, 7e-5, 0.0],
-        ],
-        dtype=F64,
+    wins = tensor(
+        [0.0, 0.25, 1e-4, 0.39, 0.015],
+        [0.72, 0.0, 0.072, 0.0093, 0.0033],
+        [2.5, 140.0, 0.0, 2.24e6, 14.5],
+        [178.0, 1.3e-4, 0.19, 0.0, 1.34e4],
+        [0.73, 0.11, 0.53, 7e-5, 0.0],
     )
-    fitted = fit_bradley_terry(wins)
-    games = wins + wins.T
-    expected = (games * torch.sigmoid(fitted[:, None] - fitted)).sum(1)
     # two million games round to 1e-10 each way
-    assert torch.allclose(expected, wins.sum(1), rtol=1e-9, atol=1e-8)
+    assert torch.allclose(expected_wins(wins), wins.sum(1), rtol=1e-9, atol=1e-8)
 
 
 def test_standard_errors_against_a_numerical_hessian():

@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import F64, PROPERTY
+from oracles import F64, PROPERTY, tensor
 
 from course_lib import policies
+from course_lib.beta import beta_for_kl
 from course_lib.losses import dpo_loss
 from course_lib.policies import (
     best_of_n,
@@ -27,18 +28,14 @@ from course_lib.policies import (
     rlhf_objective,
 )
 
-REF = torch.tensor([0.30, 0.25, 0.20, 0.15, 0.10], dtype=F64)
-REWARDS = torch.tensor([1, 3, 0.5, 2.5, -0.5], dtype=F64)
+REF = tensor(0.30, 0.25, 0.20, 0.15, 0.10)
+REWARDS = tensor(1, 3, 0.5, 2.5, -0.5)
 BETA = 0.5
 BEST = optimal_policy(REF, REWARDS, BETA)
 
 
-def ten(value: float):
-    return pytest.approx(value, abs=5.1e-11)
-
-
-def tens(values):
-    return pytest.approx(values, abs=5.1e-11)
+def ten(due):
+    return pytest.approx(due, abs=5.1e-11)
 
 
 @st.composite
@@ -48,8 +45,8 @@ def worlds(draw):
     logits = draw(st.lists(st.floats(-4, 4), min_size=size, max_size=size))
     rewards = draw(st.lists(st.floats(-5, 5), min_size=size, max_size=size))
     beta = draw(st.floats(0.05, 5))
-    ref = torch.tensor(logits, dtype=F64).softmax(0)
-    return ref, torch.tensor(rewards, dtype=F64), beta
+    ref = tensor(*logits).softmax(0)
+    return ref, tensor(*rewards), beta
 
 
 # ── the five-response world, to ten digits ────────────────────────────────────────────
@@ -66,7 +63,7 @@ def test_the_optimal_policy():
     known = [0.017604680586, 0.800985826599, 0.004317600037, 0.176799730965]
     assert BEST.tolist() == pytest.approx([*known, 0.000292161812], abs=5e-13)
     ratios = [0.0586822686, 3.2039433064, 0.0215880002, 1.1786648731, 0.0029216181]
-    assert (BEST / REF).tolist() == tens(ratios)
+    assert (BEST / REF).tolist() == ten(ratios)
 
 
 def test_rewards_divergences_and_objectives():
@@ -76,7 +73,7 @@ def test_rewards_divergences_and_objectives():
     assert kl_divergence(REF, BEST).item() == ten(1.8856176656)
     assert rlhf_objective(REF, REF, REWARDS, BETA).item() == ten(1.475)
     assert rlhf_objective(BEST, REF, REWARDS, BETA).item() == ten(2.4178088328)
-    always_b = torch.tensor([0.0, 1, 0, 0, 0], dtype=F64)
+    always_b = tensor(0.0, 1, 0, 0, 0)
     assert rlhf_objective(always_b, REF, REWARDS, BETA).item() == ten(2.3068528194)
 
 
@@ -105,7 +102,7 @@ def test_the_frontier():
     rows = zip(points.expected_reward, points.kl, FRONTIER.items(), strict=True)
     for reward, kl, (beta, known) in rows:
         value = beta * log_partition(REF, REWARDS, beta)
-        assert [reward.item(), kl.item(), value.item()] == tens(known)
+        assert [reward.item(), kl.item(), value.item()] == ten(known)
 
 
 BEST_OF = {
@@ -152,6 +149,7 @@ def test_the_tilt_that_spends_as_much_as_best_of_n(n, beta, reward):
     kl = kl_divergence(best_of_n(REF, REWARDS, n), REF)
     found = beta_that_spends(kl, REF, REWARDS)
     assert oracles.printed(found, beta)
+    assert oracles.printed(beta_for_kl(REF, REWARDS, kl), beta)
     tilt = optimal_policy(REF, REWARDS, found)
     assert oracles.printed(expected_reward(tilt, REWARDS), reward)
 
@@ -185,7 +183,7 @@ def test_tilt_then_normalise(world):
 @given(worlds(), st.lists(st.floats(-3, 3), min_size=6, max_size=6))
 def test_the_objective_is_the_best_value_minus_a_divergence(world, logits):
     ref, rewards, beta = world
-    policy = torch.tensor(logits[: len(ref)], dtype=F64).softmax(0)
+    policy = tensor(*logits[: len(ref)]).softmax(0)
     best = optimal_policy(*world)
     gap = beta * log_partition(*world) - beta * kl_divergence(policy, best)
     assert rlhf_objective(policy, ref, rewards, beta).item() == pytest.approx(
@@ -322,9 +320,7 @@ def test_an_answer_without_pairs_is_left_to_chance():
 
 # ── corners ───────────────────────────────────────────────────────────────────────────
 
-SURE = torch.tensor([1.0, 0.0], dtype=F64)
-HALF = torch.tensor([0.5, 0.5], dtype=F64)
-PAIR = torch.tensor([1.0, 0.0], dtype=F64)
+SURE, HALF, PAIR = tensor(1.0, 0.0), tensor(0.5, 0.5), tensor(1.0, 0.0)
 
 
 def test_certain_policies():
@@ -352,9 +348,8 @@ def test_extreme_tilts_stay_finite(dtype):
 
 
 def test_gradients_flow_through_every_policy_function():
-    logits = torch.tensor([0.3, -0.2, 0.5], dtype=F64)
-    rewards = torch.tensor([1.0, 0.0, 2.0], dtype=F64)
-    ref = torch.tensor([0.2, 0.3, 0.5], dtype=F64)
+    logits, rewards = tensor(0.3, -0.2, 0.5), tensor(1.0, 0.0, 2.0)
+    ref = tensor(0.2, 0.3, 0.5)
 
     def of_policy(z):
         policy = z.softmax(-1)
@@ -387,8 +382,8 @@ def test_a_batch_of_prompts_is_worked_row_by_row():
 
 
 def test_best_of_many_of_a_rare_answer_keeps_its_digits():
-    rare = torch.tensor([1 - 1e-18, 1e-18], dtype=F64)
-    chance = best_of_n(rare, torch.tensor([0.0, 1.0], dtype=F64), 10)[1].item()
+    rare = tensor(1 - 1e-18, 1e-18)
+    chance = best_of_n(rare, tensor(0.0, 1.0), 10)[1].item()
     assert chance == pytest.approx(1e-17, rel=1e-12)
 
 
@@ -407,17 +402,13 @@ BAD = [
     (log_partition_error, (PAIR / 0, 1.0), "sampled_rewards must be finite"),
     (optimal_policy, (HALF, PAIR, -1.0), "beta must be"),
     (optimal_policy, (HALF, PAIR, math.nan), "beta must be"),
-    (optimal_policy, (HALF, torch.zeros(3, dtype=F64), 1.0), "shapes must be equal"),
+    (optimal_policy, (HALF, tensor(0, 0, 0), 1.0), "shapes must be equal"),
     (optimal_policy, (HALF * 0.9, PAIR, 1.0), "ref must sum to 1"),
     (kl_divergence, (torch.stack([HALF, HALF * 2]),) * 2, "a row sums to 2"),
-    (
-        optimal_policy,
-        (torch.tensor([1.5, -0.5]), torch.zeros(2), 1.0),
-        "ref holds a neg",
-    ),
+    (optimal_policy, (tensor(1.5, -0.5), PAIR, 1.0), "ref holds a neg"),
     (optimal_policy, (HALF, PAIR / 0, 1.0), "rewards must be finite"),
-    (log_partition, (torch.ones(0), torch.ones(0), 1.0), "ref is empty"),
-    (log_partition, (torch.tensor(1.0), torch.tensor(1.0), 1.0), "got a scalar"),
+    (log_partition, (HALF[:0], PAIR[:0], 1.0), "ref is empty"),
+    (log_partition, (SURE[0], PAIR[0], 1.0), "got a scalar"),
     (kl_divergence, (HALF, HALF * 2), "q must sum to 1"),
     (kl_divergence, (HALF, torch.ones(1, 2, dtype=F64) / 2), "shapes must be equal"),
     (implicit_rewards, (HALF, SURE, 1.0), "policy must be 0 wherever ref is 0"),
@@ -485,7 +476,7 @@ def test_the_estimate_and_its_error_are_those_of_the_formulas(rewards, beta):
     n = len(weights)
     mean = sum(weights) / n
     variance = sum((w - mean) ** 2 for w in weights) / (n - 1)
-    draws = torch.tensor(rewards, dtype=F64)
+    draws = tensor(*rewards)
     assert oracles.isclose(estimate_log_partition(draws, beta), mp.log(mean), 1e-11)
     error = mp.sqrt(variance / n) / mean
     assert oracles.isclose(log_partition_error(draws, beta), error, 1e-6)
@@ -502,7 +493,7 @@ def test_an_estimate_row_by_row_in_either_dtype():
 
 
 def test_estimates_of_extreme_rewards_are_finite_and_shift_with_them():
-    draws = torch.tensor([0.0, 1.0, 5.0], dtype=F64)
+    draws = tensor(0.0, 1.0, 5.0)
     for shift in (-1e5, 1e5):
         moved = estimate_log_partition(draws + shift, 1.0) - shift
         assert moved.item() == pytest.approx(estimate_log_partition(draws, 1.0).item())
@@ -559,6 +550,6 @@ def test_the_canonical_reward_is_one_for_a_whole_class_and_has_z_one(world, shif
 def test_canonical_rewards_of_a_batch_in_the_dtype_of_its_input():
     ref, rewards = torch.stack([REF, REF.flip(0)]), torch.stack([REWARDS, REWARDS])
     both = canonical_rewards(ref, rewards, BETA)
-    assert both[0].tolist() == tens((REWARDS - 2.4178088328).tolist())
+    assert both[0].tolist() == ten((REWARDS - 2.4178088328).tolist())
     assert torch.allclose(both[1], canonical_rewards(ref[1], rewards[1], BETA))
     assert canonical_rewards(REF.float(), REWARDS.float(), BETA).dtype == torch.float32

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import F64, PROPERTY
+from oracles import F64, PROPERTY, minimiser, tensor
 
 from course_lib import preferences
 from course_lib.preferences import (
@@ -23,10 +23,6 @@ from course_lib.preferences import (
 )
 
 scores = st.lists(st.floats(-20, 20), min_size=2, max_size=5)
-
-
-def tensor(*values) -> torch.Tensor:
-    return torch.tensor(values, dtype=F64)
 
 
 # ── Bradley–Terry ─────────────────────────────────────────────────────────────────────
@@ -111,24 +107,18 @@ def test_centering_adds_the_square_of_the_sum_and_fixes_the_constant():
     ("m", "margin_gap"), [(1.0, 1.431), (2.0, 2.311), (3.0, 3.291)]
 )
 def test_scaled_keeps_the_target_and_margin_moves_it(m, margin_gap):
-    p = 0.7
+    p, zero = 0.7, tensor(0.0)
 
-    def slope(kind, gap):  # of the population loss at this gap
-        gap = tensor(gap).requires_grad_()
-        size, zero = tensor(m), tensor(0.0)
-        won = reward_model_loss(gap, zero, magnitude=size, kind=kind)
-        lost = reward_model_loss(zero, gap, magnitude=size, kind=kind)
-        return torch.autograd.grad(p * won + (1 - p) * lost, gap)[0].item()
+    def best(kind):
+        def loss(gap):  # of the population
+            told = {"magnitude": tensor(m), "kind": kind}
+            won = reward_model_loss(gap, zero, **told)
+            return p * won + (1 - p) * reward_model_loss(zero, gap, **told)
 
-    def root(kind):
-        low, high = -10.0, 10.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if slope(kind, middle) < 0 else (low, middle)
-        return low
+        return minimiser(loss, -10.0, 10.0, (1,)).item()
 
-    assert root("scaled") == pytest.approx(math.log(p / (1 - p)), abs=1e-9)
-    assert root("margin") == pytest.approx(margin_gap, abs=5e-4)
+    assert best("scaled") == pytest.approx(math.log(p / (1 - p)), abs=1e-9)
+    assert best("margin") == pytest.approx(margin_gap, abs=5e-4)
 
 
 def test_extreme_rewards_stay_finite():
@@ -335,17 +325,14 @@ def test_signatures_are_the_contract_and_sources_are_named():
 ONE, TWO, NAN = torch.ones(1), torch.ones(2), torch.tensor([float("nan")])
 TWO_GROUPS = torch.block_diag(1 - torch.eye(2), 1 - torch.eye(2))
 PART = torch.tensor([1.0, -1.0])  # one good, one bad
+UNEVEN, SPOILT = torch.tensor([[[0.0, 1], [2, 0]], [[0, 1], [math.nan, 0]]])
 BAD = [
     (preference_probability, (TWO, torch.ones(3)), "shapes must be equal"),
     (preference_probability, (TWO, ONE), "shapes must be equal"),
     (preference_probability, (torch.ones(0), torch.ones(0)), "reward_w is empty"),
     (preference_probability, (NAN, ONE), "reward_w must be finite"),
     (preference_probability, (ONE, ONE / 0), "reward_l must be finite"),
-    (
-        reward_model_loss,
-        (torch.ones(1, 1), torch.ones(1, 1)),
-        "chosen_rewards must have",
-    ),
+    (reward_model_loss, (ONE[None], ONE[None]), "chosen_rewards must have"),
     (plackett_luce_log_prob, (TWO, torch.tensor([0, 0])), "every index once"),
     (plackett_luce_log_prob, (TWO, torch.tensor([0, 1, 2])), "ranking has shape"),
     (fit_bradley_terry, (torch.ones(2, 3),), "square"),
@@ -355,11 +342,7 @@ BAD = [
     (fit_bradley_terry, (torch.tensor([[0.0, 0], [5, 0]]),), "no finite maximum"),
     (fit_bradley_terry, (torch.zeros(3, 3),), "no finite maximum"),
     (bradley_terry_standard_errors, (TWO, torch.ones(3, 3)), "games has shape"),
-    (
-        bradley_terry_standard_errors,
-        (TWO, torch.tensor([[0.0, 1], [2, 0]])),
-        "symmetric",
-    ),
+    (bradley_terry_standard_errors, (TWO, UNEVEN), "symmetric"),
     (bradley_terry_standard_errors, (TWO, torch.zeros(2, 2)), "connect"),
     (gaussian_preference_probability, (ONE, -ONE, ONE, ONE), "std_w and std_l"),
     (gaussian_preference_probability, (TWO, TWO, TWO, ONE), "shapes must be equal"),
@@ -367,11 +350,7 @@ BAD = [
     (gaussian_preference_probability, (TWO, PART, TWO, TWO), "std_w and std_l"),
     (gaussian_preference_probability, (TWO, TWO, TWO, PART), "std_w and std_l"),
     (plackett_luce_log_prob, (TWO * NAN, torch.tensor([0, 1])), "scores must be"),
-    (
-        fit_bradley_terry,
-        (torch.tensor([[0.0, 1], [math.nan, 0]]),),
-        "wins must be finite",
-    ),
+    (fit_bradley_terry, (SPOILT,), "wins must be finite"),
     (fit_bradley_terry, (torch.tensor([[0.0, 1], [1, 2]]),), "0 on the diagonal"),
     (fit_bradley_terry, (TWO_GROUPS,), "never met"),
     (bradley_terry_standard_errors, (torch.ones(4), TWO_GROUPS), "connect"),
