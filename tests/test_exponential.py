@@ -6,14 +6,20 @@ import math
 import pytest
 import torch
 from oracles import F64
+from small_worlds import features, seeds
 
-from course_lib.limits import exponential
+from course_lib.limits.exponential import (
+    cumulants,
+    dpo_projection,
+    exponential_tilt,
+    forward_projection,
+    psi_rewards,
+    reverse_projection,
+)
 from course_lib.losses import ipo_loss
 from course_lib.policies import kl_divergence, optimal_policy, rlhf_objective
 from course_lib.variants import loss_optimum
 from course_lib.worlds import five_responses, random_world
-
-seeds = pytest.mark.parametrize("seed", range(5))
 
 
 def log_z(ref, rewards, omega: float) -> float:
@@ -25,7 +31,7 @@ def log_z(ref, rewards, omega: float) -> float:
 @pytest.mark.parametrize("beta", [0.4, 2.0])
 def test_cumulants_are_the_derivatives_of_log_z(seed, beta):
     _, ref, rewards = random_world(seed)
-    found, step, omega = exponential.cumulants(ref, rewards, beta), 1e-4, 1 / beta
+    found, step, omega = cumulants(ref, rewards, beta), 1e-4, 1 / beta
     low, here, high = (log_z(ref, rewards, omega + k * step) for k in (-1, 0, 1))
     assert found.log_z.item() == pytest.approx(here, abs=1e-12)
     assert found.mean.item() == pytest.approx((high - low) / (2 * step), abs=1e-6)
@@ -39,10 +45,10 @@ def test_cumulants_are_the_derivatives_of_log_z(seed, beta):
 def test_psi_of_the_logit_is_rlhf_and_psi_of_p_is_where_ipo_s_loss_is_lowest(seed):
     _, ref, rewards = random_world(seed)
     beats = torch.sigmoid(rewards[:, None] - rewards)
-    by_logit = exponential.psi_rewards(beats, ref, torch.logit)
+    by_logit = psi_rewards(beats, ref, torch.logit)
     one, two = (optimal_policy(ref, r, 0.5) for r in (by_logit, rewards))
     assert (one - two).abs().max() < 1e-10
-    by_share = exponential.psi_rewards(beats, ref, lambda p: p)
+    by_share = psi_rewards(beats, ref, lambda p: p)
     tilted = optimal_policy(ref, by_share, 0.4)
 
     def losses(pairs):
@@ -51,23 +57,18 @@ def test_psi_of_the_logit_is_rlhf_and_psi_of_p_is_where_ipo_s_loss_is_lowest(see
     assert (loss_optimum(losses, ref, rewards) - tilted).abs().max() < 1e-6
 
 
-def features_of(seed: int, width: int = 2) -> torch.Tensor:
-    random = torch.Generator().manual_seed(100 + seed)
-    return torch.randn(6, width, generator=random, dtype=torch.float64)
-
-
 @seeds
 def test_a_class_that_has_the_optimum_leads_all_three_there(seed):
     _, ref, rewards = random_world(seed, responses=6)
-    features, beta = torch.stack([rewards, features_of(seed)[:, 0]], 1), 0.7
+    phi, beta = torch.stack([rewards, features(seed, 6, 2)[:, 0]], 1), 0.7
     best = optimal_policy(ref, rewards, beta)
     for weights in (
-        exponential.forward_projection(ref, features, best),
-        exponential.reverse_projection(ref, features, rewards, beta),
-        exponential.dpo_projection(ref, features, rewards, beta),
+        forward_projection(ref, phi, best),
+        reverse_projection(ref, phi, rewards, beta),
+        dpo_projection(ref, phi, rewards, beta),
     ):
         assert weights.tolist() == pytest.approx([1 / beta, 0.0], abs=1e-8)
-        found = exponential.exponential_tilt(ref, features, weights)
+        found = exponential_tilt(ref, phi, weights)
         assert (found - best).abs().max() < 1e-9
 
 
@@ -75,16 +76,16 @@ def test_a_class_that_has_the_optimum_leads_all_three_there(seed):
 def test_each_is_best_at_its_own_question_and_only_there(seed):
     """No neighbour of θ is better; the slow losses are written out here."""
     _, ref, rewards = random_world(seed, responses=6)
-    features, beta = features_of(seed), 0.7
+    phi, beta = features(seed, 6, 2), 0.7
     best = optimal_policy(ref, rewards, beta)
 
     def policy(weights):
-        return exponential.exponential_tilt(ref, features, weights)
+        return exponential_tilt(ref, phi, weights)
 
     def dpo(weights):
         total = 0.0
         for i, j in itertools.combinations(range(6), 2):
-            gap = ((features[i] - features[j]) @ weights).item()
+            gap = ((phi[i] - phi[j]) @ weights).item()
             wins = 1 / (1 + math.exp(rewards[j] - rewards[i]))
             right = math.log1p(math.exp(-beta * gap))
             total += (ref[i] * ref[j]).item() * (right + (1 - wins) * beta * gap)
@@ -92,14 +93,14 @@ def test_each_is_best_at_its_own_question_and_only_there(seed):
 
     for weights, loss in (
         (
-            exponential.forward_projection(ref, features, best),
+            forward_projection(ref, phi, best),
             lambda w: kl_divergence(best, policy(w)).item(),
         ),
         (
-            exponential.reverse_projection(ref, features, rewards, beta),
+            reverse_projection(ref, phi, rewards, beta),
             lambda w: -rlhf_objective(policy(w), ref, rewards, beta).item(),
         ),
-        (exponential.dpo_projection(ref, features, rewards, beta), dpo),
+        (dpo_projection(ref, phi, rewards, beta), dpo),
     ):
         lowest = loss(weights)
         for turn in torch.eye(2, dtype=torch.float64):
@@ -110,23 +111,23 @@ def test_each_is_best_at_its_own_question_and_only_there(seed):
 @seeds
 def test_the_forward_projection_has_the_target_s_means(seed):
     _, ref, rewards = random_world(seed, responses=6)
-    features, target = features_of(seed), optimal_policy(ref, rewards, 0.3)
-    weights = exponential.forward_projection(ref, features, target)
-    found = exponential.exponential_tilt(ref, features, weights)
-    assert (found @ features - target @ features).abs().max() < 1e-10
+    phi, target = features(seed, 6, 2), optimal_policy(ref, rewards, 0.3)
+    weights = forward_projection(ref, phi, target)
+    found = exponential_tilt(ref, phi, weights)
+    assert (found @ phi - target @ phi).abs().max() < 1e-10
 
 
 def test_what_cannot_be_is_refused():
     _, ref, rewards = five_responses()
-    features = rewards[:, None]
+    phi = rewards[:, None]
     with pytest.raises(ValueError, match="features"):
-        exponential.exponential_tilt(ref, features[:3], torch.ones(1, dtype=F64))
+        exponential_tilt(ref, phi[:3], torch.ones(1, dtype=F64))
     empty = torch.tensor([0.0, 0.4, 0.2, 0.2, 0.2], dtype=F64)
     with pytest.raises(ValueError, match="ref must be above 0"):
-        exponential.exponential_tilt(empty, features, torch.ones(1, dtype=F64))
+        exponential_tilt(empty, phi, torch.ones(1, dtype=F64))
     with pytest.raises(ValueError, match="chances must be"):
-        exponential.psi_rewards(features, ref, torch.logit)
+        psi_rewards(phi, ref, torch.logit)
     with pytest.raises(ValueError, match="psi must be finite"):
-        exponential.psi_rewards(torch.eye(5, dtype=F64), ref, torch.logit)
+        psi_rewards(torch.eye(5, dtype=F64), ref, torch.logit)
     with pytest.raises(ValueError, match="beta must be"):
-        exponential.reverse_projection(ref, features, rewards, 0.0)
+        reverse_projection(ref, phi, rewards, 0.0)

@@ -8,7 +8,10 @@ import torch
 from oracles import F64
 
 from course_lib.datasets import shipped_failures
-from course_lib.limits import length_bias
+from course_lib.limits.length_bias import (
+    length_regularized_dpo_loss,
+    length_regularized_run,
+)
 from course_lib.losses import dpo_loss
 from course_lib.policies import optimal_policy
 from course_lib.variants import loss_optimum
@@ -25,14 +28,12 @@ def drawn(seed: int, pairs: int = 6) -> tuple:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_loss_by_its_formula(seed):
     given = drawn(seed)
-    found = length_bias.length_regularized_dpo_loss(
-        *given, beta=0.3, alpha=0.4, reduction="none"
-    )
+    found = length_regularized_dpo_loss(*given, beta=0.3, alpha=0.4, reduction="none")
     for value, row in zip(found.tolist(), zip(*given, strict=True), strict=True):
         pw, pl, rw, rl, nw, nl = (float(x) for x in row)
         margin = 0.3 * ((pw - rw) - (pl - rl)) + 0.4 * (nw - nl)
         assert value == pytest.approx(math.log1p(math.exp(-margin)), abs=1e-12)
-    plain = length_bias.length_regularized_dpo_loss(*given, beta=0.3, alpha=0.0)
+    plain = length_regularized_dpo_loss(*given, beta=0.3, alpha=0.0)
     assert torch.equal(plain, dpo_loss(*given[:4], beta=0.3))
 
 
@@ -44,7 +45,7 @@ def test_its_optimum_on_biased_labels_is_that_of_the_true_reward(seed):
     w, l = (~torch.eye(5, dtype=torch.bool)).nonzero().T  # noqa: E741
 
     def losses(pairs):  # all ordered pairs, in this order
-        return length_bias.length_regularized_dpo_loss(
+        return length_regularized_dpo_loss(
             *pairs.four, lengths[w], lengths[l], 0.6, alpha=0.2, reduction="none"
         )
 
@@ -55,7 +56,7 @@ def test_its_optimum_on_biased_labels_is_that_of_the_true_reward(seed):
 @pytest.mark.slow
 def test_without_alpha_a_run_is_chapter_08_s():
     end = shipped_failures("length_bias")[0].looks[-1]
-    found = length_bias.length_regularized_run(0.0, 0)
+    found = length_regularized_run(0.0, 0)
     for name, logged in (("words", "length"), ("reward", "reward"), ("kl", "kl")):
         assert found[name] == pytest.approx(end[logged], abs=2e-3)
 
@@ -63,9 +64,7 @@ def test_without_alpha_a_run_is_chapter_08_s():
 @pytest.mark.slow
 @pytest.mark.thorough  # chapter 10 trains them in every run
 def test_in_five_seeds_alpha_brings_the_length_back():
-    words = [
-        length_bias.length_regularized_run(0.5, seed)["words"] for seed in range(5)
-    ]
+    words = [length_regularized_run(0.5, seed)["words"] for seed in range(5)]
     biased = [run.looks[-1]["length"] for run in shipped_failures("length_bias")]
     sound = [run.looks[-1]["length"] for run in shipped_failures("healthy")]
     assert max(words) < min(biased)
@@ -76,10 +75,8 @@ def test_in_five_seeds_alpha_brings_the_length_back():
 def test_what_cannot_be_is_refused():
     given = drawn(0)
     with pytest.raises(ValueError, match="alpha"):
-        length_bias.length_regularized_dpo_loss(*given, beta=0.1, alpha=-1.0)
+        length_regularized_dpo_loss(*given, beta=0.1, alpha=-1.0)
     with pytest.raises(ValueError, match="beta"):
-        length_bias.length_regularized_dpo_loss(*given, beta=0.0, alpha=0.1)
+        length_regularized_dpo_loss(*given, beta=0.0, alpha=0.1)
     with pytest.raises(ValueError, match="rejected_lengths"):
-        length_bias.length_regularized_dpo_loss(
-            *given[:5], given[5][:2], beta=0.1, alpha=0.1
-        )
+        length_regularized_dpo_loss(*given[:5], given[5][:2], beta=0.1, alpha=0.1)

@@ -6,7 +6,11 @@ import pytest
 import torch
 from oracles import F64
 
-from course_lib.limits import over_optimisation
+from course_lib.limits.over_optimisation import (
+    best_by_judges,
+    mistaken_judges,
+    tilted_by_judges,
+)
 from course_lib.policies import frontier
 from course_lib.transformer import load
 from course_lib.worlds import World, world_s
@@ -19,8 +23,8 @@ SMALL = World(
 
 
 def test_a_tilt_by_a_score_by_sums_over_answers():
-    scores = over_optimisation.mistaken_judges(SMALL, 0.7, seeds=[3, 4])
-    found = over_optimisation.tilted_by_judges(SMALL, scores, [0.5, 2.0])
+    scores = mistaken_judges(SMALL, 0.7, seeds=[3, 4])
+    found = tilted_by_judges(SMALL, scores, [0.5, 2.0])
     for judge in range(2):
         for point, beta in enumerate((0.5, 2.0)):
             kl = told = true = 0.0
@@ -40,8 +44,8 @@ def test_a_tilt_by_a_score_by_sums_over_answers():
 
 
 def test_a_judge_without_errors_is_on_the_frontier():
-    scores = over_optimisation.mistaken_judges(SMALL, 0.0, seeds=[0])
-    found = over_optimisation.tilted_by_judges(SMALL, scores, [0.5, 2.0])
+    scores = mistaken_judges(SMALL, 0.0, seeds=[0])
+    found = tilted_by_judges(SMALL, scores, [0.5, 2.0])
     due = frontier(SMALL.ref, SMALL.rewards, [0.5, 2.0])
     assert (found.reward[0] - due.expected_reward.mean(0)).abs().max() < 1e-12
     assert (found.kl[0] - due.kl.mean(0)).abs().max() < 1e-12
@@ -49,8 +53,8 @@ def test_a_judge_without_errors_is_on_the_frontier():
 
 
 def test_the_best_of_n_by_draws():
-    scores = over_optimisation.mistaken_judges(SMALL, 1.0, heavy=True, seeds=[1])
-    found = over_optimisation.best_by_judges(SMALL, scores, [4]).reward.item()
+    scores = mistaken_judges(SMALL, 1.0, heavy=True, seeds=[1])
+    found = best_by_judges(SMALL, scores, [4]).reward.item()
     random, total = torch.Generator().manual_seed(0), 0.0
     for row in range(2):
         draws = torch.multinomial(SMALL.ref[row], 400_000, True, generator=random)
@@ -65,12 +69,11 @@ def test_errors_are_the_judge_s_own_and_heavy_tails_are_heavy():
         ("a",), torch.full((1, 4000), 1 / 4000, dtype=F64), torch.zeros(1, 4000)
     )
     normal, heavy = (
-        over_optimisation.mistaken_judges(many, 1.0, heavy=h, seeds=[0, 1])
-        for h in (False, True)
+        mistaken_judges(many, 1.0, heavy=h, seeds=[0, 1]) for h in (False, True)
     )
     assert normal.shape == (2, 1, 4000)
     assert not torch.equal(normal[0], normal[1])
-    again = over_optimisation.mistaken_judges(many, 1.0, seeds=[1])
+    again = mistaken_judges(many, 1.0, seeds=[1])
     assert torch.equal(again[0], normal[1])
     assert abs(normal.std() - 1) < 0.05
     beyond = (heavy.abs() > 5).double().mean()  # t with 2: 2 (1 − F(5)) = 0.0377
@@ -85,11 +88,9 @@ def test_what_the_page_says_of_tails_and_ranks_in_ten_judges_of_ten():
     betas = torch.logspace(2.8, -1.5, 60, dtype=torch.float64).tolist()
     counts = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
     for heavy, more in ((True, 10), (False, 0)):
-        scores = over_optimisation.mistaken_judges(
-            world, 0.5, heavy=heavy, seeds=range(10)
-        )
-        tilted = over_optimisation.tilted_by_judges(world, scores, betas)
-        best = over_optimisation.best_by_judges(world, scores, counts)
+        scores = mistaken_judges(world, 0.5, heavy=heavy, seeds=range(10))
+        tilted = tilted_by_judges(world, scores, betas)
+        best = best_by_judges(world, scores, counts)
         assert (tilted.score.diff(dim=1) > -1e-9).all()  # promised: never less
         won = 0
         for judge in range(10):
@@ -100,12 +101,12 @@ def test_what_the_page_says_of_tails_and_ranks_in_ten_judges_of_ten():
 
 
 def test_what_cannot_be_is_refused():
-    scores = over_optimisation.mistaken_judges(SMALL, 0.0)
+    scores = mistaken_judges(SMALL, 0.0)
     with pytest.raises(ValueError, match="size must be"):
-        over_optimisation.mistaken_judges(SMALL, -1.0)
+        mistaken_judges(SMALL, -1.0)
     with pytest.raises(ValueError, match="seeds is empty"):
-        over_optimisation.mistaken_judges(SMALL, 1.0, seeds=[])
+        mistaken_judges(SMALL, 1.0, seeds=[])
     with pytest.raises(ValueError, match="betas is empty"):
-        over_optimisation.tilted_by_judges(SMALL, scores, [])
+        tilted_by_judges(SMALL, scores, [])
     with pytest.raises(ValueError, match="counts is empty"):
-        over_optimisation.best_by_judges(SMALL, scores, [])
+        best_by_judges(SMALL, scores, [])

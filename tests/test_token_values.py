@@ -7,7 +7,13 @@ import pytest
 import torch
 from oracles import F64
 
-from course_lib.limits import token_values
+from course_lib.limits.token_values import (
+    answer_token_logps,
+    next_token_logps,
+    prefix_values,
+    soft_values,
+    token_advantages,
+)
 from course_lib.policies import optimal_policy
 from course_lib.transformer import load
 from course_lib.worlds import sentence_logps, world_s
@@ -43,9 +49,9 @@ def test_values_and_advantages_by_a_sum_over_whole_answers(seed, beta):
     ref, rewards = tree(seed)
     policy = torch.tensor(list(ref.values()), dtype=F64)
     worth = torch.tensor(list(rewards.values()), dtype=F64)
-    levels = token_values.next_token_logps(policy, WORDS)
-    values = token_values.soft_values(levels, worth, beta)
-    credit = token_values.token_advantages(levels, worth, beta)
+    levels = next_token_logps(policy, WORDS)
+    values = soft_values(levels, worth, beta)
+    credit = token_advantages(levels, worth, beta)
     assert [len(v) for v in values] == [1, 3, 9]
     for depth, level in enumerate(values):
         prefixes = itertools.product(range(WORDS), repeat=depth)
@@ -67,8 +73,8 @@ def test_values_and_advantages_by_a_sum_over_whole_answers(seed, beta):
 def test_in_world_s_log_ratios_are_advantages_and_telescope(beta):
     world = world_s().exact(load("S").double())
     best = optimal_policy(world.ref, world.rewards, beta)
-    levels, optimal = (token_values.next_token_logps(p, 8) for p in (world.ref, best))
-    credit = token_values.token_advantages(levels, world.rewards, beta)
+    levels, optimal = (next_token_logps(p, 8) for p in (world.ref, best))
+    credit = token_advantages(levels, world.rewards, beta)
     for a, new, old in zip(credit, optimal, levels, strict=True):
         assert (a - beta * (new - old)).abs().max() < 1e-10
     along = sentence_logps(credit)  # sums along each answer, as it does for log-probs
@@ -78,7 +84,7 @@ def test_in_world_s_log_ratios_are_advantages_and_telescope(beta):
 
 def test_next_tokens_undo_the_sums_along_a_tree():
     world = world_s().exact(load("S").double())
-    levels = token_values.next_token_logps(world.ref, 8)
+    levels = next_token_logps(world.ref, 8)
     assert [tuple(level.shape) for level in levels] == [
         (4, 1, 9),
         (4, 8, 9),
@@ -92,7 +98,7 @@ def test_next_tokens_undo_the_sums_along_a_tree():
 def test_token_log_probs_of_answers_are_those_of_the_network():
     sentences, model = world_s(), load("S").double()
     world, answers = sentences.exact(model), [0, 3, 40, 300, 584]
-    found = token_values.answer_token_logps(world.ref[2], sentences, answers)
+    found = answer_token_logps(world.ref[2], sentences, answers)
     for row, answer in zip(found, answers, strict=True):
         tokens, length = sentences.tokens[answer], int(sentences.lengths[answer])
         with torch.no_grad():
@@ -106,14 +112,11 @@ def test_prefix_values_are_the_tree_s_along_every_answer():
     sentences, beta = world_s(), 0.5
     world = sentences.exact(load("S").double())
     best = optimal_policy(world.ref, world.rewards, beta)[0]
-    levels = token_values.next_token_logps(world.ref[:1], 8)
-    values = token_values.soft_values(levels, world.rewards[:1], beta)
+    levels = next_token_logps(world.ref[:1], 8)
+    values = soft_values(levels, world.rewards[:1], beta)
     answers = [4, 77, 584]  # of one, two and three words
-    logps = [
-        token_values.answer_token_logps(p, sentences, answers)
-        for p in (best, world.ref[0])
-    ]
-    found = token_values.prefix_values(*logps, world.rewards[0, answers], beta)
+    logps = [answer_token_logps(p, sentences, answers) for p in (best, world.ref[0])]
+    found = prefix_values(*logps, world.rewards[0, answers], beta)
     for row, answer in zip(found, answers, strict=True):
         place = 0
         for depth, word in enumerate(sentences.tokens[answer].tolist()):
@@ -126,18 +129,18 @@ def test_prefix_values_are_the_tree_s_along_every_answer():
 
 def test_what_cannot_be_is_refused():
     third = torch.full((3,), 1 / 3)
-    levels = token_values.next_token_logps(third, 2)
+    levels = next_token_logps(third, 2)
     with pytest.raises(ValueError, match="policy must be above 0"):
-        token_values.next_token_logps(torch.tensor([0.0, 0.5, 0.5]), 2)
+        next_token_logps(torch.tensor([0.0, 0.5, 0.5]), 2)
     with pytest.raises(ValueError, match="4 sentences, which no 2 words make"):
-        token_values.next_token_logps(torch.full((4,), 0.25), 2)
+        next_token_logps(torch.full((4,), 0.25), 2)
     with pytest.raises(ValueError, match="rewards are of 2 levels"):
-        token_values.soft_values(levels, torch.zeros(7), 1.0)
+        soft_values(levels, torch.zeros(7), 1.0)
     with pytest.raises(ValueError, match="levels is empty"):
-        token_values.soft_values([], torch.zeros(7), 1.0)
+        soft_values([], torch.zeros(7), 1.0)
     with pytest.raises(ValueError, match="beta must be"):
-        token_values.soft_values(levels, torch.zeros(3), 0.0)
+        soft_values(levels, torch.zeros(3), 0.0)
     with pytest.raises(ValueError, match="answers is empty"):
-        token_values.answer_token_logps(third, world_s(), [])
+        answer_token_logps(third, world_s(), [])
     with pytest.raises(ValueError, match=r"must be \(batch, time\)"):
-        token_values.prefix_values(*torch.zeros(2, 3, 2), torch.zeros(2), 1.0)
+        prefix_values(*torch.zeros(2, 3, 2), torch.zeros(2), 1.0)
