@@ -124,10 +124,10 @@ def _said(interval: Interval) -> str:
     return f"{interval.estimate:.2f} ({interval.low:.2f} to {interval.high:.2f})"
 
 
-def _print_words(before: Answers, after: Answers, most: int = 4):
-    """The first answers, before and after, each after its reward."""
+def _print_words(before: Answers, after: Answers):
+    """The first four answers, before and after, each after its reward."""
     both = zip(before.asked, first_words(before), first_words(after), strict=True)
-    for prompt, was, now in [*both][:most]:
+    for prompt, was, now in [*both][:4]:
         print(prompt)
         for name, (reward, words) in (("before", was), ("after", now)):
             print(f"  {name:<6} {reward:+5.1f}  {words}")

@@ -94,7 +94,7 @@ class Speaker:
         return Answers(questions, prompts, responses, words, rewards.double())
 
 
-def ranked_pairs(texts: Texts, rewards: Tensor, kept: int = KEPT) -> Texts:
+def ranked_pairs(texts: Texts, rewards: Tensor, kept: int) -> Texts:
     """The best against the worst, the second against the second to last, and so on.
 
     texts: of one response each, all to one prompt in a row
@@ -120,16 +120,14 @@ def ranked_pairs(texts: Texts, rewards: Tensor, kept: int = KEPT) -> Texts:
     return Texts(texts.prompts[ends[:, 0]], texts.prompt_lengths[ends[:, 0]], *both)
 
 
-def improve(
-    trunk: Trunk, answers: Answers, config: Config = RECIPE, kept: int = KEPT
-) -> tuple[LastBlocks, int]:
+def improve(trunk: Trunk, answers: Answers, config: Config) -> tuple[LastBlocks, int]:
     """DPO of the last blocks on the ranked answers of the model itself.
 
     trunk: of the model, which stays as it is; answers: OF at a time are ranked
     config: with the padded layout
     returns: the trained blocks, and the number of pairs
     """
-    texts = ranked_pairs(answers.texts, answers.rewards.view(-1, OF), kept)
+    texts = ranked_pairs(answers.texts, answers.rewards.view(-1, OF), KEPT)
     config = dataclasses.replace(config, bf16=sixteen_bits_pay())
     model = LastBlocks(trunk)
     ref = all_logps(model, texts, chunk=CHUNK, bf16=config.bf16)  # as it is trained

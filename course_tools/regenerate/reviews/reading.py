@@ -18,7 +18,7 @@ from course_tools.regenerate.reviews.corpus import Review, Sentence
 
 __all__ = ["learn", "perplexity", "texts_of"]
 
-WORDS = 3_500
+WORDS = 3_500  # of the vocabulary, at most
 EPOCHS, BATCH = 6, 128
 SHARPNESS = 0.8  # the temperature that the model is shipped at
 PENALTY = 1e-5  # of the judge's weights
@@ -29,20 +29,18 @@ def learn(
     reviews: Sequence[Review],
     folder: Path,
     *,
-    words: int = WORDS,
     shape: dict[str, int] | None = None,
     epochs: float = EPOCHS,
     batch: int = BATCH,
 ) -> str:
     """Read reviews: the words, the judge and the language model, written to `folder`.
 
-    words: of the vocabulary, at most; shape: sizes of the transformer; batch: sentences
-        a step
+    shape: sizes of the transformer; batch: sentences a step
     returns: what was written and how good it is on reviews that were held out
     """
     sentences = corpus.cut(reviews)
     without = corpus.tell_names(sentences) | corpus.BLOCKED
-    vocabulary = corpus.choose_words(sentences, words, without)
+    vocabulary = corpus.choose_words(sentences, WORDS, without)
     known = {word: number for number, word in enumerate(vocabulary)}
     whole = corpus.usable(sentences, known)
     facts = {"words": vocabulary}
