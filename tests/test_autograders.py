@@ -175,6 +175,7 @@ def test_a_push_is_green_when_all_is_passed(tmp_path, status, code):
     assert status in shown
     assert (tmp_path / "result" / "feedback" / "learner.html").exists()
     words, pages, _ = json.loads((tmp_path / "told.json").read_text())
+    assert words[:3] == ["-m", "course_lib", "grade"]
     assert words[words.index("--isolation") + 1] == "strict"
     assert pages == {"04.ipynb": "the page", "part_b.py": "more"}
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import pytest
 from sandboxes import best, patience
+from submitted import LOSS, put
 
 from course_lib.workspace import CourseError, repository
 from course_tools.grading import command, folder, gradebook, pages
@@ -24,19 +25,13 @@ from course_tools.grading.sandbox.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
-HEAD = "import torch\nimport torch.nn.functional as F\n\n"
-RIGHT = (
-    HEAD
-    + """
-def dpo_loss(a, b, c, d, beta):
-    return -F.logsigmoid(beta * (a - c - b + d)).mean()
+SUM = LOSS.replace(".mean()", ".sum()")
+SLOPE = """
+import torch
+def dpo_slope(gap, beta):
+    return beta * torch.sigmoid(-beta * gap)
 """
-)
-SUM = RIGHT.replace(".mean()", ".sum()")
-SLOPE = (
-    HEAD + "def dpo_slope(gap, beta):\n    return beta * torch.sigmoid(-beta * gap)\n"
-)
-STARTER = HEAD + "def dpo_loss(a, b, c, d, beta):\n    raise NotImplementedError\n"
+STARTER = "def dpo_loss(a, b, c, d, beta):\n    raise NotImplementedError\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,12 +45,9 @@ def lent():
 @pytest.fixture
 def team(tmp_path):
     """Six submissions: right, right and more, wrong, starter, broken, formula-like."""
-    folder = tmp_path / "class"
-    folder.mkdir()
-    texts = {"ada": RIGHT, "bo": RIGHT + SLOPE, "cy": SUM, "di": STARTER, "eve": "x ="}
-    for name, text in {**texts, "=fay": RIGHT}.items():
-        (folder / f"{name}.py").write_text(text, encoding="utf-8")
-    return folder
+    texts = {"ada": LOSS, "bo": LOSS + SLOPE, "cy": SUM, "di": STARTER, "eve": "x ="}
+    texts["=fay"] = LOSS
+    return put(tmp_path / "class", {f"{name}.py": texts[name] for name in texts})
 
 
 def grade(folder, *more, out=None):
@@ -74,7 +66,6 @@ def rows(out):
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grade") / "class"
-    folder.mkdir()
     page = (repository() / "solutions" / "05_beta.ipynb").read_text(encoding="utf-8")
     right = "return beta * torch.sigmoid(-beta * gap)"
     assert right in page
@@ -84,8 +75,7 @@ def graded(tmp_path_factory):
         )
         if number == 5:
             text = text.replace("### BEGIN SOLUTION", "raise NotImplementedError\\n")
-        name = f"<b>{number}"
-        (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
+        put(folder, {f"<b>{number}.ipynb": text})
     code, out = grade(folder, "--jobs", 2)
     assert code == 0
     return out
@@ -174,11 +164,7 @@ def test_one_exercise_can_be_asked_for(team, wanted):
 
 
 def test_a_class_without_a_single_exercise_still_gets_its_lines(tmp_path):
-    folder = tmp_path / "class"
-    folder.mkdir()
-    (folder / "a.py").write_text("x = 1")
-    (folder / "b.pdf").write_text("x")
-    _, out = grade(folder)
+    _, out = grade(put(tmp_path / "class", {"a.py": "x = 1", "b.pdf": "x"}))
     told = [(r["submission"], r["status"], r["max_score"]) for r in rows(out)]
     assert told == [("a.py", "missing", "0"), ("b.pdf", "refused", "0")]
     assert (out / "report.html").is_file()
@@ -200,10 +186,7 @@ def test_a_class_without_a_single_exercise_still_gets_its_lines(tmp_path):
     ],
 )
 def test_what_is_asked_wrongly_is_said_and_writes_nothing(team, words, says):
-    (team.parent / "foreign").mkdir()
-    (team.parent / "foreign" / "thesis.tex").write_text("mine")
-    (team.parent / "foreign" / "report").mkdir()
-    (team.parent / "foreign" / "report" / "report.jsonl").write_text("{}")
+    put(team.parent / "foreign", {"thesis.tex": "mine", "report/report.jsonl": "{}"})
     before = sorted(team.parent.rglob("*"))
     with pytest.raises(CourseError) as error:
         main([word.replace("{team}", str(team)) for word in words])
@@ -252,8 +235,7 @@ def test_a_course_that_a_submission_could_read_is_not_graded_beside(
 
 
 def test_a_report_among_submissions_is_no_learner(team):
-    (team / "ada_report").mkdir()
-    (team / "ada_report" / "report.jsonl").write_text("{}")
+    put(team / "ada_report", {"report.jsonl": "{}"})
     assert "ada_report" not in {row["submission"] for row in rows(grade(team)[1])}
 
 
@@ -261,10 +243,9 @@ def test_a_report_among_submissions_is_no_learner(team):
     "body", ["type('', (), {})()", "None if beta > 0.3 else torch.zeros(3, 3)"]
 )
 def test_whatever_a_function_returns_the_verdict_is_one(tmp_path, body):
-    (tmp_path / "class").mkdir()
     page = f"import torch\ndef dpo_loss(a, b, c, d, beta):\n    return {body}\n"
-    (tmp_path / "class" / "odd.py").write_text(page)
-    _, out = grade(tmp_path / "class", "--exercise", "dpo_loss")
+    folder = put(tmp_path / "class", {"odd.py": page})
+    _, out = grade(folder, "--exercise", "dpo_loss")
     assert [row["status"] for row in rows(out)] == ["failed"]
 
 
@@ -309,8 +290,7 @@ def started(words, out, lines, **more):
 
 
 def test_a_killed_run_is_resumed_and_ends_in_the_same_gradebook(team, tmp_path):
-    for number in range(30):
-        (team / f"more{number:02}.py").write_text(RIGHT)
+    put(team, {f"more{number:02}.py": LOSS for number in range(30)})
     (tmp_path / "seed").write_text("secret")
     words = [str(team), "--seed-file", str(tmp_path / "seed"), "--jobs", "2"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -326,15 +306,14 @@ def test_a_killed_run_is_resumed_and_ends_in_the_same_gradebook(team, tmp_path):
 
 def test_what_was_handed_in_anew_is_marked_anew(team):
     _, out = grade(team)
-    (team / "cy.py").write_text(RIGHT)
+    put(team, {"cy.py": LOSS})
     grade(team, "--resume")
     found = {r["submission"]: r["status"] for r in rows(out)}
     assert found["cy.py"] == "passed"
 
 
 def test_ctrl_c_leaves_a_journal_and_no_process(team, tmp_path):
-    for number in range(300):
-        (team / f"more{number:03}.py").write_text(RIGHT)
+    put(team, {f"more{number:03}.py": LOSS for number in range(300)})
     # a shell that runs the tests in the background lets them ignore Ctrl-C
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     more = {"start_new_session": True, "preexec_fn": heed}
@@ -425,7 +404,7 @@ def test_a_teachers_own_files_survive_a_grading_from_the_beginning(team):
     by_hand = "learner,exercise,points,comment\ncy,4.1,7,right on paper\n"
     (out / "manual.csv").write_text(by_hand)
     assert gradebook.main([str(out), "--take", "latest", "--all-or-nothing"]) == 0
-    (team / "cy.py").write_text(SUM + "# a second try\n")
+    put(team, {"cy.py": SUM + "# a second try\n"})
     grade(team, "--exercise", "dpo_loss")
     assert (out / "manual.csv").read_text() == by_hand
     assert Rules.kept(out).take == "latest"

@@ -1,13 +1,12 @@
 """Whose a file is, by the names that platforms give, and what is asked of whom."""
 
 import base64
-import io
 import json
 import os
 import random
-import zipfile
 
 import pytest
+from submitted import notebook, put, zipped
 
 from course_lib.workspace import CourseError
 from course_tools.grading.asking import planned, wanted
@@ -28,17 +27,6 @@ CLASS = {
     "gradescope": "submission_4711",
     "": "Kopie von ada (1).ipynb.txt",
 }
-
-
-def put(folder, **files):
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-def page(*cells, outputs=()):
-    code = [{"cell_type": "code", "source": c, "outputs": [*outputs]} for c in cells]
-    return json.dumps({"cells": code})
 
 
 @pytest.mark.parametrize(
@@ -68,6 +56,12 @@ def page(*cells, outputs=()):
             "ada_4711_99_04_exercises-1.ipynb",
             Upload("ada", "4711", "canvas", attempt=2),
         ),
+        (
+            "lovelaceada_LATE_12345_67890_04_dpo_loss-2.ipynb",
+            Upload("lovelaceada", "12345", "canvas", late=True, attempt=3),
+        ),
+        ("ada_4711_99_04_dpo_loss.ipynb", Upload("ada", "4711", "canvas")),
+        ("Zoë.py", Upload("Zoë")),
     ],
 )
 def test_a_name_tells_whose_it_is(name, upload):
@@ -77,12 +71,12 @@ def test_a_name_tells_whose_it_is(name, upload):
 def test_parts_are_one_and_namesakes_are_two(tmp_path):
     put(
         tmp_path,
-        **{
+        {
             "Ada_1_assignsubmission_file_/04.py": LOSS,
             "Ada_1_assignsubmission_onlinetext_/onlinetext.html": "hello",
-            "Ada_2_assignsubmission_file_/04.ipynb.txt": page(LOSS),
-            "ada_03_exercises.ipynb": page(LOSS),
-            "ada_04_exercises.ipynb": page(LOSS),
+            "Ada_2_assignsubmission_file_/04.ipynb.txt": notebook(LOSS),
+            "ada_03_exercises.ipynb": notebook(LOSS),
+            "ada_04_exercises.ipynb": notebook(LOSS),
             "work.py": LOSS,
             "work (1).py": LOSS,
         },
@@ -100,12 +94,12 @@ def test_parts_are_one_and_namesakes_are_two(tmp_path):
 
 def test_a_folder_of_exports_is_one_class(tmp_path):
     for chapter, first in (("04", 10), ("05", 70)):
-        content = io.BytesIO()
-        with zipfile.ZipFile(content, "w") as archive:
-            for number, name in enumerate(("Ada", "Ben", "Cy", "Cy"), first):
-                folder = f"{name}_{number}_assignsubmission_file_"
-                archive.writestr(f"{folder}/{chapter}.py", LOSS)
-        (tmp_path / f"{chapter}.zip").write_bytes(content.getvalue())
+        folders = [
+            f"{name}_{number}_assignsubmission_file_"
+            for number, name in enumerate(("Ada", "Ben", "Cy", "Cy"), first)
+        ]
+        export = zipped({f"{folder}/{chapter}.py": LOSS for folder in folders})
+        put(tmp_path, {f"{chapter}.zip": export})
     whose = [one.upload.who for one in find(tmp_path)]
     assert whose.count(("Ada", "10")) == whose.count(("Ben", "11")) == 2
     assert len({who for who in whose if who[0] == "Cy"}) == 4  # not to be told apart
@@ -114,7 +108,7 @@ def test_a_folder_of_exports_is_one_class(tmp_path):
 def test_nbgraders_and_gradescopes_own_files_are_read(tmp_path):
     put(
         tmp_path / "submitted",
-        **{
+        {
             "ada/04/04.py": LOSS,
             "ada/04/timestamp.txt": "2026-03-01 10:15:30.12 UTC",
             "ada/05/05.py": LOSS,
@@ -135,7 +129,7 @@ def test_nbgraders_and_gradescopes_own_files_are_read(tmp_path):
 def test_each_exercise_is_asked_of_a_learner_once(tmp_path):
     put(
         tmp_path,
-        **{
+        {
             "ada_1_10_a.py": LOSS,
             "ada_1_11_b-1.py": CHANCE,
             "ben_2_12_a.py": LOSS,
@@ -176,7 +170,7 @@ def made(submission, *marks):
     ],
 )
 def test_what_is_marked_again_and_nothing_else(tmp_path, word, todo):
-    put(tmp_path, **{"ada_1_2_a.py": LOSS + CHANCE, "ben_2_3_b.py": LOSS})
+    put(tmp_path, {"ada_1_2_a.py": LOSS + CHANCE, "ben_2_3_b.py": LOSS})
     ada, ben = find(tmp_path)
     known = [made(ada, "preference_probability", "dpo_loss"), made(ben, "dpo_loss")]
     gone = Marked("cy.py", Upload("cy"), "x", known[1].marks)
@@ -189,7 +183,7 @@ def test_what_is_marked_again_and_nothing_else(tmp_path, word, todo):
 
 def test_a_notebooks_outputs_do_not_count(tmp_path):
     picture = base64.b64encode(random.Random(1).randbytes(20 << 20)).decode()
-    put(tmp_path, **{"ada.ipynb": page(LOSS, outputs=[{"data": [picture, "]"]}])})
+    put(tmp_path, {"ada.ipynb": notebook(LOSS, outputs=[{"data": [picture, "]"]}])})
     ((found,),) = [one.pages() for one in find(tmp_path)]
     assert (found.cells, found.trouble) == ((LOSS,), "")
 

@@ -1,16 +1,9 @@
 """Learners' files, as they really are: one function out of them, and no more is run."""
 
-import json
-
 import pytest
+from submitted import notebook, old_notebook
 
 from course_lib.submission.loading import cells_of, defined_in, load
-
-
-def page(*sources, **more) -> bytes:
-    cells = [{"cell_type": "code", "source": source} for source in sources]
-    return json.dumps({"cells": cells, "nbformat": 4, **more}).encode()
-
 
 DOUBLE = "def f(x):\n    return 2 * x"
 
@@ -23,14 +16,9 @@ DOUBLE = "def f(x):\n    return 2 * x"
         ("a.py", b"\xef\xbb\xbf" + DOUBLE.encode()),
         ("a.py", DOUBLE.encode("utf-16")),
         ("a.py", b"# -*- coding: latin-1 -*-\n# \xe9\n" + DOUBLE.encode()),
-        ("a.ipynb", page(DOUBLE)),
-        ("a.ipynb", page(DOUBLE.splitlines(keepends=True))),
-        (
-            "a.ipynb",
-            json.dumps(
-                {"worksheets": [{"cells": [{"cell_type": "code", "input": DOUBLE}]}]}
-            ).encode(),
-        ),
+        ("a.ipynb", notebook(DOUBLE).encode()),
+        ("a.ipynb", notebook(DOUBLE.splitlines(keepends=True)).encode()),
+        ("a.ipynb", old_notebook(DOUBLE).encode()),
     ],
 )
 def test_every_way_to_save_a_file_can_be_read(name, content):
@@ -43,7 +31,7 @@ def test_every_way_to_save_a_file_can_be_read(name, content):
         ("a.py", b"", "is empty"),
         ("a.ipynb", b" \n", "is empty"),
         ("a.py", b"# \xe9\ndef f(): pass", "byte 0xe9 in line 1"),
-        ("a.ipynb", page(DOUBLE)[:60], "not a whole notebook"),
+        ("a.ipynb", notebook(DOUBLE)[:60].encode(), "not a whole notebook"),
         ("a.ipynb", b"[" * 100_000, "nested too deeply"),
         ("a.ipynb", b'{"metadata": {}}', "is no notebook"),
         ("a.ipynb", b"[1]", "is no notebook"),
@@ -123,7 +111,7 @@ def test_the_function_is_found_whatever_the_page_looks_like(cells):
     ids=lambda cell: str(cell)[:20],
 )
 def test_a_cell_that_python_does_not_know_harms_no_other(cell):
-    cells = cells_of("a.ipynb", page(cell, DOUBLE))
+    cells = cells_of("a.ipynb", notebook(cell, DOUBLE).encode())
     assert load(cells, "f").function(3) == 6
     if isinstance(cell, str) and len(cell) < 100:
         assert load([f"{cell}\n{DOUBLE}"], "f").function(3) == 6

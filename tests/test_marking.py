@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from alternatives import ALTERNATIVES
 from mutation import mutants
 from sandboxes import best, patience
+from submitted import LOSS, put
 
 from course_lib.checking.diagnosis import Diagnosis
 from course_lib.checking.seen import Symptom
@@ -199,19 +200,11 @@ def test_no_finding_shows_what_a_drawn_input_should_have_given(name, monkeypatch
 
 # ── the words around a mark ───────────────────────────────────────────────────────────
 
-HEAD = "import torch\nimport torch.nn.functional as F\n"
-RIGHT = (
-    HEAD
-    + """
-def dpo_loss(a, b, c, d, beta):
-    return -F.logsigmoid(beta * (a - c - b + d)).mean()
-"""
-)
+STARTER = "def dpo_loss(*a):\n    raise NotImplementedError"
 
 
 def marked(box, tmp_path, source, name="dpo_loss", file="mine.py") -> Mark:
-    (tmp_path / file).write_bytes(source if type(source) is bytes else source.encode())
-    (submission,) = find(tmp_path)
+    (submission,) = find(put(tmp_path, {file: source}))
     (found,) = mark(submission, examinations([name], "seed"), box).marks
     return found
 
@@ -220,21 +213,17 @@ def marked(box, tmp_path, source, name="dpo_loss", file="mine.py") -> Mark:
 @pytest.mark.parametrize(
     ("source", "status", "says"),
     [
-        (RIGHT, "passed", "10 of 10"),
-        (RIGHT.replace("-F", "F"), "failed", "looks like"),
-        (RIGHT.replace("dpo_loss", "dpo_los"), "missing", "there is dpo_los"),
-        (RIGHT.replace("F.log", "G.log"), "error", "name 'G' is not defined"),
-        (HEAD + "def dpo_loss(a, b):\n    return a", "error", "takes 2 positional"),
-        (
-            HEAD + "def dpo_loss(*a):\n    raise NotImplementedError",
-            "not_attempted",
-            "starter",
-        ),
-        (HEAD + "def dpo_loss(*a):\n    return input()", "error", "nobody to answer"),
-        (HEAD + "def dpo_loss(*a):\n    get_ipython()", "error", "without a notebook"),
-        (RIGHT.replace("import torch.nn", "import scipy, torch.nn"), "error", "scipy"),
+        (LOSS, "passed", "10 of 10"),
+        (LOSS.replace("-F", "F"), "failed", "looks like"),
+        (LOSS.replace("dpo_loss", "dpo_los"), "missing", "there is dpo_los"),
+        (LOSS.replace("F.log", "G.log"), "error", "name 'G' is not defined"),
+        ("def dpo_loss(a, b):\n    return a", "error", "takes 2 positional"),
+        (STARTER, "not_attempted", "starter"),
+        ("def dpo_loss(*a):\n    return input()", "error", "nobody to answer"),
+        ("def dpo_loss(*a):\n    get_ipython()", "error", "without a notebook"),
+        (LOSS.replace("import torch.nn", "import scipy, torch.nn"), "error", "scipy"),
         ("from course_lib.losses import dpo_loss", "error", "not there while grading"),
-        (HEAD + "def dpo_loss(*a):\n    open('/x', 'w')", "error", "scratch folder"),
+        ("def dpo_loss(*a):\n    open('/x', 'w')", "error", "scratch folder"),
         (b"\xff\x00", "load_error", "not UTF-8"),
         ("def dpo_loss(", "load_error", "was never closed"),
     ],
@@ -259,42 +248,35 @@ def test_a_slow_right_answer_is_told_from_an_endless_one_and_more_time_helps(
             return box.run(job, self.timeout)
 
     pause = f"    import time; time.sleep({0.1 * patience()})\n    return"
-    slow = RIGHT.replace("    return", pause)
+    slow = LOSS.replace("    return", pause)
     found = marked(Short(), tmp_path, slow)
     assert found.status == "timeout"
     assert re.search(r"[1-9]\d* of \d+ inputs were answered within", found.message)
     assert "a larger --timeout" in found.message
     assert marked(box, tmp_path, slow).status == "passed"
-    endless = RIGHT.replace("    return", "    while True: pass\n    return")
+    endless = LOSS.replace("    return", "    while True: pass\n    return")
     found = marked(Short(), tmp_path, endless)
     assert (found.status, "--timeout" in found.message) == ("timeout", False)
 
 
 @pytest.mark.slow
 def test_a_card_for_a_mark_is_the_card_of_check(box, tmp_path):
-    found = marked(box, tmp_path, RIGHT.replace("-F", "F"))
+    found = marked(box, tmp_path, LOSS.replace("-F", "F"))
     assert found.verdict.holding == 1
     assert found.verdict.diagnosis in found.message
 
 
 def test_a_notebook_is_held_to_its_whole_chapter(tmp_path):
     content = (repository() / "exercises" / "04_dpo_loss.ipynb").read_bytes()
-    (tmp_path / "a.ipynb").write_bytes(content.replace(b"def dpo_gradients", b"def g"))
-    (tmp_path / "b.py").write_text(RIGHT)
-    notebook, file = find(tmp_path)
+    put(tmp_path, {"a.ipynb": content.replace(b"def dpo_gradients", b"def g")})
+    notebook, file = find(put(tmp_path, {"b.py": LOSS}))
     assert "dpo_gradients" in glance(notebook)[0]
     assert glance(file)[0] == {"dpo_loss"}
 
 
 @pytest.mark.slow
 def test_of_two_pages_the_one_that_was_worked_on_counts(box, tmp_path):
-    folder = tmp_path / "class" / "ada"
-    folder.mkdir(parents=True)
-    (folder / "1.py").write_text(RIGHT)
-    (folder / "2.py").write_text(
-        HEAD + "def dpo_loss(*a):\n    raise NotImplementedError"
-    )
-    (submission,) = find(tmp_path / "class")
+    (submission,) = find(put(tmp_path, {"ada/1.py": LOSS, "ada/2.py": STARTER}))
     (found,) = mark(submission, examinations(["dpo_loss"], "seed"), box).marks
     assert found.status == "passed"
 
@@ -302,7 +284,7 @@ def test_of_two_pages_the_one_that_was_worked_on_counts(box, tmp_path):
 @pytest.mark.slow
 def test_a_message_is_the_same_in_every_run(box, tmp_path):
     body = "raise ValueError(object(), {'b', 'a', 'c'}, torch.randn(1))"
-    source = f"{HEAD}def dpo_loss(*a):\n    {body}"
+    source = f"import torch\ndef dpo_loss(*a):\n    {body}"
     assert (
         marked(box, tmp_path, source).message == marked(box, tmp_path, source).message
     )

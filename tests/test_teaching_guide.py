@@ -78,12 +78,6 @@ def gradescope(course, exercise, page) -> list[dict]:
     return json.loads((home / "results" / "results.json").read_text())["tests"]
 
 
-def test_the_recipes_are_whole():
-    subprocess.run(["bash", "-n", FILES / "gradescope" / "setup.sh"], check=True)
-    job = (FILES / "github" / "grade.yml").read_text(encoding="utf-8")
-    assert "course_lib grade" in job
-
-
 def test_the_guide_names_every_status_and_every_option():
     from course_tools.grading import gradebook, options
 

@@ -1,6 +1,7 @@
 """Answers that pretend to be what they are not, and cheats on the clinic."""
 
-from red_team.honest import LOSS
+from submitted import LOSS
+
 from red_team.submission import Item, swapped
 
 

@@ -1,6 +1,8 @@
 """Leaving early, never ending, crashing, and errors that are hard to tell of."""
 
-from red_team.honest import LOSS, first, notebook
+from submitted import LOSS, notebook
+
+from red_team.honest import first
 from red_team.submission import Item, swapped
 
 ENDED = "crashed load_error error"

@@ -1,12 +1,11 @@
 """Files that are broken, disguised or no files at all."""
 
-import io
 import os
 import socket
 import struct
-import zipfile
 
-from red_team.honest import LOSS, notebook
+from submitted import LOSS, notebook, put, zipped
+
 from red_team.submission import Item, honest, swapped
 
 BAD = "load_error refused"
@@ -14,32 +13,24 @@ GONE = "missing"
 SOLUTION = "solutions/04_dpo_loss.ipynb"
 
 
-def a_zip(members: dict[str, bytes | str], method=zipfile.ZIP_DEFLATED) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", method) as file:
-        for name, content in members.items():
-            file.writestr(name, content)
-    return made.getvalue()
-
-
 def in_zips(depth: int) -> bytes:
-    made = a_zip({"mine.py": LOSS})
+    made = zipped({"mine.py": LOSS})
     for number in range(depth):
-        made = a_zip({f"{number}.zip": made})
+        made = zipped({f"{number}.zip": made})
     return made
 
 
 def damaged_inside() -> bytes:
     """A zip in a zip whose compressed bytes are no longer any."""
-    inner = a_zip({"mine.py": LOSS})
-    outer = bytearray(a_zip({"inner.zip": inner, "other.py": "x = 1"}))
+    inner = zipped({"mine.py": LOSS})
+    outer = bytearray(zipped({"inner.zip": inner, "other.py": "x = 1"}))
     start = 30 + len("inner.zip")
     outer[start : start + 8] = b"\xff" * 8
     return bytes(outer)
 
 
 def bomb(path, _):
-    path.write_bytes(a_zip({"mine.py": LOSS + "#" * (64 << 20)}))
+    path.write_bytes(zipped({"mine.py": LOSS + "#" * (64 << 20)}))
 
 
 def understated(path, _):
@@ -50,29 +41,27 @@ def understated(path, _):
 
 
 def large_members(path, _):
-    path.write_bytes(a_zip({f"{n}.py": "#" * (15 << 20) for n in range(6)}))
+    path.write_bytes(zipped({f"{n}.py": "#" * (15 << 20) for n in range(6)}))
 
 
 def newer_format() -> bytes:
     """A zip that says it needs an unpacker of version 9."""
-    made = bytearray(a_zip({"mine.py": LOSS}))
+    made = bytearray(zipped({"mine.py": LOSS}))
     place = made.rindex(b"PK\x01\x02")
     made[place + 6 : place + 8] = struct.pack("<H", 90)
     return bytes(made)
 
 
 def encrypted() -> bytes:
-    made = bytearray(a_zip({"mine.py": LOSS}))
+    made = bytearray(zipped({"mine.py": LOSS}))
     made[6] |= 1
     made[made.rindex(b"PK\x01\x02") + 8] |= 1
     return bytes(made)
 
 
 def link_in_zip(path, places):
-    link = zipfile.ZipInfo("mine.py")
-    link.create_system, link.external_attr = 3, 0o120777 << 16
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(link, str(places.course / "course_lib" / "losses.py"))
+    target = str(places.course / "course_lib" / "losses.py")
+    path.write_bytes(zipped({}, links={"mine.py": target}))
 
 
 def link(target: str):
@@ -112,16 +101,11 @@ def emoji_links(path, _):
 
 
 def many_files(path, _):
-    path.mkdir()
-    for number in range(300):
-        (path / f"{number:03}.py").write_text("x = 1\n", encoding="utf-8")
+    put(path, {f"{number:03}.py": "x = 1\n" for number in range(300)})
 
 
 def deep_folders(path, _):
-    for _ in range(30):
-        path.mkdir()
-        path = path / "d"
-    path.with_suffix(".py").write_text(LOSS, encoding="utf-8")
+    put(path, {"d/" * 29 + "d.py": LOSS})
 
 
 def cut(text: str) -> str:
@@ -194,18 +178,18 @@ ITEMS = [
     _broken("c12 essay.docx", b"PK\x03\x04", "neither"),
     _broken("c13 pipe.zip", pipe, "ordinary"),
     # zips
-    _broken("d01 cut off.zip", a_zip({"mine.py": LOSS})[:-30], "zip"),
+    _broken("d01 cut off.zip", zipped({"mine.py": LOSS})[:-30], "zip"),
     _broken("d02 text.zip", b"no zip", "zip"),
-    _broken("d03 empty.zip", a_zip({}), "no notebook"),
+    _broken("d03 empty.zip", zipped({}), "no notebook"),
     _broken("d04 bomb.zip", bomb, "unpacks"),
     _broken("d05 understated.zip", understated, "mine.py"),
-    _broken("d06 above.zip", a_zip({"../../escaped.py": LOSS}), "no notebook"),
+    _broken("d06 above.zip", zipped({"../../escaped.py": LOSS}), "no notebook"),
     _broken("d07 in seven zips.zip", in_zips(7), "too many"),
     _broken("d08 damaged inside.zip", damaged_inside(), "inner.zip", f"{BAD} {GONE}"),
     _broken("d09 encrypted.zip", encrypted(), "encrypted"),
     _broken("d10 newer.zip", newer_format(), "version"),
     _broken("d11 link.zip", link_in_zip, "link"),
-    _broken("d12 members.zip", a_zip({f"{n}.py": "" for n in range(2000)}), "empty"),
+    _broken("d12 members.zip", zipped({f"{n}.py": "" for n in range(2000)}), "empty"),
     _broken("d13 large members.zip", large_members, "unpacks"),
     # names of files
     Item("<script>alert(1)<", folder, 0, BAD, "no notebook"),

@@ -41,6 +41,12 @@ def odd_frames(name: str, change: str, says="in place of a result", **more) -> I
     )
 
 
+def noise(name: str, data: str) -> Item:
+    """Bytes in place of frames."""
+    code = f"{FRAMES}everywhere({data})"
+    return patched(name, code, "crashed", "in place of a")
+
+
 VERDICTS = """
 verdict = {'score': 7, 'max_score': 7, 'status': 'passed', 'tests': [], 'passed': True}
 for name in ('results.json', 'report.json', 'report.jsonl', 'grades.csv'):
@@ -139,21 +145,9 @@ ITEMS = [
     odd_frames("j15 unknown.py", "passed=True"),
     odd_frames("j16 long.py", "dtype='d' * 2_000_000"),
     odd_frames("j17 dimensions.py", "shape=[1] * 20, numbers=[0.5]", ""),
-    patched(
-        "j18 length.py", FRAMES + "everywhere(b'\\xff' * 4)", "crashed", "in place of a"
-    ),
-    patched(
-        "j19 no JSON.py",
-        FRAMES + "everywhere(struct.pack('!I', 9) + b'{' * 9)",
-        "crashed",
-        "in place of a",
-    ),
-    patched(
-        "j20 deep JSON.py",
-        FRAMES + "everywhere(struct.pack('!I', 99999) + b'[' * 99999)",
-        "crashed",
-        "in place of a",
-    ),
+    noise("j18 length.py", "b'\\xff' * 4"),
+    noise("j19 no JSON.py", "struct.pack('!I', 9) + b'{' * 9"),
+    noise("j20 deep JSON.py", "struct.pack('!I', 99999) + b'[' * 99999"),
     patched(
         "j21 half a frame.py",
         FRAMES + "everywhere(struct.pack('!I', 999) + b' ')\ntime.sleep(100)",

@@ -3,8 +3,9 @@
 import json
 from textwrap import dedent
 
+from submitted import notebook
+
 from course_lib.workspace import repository
-from red_team.honest import notebook
 from red_team.submission import Item, honest
 
 SUITE, TEST = "dpo_loss_is_sound", "response_logprobs_are_sound"

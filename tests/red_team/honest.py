@@ -1,18 +1,12 @@
 """Honest submissions in every shape that learners hand in: all of them full marks."""
 
-import json
-import zipfile
 from textwrap import dedent, indent
+
+from submitted import LOSS, notebook, old_notebook, put, zipped
 
 from course_lib.workspace import repository
 from red_team.submission import Item, honest, swapped
 
-LOSS = """\
-import torch.nn.functional as F
-
-def dpo_loss(pw, pl, rw, rl, beta):
-    return -F.logsigmoid(beta * ((pw - rw) - (pl - rl))).mean()
-"""
 STARTER = """\
 def dpo_loss(pw, pl, rw, rl, beta):
     \"\"\"Mean over pairs of −log σ(βh).\"\"\"
@@ -42,30 +36,12 @@ def first(code: str) -> str:
     return LOSS.replace("    return", indent(dedent(code), "    ") + "\n    return")
 
 
-def notebook(*cells: str) -> str:
-    made = [{"cell_type": "code", "metadata": {}, "source": cell} for cell in cells]
-    return json.dumps({"cells": made, "metadata": {}, "nbformat": 4})
-
-
 def solution(path, _):
     path.write_bytes((repository() / "solutions" / "04_dpo_loss.ipynb").read_bytes())
 
 
-def old_notebook(*cells: str) -> str:
-    made = [{"cell_type": "code", "input": cell.splitlines(True)} for cell in cells]
-    return json.dumps({"worksheets": [{"cells": made}], "nbformat": 3})
-
-
-def zipped(path, _):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("__MACOSX/._mine.py", b"\x00\x05\x16")
-        file.writestr("chapter 4/mine.py", LOSS)
-
-
 def in_a_folder(path, _):
-    path.mkdir()
-    (path / "mine.py").write_text(LOSS, encoding="utf-8")
-    (path / "photo.png").write_bytes(b"\x89PNG")
+    put(path, {"mine.py": LOSS, "photo.png": b"\x89PNG"})
 
 
 PROBABILITY = """\
@@ -254,7 +230,10 @@ ITEMS = [
     honest("oda class.py", LOSS.replace("def dpo_loss(", "def run(") + CLASS),
     honest("pia lambda.py", LAMBDA),
     honest("quin partial.py", PARTIAL),
-    honest("rob.zip", zipped),
+    honest(
+        "rob.zip",
+        zipped({"__MACOSX/._mine.py": b"\x00\x05\x16", "chapter 4/mine.py": LOSS}),
+    ),
     honest("sue", in_a_folder),
     honest("tim annotations.py", TWO_CLASSES),
     honest("uwe old.ipynb", old_notebook(LOSS, "dpo_loss?")),

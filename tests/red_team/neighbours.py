@@ -270,14 +270,7 @@ ITEMS = [
     attempt("i16 plant.py", PLANT, "landlock"),
     attempt("i17 shadow.py", SHADOW, "landlock"),
     *(
-        Item(
-            f"i{18 + n} word {n}.py",
-            swapped(before=LEAVE_WORD),
-            2,
-            "failed crashed",
-            "",
-            level="landlock",
-        )
+        attempt(f"i{18 + n} word {n}.py", LEAVE_WORD, "landlock", "", "failed crashed")
         for n in range(3)
     ),
     *(attempt(f"i{23 + n} numbers {n}.py", NUMBERS, "landlock") for n in range(2)),

@@ -1,6 +1,7 @@
 """Looking for the answer, for secrets and for a way out."""
 
-from red_team.honest import LOSS
+from submitted import LOSS
+
 from red_team.submission import SWAPPED, Item, swapped
 
 TRIED = "failed error crashed load_error"

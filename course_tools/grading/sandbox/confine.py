@@ -8,6 +8,7 @@ to libseccomp are no longer kept up. A call that it stops fails with EPERM.
 import ctypes
 import os
 import platform
+import struct
 import sys
 from collections.abc import Iterator
 
@@ -142,19 +143,6 @@ LOAD, EQUAL, ANY_BIT, AT_LEAST, RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
 NUMBER, ARCH, ARGUMENTS = 0, 4, 16  # offsets in the kernel's description of a call
 
 
-class _Step(ctypes.Structure):
-    _fields_ = (
-        ("code", ctypes.c_uint16),
-        ("yes", ctypes.c_uint8),
-        ("no", ctypes.c_uint8),
-        ("value", ctypes.c_uint32),
-    )
-
-
-class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_uint16), ("steps", ctypes.POINTER(_Step)))
-
-
 def confine() -> bool:
     """Close this process, for good; say whether the kernel has taken the filter.
 
@@ -167,10 +155,11 @@ def confine() -> bool:
     machine = platform.machine()
     if machine not in MACHINES or sys.byteorder != "little":
         return False
-    steps = [_Step(*step) for step in _steps(machine, os.getpid())]
-    program = _Program(len(steps), (_Step * len(steps))(*steps))
+    steps = [struct.pack("HBBI", *step) for step in _steps(machine, os.getpid())]
+    held = ctypes.create_string_buffer(b"".join(steps))
+    program = struct.pack("HP", len(steps), ctypes.addressof(held))
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-    return libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0  # PR_SET_SECCOMP
+    return libc.prctl(22, 2, program, 0, 0) == 0  # PR_SET_SECCOMP
 
 
 def _give_up_capabilities(libc: ctypes.CDLL):

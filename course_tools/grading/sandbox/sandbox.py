@@ -43,7 +43,6 @@ class Sandbox:
     ):
         self.plan, self.timeout, self.memory = plan, timeout, memory
         self.modules = modules
-        self._terms = {"timeout": timeout, "memory": memory, "landlock": plan.landlock}
         self._process: subprocess.Popen | None = None
         self._closed = False
         self._home = tempfile.mkdtemp(prefix=f"course-grading-{os.getpid()}-")
@@ -62,7 +61,8 @@ class Sandbox:
         raises: CourseError if no sandbox can be started here
         """
         seconds = min(self.timeout, within or self.timeout)
-        terms = {**self._terms, "timeout": seconds}
+        terms = {"timeout": seconds, "memory": self.memory}
+        terms["landlock"] = self.plan.landlock
         talk = Talk(job, seconds)
         alone, ended = None, "broken"
         channel, theirs = socket.socketpair()
