@@ -10,7 +10,7 @@ from matplotlib.scale import AsinhScale
 from torch import Tensor
 
 from course_lib.beta import beta_for_kl, dpo_slope, smoothed_optimal_gap, steepest_beta
-from course_lib.plots.marks import dot, name, names, number, percent, spread
+from course_lib.plots.marks import dot, name, names, number, percents
 from course_lib.plots.palette import (
     DOTTED,
     HALO,
@@ -311,8 +311,8 @@ def training_log() -> Scene:
     sliders: beta; lr; optimiser, "SGD" or "Adam"; steps, how many; seed, of the world
     """
     x = "share of the run", 0, 1
-    ticks = {"xticks": {share: percent(share) for share in (0, 0.5, 1)}}
-    shares = {share: percent(share) for share in (0.5, 0.75, 1)}
+    ticks = {"xticks": percents(0, 0.5, 1)}
+    shares = percents(0.5, 0.75, 1)
 
     def still(axes: tuple[Axes, ...]):
         for axis, start in zip(axes, (math.log(2), 0, 0.5), strict=True):
@@ -370,12 +370,9 @@ def _log(
     for axis, bound in ((axes[0], floor), (axes[2], ceiling)):
         axis.axhline(bound, color=INK, lw=1.2)
     right = {"ha": "right", **HALO}
-    end = float(below[-1])
-    gaps = [("floor", floor, INK), ("of the mean margin", end, QUIET)]
-    gaps.sort(key=lambda told: told[1])
-    places = spread([max(0.06, at - 0.06) for _, at, _ in gaps], gap=0.11)
-    for (words, _, color), place in zip(gaps, places, strict=True):
-        name(axes[0], 1, place, words, color, at=(0, 0), **right)
+    told = (floor, "floor", INK), (float(below[-1]), "of the mean margin", QUIET)
+    ends = [(1, max(0.06, y - 0.06), *words) for y, *words in told]
+    names(axes[0], ends, gap=0.11, at=(0, 0), **right)
     name(axes[2], 1, ceiling, "ceiling", at=(0, 9), **right)
 
 

@@ -8,7 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from course_lib.plots.marks import arrow, dot, name, number, percent, spread
+from course_lib.plots.marks import arrow, dot, name, names, number, percent, percents
 from course_lib.plots.palette import (
     CHOSEN,
     DASHES,
@@ -32,11 +32,6 @@ from course_lib.preferences import (
 )
 
 
-def _shares(axis: str, *ticks: float) -> dict:
-    """Of `panel`: a few shares along the x or the y axis."""
-    return {f"{axis}ticks": ticks, f"{axis}ticklabels": [percent(t) for t in ticks]}
-
-
 def _beside(difference: float, chance: float) -> tuple[float, int]:
     """Where the first answer's share is written: how high, and on which side."""
     if difference < -3.9:
@@ -53,8 +48,8 @@ def choice_curve(probability: Callable = preference_probability) -> Scene:
     slider: difference, r_w − r_l in logits, within ±6; its point can be dragged
     """
     x = "reward of the first answer minus that of the second, logits", -6.3, 6.3
-    y = _shares("y", 0, 0.5, 1)
-    around = panel("How often each is preferred", x, ("", 0, 1.02), **y)
+    y, ticks = ("", 0, 1.02), percents(0, 0.5, 1)
+    around = panel("How often each is preferred", x, y, yticks=ticks)
     grid = torch.linspace(-6, 6, 161, dtype=torch.float64)
 
     def still(axis: Axes):
@@ -197,7 +192,8 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
     observed = wins[first, second] / games
     error = (predicted * (1 - predicted) / games).sqrt()
     inside = int(((observed - predicted).abs() <= 2 * error).sum())
-    ticks = _shares("x", 0.5, 0.6, 0.7, 0.8) | _shares("y", 0, 0.25, 0.5, 0.75, 1)
+    ticks = {"xticks": percents(0.5, 0.6, 0.7, 0.8)}
+    ticks |= {"yticks": percents(0, 0.25, 0.5, 0.75, 1)}
     x = "share predicted by the fitted scores", 0.49, 0.88
     title = "Wins of the stronger side"
     around = panel(title, x, ("", 0, 1.05), **ticks)
@@ -235,9 +231,8 @@ def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene
     end = 1.07 * float(difference.max())
     grid = torch.linspace(0, end, 100)
     x = "difference of the true scores before scaling, logits", -0.01 * end, end
-    ticks = _shares("y", 0.5, 0.75, 1)
-    title = "How often the better one wins"
-    around = panel(title, x, ("", 0.43, 1.03), **ticks)
+    title, ticks = "How often the better one wins", percents(0.5, 0.75, 1)
+    around = panel(title, x, ("", 0.43, 1.03), yticks=ticks)
 
     def draw(axis: Axes, scale: float) -> str:
         chance = torch.sigmoid(scale * difference)
@@ -270,9 +265,9 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
     sliders: a, b, c, the items' scores in logits
     """
     orders = list(itertools.permutations(range(3)))
-    names = [" > ".join("ABC"[i] for i in order) for order in orders]
+    called = [" > ".join("ABC"[i] for i in order) for order in orders]
     title, y = "Probability of the order", ("", -0.6, 5.6)
-    given = {"grid": False, "ynames": names[::-1], "xticks": []}
+    given = {"grid": False, "ynames": called[::-1], "xticks": []}
     around = panel(title, ("", 0, 1.12), y, **given)
 
     def draw(axis: Axes, a: float, b: float = 0.5, c: float = 0.0) -> str:
@@ -283,7 +278,7 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
         for row, chance in enumerate(reversed(chances)):
             weight = "bold" if math.isclose(chance, top) else "normal"
             name(axis, chance, row, number(chance), fontweight=weight)
-        pairs = zip(names, chances, strict=True)
+        pairs = zip(called, chances, strict=True)
         listed = ", ".join(f"{name} {chance:.3f}" for name, chance in pairs)
         told = ", ".join(number(score, ".1f") for score in (a, b))
         return (
@@ -310,7 +305,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
     zero = torch.zeros(1, dtype=torch.float64)
     x, y = ("share of the people", 0, 1.16), ("", -0.6, 1.6)
     rows = {"grid": False, "ynames": ["the poll", "the formula"]}
-    around = panel("Who prefers A", x, y, **rows, **_shares("x", 0, 0.5, 1))
+    around = panel("Who prefers A", x, y, xticks=percents(0, 0.5, 1), **rows)
 
     def draw(axis: Axes, difference: float, people: float, town: int) -> str:
         chance = float(probability(zero + difference, zero))
@@ -362,18 +357,15 @@ def magnitude_losses() -> Scene:
 
     def draw(axis: Axes, magnitude: float) -> str:
         size = torch.full_like(grid, magnitude)
-        ends, at_zero = [(float(plain[0]), -4.0, "plain", QUIET)], {}
+        ends, at_zero = [(-4.0, float(plain[0]), "plain", QUIET)], {}
         for kind, line in lines.items():
             how = {"magnitude": size, "kind": kind, "reduction": "none"}
             loss = reward_model_loss(grid, zero, **how)
             axis.plot(grid, loss, color=INK, ls=line)
             first = int((loss > top).sum())  # of the grid below the top
-            ends.append((float(loss[first]), float(grid[first]), kind, INK))
+            ends.append((float(grid[first]), float(loss[first]), kind, INK))
             at_zero[kind] = float(loss[40])
-        ends.sort()
-        places = spread([y for y, *_ in ends], 0.65)
-        for place, (_, left, kind, color) in zip(places, ends, strict=True):
-            name(axis, left, place, kind, color, at=(-6, 0))
+        names(axis, sorted(ends), 0.65, at=(-6, 0))
         arrow(axis, start, (magnitude - 0.2, start[1]))  # up to the edge of the point
         arrow(axis, start, (0, at_zero["scaled"]))
         dot(axis, magnitude, start[1], gid="magnitude")
@@ -403,7 +395,7 @@ def uncertain_scores() -> Scene:
     zero, sure = torch.zeros_like(grid), torch.sigmoid(grid)
     here = int((grid - 2).abs().argmin())
     x = "mean reward of the first answer minus that of the second, logits", -6, 8.2
-    ticks = _shares("y", 0, 0.5, 1) | {"xticks": [-6, -4, -2, 0, 2, 4, 6]}
+    ticks = {"xticks": range(-6, 7, 2), "yticks": percents(0, 0.5, 1)}
     title = "How often the first is preferred"
     around = panel(title, x, ("", 0, 1.05), **ticks)
 
@@ -414,10 +406,8 @@ def uncertain_scores() -> Scene:
         doubt = gaussian_preference_probability(grid, zero + std, zero, zero)
         at_two = float(doubt[here])
         axis.plot(grid, doubt, color=INK)
-        places = spread([float(doubt[-1]), float(sure[-1])], 0.095)
-        told = ("uncertain", INK), ("certain", QUIET)
-        for place, words in zip(places, told, strict=True):
-            name(axis, 6, place, *words)
+        last = (doubt[-1], "uncertain", INK), (sure[-1], "certain", QUIET)
+        names(axis, [(6, *end) for end in last], 0.095)
         arrow(axis, (2, float(sure[here])), (2, at_two + 0.03))
         dot(axis, 2, at_two)
         name(axis, 2, at_two, percent(at_two, 1), at=(10, -9), fontweight="bold")

@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.limits.comparisons import drawn_wins, mixed_preferences
-from course_lib.plots.marks import dot, name, percent
-from course_lib.plots.palette import INK, POLICY, QUIET, REFERENCE
+from course_lib.plots.marks import dot, name, percent, percents
+from course_lib.plots.palette import INK, OUTLINE, POLICY, QUIET, REFERENCE
 from course_lib.plots.style import Scene, panel
 from course_lib.policies import optimal_policy
 from course_lib.preferences import fit_bradley_terry
@@ -34,8 +34,7 @@ def drawn_by_whom(
         axes[0].plot(grid, leads, color=INK, lw=1.2)
         axes[0].axhline(0, color=REFERENCE, lw=1)
         name(axes[0], 0.9, 0, f"{names[0]} leads below", QUIET, at=(0, -8), ha="right")
-        axes[0].set_xticks([0, 0.25, 0.5, 0.75], [percent(x / 4) for x in range(4)])
-        axes[1].barh(range(3), ref.tolist(), 0.76, color="none", ec=REFERENCE, lw=1.2)
+        axes[1].barh(range(3), ref.tolist(), 0.76, **OUTLINE)
         axes[1].spines[:].set_visible(False)
 
     def draw(axes: tuple[Axes, Axes], share: float) -> str:
@@ -59,6 +58,7 @@ def drawn_by_whom(
             f"Fitted reward, {names[1]} − {names[0]}",
             (f"share of “{names[2]}” among the answers drawn", 0, 0.92),
             ("", -0.4, 1.5),
+            xticks=percents(0, 0.25, 0.5, 0.75),
             yticks=[0, 0.5, 1],
         ),
         panel("DPO’s policy", ("", 0, 1.15), ("", 2.6, -0.6), **NAMED, ynames=names),

@@ -36,12 +36,6 @@ def reach_of_pairs(
     slider: beta, one of betas
     """
 
-    def still(axes: tuple[Axes, Axes]):
-        for axis in axes:
-            axis.set_xticks([100, 1000, 10_000], ["100", "1,000", "10,000"])
-            axis.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
-            axis.minorticks_off()
-
     def draw(axes: tuple[Axes, Axes], beta: float) -> str:
         place, told = list(betas).index(beta), []
         for axis, reached in zip(axes, (table, shared), strict=True):
@@ -65,7 +59,8 @@ def reach_of_pairs(
         )
 
     ends = ("pairs", counts[0] * 0.8, counts[-1] * 1.25), ("", 0.007, 40)
-    look = {"xscale": "log", "yscale": "log"}
+    look = {"xscale": "log", "xticks": {n: f"{n:,}" for n in (100, 1000, 10_000)}}
+    look |= {"yscale": "log", "yticks": (0.01, 0.1, 1, 10)}
     return Scene.of(
         draw,
         panel("A reward for each answer", *ends, **look),
@@ -74,6 +69,5 @@ def reach_of_pairs(
         shows="KL(π‖π*), nats, against the number of labelled pairs: mean, lowest and "
         "highest of the seeds.\n● the reference draws the pairs    ○ the policy draws "
         "them, anew at every point",
-        still=still,
         sharey=True,
     )

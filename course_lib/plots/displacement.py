@@ -29,8 +29,6 @@ def phase_map(models: Mapping[str, PairGeometry]) -> Scene:
         name(axis, 0.72, 3.6, "chosen falls", REJECTED, **words)
         name(axis, -0.55, 3.6, "chosen rises", CHOSEN, **words)
         name(axis, -1, 1, "equal lengths", QUIET, at=(4, 7))
-        axis.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
-        axis.minorticks_off()
 
     def draw(axis: Axes, model: str) -> str:
         cosine, ratio, push = models[model]
@@ -55,6 +53,7 @@ def phase_map(models: Mapping[str, PairGeometry]) -> Scene:
             ("cosine of the angle between the two gradients", -1, 1),
             ("", LOW, HIGH),
             yscale="log",
+            yticks=(0.2, 0.5, 1, 2, 5),
             grid=False,
         ),
         says="A pair lowers its chosen answer where ratio times cosine is above 1",

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.bugs import BUGGY, END, PADDING, treat
@@ -25,7 +24,7 @@ from course_lib.plots.palette import (
     REFERENCE,
     beta_color,
 )
-from course_lib.plots.style import Picture, Scene, headline, panel
+from course_lib.plots.style import Picture, Scene, panel
 
 SICK = {"color": FAULTY, "ls": DASH_DOT}
 HATCHED = {"facecolor": FAULTY, "hatch": "////", "edgecolor": "white", "lw": 0}
@@ -151,29 +150,26 @@ def four_numbers(
             f"rejected one at {number(down, '+.4f')}."
         )
 
-    return Scene(draw, _two_rows)
+    def still(axes: tuple[Axes, Axes]):
+        for axis in axes:
+            for tick in axis.get_yticklabels():
+                tick.set_color(MARK[tick.get_text()]["color"])
+        axes[1].axvline(0, 0.3, lw=1, **DOTTED)
 
-
-def _two_rows(figure: Figure) -> tuple[Axes, Axes]:
-    """Above, where the four numbers are; below, the two arrows from one start."""
-    figure.set_size_inches(6.5, 4.3)
-    headline(
-        figure,
-        "The loss sees only the difference between the two arrows",
-        "□ reference, ● ○ policy. An arrow is how far an answer has moved: its "
+    title, x = "Log-probability of the answer, nats", ("nats", -31, 1)
+    below, ratios = "The same arrows from one start", ("log-ratio, nats", -31, 31)
+    rows = {"ynames": ("rejected", "chosen")}
+    return Scene.of(
+        draw,
+        panel(title, x, ("", -0.6, 1.7), **rows),
+        panel(below, ratios, ("", -1.2, 1.6), **rows),
+        still=still,
+        rows=2,
+        says="The loss sees only the difference between the two arrows",
+        shows="□ reference, ● ○ policy. An arrow is how far an answer has moved: its "
         "log-ratio.\nThe gap h is what lies between the two tips.",
+        height=4.3,
     )
-    moves, gaps = figure.subplots(2, 1)
-    moves.set(title="Log-probability of the answer, nats", xlim=(-31, 1))
-    gaps.set(title="The same arrows from one start", xlim=(-31, 31))
-    moves.set(xlabel="nats", ylim=(-0.6, 1.7))
-    gaps.set(xlabel="log-ratio, nats", ylim=(-1.2, 1.6))
-    for axis in (moves, gaps):
-        axis.set_yticks((0, 1), ("rejected", "chosen"))
-        for tick in axis.get_yticklabels():
-            tick.set_color(MARK[tick.get_text()]["color"])
-    gaps.axvline(0, 0.3, lw=1, **DOTTED)
-    return moves, gaps
 
 
 def _span(axis: Axes, u: float, v: float, upright: bool = False):

@@ -34,6 +34,11 @@ def percent(share: float, digits: int = 0) -> str:
     return f"< {least}{THIN}%" if small else f"{told}{THIN}%"
 
 
+def percents(*shares: float) -> dict[float, str]:
+    """Ticks of a `panel`: each share with its words."""
+    return {share: percent(share) for share in shares}
+
+
 def name(axis: Axes, x: float, y: float, text: str, color: str = INK, **more: Any):
     """Words beside a line or a point, in its colour, in place of a legend.
 
@@ -53,18 +58,21 @@ def name(axis: Axes, x: float, y: float, text: str, color: str = INK, **more: An
     )
 
 
-def names(axis: Axes, ends: Sequence[tuple[float, float, str, str]], gap: float):
-    """Words at the right ends of lines, moved up or down as little as they must be.
+def names(
+    axis: Axes, ends: Sequence[tuple[float, float, str, str]], gap: float, **more: Any
+):
+    """Words at the ends of lines, moved up or down as little as they must be.
 
     ends: x, y, text and colour of each
     gap: how far apart they must be at least, in y; on a logarithmic axis, in decades
+    more: as for `name`
     """
     scale = axis.yaxis.get_transform()
     ends = sorted(ends, key=lambda end: end[1])
     heights = scale.transform([y for _, y, *_ in ends])
     places = scale.inverted().transform(spread([float(y) for y in heights], gap))
     for (x, _, text, color), y in zip(ends, places, strict=True):
-        name(axis, x, float(y), text, color)
+        name(axis, x, float(y), text, color, **more)
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:

@@ -39,9 +39,6 @@ def rates_left_open(interval: Callable = wilson_interval) -> Scene:
         )
 
     def still(axis: Axes):
-        axis.set_xticks([10, 100, 1000], ["10", "100", "1,000"])
-        axis.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-        axis.minorticks_off()
         axis.axhline(0.5, lw=1, **DOTTED)
         name(axis, 2000, 0.5, "even", QUIET, at=(-2, -8), ha="right")
 
@@ -52,6 +49,8 @@ def rates_left_open(interval: Callable = wilson_interval) -> Scene:
             ("comparisons", 4, 2000),
             ("", -0.15, 1.15),
             xscale="log",
+            xticks={10: "10", 100: "100", 1000: "1,000"},
+            yticks={0: "0", 0.25: "25 %", 0.5: "50 %", 0.75: "75 %", 1: "100 %"},
         ),
         says="More comparisons leave fewer win rates open",
         shows="Shaded: the rates within 1.96 of their own standard errors. Dotted: "

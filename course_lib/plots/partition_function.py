@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.scale import SymmetricalLogScale
 from torch import Tensor
 
 from course_lib.losses import implicit_preference_probability
-from course_lib.plots.marks import THIN, dot, name, names, number, percent
+from course_lib.plots.marks import THIN, dot, name, names, number, percent, percents
 from course_lib.plots.palette import DOTS, DOTTED, INK, MARK, POLICY, QUIET, beta_color
 from course_lib.plots.style import Scene, panel
 from course_lib.policies import (
@@ -89,13 +90,12 @@ def partition_estimates(
     world = eight_words()
     runs = torch.arange(1, RUNS + 1)
     x = "number of the sample", 0, RUNS + 1
-    ticks, title = [-10, -1, -0.1, 0, 0.1, 1, 10], "Estimate minus log Z, nats"
-    around = panel(title, x, ("", -100, 100), xticks=[1, 10, 20, 30])
+    levels = {y: number(y, "g") for y in (-10, -1, -0.1, 0, 0.1, 1, 10)}
+    look = {"yscale": SymmetricalLogScale(None, linthresh=0.1, linscale=0.5)}
+    look |= {"xticks": [1, 10, 20, 30], "yticks": levels}
+    around = panel("Estimate minus log Z, nats", x, ("", -100, 100), **look)
 
     def still(axis: Axes):
-        axis.set_yscale("symlog", linthresh=0.1, linscale=0.5)
-        axis.set_yticks(ticks, [number(tick, "g") for tick in ticks])
-        axis.set_yticks([], minor=True)
         axis.axhline(0, color=INK, lw=1.2)
 
     def draw(axis: Axes, n: float, beta: float, seed: float) -> str:
@@ -239,8 +239,7 @@ def preferences_read(
     best = optimal_policy(REF, REWARDS, BETA)
     four = [table.log()[i] for table in (best, REF) for i in (first, second)]
     true = torch.sigmoid(REWARDS[first] - REWARDS[second])
-    at, told = (0.5, 0.75, 1), [percent(share) for share in (0.5, 0.75, 1)]
-    ticks = {"xticks": at, "xticklabels": told, "yticks": at, "yticklabels": told}
+    ticks = dict.fromkeys(("xticks", "yticks"), percents(0.5, 0.75, 1))
     x = "P(better one preferred), from the true rewards", 0.49, 1.12
     title = "P(better one preferred), read from the policy"
     around = panel(title, x, ("", 0.46, 1.03), **ticks)
@@ -289,8 +288,7 @@ def uncovered_answer() -> Scene:
 
     pairs = AllPairs(REF[:4], REWARDS[:4])
     x = "share of E, which no pair mentions", -0.03, 1
-    ticks = {"xticks": [0, 0.5, 1], "xticklabels": [percent(t) for t in (0, 0.5, 1)]}
-    right = panel("Expected reward", x, ("", -0.6, 3.6), **ticks)
+    right = panel("Expected reward", x, ("", -0.6, 3.6), xticks=percents(0, 0.5, 1))
 
     def still(axes: tuple[Axes, Axes]):
         ends = [float(expected_reward(policy(s), REWARDS)) for s in (0.0, 1.0)]

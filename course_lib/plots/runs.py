@@ -20,7 +20,7 @@ from course_lib.metrics import (
     reference_kl_terms,
     wilson_interval,
 )
-from course_lib.plots.marks import dot, name, names, number, percent
+from course_lib.plots.marks import dot, name, names, number, percent, percents
 from course_lib.plots.palette import (
     DASH_DOT,
     DOTTED,
@@ -105,7 +105,7 @@ CURVES = {  # title: the columns, the axis's ends, where a bound lies
     "Gradient norm": (("grad_norm",), (LEAST, 60), None),
 }
 TICKS = {
-    "Accuracy": {"yticks": {share: percent(share) for share in (0, 0.5, 1)}},
+    "Accuracy": {"yticks": percents(0, 0.5, 1)},
     "Gradient norm": {
         "yscale": "log",
         "yticks": {LEAST: "0", 0.1: "0.1", 1: "1", 10: "10"},
@@ -254,7 +254,7 @@ def accuracies(runs: Sequence[LoggedRun], called: Sequence[str]) -> Picture:
         )
 
     x = "implicit-reward accuracy", 0.2, 1.03
-    ticks = {share: percent(share) for share in (0.2, 0.4, 0.6, 0.8, 1.0)}
+    ticks = percents(0.2, 0.4, 0.6, 0.8, 1.0)
     labels = [one.replace("_", " ") for one in called]
     y = "", len(called) - 0.4, -1.2
     return Picture.of(
@@ -429,7 +429,7 @@ def _rate_panels() -> tuple[dict[str, Any], dict[str, Any]]:
     """Win rates, and their difference, against the number of prompts."""
     counts = {count: number(count, ",d") for count in (100, 1000, 10_000)}
     look, x = {"xscale": "log", "xticks": counts}, ("prompts", 26, 30_000)
-    shares = {share: percent(share) for share in (0.4, 0.5, 0.6, 0.7, 0.8)}
+    shares = percents(0.4, 0.5, 0.6, 0.7, 0.8)
     points = {p: number(100 * p, "+.0f") if p else "0" for p in (-0.1, 0, 0.1, 0.2)}
     return (
         panel("Win rate", x, ("", 0.37, 0.8), yticks=shares, **look),

@@ -1,10 +1,11 @@
 """Chapter 06: the shape of every loss, and where it stops to push."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.scale import AsinhScale
 from torch import Tensor
 
 from course_lib.guide import NAMES
@@ -63,9 +64,6 @@ def loss_shapes() -> Scene:
     sliders: variant, a name of SHAPES; beta (IPO's τ, ORPO's λ), within 0.05 to 2;
         epsilon of cDPO and robust DPO, 0 to 0.45; gamma of SimPO, 0 to 2
     """
-    x = "gap h, nats", -REACH, REACH
-    left = panel("Loss, in its own unit", x, ("", -6, 700))
-    right = panel("Push −dL/dh, per nat", x, ("", -12, 60))
 
     def draw(
         axes: tuple[Axes, Axes],
@@ -95,11 +93,12 @@ def loss_shapes() -> Scene:
         starts = [float(one(zero)[1]) for one in (shape, plain)]
         return _said(variant, settings, lowest, *starts)
 
+    losses, pushes = (-3, -1, 0, 1, 3, 10, 100), (-10, -1, -0.1, 0, 0.1, 1, 10)
     return Scene.of(
         draw,
-        left,
-        right,
-        still=_scales,
+        _panel("Loss, in its own unit", ("", -6, 700), 0.3, losses),
+        _panel("Push −dL/dh, per nat", ("", -12, 60), 0.03, pushes),
+        still=_zeros,
         says="Some losses have a lowest point, where their push is 0",
         shows="Solid: your loss; ◆ is its lowest point. Dashed: DPO at the same β.\n"
         "Both scales are logarithmic far from 0.",
@@ -107,19 +106,17 @@ def loss_shapes() -> Scene:
     )
 
 
-def _scales(axes: tuple[Axes, Axes]):
-    """Linear near 0 and logarithmic far from it."""
-    left, right = axes
-    left.set_yscale("asinh", linear_width=0.3)
-    right.set_yscale("asinh", linear_width=0.03)
-    left.set_yticks((-3, -1, 0, 1, 3, 10, 100))
-    right.set_yticks((-10, -1, -0.1, 0, 0.1, 1, 10))
+def _panel(title: str, y: tuple, near: float, ticks: Iterable[float]) -> dict:
+    """Its y is linear within `near` of 0, and logarithmic far from it."""
+    x, scale = ("gap h, nats", -REACH, REACH), AsinhScale(None, linear_width=near)
+    ticks = {"yticks": {tick: number(tick, "g") for tick in ticks}}
+    return panel(title, x, y, xticks=range(-15, 16, 5), yscale=scale, **ticks)
+
+
+def _zeros(axes: tuple[Axes, Axes]):
     for axis in axes:
         axis.axvline(0, lw=1, **DOTTED)
         axis.axhline(0, color=REFERENCE, lw=1)
-        axis.set_xticks(range(-15, 16, 5))
-        axis.yaxis.set_major_formatter(lambda value, _: number(value, "g"))
-        axis.minorticks_off()
 
 
 def _shape(

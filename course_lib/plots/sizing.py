@@ -76,9 +76,10 @@ def memory_of_a_job() -> Scene:
         panel(
             "Memory of each device",
             ("GB", 0.01, 60_000),
-            ("",),
+            ("", len(PARTS) + 0.6, -0.6),
             ynames=(*PARTS.values(), "the most at once"),
             xscale="log",
+            xticks={gb: number(gb, ",g") for gb in (0.01, 0.1, 1, 10, 100, 1000)},
             grid=False,
         ),
         says="What is trained costs 16 bytes a parameter; what is read only, 2 or less",
@@ -99,11 +100,7 @@ def _held(axis: Axes, row: int, gigabytes: float):
 
 
 def _cards(axis: Axes):
-    """The axis of gigabytes, and what cards hold."""
-    ticks = (0.01, 0.1, 1, 10, 100, 1000)
-    axis.set_xticks(ticks, [number(tick, ",g") for tick in ticks])
-    axis.minorticks_off()
-    axis.set_ylim(len(PARTS) + 0.6, -0.6)
+    """What cards hold, and a line above the most at once."""
     axis.axhline(len(PARTS) - 0.5, color=FAINT, lw=1)
     for card in CARDS:
         axis.axvline(card, lw=1, **DOTTED)
@@ -158,20 +155,17 @@ def memory_in_a_step(peak: Callable = backward_peak) -> Scene:
             f"{number(sums, '.3f')} GB."
         )
 
-    def still(axis: Axes):
-        axis.set_xticks([1, 10, 20, 30], ["30", "21", "11", "1"])
-
     return Scene.of(
         draw,
         panel(
             "Activations and gradients, GB",
             ("block that the backward pass is in", 0.5, count + 0.5),
             ("", 0, 1),
+            xticks={1: "30", 10: "21", 20: "11", 30: "1"},
         ),
         says="Activations go as gradients come",
         shows="SmolLM2 135M, 30 blocks, bfloat16. A block’s activations are freed when "
         "its\ngradients are made, so the two sums are never there together.",
-        still=still,
     )
 
 
@@ -208,25 +202,20 @@ def hours_of_a_job() -> Scene:
             f"resident reference, {told[1]} precomputed, {told[2]} with LoRA."
         )
 
-    def still(axis: Axes):
-        axis.set_xticks([*TICKS], [*TICKS.values()])
-        axis.minorticks_off()
-        axis.set_ylim(len(METHODS) - 0.4, -0.6)
-
     return Scene.of(
         draw,
         panel(
             "Time of a run",
             ("on all devices together", LEAST, 3_000_000),
-            ("",),
-            ynames=tuple(METHODS),
+            ("", len(METHODS) - 0.4, -0.6),
+            ynames=METHODS,
             xscale="log",
+            xticks=TICKS,
             grid=False,
         ),
         says="LoRA saves a quarter of the time at most; what it saves is memory",
         shows="Operations are counted; the share of the peak that is reached must be "
         "measured.\nA precomputed reference saves time from the second epoch on.",
-        still=still,
     )
 
 
