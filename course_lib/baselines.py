@@ -210,8 +210,7 @@ def sentence_rollouts(
             model, ids, longest=sentences.longest, end=sentences.end, generator=random
         )
         said = sentences.number(tokens)
-        return sentence_texts(sentences, asked, said), rewards[asked, said].view(
-            -1, each
-        )
+        earned = rewards[asked, said].view(-1, each)
+        return sentence_texts(sentences, asked, said), earned
 
     return rollouts

@@ -385,14 +385,10 @@ def trainer_speed(told: dict | None = None) -> str:
     called = {first: "ours, no trick"}
     called |= {name: f"  + {name}" for name in (*tricks, "compiled blocks")}
     lines = [f"{'':28}{'ms a step':>10}{'tokens/s':>10}{'x TRL':>7}"]
-    for name, rate in told["tokens_per_second"].items():
-        spent, ratio = (
-            told["milliseconds"][name],
-            rate / told["tokens_per_second"]["TRL"],
-        )
-        lines.append(
-            f"{called.get(name, name):28}{spent:10.0f}{rate:10.0f}{ratio:7.2f}"
-        )
+    rates, spent = told["tokens_per_second"], told["milliseconds"]
+    for name, rate in rates.items():
+        numbers = f"{spent[name]:10.0f}{rate:10.0f}{rate / rates['TRL']:7.2f}"
+        lines.append(f"{called.get(name, name):28}{numbers}")
     lines.append(f"{'the two of them alone':28}{told['ratio_to_trl']:27.2f}")
     loss, weight = told["trajectory_max_diff"], told["weights_max_diff"]
     lines.append(f"same batches: losses differ by {loss:.0e}, weights by {weight:.0e}")

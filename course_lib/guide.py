@@ -304,13 +304,9 @@ def _instead(cells: Cells, given: dict[str, str]) -> dict[str, Evidence | None]:
     }
 
 
-def _usable(variants: Iterable[str], given: dict[str, str]) -> list[str]:
-    return [
-        variant
-        for variant in variants
-        if (given["reference"] != "no room for it" or variant in REFERENCE_FREE)
-        and (given["ask"] == "asked again" or variant != "dpo_rounds")
-    ]
+def _usable(variant: str, given: dict[str, str]) -> bool:
+    fits = given["reference"] != "no room for it" or variant in REFERENCE_FREE
+    return fits and (given["ask"] == "asked again" or variant != "dpo_rounds")
 
 
 def _ranking(cells: Cells, given: dict[str, str]) -> tuple[Evidence, ...]:
@@ -319,7 +315,7 @@ def _ranking(cells: Cells, given: dict[str, str]) -> tuple[Evidence, ...]:
         return ()
     worst = [
         max((cells[variant, data] for data in asked), key=lambda cell: cell.mean)
-        for variant in _usable(dict.fromkeys(variant for variant, _ in cells), given)
-        if all((variant, data) in cells for data in asked)
+        for variant in dict.fromkeys(variant for variant, _ in cells)
+        if _usable(variant, given) and all((variant, data) in cells for data in asked)
     ]
     return tuple(sorted(worst, key=lambda cell: cell.mean))

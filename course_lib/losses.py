@@ -383,10 +383,8 @@ def simpo_loss(
     difference = policy_chosen_avg_logps - policy_rejected_avg_logps
     validate.number("alpha", alpha, above=-math.inf)
     if alpha != 0:
-        chosen, rejected = (
-            -torch.expm1(-alpha * logps) / alpha
-            for logps in (policy_chosen_avg_logps, policy_rejected_avg_logps)
-        )
+        chosen = -torch.expm1(-alpha * policy_chosen_avg_logps) / alpha
+        rejected = -torch.expm1(-alpha * policy_rejected_avg_logps) / alpha
         difference = chosen - rejected
         if not validate.holds(difference.isfinite()):
             raise ValueError(f"alpha = {alpha} overflows at these log-probs")

@@ -10,8 +10,6 @@ from course_lib.workspace import read, work_folder, write
 __all__ = ["Prediction", "predict", "predicted"]
 
 FILE = "predictions.json"  # in `my_work/`; delete it to predict anew
-
-
 NOTED = "You predicted {}. Read on."
 
 
@@ -96,10 +94,8 @@ class Prediction(VBox):
 
     def _ask(self):
         if self.choices is None:
-            field, button = (
-                FloatText(description="answer"),
-                Button(description="Lock it"),
-            )
+            field = FloatText(description="answer")
+            button = Button(description="Lock it")
             button.on_click(lambda _: self.answer(field.value))
             answers = [field, button]
         else:

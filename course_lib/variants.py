@@ -443,38 +443,33 @@ def loss_optimum(
     chance = chance / chance.sum()
     ones, zero = torch.ones_like(chance), torch.zeros((), dtype=torch.float64)
 
-    def expected(logps: Tensor) -> Tensor:
-        pairs = PairLogps(logps[w], logps[l], known[w], known[l], ones, ones, zero)
-        return (chance * losses(pairs)).sum()
-
-    return _lowest(expected, known).softmax(-1)
-
-
-def _lowest(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
-    """The logits at which a loss of log-probabilities is lowest, by L-BFGS."""
-    logits = start.clone().requires_grad_()
-    search = torch.optim.LBFGS(
-        [logits],
-        max_iter=500,
-        tolerance_grad=1e-12,
-        tolerance_change=1e-14,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure():
-        search.zero_grad()
+    def expected(logits: Tensor) -> Tensor:
         logps = logits.log_softmax(-1)
         if not logps.isfinite().all():
             raise ValueError("losses have no minimum: the policy runs to infinity")
-        value = loss(logps)
-        value.backward()
-        return value
+        pairs = PairLogps(logps[w], logps[l], known[w], known[l], ones, ones, zero)
+        return (chance * losses(pairs)).sum()
 
-    search.step(closure)
-    closure()
-    slope = logits.grad.abs().max().item()
+    fine = {"max_iter": 500, "tolerance_grad": 1e-12, "tolerance_change": 1e-14}
+    best = lbfgs(expected, known, **fine)
+    slope = torch.autograd.functional.jacobian(expected, best).abs().max().item()
     if slope > 1e-6:  # as at the kink of a hinge
         raise ValueError(
             f"losses: the search for a minimum stalled at slope {slope:.1g}"
         )
-    return logits.detach()
+    return best.softmax(-1)
+
+
+def lbfgs(loss: Callable[[Tensor], Tensor], start: Tensor, **settings) -> Tensor:
+    """Where a search from `start` ends that goes down a smooth loss."""
+    place = start.clone().requires_grad_()
+    search = torch.optim.LBFGS([place], line_search_fn="strong_wolfe", **settings)
+
+    def closure() -> Tensor:
+        search.zero_grad()
+        value = loss(place)
+        value.backward()
+        return value
+
+    search.step(closure)
+    return place.detach()

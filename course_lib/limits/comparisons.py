@@ -111,9 +111,8 @@ def _require_table(preferences: Tensor):
     validate.tensors(preferences=preferences)
     validate.layout("answers answers", preferences=preferences)
     near = torch.finfo(preferences.dtype).eps ** 0.5
-    if (preferences < 0).any() or (
-        (preferences + preferences.T - 1).abs() > near
-    ).any():
+    off = (preferences + preferences.T - 1).abs()
+    if (preferences < 0).any() or (off > near).any():
         raise ValueError("preferences must be ≥ 0, with P[i, j] + P[j, i] = 1")
 
 

@@ -114,9 +114,8 @@ def chi_optimal_policy(ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     level = (ref * scaled).sum(-1, keepdim=True) - 1  # there they sum to 1 or more
     for _ in range(100):  # the sum is convex and falls in λ: no step goes too far
         ratio = _inverse_link(scaled - level)
-        step = ((ref * ratio).sum(-1, keepdim=True) - 1) / (
-            ref * ratio / (1 + ratio)
-        ).sum(-1, keepdim=True)
+        slope = (ref * ratio / (1 + ratio)).sum(-1, keepdim=True)
+        step = ((ref * ratio).sum(-1, keepdim=True) - 1) / slope
         level = level + step
         if step.abs().max() < 4 * torch.finfo(ref.dtype).eps * (1 + level.abs().max()):
             break
@@ -236,9 +235,8 @@ def distances_by_pairs(
 
     def distance(fitted: Tensor, beta: float) -> Tensor:
         best = optimal_policy(ref, rewards, beta).expand(len(fitted), -1)
-        return kl_divergence(
-            optimal_policy(ref.expand_as(best), fitted.to(ref), beta), best
-        )
+        policy = optimal_policy(ref.expand_as(best), fitted.to(ref), beta)
+        return kl_divergence(policy, best)
 
     found = []
     for seed in seeds:

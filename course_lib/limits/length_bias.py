@@ -71,11 +71,8 @@ def length_regularized_run(alpha: float, seed: int, *, steps: int = 120) -> dict
     def losses(step: int):
         rows = rows_of(step)
         logps = response_logps(model, collate(texts.take(rows), "distinct")).view(2, -1)
-        four = *logps, *known[:, rows]
-        yield (
-            length_regularized_dpo_loss(*four, *lengths[:, rows], BETA, alpha=alpha),
-            {},
-        )
+        pairs = *logps, *known[:, rows], *lengths[:, rows]
+        yield length_regularized_dpo_loss(*pairs, BETA, alpha=alpha), {}
 
     config = Config(steps=steps, batch_size=BATCH, lr=LR, seed=seed, quiet=True)
     fit(model, losses, config)

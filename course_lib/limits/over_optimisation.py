@@ -100,10 +100,10 @@ def best_by_judges(world: World, scores: Tensor, counts: Sequence[int]) -> Optim
 
 def _measured(world: World, scores: Tensor, policies: Sequence[Tensor]) -> Optimised:
     policy = torch.stack(policies, 1)  # (judges, points, prompts, responses)
-    ref, rewards = (
-        part.double().expand_as(policy) for part in (world.ref, world.rewards)
+    ref, rewards, asked = (
+        part.double().expand_as(policy)
+        for part in (world.ref, world.rewards, scores[:, None])
     )
-    asked = scores[:, None].expand_as(policy)
     return Optimised(
         kl_divergence(policy, ref).mean(-1),
         expected_reward(policy, asked).mean(-1),

@@ -15,6 +15,7 @@ from torch.autograd.functional import hessian, jacobian
 from course_lib import validate
 from course_lib.limits.exponential import exponential_tilt, fits, log_tilt
 from course_lib.policies import rlhf_objective
+from course_lib.variants import lbfgs
 
 __all__ = ["best_in_class", "fit_rewards", "one_stage"]
 
@@ -126,19 +127,7 @@ def _checked(features: Tensor, wins: Tensor) -> tuple[Tensor, Tensor]:
 
 def _lowest(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     """Where a smooth loss of a few weights is lowest: L-BFGS, then Newton's steps."""
-    weights = start.clone().requires_grad_()
-    search = torch.optim.LBFGS(
-        [weights], max_iter=300, tolerance_grad=1e-9, line_search_fn="strong_wolfe"
-    )
-
-    def closure() -> Tensor:
-        search.zero_grad()
-        value = loss(weights)
-        value.backward()
-        return value
-
-    search.step(closure)
-    found = weights.detach()
+    found = lbfgs(loss, start, max_iter=300, tolerance_grad=1e-9)
     for _ in range(2):
         slope, bend = jacobian(loss, found), hessian(loss, found)
         step = torch.linalg.pinv(bend, hermitian=True) @ slope
