@@ -3,10 +3,9 @@
 import re
 from collections import defaultdict
 from functools import cache
-from pathlib import Path
 
-import nbformat
 import pytest
+from reading import prose
 
 from course_lib.workspace import notebooks, repository
 
@@ -27,11 +26,6 @@ def cited_in(text: str) -> set[tuple[str, str]]:
     return {tuple(part for part in parts if part) for parts in found}
 
 
-def prose(path: Path) -> str:
-    cells = nbformat.read(path, as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-
-
 @cache
 def cited() -> dict[tuple[str, str], set[str]]:
     """Where each work is cited: numbers of chapters, files of the library."""
@@ -45,14 +39,19 @@ def cited() -> dict[tuple[str, str], set[str]]:
     return dict(where)
 
 
+def rows() -> list[str]:
+    """The lines of the table, without its head."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith("| ")][1:]
+
+
 def entries() -> list[tuple[str, set[str], set[str]]]:
     """Of each entry its first surname, its years, and where it is said to be cited.
 
     A paper may be cited by the year in which it was printed or by that of its preprint.
     """
-    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line[:2] == "| "]
     found = []
-    for row in rows[1:]:
+    for row in rows():
         key, what, where = (cell.strip() for cell in row.strip("| ").split(" | "))
         name = re.match(NAME, key)[0]
         told = what.partition("`")[0]
@@ -65,21 +64,18 @@ def entries() -> list[tuple[str, set[str], set[str]]]:
 @pytest.mark.parametrize(
     ("text", "works"),
     [
-        (
-            "(Maas et al., 2011; Pang and Lee, 2005)",
-            {("Maas", "2011"), ("Pang", "2005")},
-        ),
-        ("Gao, Schulman and Hilton (2022)", {("Gao", "2022")}),
-        ("oracle (Agresti 2002, §10.6)", {("Agresti", "2002")}),
+        ("(Maas et al., 2011; Pang and Lee, 2005)", {"Maas 2011", "Pang 2005"}),
+        ("Gao, Schulman and Hilton (2022)", {"Gao 2022"}),
+        ("oracle (Agresti 2002, §10.6)", {"Agresti 2002"}),
         (
             "by D'Oosterlinck et al.\n(2024), and Ford (1957)",
-            {("D'Oosterlinck", "2024"), ("Ford", "1957")},
+            {"D'Oosterlinck 2024", "Ford 1957"},
         ),
         ("In 1987, Milwaukee won, 7 to 6. May 2020 was dry; ms-swift 7285", set()),
     ],
 )
 def test_a_citation_is_found_in_each_of_its_forms(text, works):
-    assert cited_in(text) == works
+    assert {" ".join(work) for work in cited_in(text)} == works
 
 
 def test_every_citation_has_an_entry():
@@ -102,11 +98,8 @@ def test_every_entry_is_cited_where_it_says_and_nowhere_else():
 
 
 def test_entries_are_in_order_and_no_paper_is_there_twice():
-    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line[:2] == "| "]
-    keys = [
-        row.split(" | ")[0].lower().translate(str.maketrans("öä", "oa"))
-        for row in rows[1:]
-    ]
+    plain = str.maketrans("öä", "oa")
+    keys = [row.split(" | ")[0].lower().translate(plain) for row in rows()]
     assert keys == sorted(keys)
-    numbers = re.findall(r"arXiv:\d{4}\.\d{5}", "".join(rows))
+    numbers = re.findall(r"arXiv:\d{4}\.\d{5}", "".join(rows()))
     assert len(set(numbers)) == len(numbers)

@@ -2,8 +2,8 @@
 
 import re
 
-import nbformat
 import pytest
+from reading import read
 
 from course_lib.workspace import notebooks
 from course_tools.benchmarks import pages
@@ -20,7 +20,7 @@ def test_every_chapter_is_measured_once():
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_head_says_about_what_was_measured(path):
     """Rounded up to what a laptop takes, and by no more than a half."""
-    head = nbformat.read(path, as_version=4).cells[0].source
+    head = read(path).cells[0].source
     said = int(re.search(r"(\d+) s to run", " ".join(head.split()))[1])
     row = MEASURED[path.name[:2]]
     assert 0.5 * said < float(row["cpu_seconds"]) <= said

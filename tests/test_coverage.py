@@ -7,8 +7,8 @@ chapters that are not written yet have no chapter.
 
 import csv
 
-import nbformat
 import pytest
+from reading import read
 
 from course_lib.workspace import notebooks, repository
 
@@ -20,9 +20,7 @@ TAUGHT = [row for row in ROWS if row["chapter"]]
 
 def text(chapter: str) -> str:
     pages = [p for f in ("notebooks", "solutions") for p in notebooks(f)]
-    pages = [
-        nbformat.read(p, as_version=4) for p in pages if p.name.startswith(chapter)
-    ]
+    pages = [read(path) for path in pages if path.name.startswith(chapter)]
     return " ".join(" ".join(cell.source.split()) for p in pages for cell in p.cells)
 
 

@@ -5,6 +5,7 @@ from functools import cache
 
 import nbformat
 import pytest
+from reading import prose, read
 
 from course_lib.workspace import notebooks, repository
 from course_tools import start_page
@@ -13,15 +14,8 @@ PAGE = repository() / "docs" / "glossary.md"
 LINK = re.compile(r"\[(\d\d) · (.*?)\]\(\.\./notebooks/(\S+?)#(\S+)\) \|$")
 MAIN = {"weight of a pair": "weight", "accuracy ceiling": "ceiling"}  # what pages say
 ANNOUNCED = {"nat", "best-of-N", "log-ratio"}  # named before, with where it is defined
-EVERYDAY = {  # words that a page may use in their everyday sense before
-    "gap",
-    "look",
-    "margin",
-    "mask",
-    "shift",
-    "support",
-    "weight of a pair",
-}
+# words that a page may use in their everyday sense before
+EVERYDAY = {"gap", "look", "margin", "mask", "shift", "support", "weight of a pair"}
 SYMBOLS = ("x", "y_w", "y_l", r"\sigma", "r(x, y)", "P", r"\pi_\theta", r"\text{ref}")
 SYMBOLS += (r"\pi^*", "β", "KL", "Z(x)", r"\hat r", "u", "v", "h", "m", "ε", "τ", "γ")
 
@@ -45,11 +39,10 @@ def sections() -> list[tuple[str, str, str]]:
     """
     found = []
     for path in notebooks("notebooks"):
-        cells = nbformat.read(path, as_version=4).cells
-        prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
-        intro = prose[0] if path.name[:2] == "00" else prose[0].splitlines()[0]
-        told = "\n\n".join([intro, *re.findall(r"^##.*", prose[0], re.M | re.S)])
-        text = "\n\n".join([told, *prose[1:]])
+        first = read(path).cells[0].source
+        intro = first if path.name[:2] == "00" else first.splitlines()[0]
+        told = "\n\n".join([intro, *re.findall(r"^##.*", first, re.M | re.S)])
+        text = told + prose(path).removeprefix(first)
         for part in re.split(r"^(?=#+ )", text, flags=re.M)[1:]:
             title = re.match(r"#+ (.*)", part)[1]
             found.append((path.name, title.replace(" ", "-"), part))
@@ -96,10 +89,8 @@ def test_words_are_in_order_and_nothing_is_defined_twice():
 def test_every_symbol_of_the_course_is_there_and_its_name_is_in_the_code():
     told = " ".join(name for name, _ in rows("Symbols"))
     assert not [symbol for symbol in SYMBOLS if symbol not in told]
-    source = "".join(
-        path.read_text(encoding="utf-8")
-        for path in (repository() / "course_lib").glob("*.py")
-    )
+    files = (repository() / "course_lib").glob("*.py")
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
     for _, row in rows("Symbols"):
         for name in re.findall("`(.*?)`", row):
             assert re.search(rf"\b{re.escape(name)}\b", source), name

@@ -26,10 +26,10 @@ from collections.abc import Callable
 from functools import cache, partial
 from types import SimpleNamespace
 
-import nbformat
 import pytest
 import torch
 from optima import hinge_optimum, surest_split
+from reading import lesson, prose, read
 from trl_parity import trl_parity
 
 import course_lib
@@ -47,7 +47,7 @@ from course_lib import (
 from course_lib import variants as family
 from course_lib.optional import missing_packages
 from course_lib.transformer import SHIPPED
-from course_lib.workspace import notebooks, repository
+from course_lib.workspace import repository
 
 LEDGERS = sorted((repository() / "notebooks" / "ledger").glob("*.toml"))
 CHAPTERS = [
@@ -157,18 +157,6 @@ def value(expression: str, known: dict):
     return eval(expression.strip(), dict(known))
 
 
-@cache
-def page(number: str):
-    (path,) = (p for p in notebooks("notebooks") if p.name.startswith(number))
-    return nbformat.read(path, as_version=4)
-
-
-@cache
-def prose(number: str) -> str:
-    cells = [c.source for c in page(number).cells if c.cell_type == "markdown"]
-    return "\n\n".join(cells)
-
-
 def flat(text: str) -> str:
     return " ".join(text.split())
 
@@ -190,7 +178,7 @@ def number_of(written: str) -> float:
     ids=lambda v: v if isinstance(v, str) else v["text"][:40],
 )
 def test_a_claim_is_in_the_prose_and_true(number, claim):
-    assert flat(claim["text"]) in flat(prose(number))
+    assert flat(claim["text"]) in flat(prose(lesson(number)))
     if "trl_parity" in claim["value"] and (lacking := missing_packages("production")):
         pytest.skip(lacking)
     found = value(claim["value"], names())
@@ -220,7 +208,7 @@ def test_a_step_holds_on_random_worlds_and_its_broken_twin_does_not(number, step
 
 @chapters
 def test_every_displayed_step_has_its_tag_and_every_tag_its_step(number):
-    shown = re.findall(r"\$\$(.*?)\$\$", prose(number), re.S)
+    shown = re.findall(r"\$\$(.*?)\$\$", prose(lesson(number)), re.S)
     tags = [re.findall(r"\\tag\{(.*?)\}", formula) for formula in shown]
     assert all(len(found) == 1 for found in tags), shown
     listed = [step["tag"] for chapter, step in EQUATIONS if chapter == number]
@@ -236,7 +224,7 @@ def test_every_decimal_in_prose_is_claimed_or_was_printed_above(number):
     known = " ".join(claim["text"] for n, claim in CLAIMS if n == number)
     known += " ".join(step["tag"] for n, step in EQUATIONS if n == number)
     text = []
-    for cell in page(number).cells:
+    for cell in read(lesson(number)).cells:
         if cell.cell_type == "markdown":
             words = re.sub(r"[Ee]xercises? \d\.\d|§\d+\.\d+", "", cell.source)
             words = re.sub(r"\]\(.*?\)|`.*?`|\\tag\{.*?\}", "", words)

@@ -4,11 +4,11 @@ What it does when it runs is asked in the same pytest run, by `pages.py`.
 """
 
 import re
-from functools import cache
 from itertools import pairwise, zip_longest
 
 import nbformat
 import pytest
+from reading import prose, read
 
 from course_lib.workspace import notebooks, repository
 from course_tools.build import clean
@@ -28,18 +28,8 @@ every = pytest.mark.parametrize("path", EVERY, ids=ids)
 lessons = pytest.mark.parametrize("path", notebooks("notebooks"), ids=ids)
 
 
-@cache
-def read(path):
-    return nbformat.read(path, as_version=4)
-
-
 def code(path):
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
-
-
-def prose(path) -> str:
-    cells = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
-    return "\n\n".join(cells)
 
 
 @every
@@ -172,7 +162,7 @@ def links(text: str) -> list[str]:
     return re.findall(r"\]\(([^)\s]+)\)", text)
 
 
-MARKDOWN = [path for path in ROOT.glob("*.md")] + EVERY
+MARKDOWN = [*ROOT.glob("*.md"), *EVERY]
 
 
 @pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: path.name)

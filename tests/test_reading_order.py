@@ -3,10 +3,12 @@
 import ast
 import re
 
-import nbformat
 import pytest
+from reading import read
 
+from course_lib import workspace
 from course_lib.workspace import notebooks
+from course_tools.copies import deeper_exercises
 
 CHAPTERS = {path.name[:2]: path for path in notebooks("notebooks")}
 SOLUTIONS = {path.name[:2]: path for path in notebooks("solutions")}
@@ -28,8 +30,7 @@ CALLED_ONLY = {"5.3"}  # the library's function is called above, its search not 
 
 
 def text(path) -> str:
-    cells = nbformat.read(path, as_version=4).cells
-    return "\n\n".join(cell.source for cell in cells)
+    return "\n\n".join(cell.source for cell in read(path).cells)
 
 
 def minutes(number: str) -> dict[str, int]:
@@ -71,17 +72,7 @@ def test_exercises_are_met_in_the_order_of_their_numbers(number):
 @pytest.mark.parametrize("number", CHAPTERS)
 def test_a_section_left_out_takes_its_exercises_along(number):
     """What the head says is left out is what stands under a heading with "Deeper"."""
-    page, deep, inside = text(CHAPTERS[number]), set(), 0
-    for line in page.splitlines():
-        if heading := re.match(r"(##+) (.*)", line):
-            level = len(heading[1])
-            if "Deeper" in heading[2]:
-                inside = inside or level
-            elif level <= inside:
-                inside = 0
-        elif inside:
-            deep |= {*re.findall(r"\[\*\*Exercise (\d+\.\d+)\*\*\]", line)}
-    assert deep == left_out(number)
+    assert deeper_exercises(workspace.read(CHAPTERS[number])) == left_out(number)
 
 
 @pytest.mark.parametrize("exercise", sorted(ANSWERS.keys() - CALLED_ONLY))
@@ -94,7 +85,7 @@ def test_an_exercise_asks_for_what_is_not_printed_above_it(exercise):
 def cells_by_way(number: str) -> list[tuple[bool, str]]:
     """Each code cell of a chapter: whether it is in a Deeper section, and its text."""
     found, deeper = [], 9  # the level of the heading of the section that we are in
-    for cell in nbformat.read(CHAPTERS[number], as_version=4).cells:
+    for cell in read(CHAPTERS[number]).cells:
         if cell.cell_type == "code":
             found.append((deeper < 9, cell.source))
             continue
@@ -106,18 +97,14 @@ def cells_by_way(number: str) -> list[tuple[bool, str]]:
 
 def names(code: str, context: type) -> set[str]:
     """The names that a cell reads, or those that it makes."""
-    tree = ast.parse(code)
-    found = {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, context)
-    }
-    if context is ast.Store:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                found.add(node.name)
-            if isinstance(node, ast.alias):
-                found.add((node.asname or node.name).split(".")[0])
+    found, makes = set(), context is ast.Store
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
+            found.add(node.id)
+        elif makes and isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif makes and isinstance(node, ast.alias):
+            found.add((node.asname or node.name).split(".")[0])
     return found
 
 
