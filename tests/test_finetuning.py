@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -46,7 +47,7 @@ def write(path, rows):
     return str(path)
 
 
-def read(path):
+def rows_of(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -65,53 +66,33 @@ def weights(folder):
     return torch.load(Path(folder, "model", "weights.pt"))["weights"]
 
 
-def same(one, other):
-    return all(torch.equal(one[name], other[name]) for name in one)
+def trained(asked, say=lambda words: None, **changed):
+    """The log of a run with these settings."""
+    return finetune(dataclasses.replace(asked, **changed), say)
 
 
 # ── from a file to examples ───────────────────────────────────────────────────────────
 
 USER, SAID = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes."}
 OTHER = SAID | {"content": "No."}
-FORMS = [
-    ({"prompt": "Hi", "chosen": "Yes.", "rejected": "No."}, "Hi", ("Yes.", "No.")),
-    ({"chosen": "Hi there. Yes.", "rejected": "Hi there. No."}, "Hi there. ", None),
-    (
-        {"prompt": [USER], "chosen": [SAID], "rejected": [OTHER]},
-        [USER],
-        ([SAID], [OTHER]),
-    ),
-    (
-        {"chosen": [USER, SAID], "rejected": [USER, OTHER]},
-        [USER],
-        ([SAID], [OTHER]),
-    ),
-    (
-        {"prompt": "Hi", "chosen": [USER, SAID], "rejected": [USER, OTHER]},
-        [USER],
-        ([SAID], [OTHER]),
-    ),
-    (
-        {"prompt": "Hi", "chosen": [SAID], "rejected": [OTHER]},
-        [USER],
-        ([SAID], [OTHER]),
-    ),
-    (
-        {
-            "chosen": "\n\nHuman: Hi\n\nAssistant: Yes.",
-            "rejected": "\n\nHuman: Hi\n\nAssistant: No.",
-        },
-        [USER],
-        ([SAID], [OTHER]),
-    ),
-    ({"question": "Hi", "chosen": "Yes.", "rejected": "No."}, "Hi", ("Yes.", "No.")),
+TEXT, TALK = Example(1, "Hi", ("Yes.", "No.")), Example(1, [USER], ([SAID], [OTHER]))
+HUMAN = "\n\nHuman: Hi\n\nAssistant: "
+FORMS = [  # chosen, rejected, what else is in the row, and what is read
+    ("Yes.", "No.", {"prompt": "Hi"}, TEXT),
+    ("Yes.", "No.", {"question": "Hi"}, TEXT),
+    ("Hi there. Yes.", "Hi there. No.", {}, TEXT._replace(prompt="Hi there. ")),
+    ([SAID], [OTHER], {"prompt": [USER]}, TALK),
+    ([SAID], [OTHER], {"prompt": "Hi"}, TALK),
+    ([USER, SAID], [USER, OTHER], {}, TALK),
+    ([USER, SAID], [USER, OTHER], {"prompt": "Hi"}, TALK),
+    (f"{HUMAN}Yes.", f"{HUMAN}No.", {}, TALK),
 ]
 
 
-@pytest.mark.parametrize(("row", "prompt", "answers"), FORMS)
-def test_every_form_of_a_pair_is_read(tmp_path, row, prompt, answers):
-    examples, _ = read_examples(write(tmp_path / "pairs.jsonl", [row]))
-    assert examples == [Example(1, prompt, answers or ("Yes.", "No."))]
+@pytest.mark.parametrize(("chosen", "rejected", "more", "example"), FORMS)
+def test_every_form_of_a_pair_is_read(tmp_path, chosen, rejected, more, example):
+    row = {**more, "chosen": chosen, "rejected": rejected}
+    assert read_examples(write(tmp_path / "pairs.jsonl", [row]))[0] == [example]
 
 
 def test_single_answers_keep_their_thumbs_and_a_ranking_is_refused(tmp_path):
@@ -181,19 +162,14 @@ class Letters:
 def test_a_token_across_the_boundary_belongs_to_the_answer():
     found = tokens.encode(Example(1, "abc", ("de", "xy")), Letters())
     assert found.prompt == Letters().encode("ab")
-    assert found.answers == [
-        [*Letters().encode("cde"), 0],
-        [*Letters().encode("cxy"), 0],
-    ]
+    assert found.answers == [[*Letters().encode(a), 0] for a in ("cde", "cxy")]
     even = tokens.encode(Example(1, "abcd", ("ef", "xy")), Letters())
     assert even.prompt == Letters().encode("abcd")
 
 
 def test_a_chat_ends_its_answer_with_one_end_token_and_nothing_after():
-    talk = Example(1, [USER], ([SAID], [OTHER]))
-    plain = Example(1, "Hi", ("Yes.", "No."))
-    found = tokens.encode(talk, Letters())
-    assert found == tokens.encode(plain, Letters(), chat=True)
+    found = tokens.encode(TALK, Letters())
+    assert found == tokens.encode(TEXT, Letters(), chat=True)
     assert found.prompt == [1, *Letters().encode("Hi"), 0, 2, 1]
     assert found.answers == [[*Letters().encode(a), 0] for a in ("Yes.", "No.")]
 
@@ -220,24 +196,24 @@ def test_what_has_no_token_or_no_difference_is_named_with_its_line():
         tokens.encode_all([fits], world, "p", longest=2)
 
 
-LONG = Finetuning("", "S", "", steps=100, lr=3e-3, quiet=True)
-
 # ── a run ─────────────────────────────────────────────────────────────────────────────
+
+
+LONG = Finetuning("", "S", "", steps=100, lr=3e-3, quiet=True)
 
 
 @pytest.fixture(scope="module")
 def finished(file, tmp_path_factory):
     """A run that stops when it has learned of three prompts what the fourth denies."""
     out, said = tmp_path_factory.mktemp("run") / "out", []
-    log = finetune(dataclasses.replace(LONG, pairs=file, out=str(out)), said.append)
-    return out, log, said
+    return out, trained(LONG, said.append, pairs=file, out=str(out)), said
 
 
 def test_a_run_leaves_a_model_a_log_and_samples(finished, file):
     out, log, said = finished
     left = {path.name for path in out.iterdir()}
     assert left == {"run.json", "log.jsonl", "samples.jsonl", "model"}
-    rows = read(out / "log.jsonl")
+    rows = rows_of(out / "log.jsonl")
     count = len(held_apart(read_examples(file)[0], 0.1, 0)[0])
     assert rows[0]["eval_loss"] == pytest.approx(0.693147)
     train = [row for row in rows if "loss" in row]
@@ -245,19 +221,17 @@ def test_a_run_leaves_a_model_a_log_and_samples(finished, file):
     assert train[0]["loss"] == pytest.approx(0.693147)
     assert train[0]["rewards/chosen"] == train[0]["rewards/rejected"] == 0
     assert train[4]["learning_rate"] == pytest.approx(3e-3 * 5 / 11, rel=1e-5)
-    assert train[-1]["epoch"] == pytest.approx(
-        train[-1]["pairs_seen"] / count, rel=1e-5
-    )
+    epochs = train[-1]["pairs_seen"] / count
+    assert train[-1]["epoch"] == pytest.approx(epochs, rel=1e-5)
     assert any(file in sentence for sentence in said)
-    asked = {row["prompt"] for row in read(out / "samples.jsonl")}
+    asked = {row["prompt"] for row in rows_of(out / "samples.jsonl")}
     assert asked <= {*PROMPTS}
     assert json.loads((out / "run.json").read_text())["beta"] == 0.1
 
 
 def test_diagnose_finds_nothing_wrong_with_a_sound_run(file, tmp_path):
     out = tmp_path / "run"
-    asked = dataclasses.replace(LONG, pairs=file, out=str(out), held_out=0.0, samples=0)
-    finetune(asked, lambda words: None)
+    trained(LONG, pairs=file, out=str(out), held_out=0.0, samples=0)
     verdict = diagnose(out / "log.jsonl", beta=0.1, lr=3e-3, loss="sigmoid")
     assert verdict.status == "healthy", verdict
     assert verdict.case.log.library == "`train` of this course"
@@ -292,23 +266,19 @@ def test_the_columns_are_those_of_a_loop_over_the_held_out_pairs(finished, file)
     assert best["eval_loss"] == pytest.approx(by_hand.item(), abs=2e-6)  # saved float32
     margin = 0.1 * sum(gaps) / len(gaps)
     assert best["eval_rewards/margins"] == pytest.approx(margin, abs=1e-5)
-    assert best["eval_logps/chosen"] == pytest.approx(
-        sum(first[::2]) / len(held), abs=1e-4
-    )
+    chosen = sum(first[::2]) / len(held)
+    assert best["eval_logps/chosen"] == pytest.approx(chosen, abs=1e-4)
 
 
-def test_labels_that_are_noise_end_the_run_early_and_leave_the_best(tmp_path):
+def test_labels_that_are_noise_end_the_run_early_and_leave_the_best(asked, tmp_path):
     rows = rows_of_world_s(300)
     random = torch.Generator().manual_seed(0)
     for row in rows:
         if torch.rand(1, generator=random) < 0.5:
             row["chosen"], row["rejected"] = row["rejected"], row["chosen"]
-    asked = Finetuning(
-        write(tmp_path / "noise.jsonl", rows), "S", str(tmp_path / "run"), steps=200
-    )
-    asked = dataclasses.replace(asked, lr=2e-2, eval_every=10, patience=2, quiet=True)
-    said = []
-    log = finetune(asked, said.append)
+    said, noise = [], write(tmp_path / "noise.jsonl", rows)
+    told = {"steps": 200, "lr": 2e-2, "eval_every": 10, "patience": 2}
+    log = trained(asked, said.append, pairs=noise, **told)
     losses = [look["eval_loss"] for look in log.watched]
     assert len(log.history["loss"]) < 200
     assert len(losses) - 1 - losses.index(min(losses)) == 2
@@ -319,10 +289,10 @@ def test_labels_that_are_noise_end_the_run_early_and_leave_the_best(tmp_path):
 
 def test_lora_and_every_other_way_to_spare_memory_train(asked, file):
     sparing = {"lora": 4, "recompute": True, "accumulate": 2, "layout": "padded"}
-    log = finetune(dataclasses.replace(asked, lr=2e-2, **sparing), lambda words: None)
+    log = trained(asked, lr=2e-2, **sparing)
     assert min(log.history["loss"]) < 0.69
-    trained = [n for n, p in log.model.named_parameters() if p.requires_grad]
-    assert not any(n.endswith((".A", ".B")) for n in trained)  # merged when saved
+    left = [n for n, p in log.model.named_parameters() if p.requires_grad]
+    assert not any(n.endswith((".A", ".B")) for n in left)  # merged when saved
     again = language_of(f"{asked.out}/model")
     assert {*weights(asked.out)} == {*transformer.load("S").state_dict()}
     assert isinstance(again, WorldWords)
@@ -331,8 +301,8 @@ def test_lora_and_every_other_way_to_spare_memory_train(asked, file):
 def test_bf16_starts_where_policy_and_reference_agree(asked, monkeypatch):
     monkeypatch.setattr(run, "sixteen_bits_pay", lambda: False)
     said = []
-    finetune(dataclasses.replace(asked, precision="bf16", steps=8), said.append)
-    rows = [row for row in read(Path(asked.out, "log.jsonl")) if "loss" in row]
+    trained(asked, said.append, precision="bf16", steps=8)
+    rows = [row for row in rows_of(Path(asked.out, "log.jsonl")) if "loss" in row]
     assert rows[0]["loss"] == pytest.approx(0.693147, abs=1e-4)
     assert abs(rows[0]["rewards/margins"]) < 1e-3
     assert any(s.startswith("This processor is slower in bf16") for s in said)
@@ -341,29 +311,22 @@ def test_bf16_starts_where_policy_and_reference_agree(asked, monkeypatch):
 
 @pytest.mark.parametrize("method", ["kto", "simpo", "ipo", "dpo_nll", "sft"])
 def test_other_losses_train_and_are_read_by_diagnose(asked, method):
-    asked = dataclasses.replace(asked, method=method, held_out=0.5, steps=6)
-    log = finetune(asked, lambda words: None)
+    log = trained(asked, method=method, held_out=0.5, steps=6)
     assert len(log.history["loss"]) == 6
     assert diagnose(Path(asked.out, "log.jsonl"), beta=0.1, loss=method)
 
 
-def test_single_answers_with_thumbs_train_by_kto(tmp_path):
-    rows = [
-        {"prompt": row["prompt"], "completion": row[side], "label": side == "chosen"}
-        for row in rows_of_world_s(60)
-        for side in ("chosen", "rejected")
-    ]
-    seen, kept = set(), []
-    for row in rows:
-        if (key := (row["prompt"], row["completion"])) not in seen:
-            seen.add(key)
-            kept.append(row)
-    path, out = write(tmp_path / "kto.jsonl", kept), str(tmp_path / "run")
+def test_single_answers_with_thumbs_train_by_kto(asked, tmp_path):
+    kept = {}
+    for row in rows_of_world_s(60):
+        for side in ("chosen", "rejected"):
+            told = {"prompt": row["prompt"], "completion": row[side]}
+            kept.setdefault((*told.values(),), told | {"label": side == "chosen"})
+    path = write(tmp_path / "kto.jsonl", kept.values())
     with pytest.raises(ValueError, match="need --method kto"):
-        finetune(Finetuning(path, "S", out), lambda words: None)
-    assert not Path(out).exists()
-    asked = Finetuning(path, "S", out, method="kto", steps=5, held_out=0.5, quiet=True)
-    log = finetune(asked, lambda words: None)
+        trained(asked, pairs=path)
+    assert not Path(asked.out).exists()
+    log = trained(asked, pairs=path, method="kto", steps=5, held_out=0.5)
     assert log.history["loss"][0] == pytest.approx(0.5, abs=1e-6)
 
 
@@ -372,38 +335,30 @@ def test_single_answers_with_thumbs_train_by_kto(tmp_path):
 def test_smollm2_reads_a_chat_and_what_is_saved_is_smollm2_again(tmp_path, monkeypatch):
     """The real tokenizer, with a model of one thin layer in place of the real one."""
     torch.manual_seed(0)
-    shape = transformer.Shape(
-        49_152, 49_152, 8, layers=1, heads=2, kv_heads=2, hidden=8
-    )
+    shape = transformer.Shape(49_152, 49_152, 8, 1, 2, 2, hidden=8)
     thin = transformer.Transformer(shape)
     monkeypatch.setattr(instruct.Instruct, "model", lambda self: copy.deepcopy(thin))
     language = language_of("smollm2")
-    found = tokens.encode(
-        Example(1, "Is ice cold?", ("Yes.", "No.")), language, chat=True
-    )
-    assert language.tokenizer.decode(found.prompt, skip_special_tokens=False) == (
-        "<|im_start|>user\nIs ice cold?<|im_end|>\n<|im_start|>assistant\n"
-    )
-    said = [
-        language.tokenizer.decode(a, skip_special_tokens=False) for a in found.answers
+    asks = TEXT._replace(prompt="Is ice cold?")
+    found = tokens.encode(asks, language, chat=True)
+    read = functools.partial(language.tokenizer.decode, skip_special_tokens=False)
+    assert [*map(read, [found.prompt, *found.answers])] == [
+        "<|im_start|>user\nIs ice cold?<|im_end|>\n<|im_start|>assistant\n",
+        "Yes.<|im_end|>",
+        "No.<|im_end|>",
     ]
-    assert said == ["Yes.<|im_end|>", "No.<|im_end|>"]
-    rows = [
-        {"prompt": f"Is {n} odd?", "chosen": "Yes.", "rejected": "No."}
-        for n in range(9)
-    ]
+    sides = {"chosen": "Yes.", "rejected": "No."}
+    rows = [{"prompt": f"Is {n} odd?", **sides} for n in range(9)]
     file, out = write(tmp_path / "chat.jsonl", rows), tmp_path / "run"
-    asked = Finetuning(
-        file, "smollm2", str(out), lr=1e-2, steps=4, chat=True, quiet=True
-    )
-    log = finetune(dataclasses.replace(asked, batch_size=4), lambda words: None)
+    asked = Finetuning(file, "smollm2", str(out), lr=1e-2, chat=True, quiet=True)
+    log = trained(asked, steps=4, batch_size=4)
     assert log.history["loss"][0] == pytest.approx(0.693147, abs=1e-5)
     assert log.history["loss"][-1] < 0.69
     again = language_of(str(out / "model"))
     assert again.name == "smollm2"
     ids = torch.tensor([found.prompt])
     assert torch.equal(again.model(ids), log.model(ids))
-    assert read(out / "samples.jsonl")[0]["prompt"].endswith("assistant\n")
+    assert rows_of(out / "samples.jsonl")[0]["prompt"].endswith("assistant\n")
     hf = pytest.importorskip("transformers")
     theirs = hf.AutoModelForCausalLM.from_pretrained(out / "model").eval()
     reads = hf.AutoTokenizer.from_pretrained(out / "model")
@@ -434,7 +389,7 @@ def test_smollm2_reads_a_chat_and_what_is_saved_is_smollm2_again(tmp_path, monke
 )
 def test_a_wrong_setting_leaves_no_folder(asked, wrong, said):
     with pytest.raises(ValueError, match=said):
-        finetune(dataclasses.replace(asked, **wrong), lambda words: None)
+        trained(asked, **wrong)
     assert not Path(asked.out).exists()
 
 
@@ -442,22 +397,21 @@ def test_a_folder_that_holds_something_else_is_left_alone(asked, tmp_path):
     Path(asked.out).mkdir()
     Path(asked.out, "thesis.txt").write_text("mine")
     with pytest.raises(ValueError, match="run is not empty: name a folder"):
-        finetune(asked, lambda words: None)
+        trained(asked)
     assert [p.name for p in Path(asked.out).iterdir()] == ["thesis.txt"]
     plain = tmp_path / "plain"
     plain.write_text("a file")
     with pytest.raises(ValueError, match="is a file"):
-        finetune(dataclasses.replace(asked, out=str(plain)), lambda words: None)
+        trained(asked, out=str(plain))
 
 
 def test_a_finished_run_and_another_s_folder_are_not_overwritten(finished, file):
     out = finished[0]
-    asked = dataclasses.replace(LONG, pairs=file, out=str(out))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     with pytest.raises(ValueError, match="this run is finished, and its model is"):
-        finetune(asked, lambda words: None)
+        trained(LONG, pairs=file, out=str(out))
     with pytest.raises(ValueError, match=r"holds a run with beta = 0\.1, not 0\.2"):
-        finetune(dataclasses.replace(asked, beta=0.2), lambda words: None)
+        trained(LONG, pairs=file, out=str(out), beta=0.2)
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
 
 
@@ -465,9 +419,9 @@ def test_held_out_prompts_that_are_trained_on_are_refused(asked, tmp_path):
     rows = rows_of_world_s(40, seed=1)
     other = write(tmp_path / "eval.jsonl", rows)
     with pytest.raises(ValueError, match=r"eval.jsonl: the prompt of line 1 is in"):
-        finetune(dataclasses.replace(asked, eval_file=other), lambda words: None)
+        trained(asked, eval_file=other)
     with pytest.raises(FileNotFoundError):
-        finetune(dataclasses.replace(asked, eval_file="nothing.jsonl"), print)
+        trained(asked, eval_file="nothing.jsonl")
 
 
 # ── the command ───────────────────────────────────────────────────────────────────────
@@ -505,7 +459,6 @@ def start(*words, **more):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_run_that_is_killed_goes_on_to_the_bit(asked, file, tmp_path, patience):
-    asked = dataclasses.replace(asked, steps=400, lora=2)
     settings = ["--lr", 5e-3, "--eval-every", 5, "--steps", 400, "--lora", 2]
     words = [file, "--model", "S", *settings]
     out = tmp_path / "cut"
@@ -523,8 +476,9 @@ def test_a_run_that_is_killed_goes_on_to_the_bit(asked, file, tmp_path, patience
     with start(*words, "--out", out) as process:
         told = process.communicate()[0].decode()
     assert process.returncode == 0, told
-    finetune(asked, lambda words: None)
-    assert same(weights(out), weights(asked.out))
+    trained(asked, steps=400, lora=2)
+    whole, cut = weights(asked.out), weights(out)
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
     for name in ("log.jsonl", "samples.jsonl"):
         assert (out / name).read_bytes() == Path(asked.out, name).read_bytes()
     assert not list(out.rglob("*.part"))
@@ -540,9 +494,8 @@ def test_two_processes_are_one(asked, file, tmp_path):
         told = process.communicate()[0].decode()
     assert process.returncode == 0, told
     assert told.count("Saved:") == 1
-    asked = dataclasses.replace(asked, steps=12, accumulate=2)
-    log = finetune(asked, lambda words: None)
-    here, there = (read(Path(out, "log.jsonl")) for out in (asked.out, two))
+    log = trained(asked, steps=12, accumulate=2)
+    here, there = (rows_of(Path(out, "log.jsonl")) for out in (asked.out, two))
     assert len(here) == len(there)
     for one, other in zip(here, there, strict=True):
         assert {*one} == {*other}

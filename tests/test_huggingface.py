@@ -1,11 +1,9 @@
 """Models of transformers: log-probs are theirs, peft's adapters are ours, and back."""
 
-import dataclasses
 import json
 import random
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +12,7 @@ from course_lib.batches import collate, pairs, response_logps
 from course_lib.diagnosis import diagnose
 from course_lib.finetuning import Finetuning, finetune, tokens
 from course_lib.finetuning.languages import language_of
-from course_lib.finetuning.pairs import Example, read_examples
+from course_lib.finetuning.pairs import Example
 from course_lib.optional import missing_packages
 from course_lib.production.huggingface import (
     Causal,
@@ -162,26 +160,22 @@ def test_our_adapter_is_pefts(family, names, tmp_path, peft):
         r=3, lora_alpha=6.0, target_modules=names, fan_in_fan_out=family == "gpt2"
     )
     theirs = peft.get_peft_model(theirs, config)
-    draw = torch.Generator().manual_seed(1)
+    draw, both = torch.Generator().manual_seed(1), []
     for name in layers:
         mine = ours.get_submodule(name)
         his = theirs.base_model.model.get_submodule(name.removeprefix("lm."))
         mine.B.data = torch.randn(mine.B.shape, generator=draw) * 0.1
-        his.lora_A["default"].weight.data.copy_(mine.A)
-        his.lora_B["default"].weight.data.copy_(mine.B)
+        both.append((mine.A, his.lora_A["default"].weight))
+        both.append((mine.B, his.lora_B["default"].weight))
+    for weight, other in both:
+        other.data.copy_(weight)
     ids = torch.tensor([[5, 9, 3, 40, 8]])
     expected = theirs(input_ids=ids).logits
     assert torch.allclose(ours(ids), expected, atol=1e-6)
     ours(ids).square().sum().backward()
     expected.square().sum().backward()
-    for name in layers:
-        mine = ours.get_submodule(name)
-        his = theirs.base_model.model.get_submodule(name.removeprefix("lm."))
-        for grad, other in (
-            (mine.A.grad, his.lora_A["default"].weight.grad),
-            (mine.B.grad, his.lora_B["default"].weight.grad),
-        ):
-            assert torch.allclose(grad, other, rtol=1e-4, atol=1e-5)
+    for weight, other in both:
+        assert torch.allclose(weight.grad, other.grad, rtol=1e-4, atol=1e-5)
     with adapter_off(ours), theirs.disable_adapter():
         assert torch.allclose(ours(ids), theirs(input_ids=ids).logits, atol=1e-6)
     save_adapter(ours, tmp_path / "adapter", "base")
@@ -199,6 +193,7 @@ def test_our_adapter_is_pefts(family, names, tmp_path, peft):
 
 WORDS = "is the soup film hotel talk train book song a was really very quite rather so"
 WORDS += " good fine great kind bad dull poor rude yes no it and but not thanks please"
+WORDS += " user assistant system : ; ? ."
 TEMPLATE = (
     "{% for m in messages %}<s> {{ m['role'] }} : {{ m['content'] }} </s> ; "
     "{% endfor %}"
@@ -208,11 +203,7 @@ TEMPLATE = (
 
 def tokenizer():
     special = ["<pad>", "<s>", "</s>", "<unk>"]
-    words = [
-        *special,
-        *WORDS.split(),
-        *["user", "assistant", "system", ":", ";", "?", "."],
-    ]
+    words = [*special, *WORDS.split()]
     known = {word: number for number, word in enumerate(words)}
     raw = tokenizers.Tokenizer(tokenizers.models.WordLevel(known, "<unk>"))
     raw.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
@@ -234,10 +225,8 @@ def opinions(count, seed=0):
     while len(rows) < count:
         thing, adverb = draw.choice(things), draw.choice(how)
         asks = f"{draw.choice(how)} {draw.choice(how)} is the {thing} {adverb}"
-        good, bad = (
-            draw.choice(["good", "fine", "great", "kind"]),
-            draw.choice(["bad", "dull", "poor", "rude"]),
-        )
+        good = draw.choice(["good", "fine", "great", "kind"])
+        bad = draw.choice(["bad", "dull", "poor", "rude"])
         sides = [f" {draw.choice(how)} {w} . it was {w}" for w in (good, bad)]
         if draw.random() < 0.2:
             sides.reverse()
@@ -294,10 +283,8 @@ def test_the_adapter_alone_is_saved_for_peft_and_the_model_with_it(
     folder, file, tmp_path, peft
 ):
     out = tmp_path / "run"
-    asked = Finetuning(
-        file, str(folder), str(out), lora=4, lr=5e-3, steps=10, quiet=True
-    )
-    finetune(dataclasses.replace(asked, adapter=True), lambda words: None)
+    told = {"lora": 4, "adapter": True, "lr": 5e-3, "steps": 10, "quiet": True}
+    finetune(Finetuning(file, str(folder), str(out), **told), lambda words: None)
     whole, _ = load_causal(out / "model")
     base = transformers.AutoModelForCausalLM.from_pretrained(folder)
     adapted = peft.PeftModel.from_pretrained(base, out / "adapter")
@@ -315,9 +302,8 @@ def test_a_chat_is_laid_out_by_the_models_own_template(folder):
     talk = Example(1, "is it good", (" yes", " no"))
     found = tokens.encode(talk, language, chat=True)
     asked = [{"role": "user", "content": "is it good"}]
-    prompt = words.apply_chat_template(
-        asked, add_generation_prompt=True, tokenize=False
-    )
+    told = {"add_generation_prompt": True, "tokenize": False}
+    prompt = words.apply_chat_template(asked, **told)
     assert found.prompt == words(prompt, add_special_tokens=False)["input_ids"]
     yes, no, end = words.convert_tokens_to_ids(["yes", "no", "</s>"])
     assert found.answers == [[yes, end], [no, end]]  # and the template's ; is cut
@@ -332,13 +318,5 @@ def test_folders_that_hold_no_model_are_refused_in_a_sentence(tmp_path, folder):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="cannot be loaded"):
         language_of(str(tmp_path))
-    examples, _ = read_examples(_one_row(tmp_path))
-    assert tokens.encode(examples[0], language_of(str(folder))).line == 1
-
-
-def _one_row(where: Path) -> str:
-    path = where / "one.jsonl"
-    path.write_text(
-        json.dumps({"prompt": "is it", "chosen": " yes", "rejected": " no"})
-    )
-    return str(path)
+    talk = Example(1, "is it", (" yes", " no"))
+    assert tokens.encode(talk, language_of(str(folder))).line == 1
