@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import mpmath
+import pytest
 import torch
 from hypothesis import settings
 
@@ -372,6 +373,17 @@ def minimiser(loss: Callable, low: float, high: float, shape=()) -> torch.Tensor
             torch.where(slope < 0, high, middle),
         )
     return (low + high) / 2
+
+
+def refusals(*rows: tuple[Callable, tuple, str]) -> Callable:
+    """A test of many refusals: what is called, with what, and words of the error."""
+
+    @pytest.mark.parametrize(("function", "arguments", "says"), rows)
+    def test(function, arguments, says):
+        with pytest.raises(ValueError, match=says):
+            function(*arguments)
+
+    return test
 
 
 def contract(module) -> dict[str, str]:

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from oracles import tensor
 from torch import Tensor
 
 seeds = pytest.mark.parametrize("seed", range(5))
-CIRCLE = torch.tensor(
-    [[0.5, 0.2, 0.8], [0.8, 0.5, 0.2], [0.2, 0.8, 0.5]], dtype=torch.float64
-)
+CIRCLE = tensor([0.5, 0.2, 0.8], [0.8, 0.5, 0.2], [0.2, 0.8, 0.5])
 
 
 def crowd(seed: int, answers: int = 5, groups: int = 3) -> tuple[Tensor, ...]:

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from oracles import refusals
 
 from course_lib.batches import (
     LAYOUTS,
@@ -201,22 +202,12 @@ def test_batches_hold_texts_near_in_length():
     assert sum(spread) / len(spread) < total.float().std() / 4
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words_"),
-    [
-        (([], [], []), "prompts is empty"),
-        (([[1]], [[]], [[2]]), r"chosen\[0\] is empty"),
-        (([[1]], [[2]], [[]]), r"rejected\[0\] is empty"),
-        (([[]], [[2]], [[3]]), r"prompts\[0\] is empty"),
-        (([[1], [1]], [[2], [3]], [[3], [3]]), r"chosen\[1\] and rejected\[1\]"),
-        (([[1]], [[2], [3]], [[3]]), "chosen has 2 entries"),
-    ],
+test_what_would_train_on_nothing_and_another_layout_are_refused = refusals(
+    (pairs, ([], [], []), "prompts is empty"),
+    (pairs, ([[1]], [[]], [[2]]), r"chosen\[0\] is empty"),
+    (pairs, ([[1]], [[2]], [[]]), r"rejected\[0\] is empty"),
+    (pairs, ([[]], [[2]], [[3]]), r"prompts\[0\] is empty"),
+    (pairs, ([[1], [1]], [[2], [3]], [[3], [3]]), r"chosen\[1\] and rejected\[1\]"),
+    (pairs, ([[1]], [[2], [3]], [[3]]), "chosen has 2 entries"),
+    (collate, (pairs([[1]], [[2]], [[3]]), "packed"), "layout"),
 )
-def test_texts_that_would_train_on_nothing_are_refused(arguments, words_):
-    with pytest.raises(ValueError, match=words_):
-        pairs(*arguments)
-
-
-def test_another_layout_is_refused():
-    with pytest.raises(ValueError, match="layout"):
-        collate(some_texts(2)[0], "packed")

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from oracles import refusals
 from small_worlds import CIRCLE, crowd, seeds
 
 from course_lib.limits.comparisons import (
@@ -75,15 +76,9 @@ def test_the_expected_loss_of_pairs_is_dpo_s_for_bradley_terry(seed):
     assert ((found - same) / drawn / 1).item() == pytest.approx(due.item(), rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("words", "call"),
-    [
-        ("preferences must be", lambda: win_rates(torch.ones(2, 2), torch.ones(2) / 2)),
-        ("opponent has 2", lambda: win_rates(CIRCLE, torch.ones(2).double() / 2)),
-        ("sampler must be", lambda: drawn_wins(CIRCLE, CIRCLE / 1.5)),
-        ("shares", lambda: mixed_preferences(torch.ones(2, 3), torch.ones(3) / 3)),
-    ],
+test_bad_input_is_told_by_its_name = refusals(
+    (win_rates, (torch.ones(2, 2), torch.ones(2) / 2), "preferences must be"),
+    (win_rates, (CIRCLE, torch.ones(2).double() / 2), "opponent has 2"),
+    (drawn_wins, (CIRCLE, CIRCLE / 1.5), "sampler must be"),
+    (mixed_preferences, (torch.ones(2, 3), torch.ones(3) / 3), "shares"),
 )
-def test_bad_input_is_told_by_its_name(words, call):
-    with pytest.raises(ValueError, match=words):
-        call()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from oracles import F64
+from oracles import F64, refusals
 
 from course_lib.limits import displacement
 from course_lib.transformer import load
@@ -87,19 +87,12 @@ def test_a_batch_is_its_own_pair_and_the_others_by_a_loop():
         assert others[i].item() == pytest.approx(sum(parts) - parts[i])
 
 
-def test_what_cannot_be_is_refused():
-    half, one = torch.tensor([0.5, 0.5]), torch.tensor([1])
-    with pytest.raises(ValueError, match="gradient of 0"):
-        displacement.pair_geometry(torch.zeros(2, 3), one, one)
-    with pytest.raises(ValueError, match="features must be"):
-        displacement.softmax_scores(torch.eye(3), half)
-    with pytest.raises(ValueError, match=r"must both be \(pairs,\)"):
-        displacement.pair_pushes(
-            torch.eye(2), half, torch.tensor([0]), torch.tensor([0, 1])
-        )
-    with pytest.raises(ValueError, match="answers is empty"):
-        displacement.sentence_scores(SENTENCES, MODEL, 0, [])
-    with pytest.raises(ValueError, match="direction must be"):
-        displacement.moved_along(MODEL, half)
-    with pytest.raises(ValueError, match="weights"):
-        displacement.batch_pushes(torch.eye(2), torch.eye(2), torch.ones(3))
+HALF, ONE, TWO = torch.tensor([0.5, 0.5]), torch.tensor([1]), torch.eye(2)
+test_what_cannot_be_is_refused = refusals(
+    (displacement.pair_geometry, (0 * TWO, ONE, ONE), "gradient of 0"),
+    (displacement.softmax_scores, (torch.eye(3), HALF), "features must be"),
+    (displacement.pair_pushes, (TWO, HALF, ONE, ONE.repeat(2)), r"be \(pairs,\)"),
+    (displacement.sentence_scores, (SENTENCES, MODEL, 0, []), "answers is empty"),
+    (displacement.moved_along, (MODEL, HALF), "direction must be"),
+    (displacement.batch_pushes, (TWO, TWO, torch.ones(3)), "weights"),
+)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import F64
+from oracles import refusals, tensor
 from small_worlds import features, seeds
 
 from course_lib.limits.exponential import (
@@ -117,17 +117,12 @@ def test_the_forward_projection_has_the_target_s_means(seed):
     assert (found @ phi - target @ phi).abs().max() < 1e-10
 
 
-def test_what_cannot_be_is_refused():
-    _, ref, rewards = five_responses()
-    phi = rewards[:, None]
-    with pytest.raises(ValueError, match="features"):
-        exponential_tilt(ref, phi[:3], torch.ones(1, dtype=F64))
-    empty = torch.tensor([0.0, 0.4, 0.2, 0.2, 0.2], dtype=F64)
-    with pytest.raises(ValueError, match="ref must be above 0"):
-        exponential_tilt(empty, phi, torch.ones(1, dtype=F64))
-    with pytest.raises(ValueError, match="chances must be"):
-        psi_rewards(phi, ref, torch.logit)
-    with pytest.raises(ValueError, match="psi must be finite"):
-        psi_rewards(torch.eye(5, dtype=F64), ref, torch.logit)
-    with pytest.raises(ValueError, match="beta must be"):
-        reverse_projection(ref, phi, rewards, 0.0)
+_, REF, REWARDS = five_responses()
+PHI, EMPTY = REWARDS[:, None], tensor(0.0, 0.4, 0.2, 0.2, 0.2)
+test_what_cannot_be_is_refused = refusals(
+    (exponential_tilt, (REF, PHI[:3], tensor(1.0)), "features"),
+    (exponential_tilt, (EMPTY, PHI, tensor(1.0)), "ref must be above 0"),
+    (psi_rewards, (PHI, REF, torch.logit), "chances must be"),
+    (psi_rewards, (torch.eye(5).double(), REF, torch.logit), "psi must be finite"),
+    (reverse_projection, (REF, PHI, REWARDS, 0.0), "beta must be"),
+)

@@ -1,9 +1,11 @@
 """Games of preferences against loops, many opponents, and their own laws."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
+from oracles import refusals, tensor
 from small_worlds import CIRCLE, crowd, seeds
 
 from course_lib.limits.comparisons import drawn_wins, mixed_preferences, win_rates
@@ -16,9 +18,7 @@ from course_lib.limits.games import (
 from course_lib.policies import kl_divergence, optimal_policy
 from course_lib.preferences import fit_bradley_terry
 
-UNEVEN = torch.tensor(
-    [[0.5, 0.3, 0.9], [0.7, 0.5, 0.4], [0.1, 0.6, 0.5]], dtype=torch.float64
-)
+UNEVEN = tensor([0.5, 0.3, 0.9], [0.7, 0.5, 0.4], [0.1, 0.6, 0.5])
 
 
 @seeds
@@ -33,8 +33,7 @@ def test_the_best_opponent_by_trying_many(seed):
 
 
 def test_the_nash_policy_of_a_circle_is_given_by_the_margins_of_the_others():
-    nash = torch.tensor([1 / 7, 4 / 7, 2 / 7], dtype=torch.float64)
-    assert nash_gap(nash, UNEVEN).abs() < 1e-15
+    assert nash_gap(tensor(1 / 7, 4 / 7, 2 / 7), UNEVEN).abs() < 1e-15
     assert nash_gap(torch.full((3,), 1 / 3, dtype=torch.float64), CIRCLE).abs() < 1e-15
 
 
@@ -42,10 +41,7 @@ def test_the_nash_policy_of_a_circle_is_given_by_the_margins_of_the_others():
 def test_self_play_only_moves_away_and_its_average_arrives(table):
     margins = torch.stack([table[2, 1], table[0, 2], table[1, 0]]) - 0.5
     nash = margins / margins.sum()
-    policy, total = (
-        torch.tensor([0.6, 0.2, 0.2], dtype=torch.float64),
-        torch.zeros(3).double(),
-    )
+    policy, total = tensor(0.6, 0.2, 0.2), tensor(0.0, 0.0, 0.0)
     for _ in range(1000):
         total += policy
         moved = self_play_step(policy, table, 0.1)
@@ -103,13 +99,7 @@ def test_dpo_on_the_reference_s_pairs_is_the_tilt_by_fitted_rewards(seed):
     assert (path[-1] - due).abs().max() < 1e-8
 
 
-@pytest.mark.parametrize(
-    ("words", "call"),
-    [
-        ("eta", lambda: self_play_step(torch.ones(3).double() / 3, CIRCLE, 0.0)),
-        ("steps", lambda: preference_path(abs, CIRCLE[0], CIRCLE, steps=0, lr=1.0)),
-    ],
+test_bad_input_is_told_by_its_name = refusals(
+    (self_play_step, (torch.ones(3).double() / 3, CIRCLE, 0.0), "eta"),
+    (partial(preference_path, steps=0, lr=1.0), (abs, CIRCLE[0], CIRCLE), "steps"),
 )
-def test_bad_input_is_told_by_its_name(words, call):
-    with pytest.raises(ValueError, match=words):
-        call()

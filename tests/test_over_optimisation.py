@@ -1,10 +1,11 @@
 """Mistaken judges against sums by hand, the frontier, and draws."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
-from oracles import F64
+from oracles import F64, refusals, tensor
 
 from course_lib.limits.over_optimisation import (
     best_by_judges,
@@ -17,8 +18,8 @@ from course_lib.worlds import World, world_s
 
 SMALL = World(
     ("a", "b", "c"),
-    torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], dtype=F64),
-    torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, -1.0]], dtype=F64),
+    tensor([0.5, 0.3, 0.2], [0.2, 0.2, 0.6]),
+    tensor([0.0, 1.0, 2.0], [1.0, 0.0, -1.0]),
 )
 
 
@@ -100,13 +101,10 @@ def test_what_the_page_says_of_tails_and_ranks_in_ten_judges_of_ten():
         assert abs(won - more) <= 1
 
 
-def test_what_cannot_be_is_refused():
-    scores = mistaken_judges(SMALL, 0.0)
-    with pytest.raises(ValueError, match="size must be"):
-        mistaken_judges(SMALL, -1.0)
-    with pytest.raises(ValueError, match="seeds is empty"):
-        mistaken_judges(SMALL, 1.0, seeds=[])
-    with pytest.raises(ValueError, match="betas is empty"):
-        tilted_by_judges(SMALL, scores, [])
-    with pytest.raises(ValueError, match="counts is empty"):
-        best_by_judges(SMALL, scores, [])
+SCORES = mistaken_judges(SMALL, 0.0)
+test_what_cannot_be_is_refused = refusals(
+    (mistaken_judges, (SMALL, -1.0), "size must be"),
+    (partial(mistaken_judges, seeds=[]), (SMALL, 1.0), "seeds is empty"),
+    (tilted_by_judges, (SMALL, SCORES, []), "betas is empty"),
+    (best_by_judges, (SMALL, SCORES, []), "counts is empty"),
+)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from oracles import refusals
 from small_worlds import features, seeds
 
 from course_lib.limits.comparisons import drawn_wins
@@ -52,22 +53,9 @@ def test_what_one_stage_minimises_is_a_mean_over_pairs(seed):
         assert loss > least
 
 
-@pytest.mark.parametrize(
-    ("words", "call"),
-    [
-        ("features must be", lambda: fit_rewards(torch.ones(2), torch.ones(2, 2))),
-        (
-            "no finite weights",
-            lambda: fit_rewards(torch.eye(2)[:, :1], torch.tensor([[0.0, 1], [0, 0]])),
-        ),
-        (
-            "ref must be",
-            lambda: best_in_class(
-                torch.ones(3) / 3, torch.ones(2, 1), torch.ones(3), 1.0
-            ),
-        ),
-    ],
+WON, FIRST, THREE = torch.tensor([[0.0, 1], [0, 0]]), torch.eye(2)[:, :1], torch.ones(3)
+test_bad_input_is_told_by_its_name = refusals(
+    (fit_rewards, (torch.ones(2), torch.ones(2, 2)), "features must be"),
+    (fit_rewards, (FIRST, WON), "no finite weights"),
+    (best_in_class, (THREE / 3, torch.ones(2, 1), THREE, 1.0), "ref must be"),
 )
-def test_bad_input_is_told_by_its_name(words, call):
-    with pytest.raises(ValueError, match=words):
-        call()

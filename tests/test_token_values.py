@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import F64
+from oracles import F64, refusals
 
 from course_lib.limits.token_values import (
     answer_token_logps,
@@ -127,20 +127,14 @@ def test_prefix_values_are_the_tree_s_along_every_answer():
         assert row[-1] == world.rewards[0, answer]
 
 
-def test_what_cannot_be_is_refused():
-    third = torch.full((3,), 1 / 3)
-    levels = next_token_logps(third, 2)
-    with pytest.raises(ValueError, match="policy must be above 0"):
-        next_token_logps(torch.tensor([0.0, 0.5, 0.5]), 2)
-    with pytest.raises(ValueError, match="4 sentences, which no 2 words make"):
-        next_token_logps(torch.full((4,), 0.25), 2)
-    with pytest.raises(ValueError, match="rewards are of 2 levels"):
-        soft_values(levels, torch.zeros(7), 1.0)
-    with pytest.raises(ValueError, match="levels is empty"):
-        soft_values([], torch.zeros(7), 1.0)
-    with pytest.raises(ValueError, match="beta must be"):
-        soft_values(levels, torch.zeros(3), 0.0)
-    with pytest.raises(ValueError, match="answers is empty"):
-        answer_token_logps(third, world_s(), [])
-    with pytest.raises(ValueError, match=r"must be \(batch, time\)"):
-        prefix_values(*torch.zeros(2, 3, 2), torch.zeros(2), 1.0)
+THIRD, SEVEN = torch.full((3,), 1 / 3), torch.zeros(7)
+LEVELS = next_token_logps(THIRD, 2)
+test_what_cannot_be_is_refused = refusals(
+    (next_token_logps, (torch.tensor([0.0, 0.5, 0.5]), 2), "policy must be above 0"),
+    (next_token_logps, (torch.full((4,), 0.25), 2), "4 sentences, which no 2 words"),
+    (soft_values, (LEVELS, SEVEN, 1.0), "rewards are of 2 levels"),
+    (soft_values, ([], SEVEN, 1.0), "levels is empty"),
+    (soft_values, (LEVELS, SEVEN[:3], 0.0), "beta must be"),
+    (answer_token_logps, (THIRD, world_s(), []), "answers is empty"),
+    (prefix_values, (*torch.zeros(2, 3, 2), SEVEN[:2], 1.0), r"be \(batch, time\)"),
+)
