@@ -14,6 +14,7 @@ SWAPS = {
     ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }
+COMMUTING = ast.Add | ast.Mult | ast.BitAnd | ast.BitOr
 RELATIVES = {
     "logsigmoid": ("sigmoid", "softplus"),
     "sigmoid": ("tanh", "exp"),
@@ -58,7 +59,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Callable]]:
             other = SWAPS[type(op)]
             name = f"{type(op).__name__} -> {other.__name__}"
             yield name, lambda n: setattr(n, "op", other())
-            yield "operands swapped", _swap_operands
+            if not isinstance(op, COMMUTING):
+                yield "operands swapped", _swap_operands
             yield "left operand alone", lambda n: _become(n, n.left)
             yield "right operand alone", lambda n: _become(n, n.right)
         case ast.UnaryOp(op=ast.USub()):

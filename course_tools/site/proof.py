@@ -28,7 +28,8 @@ build.
   each with a *broken twin*, a plausible mistake that the same test must catch.
 - **{exercises} exercises** with **{faults} mistakes** that a check knows by name. Small
   mutations of every model answer must fail as well; {equivalent} of them are listed
-  with the reason why they are right.
+  with the reason why they are right, beside those that cut off a gradient which no
+  check asks for.
 - **{topics} topics** that a course on DPO should cover, each with its passage.
 
 ## By chapter
