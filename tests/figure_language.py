@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from course_lib.plots import palette, style
+from course_lib.plots import palette
 
 PALETTE = {
     "chosen": palette.CHOSEN,
@@ -30,7 +30,7 @@ def faults_of(figure: Figure, beta: float | None = None) -> Iterator[str]:
     beta: if it is given, colours are looked at too: all of its files' are known ones,
         and that of this β may be among them
     """
-    with matplotlib.rc_context(style.LANGUAGE):
+    with matplotlib.rc_context(palette.LANGUAGE):
         says, shows = figure.texts[:2]
         if (says.get_fontsize(), says.get_weight()) != (12.5, "bold"):
             yield "no headline"

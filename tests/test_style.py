@@ -238,7 +238,7 @@ def test_names_are_kept_apart_and_moved_as_little_as_that_needs():
 
 
 def drawn() -> tuple[Figure, matplotlib.axes.Axes]:
-    with matplotlib.rc_context(style.LANGUAGE):
+    with matplotlib.rc_context(palette.LANGUAGE):
         figure = Figure(figsize=(6.5, 3.2), dpi=100)
         style.headline(figure, "A finding", "what is drawn\nin two lines")
         axis = figure.subplots()
@@ -302,7 +302,7 @@ def test_the_font_is_small_free_and_has_the_letters_and_equal_digits():
         assert all(map(font.get_char_index, map(ord, wanted)))
         widths = {font.load_char(ord(d)).linearHoriAdvance for d in "0123456789"}
         assert len(widths) == 1
-    with matplotlib.rc_context(style.LANGUAGE):
+    with matplotlib.rc_context(palette.LANGUAGE):
         family = font_manager.FontProperties(weight="bold")
     assert font_manager.findfont(family).endswith("CourseSans-Bold.otf")
 
@@ -414,7 +414,7 @@ def test_what_the_leash_does_by_a_loop_over_all_answers(sentences, beta, words):
     assert len(sentences) == 585
     praise, babble, earned, spent = shares(sentences, beta)
     scene = plots.leash(WORLD)
-    with matplotlib.rc_context(style.LANGUAGE):
+    with matplotlib.rc_context(palette.LANGUAGE):
         said = scene.draw(scene.setup(Figure()), beta=beta)
     form = (
         r", (.*) of the answers praise .* and (.*) are babble.* is (\S+) \(.* is (\S+)"

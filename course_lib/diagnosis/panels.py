@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from course_lib.diagnosis.case import LN2, Case, lowest_loss
 from course_lib.diagnosis.runlog import Part
 from course_lib.plots.marks import number
-from course_lib.plots.palette import MARK, QUIET
-from course_lib.plots.style import LANGUAGE, Picture, headline
+from course_lib.plots.palette import LANGUAGE, MARK, QUIET
+from course_lib.plots.style import Picture, headline
 
 __all__ = ["run_picture"]
 

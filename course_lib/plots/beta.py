@@ -13,7 +13,6 @@ from course_lib.beta import beta_for_kl, dpo_slope, smoothed_optimal_gap, steepe
 from course_lib.plots.marks import dot, name, names, number, percents
 from course_lib.plots.palette import (
     DOTTED,
-    HALO,
     INK,
     OUTLINE,
     POLICY,
@@ -106,7 +105,7 @@ def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
         axis.plot(betas, push, color=INK)
         shown = f"h = {number(gap, 'g')}"
         if gap <= 0:
-            name(axis, 2, 6, shown, at=(-12, 0), fontweight="bold")
+            name(axis, 2, 6, shown, at=(-12, 0), bold=True)
             return (
                 f"At a gap of {number(gap, 'g')} nats the curve rises without end: "
                 f"from {float(push[0]):.4f} at β = 0.01 to {float(push[-1]):.2f} at "
@@ -116,9 +115,9 @@ def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
         height = float(dpo_slope(here, top)[0])
         dot(axis, top, height, gid="gap")
         words = f"β = {number(top)}"
-        name(axis, top, height, words, at=(0, -16), ha="center", fontweight="bold")
+        name(axis, top, height, words, at=(0, -16), ha="center", bold=True)
         end = int((push > 1.4e-4).nonzero()[-1])
-        name(axis, betas[end], push[end], shown, at=(8, 6), fontweight="bold")
+        name(axis, betas[end], push[end], shown, at=(8, 6), bold=True)
         return (
             f"At a gap of {number(gap, 'g')} nats the marked point, β = {top:.3f}, "
             f"gives a push of {height:.4f}; β = 10 gives {float(push[-1]):.2g}."
@@ -163,7 +162,7 @@ def push_and_rest(probability: float = 0.8) -> Scene:
 
     def draw(axis: Axes, beta: float) -> str:
         start, rest = beta * (probability - 0.5), log_odds / beta
-        violet, bold = beta_color(beta), {"fontweight": "bold"} | HALO
+        violet, bold = beta_color(beta), {"bold": True, "halo": True}
         axis.plot(grid, push(grid, beta), color=violet)
         dot(axis, 0, start, color=violet, marker="o")
         name(axis, 0, start, f"push {number(start, '.3f')}", violet, at=(-9, 0), **bold)
@@ -369,7 +368,7 @@ def _log(
     floor, ceiling = bounds
     for axis, bound in ((axes[0], floor), (axes[2], ceiling)):
         axis.axhline(bound, color=INK, lw=1.2)
-    right = {"ha": "right", **HALO}
+    right = {"ha": "right", "halo": True}
     told = (floor, "floor", INK), (float(below[-1]), "of the mean margin", QUIET)
     ends = [(1, max(0.06, y - 0.06), *words) for y, *words in told]
     names(axes[0], ends, gap=0.11, at=(0, 0), **right)
@@ -411,7 +410,7 @@ def kl_budget(choose: Callable = beta_for_kl) -> Scene:
             y, words = 0, {"at": (7, 12)}
         elif kl < 0.04:  # there the panel ends
             words = {"at": (0, 16), "ha": "center"}
-        name(left, beta, y, f"β = {number(beta)}", fontweight="bold", **words, **HALO)
+        name(left, beta, y, f"β = {number(beta)}", bold=True, **words, halo=True)
         right.bar(rows, policy.tolist(), 0.5, color=INK)
         return (
             f"A budget of {kl:g} nats asks for β = {beta:.3f}. The policy then spends "
@@ -438,8 +437,7 @@ def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
     """
     grid = torch.linspace(-20, 80, 201, dtype=torch.float64)
     x, y = ("gap h, nats", -20, 80), ("", 0, 1.6)
-    ticks = {"yticks": (0, 0.5, 1, 1.5)}
-    around = panel("Loss of one pair at β = 0.1, nats", x, y, **ticks)
+    around = panel("Loss of one pair at β = 0.1, nats", x, y, yticks=(0, 0.5, 1, 1.5))
 
     def loss(gap: Tensor, rate: float) -> Tensor:
         margin = 0.1 * gap
@@ -457,7 +455,7 @@ def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
         told = f"ε = {rate:.3g}: h = {number(best)}"
         high = low > 0.35  # there the dotted line is in the way
         words = {"at": (-6, -16)} if high else {"at": (0, 15), "ha": "center"}
-        name(axis, best, low, told, fontweight="bold", **words, **HALO)
+        name(axis, best, low, told, bold=True, **words, halo=True)
         return (
             f"With ε = {rate:g} the curve is lowest at the marked gap of {best:.2f} "
             f"nats, where the loss is {low:.4f}; the dotted one has no lowest point."

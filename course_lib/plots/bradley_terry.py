@@ -241,8 +241,8 @@ def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene
         axis.axhline(best, **DOTTED)
         axis.plot(grid, torch.sigmoid(scale * grid), color=INK, lw=1.2)
         axis.plot(difference, chance, **(MARK["exact"] | {"ls": "none", "ms": 5}))
-        words = {"at": (0, -10), "ha": "right", "fontweight": "bold"}
-        name(axis, end, best, f"ceiling {told}", QUIET, **words)
+        words = f"ceiling {told}", QUIET
+        name(axis, end, best, *words, at=(0, -10), ha="right", bold=True)
         return (
             f"With scores × {scale:.2g}, no model can be right more than {told} of the "
             f"time: the mean of {len(chance)} pairs on a curve that rises from one "
@@ -267,8 +267,7 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
     orders = list(itertools.permutations(range(3)))
     called = [" > ".join("ABC"[i] for i in order) for order in orders]
     title, y = "Probability of the order", ("", -0.6, 5.6)
-    given = {"grid": False, "ynames": called[::-1], "xticks": []}
-    around = panel(title, ("", 0, 1.12), y, **given)
+    around = panel(title, ("", 0, 1.12), y, grid=False, ynames=called[::-1], xticks=[])
 
     def draw(axis: Axes, a: float, b: float = 0.5, c: float = 0.0) -> str:
         scores = torch.tensor([a, b, c], dtype=torch.float64)
@@ -276,8 +275,7 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
         top = max(chances)
         axis.barh(range(5, -1, -1), chances, 0.6, color=INK)
         for row, chance in enumerate(reversed(chances)):
-            weight = "bold" if math.isclose(chance, top) else "normal"
-            name(axis, chance, row, number(chance), fontweight=weight)
+            name(axis, chance, row, number(chance), bold=math.isclose(chance, top))
         pairs = zip(called, chances, strict=True)
         listed = ", ".join(f"{name} {chance:.3f}" for name, chance in pairs)
         told = ", ".join(number(score, ".1f") for score in (a, b))
@@ -352,9 +350,6 @@ def magnitude_losses() -> Scene:
     around = panel("Loss, nats", x, ("", -0.2, top), **ticks)
     plain = reward_model_loss(grid, zero, reduction="none")
 
-    def still(axis: Axes):
-        axis.plot(grid, plain, **DOTTED)
-
     def draw(axis: Axes, magnitude: float) -> str:
         size = torch.full_like(grid, magnitude)
         ends, at_zero = [(-4.0, float(plain[0]), "plain", QUIET)], {}
@@ -378,7 +373,7 @@ def magnitude_losses() -> Scene:
     return Scene.of(
         draw,
         around,
-        still=still,
+        still=lambda axis: axis.plot(grid, plain, **DOTTED),
         says="A margin shifts the curve, a scale stretches it",
         shows="Loss of one pair of magnitude g. Arrows: where the point (0, 0.69) of "
         "the plain loss goes,\ng to the right for the margin, g times as high for the "
@@ -399,9 +394,6 @@ def uncertain_scores() -> Scene:
     title = "How often the first is preferred"
     around = panel(title, x, ("", 0, 1.05), **ticks)
 
-    def still(axis: Axes):
-        axis.plot(grid, sure, **DOTTED)
-
     def draw(axis: Axes, std: float) -> str:
         doubt = gaussian_preference_probability(grid, zero + std, zero, zero)
         at_two = float(doubt[here])
@@ -410,7 +402,7 @@ def uncertain_scores() -> Scene:
         names(axis, [(6, *end) for end in last], 0.095)
         arrow(axis, (2, float(sure[here])), (2, at_two + 0.03))
         dot(axis, 2, at_two)
-        name(axis, 2, at_two, percent(at_two, 1), at=(10, -9), fontweight="bold")
+        name(axis, 2, at_two, percent(at_two, 1), at=(10, -9), bold=True)
         return (
             f"A mean difference of 2 with standard deviation {std:.1f} wins "
             f"{percent(at_two, 1)} of the time; with certain scores it would be "
@@ -420,7 +412,7 @@ def uncertain_scores() -> Scene:
     return Scene.of(
         draw,
         around,
-        still=still,
+        still=lambda axis: axis.plot(grid, sure, **DOTTED),
         says="Doubt about the scores pulls every choice towards a coin",
         shows="Dotted: the two scores are certain. Solid: their difference has the "
         "standard deviation of\nthe slider. Arrow: what that does to a mean difference "

@@ -10,11 +10,10 @@ from course_lib.plots.marks import name, number
 from course_lib.plots.palette import POLICY
 from course_lib.plots.style import Scene, panel
 
-LOOKS = (  # who draws the pairs: how the line and its band are drawn
+LOOKS = (  # who draws the pairs: how the line is drawn
     {"lw": 2.2, "marker": "o", "ms": 5},
     {"lw": 1.1, "marker": "o", "ms": 5, "mfc": "white"},
 )
-BANDS = {"alpha": 0.18, "lw": 0}, {"alpha": 0.18, "lw": 0}
 WRITERS = "the reference’s pairs", "pairs of its own"
 
 
@@ -39,10 +38,10 @@ def reach_of_pairs(
     def draw(axes: tuple[Axes, Axes], beta: float) -> str:
         place, told = list(betas).index(beta), []
         for axis, reached in zip(axes, (table, shared), strict=True):
-            for found, look, band in zip(reached, LOOKS, BANDS, strict=True):
+            for found, look in zip(reached, LOOKS, strict=True):
                 seeds = found[place]  # (seeds, counts)
                 low, high = seeds.amin(0), seeds.amax(0)
-                axis.fill_between(counts, low, high, color=POLICY, **band)
+                axis.fill_between(counts, low, high, color=POLICY, alpha=0.18, lw=0)
                 axis.plot(counts, seeds.mean(0), color=POLICY, **look)
                 ends = f"{low[-1]:.2g} to {high[-1]:.2g}"
                 told.append(f"{number(float(seeds[:, -1].mean()), '.2g')} ({ends})")

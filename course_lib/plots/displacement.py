@@ -25,7 +25,7 @@ def phase_map(models: Mapping[str, PairGeometry]) -> Scene:
         axis.fill_between(cosines, 1 / cosines, HIGH, color=FAINT, lw=0)
         axis.plot(cosines, 1 / cosines, color=INK, lw=1.2)
         axis.axhline(1, lw=1, **DOTTED)
-        words = {"at": (0, 0), "ha": "center", "fontweight": "bold"}
+        words = {"at": (0, 0), "ha": "center", "bold": True}
         name(axis, 0.72, 3.6, "chosen falls", REJECTED, **words)
         name(axis, -0.55, 3.6, "chosen rises", CHOSEN, **words)
         name(axis, -1, 1, "equal lengths", QUIET, at=(4, 7))

@@ -17,7 +17,6 @@ from course_lib.plots.palette import (
     DOTTED,
     FAINT,
     FAULTY,
-    HALO,
     INK,
     MARK,
     QUIET,
@@ -75,7 +74,7 @@ def gap_curves(loss: Callable = dpo_loss) -> Scene:
             look = {"marker": "^" if outside else "o", "gid": "gap"}
             dot(axis, gap, min(value, top), color=violet, **look)
         value, weight = here[0][0], here[1][0]
-        place = {"at": (0, -9), "ha": "right", "fontweight": "bold"}
+        place = {"at": (0, -9), "ha": "right", "bold": True}
         name(axes[1], 48, 1.16, f"β = {beta:.3g}", violet, **place)
         return (
             f"At β = {beta:.3g} a pair with a gap of {number(gap, '+.1f')} nats costs "
@@ -175,7 +174,7 @@ def four_numbers(
 def _span(axis: Axes, u: float, v: float, upright: bool = False):
     """The gap: what lies between the tips of the two arrows."""
     shade, line = axis.axvspan, axis.axvline
-    middle, look = (u + v) / 2, {"at": (0, 0), "ha": "center", "fontweight": "bold"}
+    middle, look = (u + v) / 2, {"at": (0, 0), "ha": "center", "bold": True}
     place, ends = (min(max(middle, -24), 24), -0.75), (0.3, 1)
     if upright:
         shade, line = axis.axhspan, axis.axhline
@@ -231,7 +230,7 @@ def sick_runs(loss: Callable = dpo_loss) -> Scene:
             number(cost, ",.4g").replace("inf", "∞") for cost in (says, ought)
         )
         words = f"A pair at h = −5{THIN}000 nats costs\n{told} (sound: {right})"
-        name(axes[1], 1, 18, words, FAULTY, at=(0, 0), va="top", **HALO)
+        name(axes[1], 1, 18, words, FAULTY, at=(0, 0), va="top", halo=True)
         was, ends = sound.logged[0], sound.logged[-1]
         true, ought_to = (number(run.gaps[-1], "+.2f"), number(sound.gaps[-1], "+.2f"))
         return (
@@ -346,10 +345,9 @@ def displacement(history: Tensor) -> Picture:
 
     x, low = ("step", 0, 1.3 * last), 1.35 * min(ratios)
     ends, steps = (("", -0.6, 2.5), ("", low, -0.05 * low)), [0, last // 2, last]
-    shares = {"xticks": steps, "yticks": [0, 0.5, 1]}
     return Picture.of(
         draw,
-        panel("Probability", x, ("", 0, 1.05), **shares),
+        panel("Probability", x, ("", 0, 1.05), xticks=steps, yticks=[0, 0.5, 1]),
         panel("Log-ratio at the end, nats", *ends, xticks=[]),
         says="The gap grows while both answers fall: a third one gains it all",
         shows="Training on one pair. Right: how far its two answers have moved, from "

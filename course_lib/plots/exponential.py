@@ -33,7 +33,9 @@ def log_partition_curve(
 
     def still(axes: tuple[Axes, Axes]):
         left, right = axes
-        _log_z(left, omegas, log_z)
+        left.axhline(0, color=REFERENCE, lw=1)
+        left.plot(omegas, log_z, color=INK)
+        name(left, omegas[-1], log_z[-1], "log Z", at=(-8, 4), bold=True)
         _law(right, float(start), float(spread))
         right.plot([0, *kl], [start, *mean], color=INK)
         name(right, kl[-1], mean[-1], "frontier", at=(0, 11), ha="right")
@@ -71,12 +73,6 @@ def log_partition_curve(
         still=still,
         height=3.9,
     )
-
-
-def _log_z(axis: Axes, omegas: Tensor, log_z: Tensor):
-    axis.axhline(0, color=REFERENCE, lw=1)
-    axis.plot(omegas, log_z, color=INK)
-    name(axis, omegas[-1], log_z[-1], "log Z", at=(-8, 4), fontweight="bold")
 
 
 def _law(axis: Axes, start: float, spread: float):

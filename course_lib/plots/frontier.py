@@ -19,7 +19,6 @@ from course_lib.plots.palette import (
     DOTS,
     DOTTED,
     FAINT,
-    HALO,
     INK,
     MARK,
     POLICY,
@@ -153,7 +152,7 @@ def _below(axis: Axes, groups: dict[str, list[list[Run]]], method: str):
     spots = [_cross(axis, runs, "shortfall", look) for runs in mine]
     axis.plot(*zip(*spots, strict=True), color=look["color"], lw=0.8, zorder=1.5)
     (x, most), runs = max(zip(spots, mine, strict=True), key=lambda pair: pair[0][1])
-    words = {"at": (0, -13), "ha": "center", "fontweight": "bold"}
+    words = {"at": (0, -13), "ha": "center", "bold": True}
     lowest = max(run.shortfall for run in runs)
     name(axis, x, lowest, number(-most), look["color"], **words)
 
@@ -165,7 +164,6 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
         can be dragged
     """
     x, y = ("KL from the reference, nats", -0.1, 4.4), ("", -0.75, TOP)
-    ticks = {"xticks": (0, 1, 2, 3), "yticks": (0, 1, 2)}
 
     def still(axis: Axes):
         betas = torch.logspace(-1.6, 1.5, 120).tolist()
@@ -174,7 +172,7 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
         earned = earned[spent <= NEAR]
         axis.plot(spent[spent <= NEAR], earned, color=INK, lw=1.4)
         end = 2.95, float(earned.max())
-        name(axis, *end, "exact limit", at=(1, -12), ha="right", **HALO)
+        name(axis, *end, "exact limit", at=(1, -12), ha="right", halo=True)
         axis.axvspan(NEAR, 4.4, color=FAINT, lw=0, zorder=0)
         name(axis, NEAR, -0.6, "beyond 3 nats", QUIET)
 
@@ -183,7 +181,7 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
         best = optimal_policy(world.ref, world.rewards, beta)
         exact = exact_metrics(world, best, beta)
         _tangent(axis, beta, exact["reward"] - beta * exact["kl"])
-        look = {"at": (0, 0), "ha": "right", "fontweight": "bold"}
+        look = {"at": (0, 0), "ha": "right", "bold": True}
         called = f"{shown.name}: {shown.knob}" if shown.knob else shown.name
         name(axis, 2.95, -0.6, called, shown.look["color"], **look)
         far = _knobs(axis, groups, shown)
@@ -199,7 +197,7 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
 
     return Scene.of(
         draw,
-        panel("Expected reward", x, y, **ticks),
+        panel("Expected reward", x, y, xticks=(0, 1, 2, 3), yticks=(0, 1, 2)),
         still=still,
         height=4.6,
         says="No run rises above the exact limit, whose slope at π* is β",
@@ -214,7 +212,7 @@ def _optimum(axis: Axes, kl: float, reward: float) -> list[tuple]:
     dot(axis, kl if kl <= NEAR else 3.12, reward, gid="beta")
     if kl > NEAR:
         return [(3.34, reward, f"π*: {kl:.1f} nats", INK)]
-    name(axis, kl, reward, "π*", at=(-5, 11), fontweight="bold")
+    name(axis, kl, reward, "π*", at=(-5, 11), bold=True)
     return []
 
 
@@ -375,7 +373,7 @@ def estimators_by_pairs(world: World, runs: Sequence[Run]) -> Picture:
             _by_pairs(axis, groups.get(("best", method), []), **best)
             ends = _by_pairs(axis, groups["end", method], **MARK["policy"])
             said.append(f"{called} {ends[0]:.2f} → {ends[-1]:.3f}")
-        name(axes[0], 0.07, start, "reference", QUIET, at=(0, 8), **HALO)
+        name(axes[0], 0.07, start, "reference", QUIET, at=(0, 8), halo=True)
         return (
             f"Distance from π*, from {counts[0]} to {number(counts[-1], ',d')} pairs, "
             f"at the end of training: {'; '.join(said)} nats. Dotted: the reference, "
@@ -462,8 +460,7 @@ def _so_far(
     axis.plot(steps[: len(values)], values, color=look["color"], ls=look["ls"])
     dot(axis, *end, meaning, ms=8, gid="step")
     side = "left" if 2 * len(values) < len(steps) else "right"
-    words = {"at": at, "ha": side, "fontweight": "bold"} | HALO
-    name(axis, *end, text, look["color"], **words)
+    name(axis, *end, text, look["color"], at=at, ha=side, bold=True, halo=True)
 
 
 def _log_panels(end: float, loss: Tensor, sides: Tensor) -> tuple[dict, ...]:

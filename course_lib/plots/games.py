@@ -8,7 +8,7 @@ from torch import Tensor
 
 from course_lib.limits.games import nash_gap
 from course_lib.plots.marks import dot, name, names
-from course_lib.plots.palette import HALO, POLICY
+from course_lib.plots.palette import POLICY
 from course_lib.plots.simplex import outline, places, trail, triangle
 from course_lib.plots.style import Scene, panel
 
@@ -49,7 +49,7 @@ def paths_in_game(
             dot(axes[0], x, y, "policy", ms=8)
             others = [p[step] for key, p in paths.items() if key != words] + [start]
             if _apart(path[step], others):
-                name(axes[0], x, y, words, POLICY, at=_beside(x, y), **HALO)
+                name(axes[0], x, y, words, POLICY, at=_beside(x, y), halo=True)
             gap = gaps[words]
             axes[1].plot(range(step + 1), gap[: step + 1], color=POLICY, lw=1.2)
             dot(axes[1], step, float(gap[step]), "policy", ms=8)

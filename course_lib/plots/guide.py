@@ -43,7 +43,7 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
 
     def draw(axes: tuple[Axes, Axes], **given: str) -> str:
         advice = advise(runs, field=field, **given)
-        name(axes[0], LEFT, -1.1, _verdict(advice), at=(0, 0), fontweight="bold")
+        name(axes[0], LEFT, -1.1, _verdict(advice), at=(0, 0), bold=True)
         for row, cell in enumerate(advice.ranking):
             _bar(axes[0], row, cell, cell.variant in (advice.variant, *advice.tied))
         _changes(axes[1], advice)
@@ -77,8 +77,7 @@ def _bar(axis: Axes, row: int, cell: Evidence, leads: bool):
     if leads:
         shade = {"color": REFERENCE, "alpha": 0.3, "lw": 0}
         axis.add_patch(Rectangle((LEFT, row - 0.5), RIGHT - LEFT, 1, **shade))
-    weight = {"fontweight": "bold" if leads else "normal"}
-    name(axis, 0, row, NAMES[cell.variant], at=(-7, 0), **weight)
+    name(axis, 0, row, NAMES[cell.variant], at=(-7, 0), bold=leads)
     fill = "white" if cell.variant in REFERENCE_FREE else POLICY
     end = min(cell.mean, FAR)
     axis.barh(row, end, 0.62, color=fill, ec=POLICY, lw=1.2)
@@ -88,7 +87,7 @@ def _bar(axis: Axes, row: int, cell: Evidence, leads: bool):
         name(axis, FAR, row, f"{told} »", **look)
         return
     axis.plot([cell.low, high], [row, row], color=INK, lw=1.4)
-    name(axis, max(end, high), row, told, at=(5, 0), **weight)
+    name(axis, max(end, high), row, told, at=(5, 0), bold=leads)
 
 
 def _changes(axis: Axes, advice: Advice):
@@ -99,7 +98,7 @@ def _changes(axis: Axes, advice: Advice):
             name(axis, 0.46, row, "yours", QUIET, at=(0, 0))
         elif (best and best.variant) != advice.variant:
             told = NAMES[best.variant] if best else "none"
-            name(axis, 0.46, row, f"→ {told}", at=(0, 0), fontweight="bold")
+            name(axis, 0.46, row, f"→ {told}", at=(0, 0), bold=True)
 
 
 def _said(advice: Advice, field: str) -> str:

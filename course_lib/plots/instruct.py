@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from course_lib.datasets import InstructRun
 from course_lib.plots.marks import dot, name, number
-from course_lib.plots.palette import HALO, INK, MARK, POLICY, QUIET, REFERENCE
+from course_lib.plots.palette import INK, MARK, POLICY, QUIET, REFERENCE
 from course_lib.plots.style import Picture, panel
 
 TITLES = {"films": "Praise, log-odds", "you": "“You” an answer"}
@@ -51,7 +51,7 @@ def _task(axis: Axes, task: str, rows: Sequence[InstructRun]) -> str:
     dot(axis, 0, before.reward[0], "reference", ms=7)
     for row in best:
         told = f"best of {row.beta:g}" if row is best[-1] else f"{row.beta:g}"
-        name(axis, row.kl[0], row.reward[0], told, INK, at=(-7, 5), **HALO)
+        name(axis, row.kl[0], row.reward[0], told, INK, at=(-7, 5), halo=True)
     for row in by_method["dpo"]:
         _seed(axis, row)
     trained = by_method["dpo"]

@@ -154,7 +154,7 @@ def _set_strip(axis: Axes, answers: _Answers, betas: Tensor):
     for meaning, kind in (("chosen", answers.liked), ("faulty", answers.babble)):
         look = {key: MARK[meaning][key] for key in ("color", "ls")}
         axis.plot(betas, best[:, kind].sum(-1), **look)
-    words = {"fontweight": "bold", "at": (0, 0)}
+    words = {"bold": True, "at": (0, 0)}
     name(axis, LOOSE, 1.17, "babble", MARK["faulty"]["color"], **words)
     name(axis, 0.2, 1.17, "praise", MARK["chosen"]["color"], **words)
     axis.set(xscale="log", xlim=(LOOSE, TIGHT), ylim=(0, 1.3))
@@ -196,5 +196,5 @@ def _mark(axis: Axes, answers: _Answers, best: Tensor, beta: float):
     dot(axis, beta, liked, "chosen", gid="beta")
     dot(axis, beta, babble, "faulty", gid="beta")
     left = beta > TIGHT / 2 or 0.01 < babble < 0.95  # where no curve runs
-    look = {"at": (-6 if left else 6, 0), "fontweight": "bold"}
+    look = {"at": (-6 if left else 6, 0), "bold": True}
     name(axis, beta, 0.14, f"β = {beta:g}", beta_color(beta), **look)

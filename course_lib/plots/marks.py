@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from course_lib.plots.palette import INK, MARK
 
 THIN = "\u202f"  # the narrow no-break space of "12\u202f%" and "1\u202f000"
+BOLD = {"fontweight": "bold"}
+HALO = {"path_effects": [withStroke(linewidth=3, foreground="white")]}
 
 
 def number(value: float, form: str = ".2f") -> str:
@@ -39,23 +42,28 @@ def percents(*shares: float) -> dict[float, str]:
     return {share: percent(share) for share in shares}
 
 
-def name(axis: Axes, x: float, y: float, text: str, color: str = INK, **more: Any):
+def name(
+    axis: Axes,
+    x: float,
+    y: float,
+    text: str,
+    color: str = INK,
+    *,
+    at: tuple[float, float] = (6, 0),
+    bold: bool = False,
+    halo: bool = False,
+    **more: Any,
+):
     """Words beside a line or a point, in its colour, in place of a legend.
 
-    more: `at`, the way from the point in points, (6, 0) if left out; and what
-        matplotlib's `Axes.annotate` takes
+    at: the way from the point, in points
+    halo: white, where the words lie on lines
+    more: as for matplotlib's `Axes.annotate`
     """
-    at = more.pop("at", (6, 0))
-    look = {"va": "center", "ha": "left" if at[0] >= 0 else "right"} | more
-    axis.annotate(
-        text,
-        (x, y),
-        at,
-        textcoords="offset points",
-        color=color,
-        annotation_clip=False,
-        **look,
-    )
+    look = {"va": "center", "ha": "left" if at[0] >= 0 else "right"}
+    look |= (BOLD if bold else {}) | (HALO if halo else {}) | more
+    look |= {"textcoords": "offset points", "annotation_clip": False}
+    axis.annotate(text, (x, y), at, color=color, **look)
 
 
 def names(

@@ -13,7 +13,6 @@ from course_lib.plots.palette import (
     DASHES,
     DOTTED,
     FAINT,
-    HALO,
     INK,
     OUTLINE,
     QUIET,
@@ -202,8 +201,7 @@ def _motions(axis: Axes, step: float, height: float):
         (-0.38, "1. tilt: × exp(r/β)", 0 < step <= 1),
         (1.62, "2. normalise: ÷ Z", step > 1),
     ):
-        look = {"color": INK, "fontweight": "bold"} if on else {"color": QUIET}
-        name(axis, x, height, text, at=(0, 0), **look)
+        name(axis, x, height, text, INK if on else QUIET, at=(0, 0), bold=on)
 
 
 def _with_rewards(world: World) -> list[str]:
@@ -213,9 +211,8 @@ def _with_rewards(world: World) -> list[str]:
 
 def _above(axis: Axes, x: float, y: float, text: str, strong: bool):
     """Words above a bar; strong for what grows."""
-    weight = {"fontweight": "bold"} if strong else {}
-    look = {"at": (0, 4), "ha": "center", "va": "bottom", **weight}
-    name(axis, x, y, text, INK if strong else QUIET, **look)
+    look = {"ha": "center", "va": "bottom", "bold": strong}
+    name(axis, x, y, text, INK if strong else QUIET, at=(0, 4), **look)
 
 
 def _bars(axis: Axes, ref: Tensor, best: Tensor):
@@ -234,16 +231,15 @@ def _strip(axis: Axes, answers: Sequence[str], rewards: Tensor, gains: Tensor, u
     for answer, reward, gain in zip(answers, rewards, gains, strict=True):
         look = {} if gain else {"mfc": "white", "mec": INK, "mew": 1.2}
         dot(axis, float(reward), 0.5, ms=8, **look)
-        words = (INK, "bold") if gain else (QUIET, "normal")
-        places = {"at": (0, up), "ha": "center", "fontweight": words[1]} | HALO
-        name(axis, float(reward), 0.5, answer, words[0], **places)
+        words = {"at": (0, up), "ha": "center", "bold": bool(gain), "halo": True}
+        name(axis, float(reward), 0.5, answer, INK if gain else QUIET, **words)
 
 
 def _clear(axis: Axes, bar: float, **more: str):
     """The bar that a reward must clear; beyond it the strip is shaded."""
     axis.axvspan(bar, axis.get_xlim()[1], color=FAINT, lw=0, zorder=0)
     axis.plot([bar, bar], [0, 1], color=INK, **more)
-    name(axis, bar, 0.88, "β log Z", at=(-5, 0), fontweight="bold")
+    name(axis, bar, 0.88, "β log Z", at=(-5, 0), bold=True)
 
 
 def _bars_and_strip(
@@ -440,7 +436,7 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
         left.plot([spent[n], bounds[n]], [earned[n]] * 2, **DOTTED)
         dot(left, bounds[n], earned[n], "reference", ms=8)
         dot(left, spent[n], earned[n])
-        words = {"fontweight": "bold", "at": (9, -10)}
+        words = {"bold": True, "at": (9, -10)}
         name(left, spent[n], earned[n], f"n = {n}{' (reference)' * (n == 1)}", **words)
         dot(right, n, bounds[n], "reference", ms=8, gid="n")
         dot(right, n, spent[n], gid="n")

@@ -1,13 +1,14 @@
-"""What a colour, a line and a marker mean, the same on every page.
+"""What a colour, a line and a marker mean on every page, and matplotlib's settings.
 
 No meaning hangs on a colour alone: each has a line and a marker too (`MARK`), and each
 β a violet of its own that is always named.
 """
 
 import math
+from pathlib import Path
 
+from matplotlib import cycler, font_manager
 from matplotlib.colors import LinearSegmentedColormap, to_hex
-from matplotlib.patheffects import withStroke
 
 # What a colour means. The page's filter turns each into its partner for dark pages.
 INK = "#16181D"  # what is exact: π*, the frontier, a floor; and all other words
@@ -28,11 +29,44 @@ MARK = {  # how each meaning is drawn as a line or a point
 }
 DOTTED = {"color": REFERENCE, "ls": DOTS}  # a line at a start or a bound
 OUTLINE = {"color": "none", "ec": REFERENCE, "lw": 1.2}  # the reference, as a bar
-HALO = {"path_effects": [withStroke(linewidth=3, foreground="white")]}  # of words
 BETAS = 0.02, 1.0  # the ends of the ramp, on a logarithmic scale
 RAMP = LinearSegmentedColormap.from_list(
     "beta", ("#CC70C6", "#9C50D2", "#6240C6", "#35309A", "#12123C")
 )
+
+for face in sorted(Path(__file__).with_name("fonts").glob("*.otf")):
+    font_manager.fontManager.addfont(face)
+LANGUAGE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": REFERENCE,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": QUIET,
+    "axes.prop_cycle": cycler(color=(CHOSEN, REJECTED, POLICY, FAULTY, INK)),
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 7,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "font.family": ["Course Sans", "DejaVu Sans"],  # the second for ∇ ≻ ∈ ∥
+    "font.size": 9.5,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.9,
+    "hatch.linewidth": 1.2,
+    "legend.frameon": False,
+    "lines.linewidth": 2.2,
+    "lines.solid_capstyle": "round",
+    "text.color": INK,
+    "xaxis.labellocation": "left",
+    "xtick.color": REFERENCE,
+    "xtick.labelcolor": QUIET,
+    "ytick.labelcolor": QUIET,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+}
 
 
 def beta_color(beta: float) -> str:

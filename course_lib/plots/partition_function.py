@@ -95,9 +95,6 @@ def partition_estimates(
     look |= {"xticks": [1, 10, 20, 30], "yticks": levels}
     around = panel("Estimate minus log Z, nats", x, ("", -100, 100), **look)
 
-    def still(axis: Axes):
-        axis.axhline(0, color=INK, lw=1.2)
-
     def draw(axis: Axes, n: float, beta: float, seed: float) -> str:
         rewards = sample_rewards(world, length, RUNS, int(n), seed=int(seed))
         truth = length * float(log_partition(world.ref, world.rewards, beta))
@@ -109,7 +106,7 @@ def partition_estimates(
             if which.any():
                 axis.errorbar(runs[which], miss[which], 2 * error[which], **look)
         words = f"{int(holds.sum())} of {RUNS} bars reach log Z"
-        name(axis, RUNS + 1, 40, words, at=(0, 0), ha="right", fontweight="bold")
+        name(axis, RUNS + 1, 40, words, at=(0, 0), ha="right", bold=True)
         mean = number(float(miss.mean()), "+.3f")
         return (
             f"{RUNS} samples of {number(int(n), ',d')} answers at β = {beta:.3g}: "
@@ -121,7 +118,7 @@ def partition_estimates(
     return Scene.of(
         draw,
         around,
-        still=still,
+        still=lambda axis: axis.axhline(0, color=INK, lw=1.2),
         says="No estimate of log Z sees what its sample did not draw",
         shows="Thirty samples of the reference. Bars: two of the standard errors that "
         "each claims.\n□ the bar reaches log Z, the line at 0    ✕ it misses. "
@@ -137,8 +134,7 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
     slider: beta, KL strength in reward per nat
     """
     x, y = ("answer", -0.5, 5.6), ("", -4.2, 5.2)
-    ticks = {"xnames": NAMES, "yticks": [-4, -2, 0, 2, 4]}
-    around = panel("Reward", x, y, **ticks)
+    around = panel("Reward", x, y, xnames=NAMES, yticks=[-4, -2, 0, 2, 4])
 
     def draw(axis: Axes, beta: float) -> str:
         implied = implicit(optimal_policy(REF, REWARDS, beta), REF, beta)
@@ -151,9 +147,8 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
             (float(implied[-1]), "read r̂", POLICY),
         )
         names(axis, [(4.1, *end) for end in last], gap=0.7)
-        words = {"at": (0, 0), "ha": "right", "fontweight": "bold"}
-        told = f"β = {beta:.3g}: each lies {number(drop)} lower"
-        name(axis, 5.6, 4.9, told, beta_color(beta), **words)
+        told = f"β = {beta:.3g}: each lies {number(drop)} lower", beta_color(beta)
+        name(axis, 5.6, 4.9, *told, at=(0, 0), ha="right", bold=True)
         reads = [number(float(implied[k]), "+.3f") for k in (1, 4)]
         return (
             f"At β = {beta:.3g} the circles lie {drop:.3f} below the diamonds, which "
@@ -255,8 +250,8 @@ def preferences_read(
         at = (9, -7) if float(read[7]) < float(true[7]) else (-9, 6)  # off the line
         name(axis, float(true[3]), float(read[3]), "B over E", POLICY, at=(26, 0))
         name(axis, float(true[7]), float(read[7]), "A over C", POLICY, at=at)
-        words = {"at": (0, 0), "ha": "right", "fontweight": "bold"}
-        name(axis, 1.12, 0.5, f"read with β = {beta:.3g}", beta_color(beta), **words)
+        told = f"read with β = {beta:.3g}", beta_color(beta)
+        name(axis, 1.12, 0.5, *told, at=(0, 0), ha="right", bold=True)
         worst = float((read - true).abs().max())
         return (
             f"Read with β = {beta:.3g}: B over E {read[3]:.3f}, in truth {true[3]:.3f}"
@@ -301,8 +296,8 @@ def uncovered_answer() -> Scene:
         worth = float(expected_reward(now, REWARDS))
         _bars(left, now, POLICY)
         dot(right, share, worth, "policy", gid="share")
-        words = {"at": (0, 0), "ha": "right", "fontweight": "bold"}
-        name(right, 1, 3.4, f"loss {cost:.4f} nats", **words)
+        told = f"loss {cost:.4f} nats"
+        name(right, 1, 3.4, told, at=(0, 0), ha="right", bold=True)
         return (
             f"With π(E) = {share:.3g} the loss on the six pairs of A to D is "
             f"{cost:.4f} nats, the least there is, and the expected reward is "

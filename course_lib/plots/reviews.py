@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from course_lib.plots.marks import name, number
-from course_lib.plots.palette import FAINT, HALO, INK, MARK, POLICY
+from course_lib.plots.palette import FAINT, INK, MARK, POLICY
 from course_lib.plots.style import Picture, panel
 from course_lib.reviews import Outcome
 
@@ -40,8 +40,7 @@ def reviews_outcomes(outcomes: Sequence[Outcome]) -> Picture:
             told.append(f"{called} up to {best.reward:.2f} for {best.kl:.2f} nats")
         for row in drawn[1:]:
             words = f"n = {row.beta:g}" if row is drawn[-1] else f"{row.beta:g}"
-            spot = {"at": (-7, 3), **HALO}
-            name(axes[0], row.kl, row.reward, words, INK, **spot)
+            name(axes[0], row.kl, row.reward, words, INK, at=(-7, 3), halo=True)
         steps = ", ".join(f"n = {r.beta:g} {number(r.reward)}" for r in drawn)
         return (
             "Reward against KL on held-out openings; of best of n, the upper bound of "

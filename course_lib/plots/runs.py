@@ -25,7 +25,6 @@ from course_lib.plots.palette import (
     DASH_DOT,
     DOTTED,
     FAULTY,
-    HALO,
     INK,
     MARK,
     POLICY,
@@ -75,7 +74,7 @@ def least_losses(
         below = int((loss < least - 1e-3).sum())  # but for rounding
         at_one = float(floor(grid.new_tensor([1.0]), grid.new_tensor([accuracy]))[0])
         words = f"with an accuracy of {percent(accuracy)}"
-        name(axis, 3.5, float(curve[-1]), words, at=(0, 8), ha="right", **HALO)
+        name(axis, 3.5, float(curve[-1]), words, at=(0, 8), ha="right", halo=True)
         return (
             f"With {percent(accuracy)} of the pairs right and a mean margin of 1, the "
             f"loss is at least {at_one:.3f}. Of {len(loss)} rows with an accuracy near "
@@ -318,7 +317,7 @@ def kl_estimators(
             beyond = " →" if max(mean, high) > x[2] else ""
             words = f"{number(mean)}{beyond}", POLICY
             side = "right" if mean > x[2] - 0.2 else "center"
-            name(axis, min(mean, x[2]), row, *words, at=(0, 13), ha=side, **HALO)
+            name(axis, min(mean, x[2]), row, *words, at=(0, 13), ha=side, halo=True)
             said.append(f"{way} {number(mean)} ({number(low)} to {number(high)})")
         return (
             f"At β = {beta:g} the KL is {exact:.2f} nats. Estimates from "

@@ -11,7 +11,7 @@ from torch import Tensor
 from course_lib.guide import NAMES
 from course_lib.losses import apo_down_loss
 from course_lib.plots.marks import dot, name, number
-from course_lib.plots.palette import DASHES, DOTTED, HALO, INK, QUIET, REFERENCE
+from course_lib.plots.palette import DASHES, DOTTED, INK, QUIET, REFERENCE
 from course_lib.plots.style import Scene, panel
 from course_lib.variants import METHODS, Losses, LossSettings, PairLogps
 
@@ -19,7 +19,7 @@ TOKENS, LOGP = 8, -16.0  # of either answer: its length, and its log π_ref in n
 REACH = 15.0  # nats of gap on either side of the picture
 FAR = 320.0  # /β: how far a minimum is looked for
 DPO = {"color": REFERENCE, "ls": DASHES, "lw": 1.8}
-CENTRED = {"ha": "center", "fontweight": "bold"} | HALO
+CENTRED = {"ha": "center", "bold": True, "halo": True}
 TIED = "dpo_nll", "orpo", "cpo"  # they look at log π(y_w) itself, which ends at 0
 
 
@@ -83,7 +83,7 @@ def loss_shapes() -> Scene:
         if variant != "dpo":
             over, under = (float(one(grid[:1])[0]) for one in (shape, plain))
             way = (4, -9 if over > under else 9)
-            name(axes[0], -REACH, under, "DPO", QUIET, at=way, **HALO)
+            name(axes[0], -REACH, under, "DPO", QUIET, at=way, halo=True)
         name(axes[0], 0, 330, CALLED[variant], at=(0, 0), **CENTRED)
         lowest = _lowest(shape, beta, variant in TIED)
         if lowest.at is not None and abs(lowest.at) <= REACH:

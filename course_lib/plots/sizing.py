@@ -7,7 +7,7 @@ import torch
 from matplotlib.axes import Axes
 
 from course_lib.plots.marks import THIN, dot, name, number
-from course_lib.plots.palette import DOTS, DOTTED, FAINT, HALO, INK, POLICY, QUIET
+from course_lib.plots.palette import DOTS, DOTTED, FAINT, INK, POLICY, QUIET
 from course_lib.plots.style import Scene, panel
 from course_lib.production.flops import training_time
 from course_lib.production.sizing import MODELS, Job, backward_peak, training_memory
@@ -60,8 +60,7 @@ def memory_of_a_job() -> Scene:
         for row, part in enumerate(PARTS):
             _held(axis, row, getattr(found, part) / GB)
         dot(axis, peak, len(PARTS), "exact", ms=9)
-        look = {"at": (9, 0), "fontweight": "bold", **HALO}
-        name(axis, peak, len(PARTS), _gb(peak), INK, **look)
+        name(axis, peak, len(PARTS), _gb(peak), INK, at=(9, 0), bold=True, halo=True)
         fits = [card for card in CARDS if peak <= 0.9 * card]
         room = f"It fits a card of {fits[0]} GB" if fits else "It fits no single card"
         read = f"{pairs} pair{'s' * (pairs > 1)} at a time"
@@ -96,7 +95,7 @@ def _held(axis: Axes, row: int, gigabytes: float):
     if gigabytes >= 0.01:
         axis.plot([0.01, gigabytes], [row, row], lw=1.2, **DOTTED)
         dot(axis, gigabytes, row, "exact", color=INK, marker="o", ms=8)
-    name(axis, max(gigabytes, 0.01), row, _gb(gigabytes), QUIET, at=(9, 0), **HALO)
+    name(axis, max(gigabytes, 0.01), row, _gb(gigabytes), QUIET, at=(9, 0), halo=True)
 
 
 def _cards(axis: Axes):

@@ -13,58 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
-from matplotlib import cycler, font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 from PIL import Image
 
-from course_lib.plots.palette import (
-    CHOSEN,
-    FAINT,
-    FAULTY,
-    INK,
-    POLICY,
-    QUIET,
-    REFERENCE,
-    REJECTED,
-)
+from course_lib.plots.palette import LANGUAGE, QUIET
 
 WIDTH, SHARP = 100, 200  # pixels an inch: on the page, and in the file of a still
-
-for face in sorted(Path(__file__).with_name("fonts").glob("*.otf")):
-    font_manager.fontManager.addfont(face)
-LANGUAGE = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": REFERENCE,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.labelcolor": QUIET,
-    "axes.prop_cycle": cycler(color=(CHOSEN, REJECTED, POLICY, FAULTY, INK)),
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 7,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "figure.constrained_layout.use": True,
-    "font.family": ["Course Sans", "DejaVu Sans"],  # the second for ∇ ≻ ∈ ∥
-    "font.size": 9.5,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.9,
-    "hatch.linewidth": 1.2,
-    "legend.frameon": False,
-    "lines.linewidth": 2.2,
-    "lines.solid_capstyle": "round",
-    "text.color": INK,
-    "xaxis.labellocation": "left",
-    "xtick.color": REFERENCE,
-    "xtick.labelcolor": QUIET,
-    "ytick.labelcolor": QUIET,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
-}
 
 RULES = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 PAGE_STYLE = f"<style>{RULES}</style>"

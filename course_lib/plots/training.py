@@ -60,7 +60,7 @@ def who_sees_whom(
             axis.axhline(place - 0.5, color=REFERENCE, lw=0.8)
             axis.axvline(place - 0.5, color=REFERENCE, lw=0.8)
         for first, words in zip([0, *cuts], PARTS_OF_ROW, strict=False):
-            name(axis, size - 0.5, first, *words, fontweight="bold")
+            name(axis, size - 0.5, first, *words, bold=True)
         ticks = [*axis.get_xticklabels(), *axis.get_yticklabels()]
         for tick, part in zip(ticks, [*parts, *parts], strict=True):
             tick.set_color(PARTS_OF_ROW[part][1])

@@ -14,16 +14,7 @@ from course_lib.datasets import Run
 from course_lib.guide import NAMES, SWEEPS, Evidence, evidence, leaders, reward_at_kl
 from course_lib.losses import ipo_loss, kto_loss
 from course_lib.plots.marks import THIN, dot, name, number
-from course_lib.plots.palette import (
-    DASHES,
-    DOTTED,
-    HALO,
-    INK,
-    MARK,
-    POLICY,
-    QUIET,
-    REFERENCE,
-)
+from course_lib.plots.palette import DASHES, DOTTED, INK, MARK, POLICY, QUIET, REFERENCE
 from course_lib.plots.style import Scene, panel
 from course_lib.policies import frontier
 from course_lib.variants import REFERENCE_FREE
@@ -57,9 +48,6 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
         lengths = {"chosen_lengths": both, "rejected_lengths": both} if tokens else {}
         return [float(loss(zero + h, zero, zero, zero, tau, **lengths)) for h in gaps]
 
-    def still(axis: Axes):
-        axis.spines["bottom"].set_visible(False)
-
     def draw(axis: Axes, tau: float, tokens: int) -> str:
         lowest = []
         hollow = {"mfc": "white", "mec": INK, "mew": 1.6}
@@ -83,7 +71,7 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
     return Scene.of(
         draw,
         around,
-        still=still,
+        still=lambda axis: axis.spines["bottom"].set_visible(False),
         says="One τ, two targets: 1/(2τ) nats in all, or for each token",
         shows="Solid, ◆: IPO’s loss from sums of log-probabilities. Dashed, ◇: from "
         "averages per token.\nThe number is the gap with the least loss.",
@@ -128,7 +116,7 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         other = beta / (1 + math.exp(-8 * beta))
         dot(axis, z - 8, value.item(), "chosen", ms=9)
         push = f"push {number(-slope.item(), '.4f')}", MARK["chosen"]["color"]
-        name(axis, z - 8, value.item(), *push, at=(0, -16), ha="center", **HALO)
+        name(axis, z - 8, value.item(), *push, at=(0, -16), ha="center", halo=True)
         sentence = (
             f"With the reference point at z = {z:g} nats and β = {beta:g}, a desirable "
             f"answer 8 nats below the point loses {value.item():.3f} and is pushed up "
@@ -241,7 +229,7 @@ def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:
         for axis, arm in zip(axes, arms, strict=True):
             axis.plot([most, most], [-0.5, end], color=INK, lw=1.2, gid="kl")
             side = {"at": (0, 0), "ha": "right" if most > 0.8 else "center"}
-            name(axis, most, -0.8, f"limit {number(most)}", fontweight="bold", **side)
+            name(axis, most, -0.8, f"limit {number(most)}", bold=True, **side)
             cells = [c for n, c in reward_at_kl(runs, arm, kl).items() if n in NAMES]
             if not cells:
                 continue
@@ -289,7 +277,6 @@ def _cell(axis: Axes, at: tuple[int, int], cell: Evidence, dark: float, led: int
     if led == 2:
         frame = {"fill": False, "ec": INK, "lw": 2.2, "zorder": 4}
         axis.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, **frame))
-    weight = {"fontweight": "bold" if led else "normal"}
     half = f"±{number((cell.high - cell.low) / 2)}"
-    name(axis, x, y, number(cell.mean), at=(0, 0), ha="right", **weight)
+    name(axis, x, y, number(cell.mean), at=(0, 0), ha="right", bold=led > 0)
     name(axis, x, y, half, at=(3, 0), fontsize=8.5)

@@ -19,12 +19,12 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.spines import Spine
 
-from course_lib.plots.style import LANGUAGE, SHARP, png
+from course_lib.plots.palette import LANGUAGE
+from course_lib.plots.style import SHARP, WIDTH, png
 from course_lib.sliders.svg import Layers
 
 __all__ = ["Painter", "told"]
 
-PIXELS = 100  # of the page, for each inch of the figure
 POINTS = 72  # the unit of SVG as matplotlib writes it
 FROZEN = ("xlim", "ylim", "xscale", "yscale", "xlabel", "ylabel", "legend")
 SIDES = ("left", "center", "right")  # of a title
@@ -58,7 +58,7 @@ class Painter:
         self._settle()
         self._state = self._frozen()
         self.width, self.height = (
-            round(PIXELS * inches) for inches in self.figure.get_size_inches()
+            round(WIDTH * inches) for inches in self.figure.get_size_inches()
         )
 
     @contextmanager
@@ -92,7 +92,7 @@ class Painter:
 
     def layers(self) -> Layers:
         """Where `layer` draws one value after another."""
-        return Layers(*(POINTS * self.figure.get_size_inches()), dpi=2 * PIXELS)
+        return Layers(*(POINTS * self.figure.get_size_inches()), dpi=SHARP)
 
     def layer(self, layers: Layers, mark: str | None = None) -> str:
         """What moves, for the values that were painted last, as elements of SVG.
