@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import refusals
+from oracles import refusals, tensor
 from small_worlds import CIRCLE, crowd, seeds
 
 from course_lib.limits.comparisons import (
@@ -47,14 +47,11 @@ def test_fitted_rewards_have_the_win_rates_of_the_sampler_and_their_order(seed):
 
 def test_who_draws_the_pairs_turns_the_order_round():
     """By the linear equation of two Borda scores, in fractions."""
-    table = mixed_preferences(
-        torch.tensor([[2.0, 0, -2], [-3, 2, 0]], dtype=torch.float64),
-        torch.tensor([0.6, 0.4], dtype=torch.float64),
-    )
+    table = mixed_preferences(tensor([2.0, 0, -2], [-3, 2, 0]), tensor(0.6, 0.4))
     lead = []
     for share in (0.102, 0.104):
         rest = (1 - share) / 2
-        sampler = torch.tensor([rest, rest, share], dtype=torch.float64)
+        sampler = tensor(rest, rest, share)
         lead.append(fit_bradley_terry(drawn_wins(table, sampler))[1].item())
     assert lead[0] < 0 < lead[1]
     assert table[0, 1] > 0.5
@@ -73,7 +70,7 @@ def test_the_expected_loss_of_pairs_is_dpo_s_for_bradley_terry(seed):
     found = expected_pair_loss(loss, logits, world.ref, table, other)
     same = (other**2).sum() / 2 * math.log(2)  # an answer beside itself: ½ of ln 2
     due = expected_dpo_loss(logits, world.ref, world.rewards, 0.7, sampler=other)
-    assert ((found - same) / drawn / 1).item() == pytest.approx(due.item(), rel=1e-12)
+    assert ((found - same) / drawn).item() == pytest.approx(due.item(), rel=1e-12)
 
 
 test_bad_input_is_told_by_its_name = refusals(

@@ -41,14 +41,16 @@ def test_the_table_is_whole_and_every_variant_has_a_name():
     assert asked == set(DATA)
 
 
+def mean(field: str, **where) -> float:
+    return statistics.fmean(run_values(RUNS, field, **where))
+
+
 @pytest.mark.parametrize("arm", ["clean", "20 % noise"])
 def test_kto_and_apo_zero_are_one_piece_of_evidence(arm):
     """Nearly the same runs: the point of KTO stays at 0, or close to it."""
     told = {"arm": arm, "beta": SWEEPS["kto"].usual}
-    kto, apo = (
-        run_values(RUNS, "distance", method=method, **told)
-        for method in ("kto", "apo_zero")
-    )
+    kto = run_values(RUNS, "distance", method="kto", **told)
+    apo = run_values(RUNS, "distance", method="apo_zero", **told)
     assert statistics.fmean(kto) == pytest.approx(statistics.fmean(apo), abs=0.03)
     assert statistics.correlation(kto, apo) > 0.7
 
@@ -58,12 +60,8 @@ def test_a_sweep_goes_from_little_kl_to_much():
         assert sweep.knob in LossSettings._fields
         if name not in ("apo_zero", "kto", "simpo"):  # whose knob hardly moves them
             for arm in (arm for arm, swept in SWEPT.items() if name in swept):
-                kls = [
-                    statistics.fmean(
-                        run_values(RUNS, "kl", method=name, arm=arm, beta=value)
-                    )
-                    for value in sweep.values
-                ]
+                told = {"method": name, "arm": arm}
+                kls = [mean("kl", beta=value, **told) for value in sweep.values]
                 assert kls == sorted(kls), (name, arm)
 
 
@@ -97,9 +95,8 @@ def test_only_what_can_be_used_and_was_measured_is_advised(given):
     assert len(advice.instead) == sum(len(each) - 1 for each in QUESTIONS.values())
     for answer, other in advice.instead.items():
         (name,) = (name for name, answers in QUESTIONS.items() if answer in answers)
-        assert (other and other.variant) == advise(
-            RUNS, **given | {name: answer}
-        ).variant
+        asked = advise(RUNS, **given | {name: answer})
+        assert (other and other.variant) == asked.variant
 
 
 @pytest.mark.parametrize("noise", ["0 % wrong", "20 % wrong"])
@@ -107,9 +104,7 @@ def test_only_what_can_be_used_and_was_measured_is_advised(given):
 def test_one_kind_of_data_is_the_least_mean_of_its_column(noise, field):
     arm = {"0": "clean", "2": "20 % noise"}[noise[0]]
     means = {
-        method: statistics.fmean(
-            run_values(RUNS, field, method=method, arm=arm, beta=sweep.usual)
-        )
+        method: mean(field, method=method, arm=arm, beta=sweep.usual)
         for method, sweep in SWEEPS.items()
         if method != "apo_zero"
     }
@@ -122,20 +117,12 @@ def test_one_kind_of_data_is_the_least_mean_of_its_column(noise, field):
 
 
 def test_the_worst_cell_decides_where_answers_meet():
-    runs = rows(
-        {
-            ("dpo", "20 % noise"): [0.1],
-            ("dpo", "long is liked"): [0.9],
-            ("ipo", "20 % noise"): [0.5],
-            ("ipo", "long is liked"): [0.4],
-        }
-    )
+    noisy, long = "20 % noise", "long is liked"
+    table = {("dpo", noisy): [0.1], ("dpo", long): [0.9]}
+    runs = rows(table | {("ipo", noisy): [0.5], ("ipo", long): [0.4]})
     advice = advise(runs, noise="20 % wrong", length="length is liked")
     assert (advice.variant, advice.together) == ("ipo", False)
-    assert [(c.data, c.mean) for c in advice.because] == [
-        ("20 % noise", 0.5),
-        ("long is liked", 0.4),
-    ]
+    assert [(c.data, c.mean) for c in advice.because] == [(noisy, 0.5), (long, 0.4)]
     assert advise(runs, noise="20 % wrong").variant == "dpo"
 
 

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 import torch
-from oracles import F64
+from oracles import tensor
 
 from course_lib.datasets import shipped_failures
 from course_lib.limits.length_bias import (
@@ -41,7 +41,7 @@ def test_the_loss_by_its_formula(seed):
 def test_its_optimum_on_biased_labels_is_that_of_the_true_reward(seed):
     """By a search over free logits: labels by r + α|y|, optimum by r."""
     _, ref, rewards = random_world(seed, responses=5)
-    lengths = torch.tensor([1.0, 4.0, 2.0, 5.0, 3.0], dtype=F64)
+    lengths = tensor(1.0, 4.0, 2.0, 5.0, 3.0)
     w, l = (~torch.eye(5, dtype=torch.bool)).nonzero().T  # noqa: E741
 
     def losses(pairs):  # all ordered pairs, in this order

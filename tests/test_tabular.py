@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import F64
+from oracles import F64, tensor
 
 from course_lib.policies import kl_divergence, optimal_policy
 from course_lib.tabular import expected_dpo_loss, train_tabular
@@ -66,27 +66,19 @@ def test_the_closed_form_has_the_lowest_loss(beta, floor):
 def test_two_steps_are_those_of_a_slow_loop(optimiser):
     ref, rewards = WORLD.ref.tolist(), WORLD.rewards.tolist()
     for beta in (0.1, 1.0):
-        logits, first, second = [math.log(p) for p in ref], [0.0] * 5, [0.0] * 5
+        logits, first, second = WORLD.ref.log(), 0.0, 0.0
         for step in (1, 2):
-            slopes = slow_gradient(logits, ref, rewards, beta)
+            slopes = tensor(*slow_gradient(logits.tolist(), ref, rewards, beta))
             if optimiser == "SGD":
-                logits = [x - 3.0 * g for x, g in zip(logits, slopes, strict=True)]
+                logits = logits - 3.0 * slopes
                 continue
-            first = [0.9 * m + 0.1 * g for m, g in zip(first, slopes, strict=True)]
-            second = [
-                0.999 * v + 0.001 * g * g for v, g in zip(second, slopes, strict=True)
-            ]
-            logits = [
-                x
-                - 0.05
-                * (m / (1 - 0.9**step))
-                / (math.sqrt(v / (1 - 0.999**step)) + 1e-8)
-                for x, m, v in zip(logits, first, second, strict=True)
-            ]
+            first = 0.9 * first + 0.1 * slopes
+            second = 0.999 * second + 0.001 * slopes**2
+            size = (second / (1 - 0.999**step)).sqrt() + 1e-8
+            logits = logits - 0.05 * first / (1 - 0.9**step) / size
         rate = {"SGD": 3.0, "Adam": 0.05}[optimiser]
         run = train_tabular(WORLD, [beta], optimiser=optimiser, lr=rate, steps=[2])
-        policy = torch.tensor(logits, dtype=F64).softmax(0)
-        assert torch.allclose(run.policy[0, 0], policy, atol=1e-7)
+        assert torch.allclose(run.policy[0, 0], logits.softmax(0), atol=1e-7)
 
 
 def test_a_record_tells_what_the_policy_is():
@@ -119,10 +111,8 @@ def test_a_record_tells_what_the_policy_is():
 @pytest.mark.slow
 @pytest.mark.parametrize("optimiser", ["SGD", "Adam"])
 def test_training_ends_at_the_closed_form(optimiser):
-    rate = {"SGD": 10.0, "Adam": 0.1}[optimiser]
-    run = train_tabular(
-        WORLD, [0.3, 0.5, 1.0], optimiser=optimiser, lr=rate, steps=[2000]
-    )
+    told = {"optimiser": optimiser, "lr": {"SGD": 10.0, "Adam": 0.1}[optimiser]}
+    run = train_tabular(WORLD, [0.3, 0.5, 1.0], steps=[2000], **told)
     assert run.distance.abs().max() < 1e-12
     known = [1.0974052339, 0.8935307482, 0.4691256457]
     assert run.kl[0].tolist() == pytest.approx(known, abs=5.1e-10)
@@ -135,13 +125,10 @@ def test_worlds_and_betas_side_by_side_are_the_runs_one_by_one():
         whole = train_tabular(many, SIX, **options)
         assert whole.policy.shape == (2, 4, 6, 5)
         assert whole.kl.shape == (2, 4, 6)
-        for k, (i, beta) in enumerate(itertools.product(range(4), SIX[:2])):
+        for i, column in itertools.product(range(4), (0, 1)):
             world = World(many.names, many.ref[i], many.rewards[i])
-            alone = train_tabular(world, [beta], **options)
-            column = k % 2
-            assert torch.allclose(
-                whole.policy[:, i, column], alone.policy[:, 0], atol=1e-12
-            )
+            alone = train_tabular(world, [SIX[column]], **options).policy[:, 0]
+            assert torch.allclose(whole.policy[:, i, column], alone, atol=1e-12)
 
 
 def test_sgd_sees_beta_and_rate_only_as_rate_times_beta_squared():
@@ -155,7 +142,7 @@ def test_adam_s_first_step_is_the_learning_rate_for_every_beta():
     run = train_tabular(WORLD, SIX, optimiser="Adam", lr=0.05, steps=[1])
     moved = (run.policy[0] / WORLD.ref).log()
     moved = moved - moved[:, :1]  # logits, up to their constant
-    signs = torch.tensor([0.0, 1, 0, 1, 0], dtype=F64)  # B and D up, the others down
+    signs = tensor(0.0, 1, 0, 1, 0)  # B and D up, the others down
     assert torch.allclose(moved, 0.1 * signs.expand_as(moved), atol=1e-4)
 
 
@@ -173,8 +160,7 @@ def test_the_order_of_beta_turns_round_in_twenty_worlds():
 
 @pytest.mark.slow
 def test_a_label_that_is_certain_has_no_rest():
-    pair = World(("w", "l"), torch.tensor([0.5, 0.5]).double(), torch.tensor([60.0, 0]))
-    pair = pair._replace(rewards=pair.rewards.double())
+    pair = World(("w", "l"), tensor(0.5, 0.5), tensor(60.0, 0.0))
     steps = [10, 100, 1000, 10_000]
     gaps = train_tabular(pair, [0.1, 0.5], lr=1.0, steps=steps).gap
     known = [[0.98, 3.1], [7.94, 7.7], [29.0, 12.4], [52.8, 17.0]]

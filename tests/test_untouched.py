@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from oracles import refusals
+from oracles import refusals, tensor
 from small_worlds import features, seeds
 
 from course_lib.limits.coverage import (
@@ -39,7 +39,7 @@ def test_concentrability_by_two_partition_functions(seed):
         found = concentrability(best, world.ref)
         assert found.item() == pytest.approx(due.item(), rel=1e-11)
         assert found.log() >= kl_divergence(best, world.ref)  # Jensen's inequality
-    certain = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    certain = tensor(1.0, 0.0)
     assert concentrability(certain, certain) == 1
     assert concentrability(certain.flip(0), certain) == math.inf
 
@@ -85,8 +85,8 @@ def test_chi_policy_meets_its_condition_and_no_other_earns_more(seed):
 
 
 def test_chi_policy_at_prices_far_apart_and_many_at_once():
-    ref = torch.tensor([[0.5, 0.499, 0.001], [0.2, 0.2, 0.6]], dtype=torch.float64)
-    rewards = torch.tensor([[0.0, 1, 50], [3, -2, 1]], dtype=torch.float64)
+    ref = tensor([0.5, 0.499, 0.001], [0.2, 0.2, 0.6])
+    rewards = tensor([0.0, 1, 50], [3, -2, 1])
     for beta in (1e-3, 1.0, 1e3):
         both = chi_optimal_policy(ref, rewards, beta)
         assert (both.sum(-1) - 1).abs().max() < 1e-12

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from optima import hinge_optimum, surest_split, win_rates
+from oracles import tensor
 
 from course_lib import losses
 from course_lib.policies import optimal_policy
@@ -37,8 +38,8 @@ def test_smoothing_clean_labels_is_dpo_on_noisy_ones():
 @pytest.mark.parametrize("share", [0.6, 0.75, 0.9])
 def test_between_two_answers_ipo_stops_where_its_formula_says(share):
     """(2p − 1)/(2τ), for labels that prefer the first in a share p."""
-    rewards = torch.tensor([math.log(share / (1 - share)), 0.0], dtype=torch.float64)
-    half = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    rewards = tensor(math.log(share / (1 - share)), 0.0)
+    half = tensor(0.5, 0.5)
     for tau in (0.2, 1.0):
         found = loss_optimum(of("ipo", beta=tau), half, rewards).log()
         gap = (found[0] - found[1]).item()
@@ -52,7 +53,7 @@ def test_a_search_that_stalls_at_a_kink_says_so():
         loss_optimum(of("hinge"), ref, rewards)
     best = hinge_optimum(ref, rewards, 0.5)
     margins = 0.5 * (best / ref).log()
-    integers = torch.tensor([0.0, 1.0, -1.0, 1.0, -2.0], dtype=torch.float64)
+    integers = tensor(0.0, 1.0, -1.0, 1.0, -2.0)
     assert torch.allclose(margins - margins[0], integers, atol=1e-9)
 
 

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from oracles import tensor
 
 from course_lib.batches import sentence_texts
 from course_lib.policies import log_partition
@@ -101,9 +102,7 @@ def test_every_sentence_is_listed_once_by_length_and_then_by_word(name):
     sampled = range(0, count, 1 if name == "S" else 97)
     assert [world.text(i) for i in sampled] == [by_hand[i] for i in sampled]
     assert torch.equal(world.number(world.tokens), torch.arange(count))
-    spoken = torch.tensor([len(x.split()) for x in by_hand]) * torch.tensor(
-        [x != "(nothing)" for x in by_hand]
-    )
+    spoken = torch.tensor([len(x.split()) * (x != "(nothing)") for x in by_hand])
     assert torch.equal(world.lengths, (spoken + 1).clamp(max=longest))
 
 
@@ -187,15 +186,15 @@ def test_sums_over_a_tree_of_uneven_chances():
     for row in range(2):
         slow = [first[row, 0, 3]]
         slow += [first[row, 0, w] + second[row, w, 3] for w in range(3)]
-        slow += [
-            first[row, 0, w] + second[row, w, v] for w in range(3) for v in range(3)
-        ]
+        longest = itertools.product(range(3), range(3))
+        slow += [first[row, 0, w] + second[row, w, v] for w, v in longest]
         assert torch.allclose(got[row], torch.stack(slow))
 
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_people_speak_the_language_and_its_grammar(name):
-    world, longest, _ = WORLDS[name][0](), *WORLDS[name][1:]
+    make, longest, _ = WORLDS[name]
+    world = make()
     prompts, numbers = sample_demonstrations(world, 20_000, seed=3)
     said = [world.text(i) for i in numbers.tolist()]
     # a film's sentences by the rules, slips apart
@@ -223,8 +222,8 @@ def test_people_speak_the_language_and_its_grammar(name):
 
 
 def three_answers() -> World:
-    ref = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], dtype=torch.float64)
-    rewards = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.5]], dtype=torch.float64)
+    ref = tensor([0.5, 0.3, 0.2], [0.1, 0.1, 0.8])
+    rewards = tensor([1.0, 0.0, -1.0], [0.0, 2.0, 0.5])
     return World(("a", "b", "c"), ref, rewards)
 
 
@@ -233,9 +232,8 @@ def test_preferences_have_the_chances_of_bradley_and_terry(noise):
     world, count = three_answers(), 60_000
     asked = sample_preferences(world, count, seed=0, label_noise=noise)
     assert asked.prompts.tolist() == [0, 1] * (count // 2)
-    for prompt, (first, second) in itertools.product(
-        range(2), [(0, 1), (0, 2), (1, 2)]
-    ):
+    both = itertools.combinations(range(3), 2)
+    for prompt, (first, second) in itertools.product(range(2), both):
         mine = asked.prompts == prompt
         won = (mine & (asked.chosen == first) & (asked.rejected == second)).sum()
         lost = (mine & (asked.chosen == second) & (asked.rejected == first)).sum()
@@ -255,7 +253,7 @@ def test_what_annotators_like_besides_and_who_writes():
     asked = sample_preferences(world, 2_000, seed=1, bonus=liking)
     with_third = (asked.chosen == 2) | (asked.rejected == 2)
     assert (asked.chosen[with_third] == 2).all()
-    writer = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], dtype=torch.float64)
+    writer = tensor([0.5, 0.5, 0.0], [0.0, 0.5, 0.5])
     asked = sample_preferences(world, 2_000, seed=1, sampler=writer)
     both = torch.cat((asked.chosen, asked.rejected))
     assert not (both[asked.prompts.repeat(2) == 0] == 2).any()
