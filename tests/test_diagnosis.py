@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from course_lib.checking.errors import CAUSES, cause
 from course_lib.checking.plan import Plan
-from course_lib.checking.verdict import judge
+from course_lib.checking.verdict import Examination
 from course_lib.exercises import EXERCISES
 from course_lib.exercises.recipe import Recipe, slips
 from course_lib.exercises.spec import Inputs
@@ -16,7 +16,8 @@ from course_lib.submission.observing import observe_all
 
 
 def found(name, function, seed=5):
-    return judge(EXERCISES[name], lambda calls: observe_all(function, calls), seed=seed)
+    exam = Examination(EXERCISES[name], seed=seed)
+    return exam.judge(lambda calls: observe_all(function, calls))
 
 
 def gap(a, b, c, d):
@@ -138,8 +139,9 @@ def test_a_wrong_answer_is_asked_the_probes_and_a_right_one_is_not():
         return observed
 
     exercise = EXERCISES["dpo_loss"]
-    assert judge(exercise, run(exercise.reference), seed=1).state == "passed"
-    assert judge(exercise, run(dpo(lambda h, b: h)), seed=1).state == "not yet"
+    exam = Examination(exercise, seed=1)
+    assert exam.judge(run(exercise.reference)).state == "passed"
+    assert exam.judge(run(dpo(lambda h, b: h))).state == "not yet"
     assert len(asked) == 3
     assert asked[0] == asked[1] > asked[2] > 0
 

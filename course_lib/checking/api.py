@@ -16,7 +16,7 @@ from course_lib.checking.card import (
     verdict_card,
 )
 from course_lib.checking.clinic_runs import Clinic, graded
-from course_lib.checking.verdict import NOT_ATTEMPTED, PASSED, Verdict, judge
+from course_lib.checking.verdict import NOT_ATTEMPTED, PASSED, Examination, Verdict
 from course_lib.exercises import EXERCISES, find
 from course_lib.exercises.spec import Exercise
 from course_lib.submission.observing import observe_all
@@ -118,7 +118,8 @@ def checked(exercise: Exercise, function: Callable) -> Card:
 
 def _judged(exercise: Exercise, function: Callable) -> Verdict:
     seed = random.SystemRandom().randrange(2**31)
-    return judge(exercise, lambda calls: observe_all(function, calls), seed=seed)
+    exam = Examination(exercise, seed=seed)
+    return exam.judge(lambda calls: observe_all(function, calls))
 
 
 def _read() -> dict[str, dict]:

@@ -41,7 +41,6 @@ class Planned:
         argument at place `varied` is another
     beside: the place of the extreme input that stands among ordinary rows here
     batch: whether the rows are a batch, of which each is its own case
-    neutral: an argument is 0 or 1, equals another, or all rows are alike
     again: it is the input at place `base` once more
     float32: it is in float32 where the others are in float64
     """
@@ -56,7 +55,6 @@ class Planned:
     row: int | None = None
     varied: int | None = None
     beside: int | None = None
-    neutral: bool = False
     again: bool = False
     float32: bool = False
 
@@ -187,7 +185,7 @@ class Plan:
             for argument, call in _varied(base, rows):
                 self._add(call, None, base=place, varied=argument)
         for call in _neutral(base):  # where there may be a kink
-            self._add(replace(call, gradient=False), None, neutral=True)
+            self._add(replace(call, gradient=False), None)
 
 
 def _values(call: Call) -> list[Any]:

@@ -16,7 +16,7 @@ from course_lib.exercises import EXERCISES
 from course_lib.exercises.spec import Check, Exercise, Inputs
 from course_lib.submission.observing import NO_MESSAGE, Call, Observation
 
-__all__ = ["Examination", "Finding", "Verdict", "judge", "titles"]
+__all__ = ["Examination", "Finding", "Verdict", "titles"]
 
 NOT_ATTEMPTED, NOT_YET, PASSED = "not attempted", "not yet", "passed"
 
@@ -59,27 +59,6 @@ class Verdict:
         return self.finding.why if self.finding else ""
 
 
-def judge(
-    exercise: Exercise,
-    run: Callable[[Sequence[Call]], Sequence[Observation]],
-    *,
-    seed: int,
-    dtype: torch.dtype = torch.float64,
-) -> Verdict:
-    """Judge a function by what it did on this exercise's inputs.
-
-    run: makes the observations, one for each call, wherever the function lives. It is
-        asked a second time, for the probes, if something is wrong
-    seed, dtype: of the inputs; a right function passes for all of them
-    returns: a `Verdict`; the first property that fails keeps the later ones waiting
-    """
-    exam = Examination(exercise, seed=seed, dtype=dtype)
-    seen = list(run(exam.decisive))
-    if exam.first_wrong(seen) is not None and not exam.untouched(seen):
-        seen += run(exam.calls[exam.deciding :])
-    return exam.verdict(seen)
-
-
 @cache
 def titles(name: str) -> tuple[str, ...]:
     """The properties of an exercise, in their order."""
@@ -91,6 +70,7 @@ class Examination:
 
     What is expected is computed once, however many answers are judged by it.
 
+    seed, dtype: of the inputs; a right function passes for all of them
     tell: whether the right answer to a drawn input may be told; a grader that looks at
         many answers with one seed must not
     """
@@ -187,13 +167,27 @@ class Examination:
         least = min(p.of for p, ours in pairs if ours.numbers != first.numbers)
         return list(range(least, len(self.titles)))
 
+    def judge(self, run: Callable[[Sequence[Call]], Sequence[Observation]]) -> Verdict:
+        """Judge a function by what it did on this exercise's inputs.
+
+        run: makes the observations, one for each call, wherever the function lives. It
+            is asked a second time, for the probes, if something is wrong
+        """
+        seen = list(run(self.decisive))
+        if self.first_wrong(seen) is not None and not self.untouched(seen):
+            seen += run(self.calls[self.deciding :])
+        return self.verdict(seen)
+
     def untouched(self, seen: Sequence[Observation]) -> bool:
         """Is it the starter still?"""
         starter = NotImplementedError.__name__, NO_MESSAGE
         return seen[0].error is not None and seen[0].error[:2] == starter
 
     def verdict(self, seen: Sequence[Observation]) -> Verdict:
-        """Judge by one observation for each call, or for those alone that decide."""
+        """What one observation for each call says, or for those alone that decide.
+
+        The first property that fails keeps the later ones waiting.
+        """
         verdict = Verdict(self.exercise, NOT_ATTEMPTED, self.titles)
         if self.untouched(seen):
             return verdict

@@ -118,7 +118,7 @@ EXTREMES = (
     _table([0, 5, -4], [[0, 1, 1e6], [1, 0, 0], [1e6, 0, 0]]),
     _table([3000, 3001, 3000], [[0, 4, 0], [4, 0, 4], [0, 4, 0]]),
 )
-RECIPE = Recipe(STEPS, sqrt=torch.sqrt, pad=F.pad)
+RECIPE = Recipe(STEPS, pad=F.pad)
 EXERCISE = Exercise(
     __doc__, bradley_terry_standard_errors, RECIPE, FAULTS, CHECKS, HINTS, EXTREMES
 )

@@ -1,9 +1,9 @@
 """Exercise 1.5: The probability of a whole ranking."""
 
-import torch
 import torch.nn.functional as F
 
 from course_lib.preferences import plackett_luce_log_prob
+from .seasons import all_pairs
 from .spec import (
     Exercise,
     Recipe,
@@ -15,11 +15,6 @@ from .spec import (
     rule,
     value,
 )
-
-
-def _all_pairs(scores):
-    return torch.triu_indices(*2 * scores.shape[-1:], offset=1)
-
 
 STEPS = """
 scores ranking:
@@ -52,7 +47,7 @@ mean over the items: whole = stages.mean(-1)
     the mean over the k terms of the sum: a log-probability is the sum itself
 negated: whole = -stages.sum(-1)
     minus the log-probability: that is the loss
-all pairs as if independent: whole = logsigmoid(first(s) - second(s)).sum(-1)
+all pairs as if independent: whole = all_pairs(s).sum(-1)
     Bradley–Terry over all pairs: the pairs of one ranking are not independent, and the
     probabilities of all rankings would not sum to one
 neighbours only: whole = logsigmoid(s[..., :-1] - s[..., 1:]).sum(-1)
@@ -138,8 +133,7 @@ EXTREMES = (
 )
 RECIPE = Recipe(
     STEPS,
-    first=lambda s: s[..., _all_pairs(s)[0]],
-    second=lambda s: s[..., _all_pairs(s)[1]],
+    all_pairs=all_pairs,
     log_softmax=F.log_softmax,
     shifted=lambda s, top: (s - top).exp().flip(-1).cumsum(-1).flip(-1).log() + top,
 )

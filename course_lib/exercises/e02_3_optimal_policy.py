@@ -1,8 +1,8 @@
 """Exercise 2.3: Tilt, then normalise."""
 
 from course_lib.policies import optimal_policy
-from .policies import EVEN, fresh_world, rows_sum_to_one
-from .spec import Exercise, Recipe, agrees, fresh, given, returns_like, rule, value
+from .policies import EVEN, fresh_world, is_policy
+from .spec import Exercise, Recipe, agrees, fresh, given, rule, value
 
 STEPS = """
 ref r beta:
@@ -54,9 +54,7 @@ CHECKS = (
         "one probability for each answer, and rows that sum to 1",
         "be a tensor like ref, with a gradient, and sum to 1 in each row",
         [given(EVEN, [1, 0], 1.0), fresh_world(0.5, 3, 4)],
-        holds=lambda call, yours, ours, near: (
-            returns_like(call, yours, ours, near) and rows_sum_to_one(yours, near)
-        ),
+        holds=is_policy,
         gradient=True,
     ),
     value(

@@ -4,18 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.policies import best_of_n
-from .policies import EVEN, policy, rows_sum_to_one
-from .spec import (
-    Exercise,
-    Recipe,
-    fresh,
-    given,
-    integers,
-    returns_like,
-    rule,
-    value,
-    value_of,
-)
+from .policies import EVEN, is_policy, policy
+from .spec import Exercise, Recipe, fresh, given, integers, rule, value, value_of
 
 
 def _ties_by_place(ref, rewards, n):
@@ -103,9 +93,7 @@ CHECKS = (
         "be a tensor like ref whose entries are not negative and sum to 1",
         [given(EVEN, [1, 0], 2), given([0.5, 0.25, 0.25], [1, 3, 2], 3)],
         holds=lambda call, yours, ours, near: (
-            returns_like(call, yours, ours, near)
-            and rows_sum_to_one(yours, near)
-            and min(yours.numbers) >= -near
+            is_policy(call, yours, ours, near) and min(yours.numbers) >= -near
         ),
     ),
     value(

@@ -5,18 +5,8 @@ import torch.nn.functional as F
 
 from course_lib.bugs import SOUND, dpo_loss_is_sound
 from course_lib.losses import dpo_loss
-from .patients import (
-    OFFERS,
-    SHORTCUTS,
-    buggy,
-    diagnosis,
-    examination,
-    function,
-    healthy,
-    is_bool,
-    slip,
-)
-from .spec import Exercise, rule
+from .patients import OFFERS, SHORTCUTS, alive, examination, healthy, ill, slip
+from .spec import Exercise
 
 
 def _suite(gaps, others=(), ref=None, gradients=True, extremes=False):
@@ -89,50 +79,36 @@ assert in place of an answer: answer = asserting(candidate)
     an AssertionError for a patient: the answer asked for is False
 """
 CHECKS = (
-    rule(
-        "True for the course's own loss",
-        "be True, a bool",
-        [function(dpo_loss)],
-        holds=is_bool,
+    *alive(
+        "loss",
+        SOUND["loss"],
+        healthy("by_shifted_logps", _shifted),
+        slip(
+            "loss_times",
+            lambda k: lambda a, b, c, d, beta: k * dpo_loss(a, b, c, d, beta),
+        ),
+        slip(
+            "beta_times",
+            lambda k: lambda a, b, c, d, beta: dpo_loss(a, b, c, d, k * beta),
+        ),
     ),
-    rule(
-        "True for a healthy loss, however it is written",
-        "be True: this one is right, and differs from others in rounding only",
-        [*map(function, SOUND["loss"][1:]), healthy("by_shifted_logps", _shifted)],
-    ),
-    rule(
-        "False for fresh random slips of the hand",
-        "be False: a factor that does not belong there",
-        [
-            slip(
-                "loss_times",
-                lambda k: lambda a, b, c, d, beta: k * dpo_loss(a, b, c, d, beta),
-            ),
-            slip(
-                "beta_times",
-                lambda k: lambda a, b, c, d, beta: dpo_loss(a, b, c, d, k * beta),
-            ),
-        ],
-    ),
-    rule(
+    ill(
         "False where the order of the pair or β is wrong",
-        diagnosis,
-        buggy("swapped_pair", "beta_forgotten", "beta_twice"),
+        "swapped_pair",
+        "beta_forgotten",
+        "beta_twice",
     ),
-    rule(
+    ill(
         "False where the reference is missing, or comes along",
-        diagnosis,
-        buggy("reference_dropped", "reference_follows"),
+        "reference_dropped",
+        "reference_follows",
     ),
-    rule(
-        "False where it takes a batch to see it",
-        diagnosis,
-        buggy("mean_before_log", "sum_over_pairs"),
-    ),
-    rule(
+    ill("False where it takes a batch to see it", "mean_before_log", "sum_over_pairs"),
+    ill(
         "False where it takes a gradient, or a pair that is far wrong, to see it",
-        diagnosis,
-        buggy("rejected_detached", "log_of_sigmoid", "sigmoid_plus_epsilon"),
+        "rejected_detached",
+        "log_of_sigmoid",
+        "sigmoid_plus_epsilon",
     ),
 )
 HINTS = """

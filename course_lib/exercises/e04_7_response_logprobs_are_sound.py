@@ -4,18 +4,8 @@ import torch
 
 from course_lib.bugs import END, SOUND, response_logprobs_are_sound
 from course_lib.logprobs import response_logprobs
-from .patients import (
-    OFFERS,
-    SHORTCUTS,
-    buggy,
-    diagnosis,
-    examination,
-    function,
-    healthy,
-    is_bool,
-    slip,
-)
-from .spec import Exercise, rule
+from .patients import OFFERS, SHORTCUTS, alive, examination, healthy, ill, slip
+from .spec import Exercise
 from .tokens import masked
 
 FULL = (
@@ -77,53 +67,36 @@ a loose tolerance: answer = loosely(candidate)
     a tolerance of several percent: what half precision does to each token passes it
 """
 CHECKS = (
-    rule(
-        "True for the course's own function",
-        "be True, a bool",
-        [function(response_logprobs)],
-        holds=is_bool,
+    *alive(
+        "function",
+        SOUND["logprobs"],
+        healthy("by_shifted_logits", _shifted),
+        slip("sum_times", lambda k: lambda *given: k * response_logprobs(*given)),
+        slip(
+            "at_temperature",
+            lambda k: lambda logits, *rest: response_logprobs(logits / k, *rest),
+        ),
     ),
-    rule(
-        "True for a healthy function, however it is written",
-        "be True: this one is right, and differs from others in rounding only",
-        [*map(function, SOUND["logprobs"][1:]), healthy("by_shifted_logits", _shifted)],
-    ),
-    rule(
-        "False for fresh random slips of the hand",
-        "be False: a factor that does not belong there",
-        [
-            slip("sum_times", lambda k: lambda *given: k * response_logprobs(*given)),
-            slip(
-                "at_temperature",
-                lambda k: lambda logits, *rest: response_logprobs(logits / k, *rest),
-            ),
-        ],
-    ),
-    rule(
-        "False where tokens and logits are not aligned",
-        diagnosis,
-        buggy("no_shift", "mask_off_by_one"),
-    ),
-    rule(
+    ill("False where tokens and logits are not aligned", "no_shift", "mask_off_by_one"),
+    ill(
         "False where the wrong tokens are counted",
-        diagnosis,
-        buggy("mask_inverted", "prompt_counted", "padding_counted", "end_left_out"),
+        "mask_inverted",
+        "prompt_counted",
+        "padding_counted",
+        "end_left_out",
     ),
-    rule(
+    ill(
         "False for an average, and for one row's prompt taken for all",
-        diagnosis,
-        buggy("averaged", "first_prompt_for_all"),
+        "averaged",
+        "first_prompt_for_all",
     ),
-    rule(
+    ill(
         "False where no probability of the token is taken",
-        diagnosis,
-        buggy("vocabulary_summed", "softmax_over_time", "raw_logits"),
+        "vocabulary_summed",
+        "softmax_over_time",
+        "raw_logits",
     ),
-    rule(
-        "False where the logarithms are taken in half precision",
-        diagnosis,
-        buggy("half_precision"),
-    ),
+    ill("False where the logarithms are taken in half precision", "half_precision"),
 )
 HINTS = """
 Write the slow loop first: for each row, for each position where the mask is 1, one

@@ -85,21 +85,21 @@ CHECKS = (
     rule(
         "one number without a gradient",
         "be a tensor of shape () that carries no gradient, or a Python number",
-        [_logratios(*[1.0, 2.0]), _logratios(*[-1.0, -2.0, 0.5])],
+        [_logratios(1.0, 2.0), _logratios(-1.0, -2.0, 0.5)],
         holds=_one_number,
         gradient=True,
     ),
     value(
         "the mean log-ratio",
-        [_logratios(*[1.0, 2.0]), _logratios(*[0.5, 0.0, 4.0, 1.5])],
+        [_logratios(1.0, 2.0), _logratios(0.5, 0.0, 4.0, 1.5)],
     ),
     value(
         "0 where the mean is below 0",
-        [_logratios(*[-1.0, -2.0]), _logratios(*[-4.0, 0.0, -0.5])],
+        [_logratios(-1.0, -2.0), _logratios(-4.0, 0.0, -0.5)],
     ),
     value(
         "log-ratios of either sign in one batch",
-        [_logratios(*[3.0, -1.0]), _logratios(*[-3.0, 1.0])],
+        [_logratios(3.0, -1.0), _logratios(-3.0, 1.0)],
     ),
     fresh(
         "be the mean of log π/π_ref over the batch, or 0 where that is negative",

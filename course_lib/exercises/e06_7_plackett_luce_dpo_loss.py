@@ -1,11 +1,11 @@
 """Exercise 6.7: Whole rankings."""
 
 import torch
-import torch.nn.functional as F
 
 from course_lib.losses import plackett_luce_dpo_loss
 from . import pairs
 from .pairs import logps
+from .seasons import all_pairs
 from .spec import Exercise, Recipe, builder, fresh, given, learns, permutations, value
 
 
@@ -21,12 +21,6 @@ def _ranked(inputs, *prompts: tuple[list[float], list[int]], beta=1.0):
 def _fresh(count: int, answers: int, beta: float):
     random = logps(count, answers, scale=3)
     return given(random, random, permutations(count, answers), beta)
-
-
-def _all_pairs(ordered):
-    """Bradley–Terry on every pair of a ranking."""
-    first, second = torch.triu_indices(*2 * ordered.shape[-1:], offset=1)
-    return F.logsigmoid(ordered[:, first] - ordered[:, second])
 
 
 STEPS = """
@@ -149,7 +143,7 @@ At stage i the log-probability is the i-th reward minus the logsumexp of the rew
 Best first is rewards.gather(1, ranking); the logsumexps of all the ends are
     `best_first.flip(1).logcumsumexp(1).flip(1)`.
 """
-RECIPE = Recipe(STEPS, all_pairs=_all_pairs)
+RECIPE = Recipe(STEPS, all_pairs=all_pairs)
 EXERCISE = Exercise(
     __doc__, plackett_luce_dpo_loss, RECIPE, pairs.SUM + FAULTS, CHECKS, HINTS
 )

@@ -3,12 +3,7 @@
 import torch
 
 from course_lib.metrics import wilson_interval
-from .spec import Exercise, Recipe, builder, fresh, given, kind, value
-
-
-@builder
-def _fresh(inputs, count: int, z: float):
-    return inputs.uniform(count), inputs.integers(5, 200, count), z
+from .spec import Exercise, Recipe, fresh, given, integers, kind, uniform, value
 
 
 def _plain(share, count, z):
@@ -107,7 +102,10 @@ CHECKS = (
     value("0.5 to 1 after four wins of four, at z = 2", [given([1.0], [4.0], 2.0)]),
     fresh(
         "be the two solutions w of (ŵ − w)² = z² w (1 − w)/n, the lower one first",
-        [_fresh(n, z) for n, z in ((1, 1.96), (4, 1.0), (7, 2.576))],
+        [
+            given(uniform(n), integers(5, 200, n), z)
+            for n, z in ((1, 1.96), (4, 1.0), (7, 2.576))
+        ],
     ),
 )
 HINTS = """
@@ -118,12 +116,6 @@ With `extra = z * z / count` the roots are share + extra/2 ± the root of extra 
 """
 EXTREMES = (given([0.0, 1.0, 0.3], [1.0, 1.0, 2.0], 1.96),)
 RECIPE = Recipe(
-    STEPS,
-    sqrt=torch.sqrt,
-    stack=torch.stack,
-    arcsine=_arcsine,
-    repeated=_repeated,
-    plain=_plain,
-    shrunk=_shrunk,
+    STEPS, arcsine=_arcsine, repeated=_repeated, plain=_plain, shrunk=_shrunk
 )
 EXERCISE = Exercise(__doc__, wilson_interval, RECIPE, FAULTS, CHECKS, HINTS, EXTREMES)

@@ -1,12 +1,11 @@
 """Exercise 9.4: Means of means."""
 
 from course_lib.production.accumulation import micro_batch_weights
-from .spec import Exercise, builder, fresh, given, kind, rule, value
+from .spec import Exercise, fresh, given, integers, kind, rule, value
 
 
-@builder
-def _fresh(inputs, processes: int, micro: int):
-    return (inputs.integers(1, 300, processes, micro),)
+def _fresh(processes: int, micro: int):
+    return given(integers(1, 300, processes, micro))
 
 
 STEPS = """

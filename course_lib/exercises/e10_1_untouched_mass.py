@@ -83,13 +83,7 @@ Weigh (1 − ref)^{2n} with the policy and sum over the answers. Then try a refe
     pairs, take `exp`, weigh, and sum over the last dimension.
 """
 EXTREMES = (given(EVEN, [0.999, 0.001], 5),)
+TERMS = {"zero_probabilities": False}
 EXERCISE = Exercise(
-    __doc__,
-    untouched_mass,
-    STEPS,
-    FAULTS,
-    CHECKS,
-    HINTS,
-    EXTREMES,
-    zero_probabilities=False,
+    __doc__, untouched_mass, STEPS, FAULTS, CHECKS, HINTS, EXTREMES, **TERMS
 )

@@ -1,18 +1,8 @@
 """Exercise 10.2: A round of self-play."""
 
 from course_lib.limits.games import self_play_step
-from .policies import EVEN, rows_sum_to_one
-from .spec import (
-    Exercise,
-    Recipe,
-    agrees,
-    builder,
-    fresh,
-    given,
-    returns_like,
-    rule,
-    value,
-)
+from .policies import EVEN, is_policy
+from .spec import Exercise, Recipe, agrees, builder, fresh, given, rule, value
 
 
 @builder
@@ -83,9 +73,7 @@ CHECKS = (
         "one probability for each answer, and rows that sum to 1",
         "be a tensor like policy, and sum to 1 in each row",
         [given(EVEN, SURE, 1.0), _game(0.5, 3, 4)],
-        holds=lambda call, yours, ours, near: (
-            returns_like(call, yours, ours, near) and rows_sum_to_one(yours, near)
-        ),
+        holds=is_policy,
     ),
     value(
         "an answer that always wins, from even chances",

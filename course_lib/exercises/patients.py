@@ -2,11 +2,11 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from course_lib.bugs import BUGGY, END, PADDING, SOUND
 from .recipe import Recipe
-from .spec import Build, Call, Inputs, Observation, agrees, builder
+from .spec import Build, Call, Check, Inputs, Observation, agrees, builder, rule
 
 OFFERS = {"bugs": {"END": END, "PADDING": PADDING, "SOUND": SOUND, "BUGGY": BUGGY}}
 
@@ -49,11 +49,6 @@ def function(one: Callable) -> Build:
     return lambda inputs: Call((by_name(one),))
 
 
-def buggy(*names: str) -> list[Build]:
-    """Calls with patients."""
-    return [function(BUGGY[name].function) for name in names]
-
-
 @builder
 def slip(inputs: Inputs, name: str, by: Callable[[float], Callable]) -> Call:
     """A call with a function that is wrong by a random factor, which its name tells."""
@@ -80,3 +75,34 @@ def diagnosis(call: Call, ours: Observation) -> str:
 
 def is_bool(call: Call, yours: Observation, ours: Observation, near: float) -> bool:
     return yours.kind == "bool" and agrees(call, yours, ours, near)
+
+
+def alive(word: str, sound: Sequence[Callable], *more: Build) -> tuple[Check, ...]:
+    """What is asked of healthy functions, the course's own first, and of fresh slips.
+
+    word: what they are; more: one call with another healthy function, then the slips
+    """
+    (own, *others), (shifted, *slips) = map(function, sound), more
+    return (
+        rule(
+            f"True for the course's own {word}",
+            "be True, a bool",
+            [own],
+            holds=is_bool,
+        ),
+        rule(
+            f"True for a healthy {word}, however it is written",
+            "be True: this one is right, and differs from others in rounding only",
+            [*others, shifted],
+        ),
+        rule(
+            "False for fresh random slips of the hand",
+            "be False: a factor that does not belong there",
+            slips,
+        ),
+    )
+
+
+def ill(title: str, *names: str) -> Check:
+    """What is asked of some patients."""
+    return rule(title, diagnosis, [function(BUGGY[name].function) for name in names])

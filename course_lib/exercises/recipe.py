@@ -20,8 +20,8 @@ from torch import Tensor
 __all__ = ["Fault", "Recipe", "blocks", "sentences", "slips"]
 
 KNOWN = {"torch": torch, "F": F, "logsigmoid": F.logsigmoid, "relu": F.relu}
-KNOWN |= {name: getattr(torch, name) for name in ("exp", "log", "sigmoid", "where")}
-KNOWN |= {name: getattr(torch, name) for name in ("softmax", "logsumexp", "xlogy")}
+OF_TORCH = "exp log logsumexp sigmoid softmax sqrt stack where xlogy"
+KNOWN |= {name: getattr(torch, name) for name in OF_TORCH.split()}
 
 
 class Fault(NamedTuple):

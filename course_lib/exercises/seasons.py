@@ -1,7 +1,9 @@
-"""Tables of wins, for chapter 01."""
+"""Tables of wins, and rankings."""
 
 from collections.abc import Callable
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .spec import Inputs
@@ -15,3 +17,9 @@ def season(items: int) -> Callable[[Inputs], Tensor]:
         return wins - wins.diag().diag()
 
     return table
+
+
+def all_pairs(ordered: Tensor) -> Tensor:
+    """log σ of the difference for every pair of a ranking, the better one first."""
+    first, second = torch.triu_indices(*2 * ordered.shape[-1:], offset=1)
+    return F.logsigmoid(ordered[..., first] - ordered[..., second])
