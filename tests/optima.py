@@ -31,11 +31,6 @@ def hinge_optimum(ref, rewards, beta):
     return (ref.log() + best / beta).softmax(-1)
 
 
-def win_rates(sampler, rewards):
-    """How often each response beats one that the sampler writes; itself counts ½."""
-    return torch.sigmoid(rewards[:, None] - rewards) @ sampler
-
-
 def surest_split(ref, rewards):
     """The most that one part of the responses beats the rest, weighted as drawn."""
     beats, drawn = torch.sigmoid(rewards[:, None] - rewards), ref[:, None] * ref

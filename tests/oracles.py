@@ -20,9 +20,8 @@ from course_lib import losses, preferences, variants
 torch.set_num_threads(1)
 
 F64 = torch.float64
-PROPERTY = settings(
-    deadline=None, max_examples=40, derandomize=True, database=None
-)  # derandomised: the same examples in every run
+# derandomised: the same examples in every run
+PROPERTY = settings(deadline=None, max_examples=40, derandomize=True, database=None)
 
 mp = mpmath.mp.clone()  # a context of our own: the global precision stays as it was
 mp.dps = 50
@@ -125,14 +124,6 @@ def _robust(o):
     return ((1 - e) * _dpo(o) - e * cost(-o.beta * o.h)) / (1 - 2 * e)
 
 
-def _ipo(o):
-    return (o.h - 1 / (2 * o.tau)) ** 2
-
-
-def _hinge(o):
-    return max(mp.zero, 1 - o.beta * o.h)
-
-
 def _per_token(o):
     return o.u / o.chosen_lengths - o.v / o.rejected_lengths
 
@@ -228,14 +219,14 @@ CASES = [
     Case("dpo_loss", FOUR, _dpo, beta=0.1),
     Case("dpo_loss:smoothed", FOUR, _cdpo, **_SMOOTH),
     Case("robust_dpo_loss", FOUR, _robust, **_SMOOTH),
-    Case("ipo_loss", FOUR, _ipo, tau=0.3),
+    Case("ipo_loss", FOUR, lambda o: (o.h - 1 / (2 * o.tau)) ** 2, tau=0.3),
     Case(
         "ipo_loss:per token",
         _PER_TOKEN,
         lambda o: (_per_token(o) - 1 / (2 * o.tau)) ** 2,
         tau=0.3,
     ),
-    Case("hinge_loss", FOUR, _hinge, beta=0.1),
+    Case("hinge_loss", FOUR, lambda o: max(mp.zero, 1 - o.beta * o.h), beta=0.1),
     Case(
         "length_normalized_dpo_loss",
         _PER_TOKEN,
@@ -298,9 +289,8 @@ def draw(kind: str, batch: int, generator: torch.Generator):
         case "desirable":
             return torch.arange(batch) % 3 > 0
         case "ranking":
-            return torch.stack(
-                [torch.randperm(3, generator=generator) for _ in range(batch)]
-            )
+            orders = (torch.randperm(3, generator=generator) for _ in range(batch))
+            return torch.stack([*orders])
 
 
 def draws(case: Case, batch: int, seed: int) -> dict:
@@ -324,11 +314,10 @@ def extremes(case: Case) -> dict:
     for variant in (0, -1):
         axes = [grids[kind][variant] for kind in case.inputs.values()]
         rows += itertools.product(*axes)
+    columns = zip(case.inputs.items(), zip(*rows, strict=True), strict=True)
     return {
         name: torch.tensor(column, dtype=F64 if kind in DIFFERENTIABLE else None)
-        for (name, kind), column in zip(
-            case.inputs.items(), zip(*rows, strict=True), strict=True
-        )
+        for (name, kind), column in columns
     }
 
 
@@ -367,11 +356,8 @@ def minimiser(loss: Callable, low: float, high: float, shape=()) -> torch.Tensor
     for _ in range(100):
         middle = ((low + high) / 2).requires_grad_()
         (slope,) = torch.autograd.grad(loss(middle).sum(), middle)
-        middle = middle.detach()
-        low, high = (
-            torch.where(slope < 0, middle, low),
-            torch.where(slope < 0, high, middle),
-        )
+        middle, falls = middle.detach(), slope < 0
+        low, high = torch.where(falls, middle, low), torch.where(falls, high, middle)
     return (low + high) / 2
 
 

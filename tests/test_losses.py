@@ -47,9 +47,7 @@ def overflows(case, row) -> bool:
 def split(case, batch):
     """The rows that have a finite loss, and one-row batches of those that have none."""
     over = torch.tensor([overflows(case, row) for row in oracles.rows_of(batch)])
-    rest = [
-        {name: x[i][None] for name, x in batch.items()} for i in over.nonzero()[:, 0]
-    ]
+    rest = [{name: x[i] for name, x in batch.items()} for i in over.nonzero()]
     return {name: x[~over] for name, x in batch.items()}, rest
 
 
@@ -594,9 +592,8 @@ def test_the_preference_that_a_policy_implies_is_what_dpo_makes_likely(u, v, bet
     chance = losses.implicit_preference_probability(*four, beta)
     margin = mp.mpf(beta) * (mp.mpf(u) - mp.mpf(v))
     assert isclose(chance, 1 / (1 + mp.exp(-margin)))
-    turned = losses.implicit_preference_probability(
-        four[1], four[0], four[3], four[2], beta
-    )
+    other = [four[i] for i in (1, 0, 3, 2)]
+    turned = losses.implicit_preference_probability(*other, beta)
     assert isclose(chance + turned, 1)
     chance.backward()
     slope = beta * (chance * turned).detach()

@@ -29,13 +29,10 @@ def test_a_tilt_by_a_score_by_sums_over_answers():
     for judge in range(2):
         for point, beta in enumerate((0.5, 2.0)):
             kl = told = true = 0.0
-            for row in range(2):
-                ref, asked, r = (
-                    x[row].tolist() for x in (SMALL.ref, scores[judge], SMALL.rewards)
-                )
-                weights = [
-                    p * math.exp(s / beta) for p, s in zip(ref, asked, strict=True)
-                ]
+            three = (x.tolist() for x in (SMALL.ref, scores[judge], SMALL.rewards))
+            for ref, asked, r in zip(*three, strict=True):
+                both = zip(ref, asked, strict=True)
+                weights = [p * math.exp(s / beta) for p, s in both]
                 policy = [weight / sum(weights) for weight in weights]
                 kl += sum(q * math.log(q / p) for q, p in zip(policy, ref, strict=True))
                 told += sum(q * s for q, s in zip(policy, asked, strict=True))
@@ -66,9 +63,8 @@ def test_the_best_of_n_by_draws():
 
 
 def test_errors_are_the_judge_s_own_and_heavy_tails_are_heavy():
-    many = World(
-        ("a",), torch.full((1, 4000), 1 / 4000, dtype=F64), torch.zeros(1, 4000)
-    )
+    ref = torch.full((1, 4000), 1 / 4000, dtype=F64)
+    many = World(("a",), ref, torch.zeros_like(ref))
     normal, heavy = (
         mistaken_judges(many, 1.0, heavy=h, seeds=[0, 1]) for h in (False, True)
     )

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from optima import hinge_optimum, surest_split, win_rates
+from optima import hinge_optimum, surest_split
 from oracles import tensor
 
 from course_lib import losses
@@ -61,8 +61,8 @@ def test_ipo_leads_to_the_tilt_by_win_rate():
     """On all pairs: the closed form, with P(y beats the sampler) as its reward."""
     for seed in range(20):
         _, ref, rewards = random_world(seed, responses=5)
+        rate = torch.sigmoid(rewards[:, None] - rewards) @ ref
         for tau in (0.1, 0.5, 2.0):
-            rate = win_rates(ref, rewards)
             best = optimal_policy(ref, rate, tau)
             found = loss_optimum(of("ipo", beta=tau), ref, rewards)
             assert torch.allclose(found, best, atol=1e-6)
@@ -78,6 +78,8 @@ def test_when_robust_dpo_has_an_optimum():
     loss_optimum(of("robust", label_smoothing=limit - 0.003), ref, rewards)
     with pytest.raises(ValueError, match=r"no minimum|stalled"):
         loss_optimum(of("robust", label_smoothing=limit + 0.003), ref, rewards)
+    with pytest.raises(ValueError, match="no minimum"):
+        loss_optimum(of("robust", label_smoothing=0.2), ref, rewards)
 
 
 def test_kto_at_its_point_of_zero_is_half_of_apo_zero():
@@ -85,12 +87,6 @@ def test_kto_at_its_point_of_zero_is_half_of_apo_zero():
     pairs = PairLogps(*logps, *torch.ones(2, 6), torch.tensor(0.0))
     kto, apo = (METHODS[m](pairs, LossSettings()) for m in ("kto", "apo_zero"))
     assert torch.allclose(2 * kto, apo, atol=1e-12)
-
-
-def test_believing_in_noise_that_is_not_there_has_no_optimum():
-    _, ref, rewards = five_responses()
-    with pytest.raises(ValueError, match="no minimum"):
-        loss_optimum(of("robust", label_smoothing=0.2), ref, rewards)
 
 
 @pytest.mark.parametrize(
