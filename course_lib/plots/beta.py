@@ -74,8 +74,8 @@ def pair_slopes(slope: Callable = dpo_slope) -> Scene:
 
     return Scene.of(
         draw,
-        panel("Loss, nats", x, ("", 0, 3)),
-        panel("Push |dL/dh|", x, ("", 1e-5, 2), yscale="log"),
+        panel("Loss, nats", x, (0, 3)),
+        panel("Push |dL/dh|", x, (1e-5, 2), yscale="log"),
         still=still,
         says="A large β pushes hardest at first, and lets go first",
         shows="One pair; h > 0: it is in the right order. Each line is named by its β.",
@@ -91,7 +91,7 @@ def slope_against_beta(steepest: Callable = steepest_beta) -> Scene:
     """
     betas = torch.logspace(-2, 1, 121, dtype=torch.float64)
     title = "Push |dL/dh|, nats of loss per nat of gap"
-    x, y = ("β, reward per nat", 0.01, 10), ("", 1e-4, 15)
+    x, y = ("β, reward per nat", 0.01, 10), (1e-4, 15)
     look = {"xscale": "log", "yscale": "log", "xticks": (0.01, 0.1, 1, 10)}
     around = panel(title, x, y, yticks=(1e-4, 1e-3, 0.01, 0.1, 1, 10), **look)
 
@@ -145,7 +145,7 @@ def push_and_rest(probability: float = 0.8) -> Scene:
     x, title = ("gap h, nats", -8, end), "Expected push β (P − σ(βh)), stretched near 0"
     ticks = {level: number(level, "g") for level in levels}
     near = {"yscale": AsinhScale(None, linear_width=0.03), "yticks": ticks}
-    around = panel(title, x, ("", -0.24, 0.36), xticks=range(0, 50, 10), **near)
+    around = panel(title, x, (-0.24, 0.36), xticks=range(0, 50, 10), **near)
 
     def push(gap: Tensor, beta: float) -> Tensor:
         return beta * (probability - torch.sigmoid(beta * gap))
@@ -212,7 +212,7 @@ def paths(runs: dict[str, TabularRun], betas: Sequence[float]) -> Picture:
         names(axis, ends, gap=0.1)
         return "; ".join(told) + "."
 
-    x, y = ("training step",), ("", 0, 1.5)
+    x, y = ("training step",), (0, 1.5)
     titles = [f"{optimiser}, learning rate {RATES[optimiser]:g}" for optimiser in runs]
     return Picture.of(
         draw,
@@ -279,7 +279,7 @@ def _steps_panel(last: int) -> dict:
     ticks = [10**power for power in range(4) if 10**power <= last]
     x = "training step", 0.8, last * 9
     look = {"xscale": "log", "xticks": {tick: number(tick, ",") for tick in ticks}}
-    return panel("KL(π‖π_ref), nats", x, ("", 0, 1.5), yticks=(0, 0.5, 1, 1.5), **look)
+    return panel("KL(π‖π_ref), nats", x, (0, 1.5), yticks=(0, 0.5, 1, 1.5), **look)
 
 
 def _ways(axis: Axes, run: TabularRun, betas: Sequence[float], column: int):
@@ -296,7 +296,7 @@ def _ways(axis: Axes, run: TabularRun, betas: Sequence[float], column: int):
 def _shares(title: str, world: World) -> dict:
     """A panel of probabilities, one for each answer."""
     ticks = {0: "0", 0.5: "0.5", 1: "1"}
-    return panel(title, ("answer",), ("", 0, 1.08), xnames=world.names, yticks=ticks)
+    return panel(title, ("answer",), (0, 1.08), xnames=world.names, yticks=ticks)
 
 
 def _outlines(axis: Axes, world: World):
@@ -344,9 +344,9 @@ def training_log() -> Scene:
 
     return Scene.of(
         draw,
-        panel("Loss, nats", x, ("", 0, 1.05), yticks=(0, 0.5, 1), **ticks),
-        panel("Mean margin βh, reward", x, ("", 0, 3), yticks=(0, 1, 2, 3), **ticks),
-        panel("Accuracy", x, ("", 0.4, 1.02), yticks=shares, **ticks),
+        panel("Loss, nats", x, (0, 1.05), yticks=(0, 0.5, 1), **ticks),
+        panel("Mean margin βh, reward", x, (0, 3), yticks=(0, 1, 2, 3), **ticks),
+        panel("Accuracy", x, (0.4, 1.02), yticks=shares, **ticks),
         still=still,
         says="No run goes below its floor or above its ceiling",
         shows="Green: means over all pairs, at each step of one run. □: the start.\n"
@@ -386,7 +386,7 @@ def kl_budget(choose: Callable = beta_for_kl) -> Scene:
     tilted = [optimal_policy(world.ref, world.rewards, float(b)) for b in betas]
     spent = torch.stack([kl_divergence(policy, world.ref) for policy in tilted])
     rows, ticks = range(len(world.names)), (0.05, 0.1, 0.5, 1, 5, 10)
-    x, y = ("β, reward per nat", 0.03, 15.8), ("", 0, 1.62)
+    x, y = ("β, reward per nat", 0.03, 15.8), (0, 1.62)
     look = {"xscale": "log", "xticks": ticks, "yticks": (0, 0.5, 1)}
     left = panel("KL(π*‖π_ref), nats", x, y, **look)
     right = _shares("Probability of each answer", world)
@@ -436,7 +436,7 @@ def smoothed_loss(optimal_gap: Callable = smoothed_optimal_gap) -> Scene:
     slider: rate, ε above 0 and at most ½; the lowest point can be dragged
     """
     grid = torch.linspace(-20, 80, 201, dtype=torch.float64)
-    x, y = ("gap h, nats", -20, 80), ("", 0, 1.6)
+    x, y = ("gap h, nats", -20, 80), (0, 1.6)
     around = panel("Loss of one pair at β = 0.1, nats", x, y, yticks=(0, 0.5, 1, 1.5))
 
     def loss(gap: Tensor, rate: float) -> Tensor:

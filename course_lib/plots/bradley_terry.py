@@ -48,7 +48,7 @@ def choice_curve(probability: Callable = preference_probability) -> Scene:
     slider: difference, r_w − r_l in logits, within ±6; its point can be dragged
     """
     x = "reward of the first answer minus that of the second, logits", -6.3, 6.3
-    y, ticks = ("", 0, 1.02), percents(0, 0.5, 1)
+    y, ticks = (0, 1.02), percents(0, 0.5, 1)
     around = panel("How often each is preferred", x, y, yticks=ticks)
     grid = torch.linspace(-6, 6, 161, dtype=torch.float64)
 
@@ -94,7 +94,7 @@ def loss_curve(loss: Callable = reward_model_loss) -> Scene:
     """
     x = "reward of the chosen answer minus that of the rejected, logits", -6.3, 8
     ticks = {"xticks": [-6, -3, 0, 3, 6], "yticks": [0, 2, 4, 6]}
-    around = panel("Loss, nats", x, ("", -0.2, 7), **ticks)
+    around = panel("Loss, nats", x, (-0.2, 7), **ticks)
     zero = torch.zeros(1, dtype=torch.float64)
 
     def still(axis: Axes):
@@ -174,7 +174,7 @@ def strengths(
     if errors is not None:
         shows += f"    bar: 95 % interval of the difference from {names[0]}"
     x, rising = (f"logits above {names[0]}",), [names[i] for i in order]
-    around = panel("Score", x, ("",), ynames=rising)
+    around = panel("Score", x, ynames=rising)
     height = 1.5 + 0.29 * len(names)
     return Picture.of(draw, around, says=title, shows=shows, height=height)
 
@@ -196,7 +196,7 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
     ticks |= {"yticks": percents(0, 0.25, 0.5, 0.75, 1)}
     x = "share predicted by the fitted scores", 0.49, 0.88
     title = "Wins of the stronger side"
-    around = panel(title, x, ("", 0, 1.05), **ticks)
+    around = panel(title, x, (0, 1.05), **ticks)
 
     def draw(axis: Axes) -> str:
         order = predicted.argsort()
@@ -232,7 +232,7 @@ def noise_ceiling(scores: Tensor, ceiling: Callable = accuracy_ceiling) -> Scene
     grid = torch.linspace(0, end, 100)
     x = "difference of the true scores before scaling, logits", -0.01 * end, end
     title, ticks = "How often the better one wins", percents(0.5, 0.75, 1)
-    around = panel(title, x, ("", 0.43, 1.03), yticks=ticks)
+    around = panel(title, x, (0.43, 1.03), yticks=ticks)
 
     def draw(axis: Axes, scale: float) -> str:
         chance = torch.sigmoid(scale * difference)
@@ -266,7 +266,7 @@ def rankings(log_prob: Callable = plackett_luce_log_prob) -> Scene:
     """
     orders = list(itertools.permutations(range(3)))
     called = [" > ".join("ABC"[i] for i in order) for order in orders]
-    title, y = "Probability of the order", ("", -0.6, 5.6)
+    title, y = "Probability of the order", (-0.6, 5.6)
     around = panel(title, ("", 0, 1.12), y, grid=False, ynames=called[::-1], xticks=[])
 
     def draw(axis: Axes, a: float, b: float = 0.5, c: float = 0.0) -> str:
@@ -301,7 +301,7 @@ def poll(probability: Callable = preference_probability) -> Scene:
     sliders: difference, r_A − r_B in logits; people, how many are asked; town, the seed
     """
     zero = torch.zeros(1, dtype=torch.float64)
-    x, y = ("share of the people", 0, 1.16), ("", -0.6, 1.6)
+    x, y = ("share of the people", 0, 1.16), (-0.6, 1.6)
     rows = {"grid": False, "ynames": ["the poll", "the formula"]}
     around = panel("Who prefers A", x, y, xticks=percents(0, 0.5, 1), **rows)
 
@@ -347,7 +347,7 @@ def magnitude_losses() -> Scene:
     lines = {"margin": "-", "scaled": DASHES}
     x = "reward of the chosen answer minus that of the rejected, logits", -5.6, 6
     ticks = {"xticks": [-4, -2, 0, 2, 4, 6], "yticks": [0, 2, 4, 6, 8]}
-    around = panel("Loss, nats", x, ("", -0.2, top), **ticks)
+    around = panel("Loss, nats", x, (-0.2, top), **ticks)
     plain = reward_model_loss(grid, zero, reduction="none")
 
     def draw(axis: Axes, magnitude: float) -> str:
@@ -392,7 +392,7 @@ def uncertain_scores() -> Scene:
     x = "mean reward of the first answer minus that of the second, logits", -6, 8.2
     ticks = {"xticks": range(-6, 7, 2), "yticks": percents(0, 0.5, 1)}
     title = "How often the first is preferred"
-    around = panel(title, x, ("", 0, 1.05), **ticks)
+    around = panel(title, x, (0, 1.05), **ticks)
 
     def draw(axis: Axes, std: float) -> str:
         doubt = gaussian_preference_probability(grid, zero + std, zero, zero)

@@ -57,11 +57,11 @@ def drawn_by_whom(
         panel(
             f"Fitted reward, {names[1]} − {names[0]}",
             (f"share of “{names[2]}” among the answers drawn", 0, 0.92),
-            ("", -0.4, 1.5),
+            (-0.4, 1.5),
             xticks=percents(0, 0.25, 0.5, 0.75),
             yticks=[0, 0.5, 1],
         ),
-        panel("DPO’s policy", ("", 0, 1.15), ("", 2.6, -0.6), **NAMED, ynames=names),
+        panel("DPO’s policy", ("", 0, 1.15), (2.6, -0.6), **NAMED, ynames=names),
         says="The same people, and who draws the pairs decides which answer wins",
         shows="Left: logits, from endless comparisons by one crowd. Right: the optimum "
         f"of DPO at β = {beta:g}.\nOutlines: the reference, which gives all alike.",

@@ -57,7 +57,7 @@ def reach_of_pairs(
             f"With one for each word it is {told[2]} and {told[3]}."
         )
 
-    ends = ("pairs", counts[0] * 0.8, counts[-1] * 1.25), ("", 0.007, 40)
+    ends = ("pairs", counts[0] * 0.8, counts[-1] * 1.25), (0.007, 40)
     look = {"xscale": "log", "xticks": {n: f"{n:,}" for n in (100, 1000, 10_000)}}
     look |= {"yscale": "log", "yticks": (0.01, 0.1, 1, 10)}
     return Scene.of(

@@ -51,7 +51,7 @@ def phase_map(models: Mapping[str, PairGeometry]) -> Scene:
         panel(
             "Length of the rejected answer’s gradient over the chosen one’s",
             ("cosine of the angle between the two gradients", -1, 1),
-            ("", LOW, HIGH),
+            (LOW, HIGH),
             yscale="log",
             yticks=(0.2, 0.5, 1, 2, 5),
             grid=False,

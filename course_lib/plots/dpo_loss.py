@@ -53,8 +53,8 @@ def gap_curves(loss: Callable = dpo_loss) -> Scene:
     known: dict[float, tuple] = {}
     x, ticks = ("gap h, nats", -10, 48), {"xticks": range(-10, 50, 10)}
     top = 2.4
-    left = panel("Loss, nats", x, ("", 0, top), yticks=[0, 1, 2], **ticks)
-    right = panel("Weight σ(−βh)", x, ("", 0, 1.16), yticks=[0, 0.5, 1], **ticks)
+    left = panel("Loss, nats", x, (0, top), yticks=[0, 1, 2], **ticks)
+    right = panel("Weight σ(−βh)", x, (0, 1.16), yticks=[0, 0.5, 1], **ticks)
 
     def still(axes: tuple[Axes, Axes]):
         for beta in (0.02, 0.5):
@@ -160,8 +160,8 @@ def four_numbers(
     rows = {"ynames": ("rejected", "chosen")}
     return Scene.of(
         draw,
-        panel(title, x, ("", -0.6, 1.7), **rows),
-        panel(below, ratios, ("", -1.2, 1.6), **rows),
+        panel(title, x, (-0.6, 1.7), **rows),
+        panel(below, ratios, (-1.2, 1.6), **rows),
         still=still,
         rows=2,
         says="The loss sees only the difference between the two arrows",
@@ -208,8 +208,8 @@ def sick_runs(loss: Callable = dpo_loss) -> Scene:
     steps, sound = 60, treat(loss)
     far = [torch.tensor([x], dtype=torch.float64) for x in (-5000.0, 0.0, 0.0, 0.0)]
     x, ticks = ("step", 0, 76), {"xticks": [0, 20, 40, 60]}
-    left = panel("Loss as it is logged, nats", x, ("", 0, 2.2), **ticks)
-    right = panel("True mean gap, nats", x, ("", -7, 18), **ticks)
+    left = panel("Loss as it is logged, nats", x, (0, 2.2), **ticks)
+    right = panel("True mean gap, nats", x, (-7, 18), **ticks)
 
     def still(axes: tuple[Axes, Axes]):
         for axis, curve in zip(axes, (sound.logged, sound.gaps), strict=True):
@@ -285,7 +285,7 @@ def counted_tokens(function: Callable = response_logprobs) -> Scene:
     right, sound = _listening(function)
     places = torch.arange(len(WORDS))
     x = "position, by its token", -0.6, 7.6
-    y, ticks = ("", 0, 7.4), {"yticks": [0, 2, 4, 6]}
+    y, ticks = (0, 7.4), {"yticks": [0, 2, 4, 6]}
     title = "Weight of the position’s logits, Σ |∂ / ∂ logit|"
     around = panel(title, x, y, xnames=WORDS, **ticks)
 
@@ -344,10 +344,10 @@ def displacement(history: Tensor) -> Picture:
         return f"Three curves over {last} steps: {', '.join(moves)}."
 
     x, low = ("step", 0, 1.3 * last), 1.35 * min(ratios)
-    ends, steps = (("", -0.6, 2.5), ("", low, -0.05 * low)), [0, last // 2, last]
+    ends, steps = (("", -0.6, 2.5), (low, -0.05 * low)), [0, last // 2, last]
     return Picture.of(
         draw,
-        panel("Probability", x, ("", 0, 1.05), xticks=steps, yticks=[0, 0.5, 1]),
+        panel("Probability", x, (0, 1.05), xticks=steps, yticks=[0, 0.5, 1]),
         panel("Log-ratio at the end, nats", *ends, xticks=[]),
         says="The gap grows while both answers fall: a third one gains it all",
         shows="Training on one pair. Right: how far its two answers have moved, from "

@@ -64,8 +64,8 @@ def log_partition_curve(
     rewarded = float(start) - 0.25, float(mean[-1]) + 0.35
     return Scene.of(
         draw,
-        panel("log Z, nats", ("1/β", -0.2, last), ("", -reach, top)),
-        panel("Reward", ("KL, nats", -0.12, reach), ("", *rewarded)),
+        panel("log Z, nats", ("1/β", -0.2, last), (-reach, top)),
+        panel("Reward", ("KL, nats", -0.12, reach), rewarded),
         says="The slope of log Z is the reward, and its tangent starts at −KL",
         shows="Left: ◆ where 1/β is, and the tangent there, which meets 1/β = 0 at "
         "−KL. Right: the same β on the\nfrontier, whose tangent has slope β. Dotted: "

@@ -120,7 +120,7 @@ def methods_on_frontier(runs: Sequence[Run]) -> Picture:
         panel(
             method.title,
             ("KL, nats" if place >= 6 else "", 0, 11.5),
-            ("", 2.6, 0),
+            (2.6, 0),
             xticks=kls if place >= 6 else {},
             **look,
         )
@@ -163,7 +163,7 @@ def one_method(world: World, runs: Sequence[Run]) -> Scene:
     sliders: method, a name of METHODS; beta, of the optimum, within 0.05 to 2, which
         can be dragged
     """
-    x, y = ("KL from the reference, nats", -0.1, 4.4), ("", -0.75, TOP)
+    x, y = ("KL from the reference, nats", -0.1, 4.4), (-0.75, TOP)
 
     def still(axis: Axes):
         betas = torch.logspace(-1.6, 1.5, 120).tolist()
@@ -288,7 +288,7 @@ def blind_loss(
     look |= {"yscale": "log", "yticks": (1e-3, 0.01, 0.1, 1, 10)}
     return Picture.of(
         draw,
-        *[panel(f"β = {beta:g}", x, ("", 3e-4, 60), **look) for beta in runs],
+        *[panel(f"β = {beta:g}", x, (3e-4, 60), **look) for beta in runs],
         sharey=True,
         says="A loss close to its floor does not say how close π is to π*",
         shows="Both in nats, as DPO trains on all pairs. Each grid line is ten times "
@@ -316,7 +316,7 @@ def limits(runs: Sequence[Run]) -> Picture:
                 said.append(f"{'' if row else f'β = {beta:g}: '}{arms[arm]} {mean:.2g}")
         return f"Distance to the optimum after 500 steps, means. {', '.join(said)}."
 
-    x, y = ("KL(π‖π*), nats", 3e-4, 60), ("", len(arms) - 0.5, -0.5)
+    x, y = ("KL(π‖π*), nats", 3e-4, 60), (len(arms) - 0.5, -0.5)
     look = {"xscale": "log", "xticks": (1e-3, 0.01, 0.1, 1, 10)}
     return Picture.of(
         draw,
@@ -381,7 +381,7 @@ def estimators_by_pairs(world: World, runs: Sequence[Run]) -> Picture:
         )
 
     titles = [called[0].upper() + called[1:] for called in ESTIMATORS.values()]
-    x, y = ("thousand pairs", 0.05, 250), ("", 0.01, 8)
+    x, y = ("thousand pairs", 0.05, 250), (0.01, 8)
     look = {"xscale": "log", "xticks": (0.1, 1, 10, 100)}
     look |= {"yscale": "log", "yticks": (0.01, 0.1, 1)}
     return Picture.of(
@@ -470,7 +470,7 @@ def _log_panels(end: float, loss: Tensor, sides: Tensor) -> tuple[dict, ...]:
     room = 0.15 * (high - low) + 0.05
     highest = max(0.8, 1.1 * float(loss.max()))
     return (
-        panel("Loss, nats", x, ("", 0, highest)),
-        panel("Log-ratios, nats", x, ("", low - room, high + room)),
-        panel("Accuracy", x, ("", 0.3, 1), yticks=shares),
+        panel("Loss, nats", x, (0, highest)),
+        panel("Log-ratios, nats", x, (low - room, high + room)),
+        panel("Accuracy", x, (0.3, 1), yticks=shares),
     )

@@ -62,7 +62,7 @@ def paths_in_game(
     return Scene.of(
         draw,
         triangle("Mixtures of three answers"),
-        panel(TITLE, ("step", 0, last * 1.75), ("", 0, 0.31), **ticks),
+        panel(TITLE, ("step", 0, last * 1.75), (0, 0.31), **ticks),
         says="In a circle fixed pairs crown a winner, and the winner can be beaten",
         shows="Four ways to train from one start (□), on exact expected losses.\nRock "
         "beats scissors, scissors beat paper and paper beats rock, each 8 times of 10.",

@@ -29,14 +29,10 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
         first of them where there is no slider
     """
     title = f"{LABELS[field]}, on the worst of your data"
-    bars = panel(title, ("", LEFT, RIGHT), ("", 12.7, -1.6), grid=False, xticks=[])
-    other = panel(
-        "Another answer changes it to", ("", 0, 1), ("", 12.7, -1.6), grid=False
-    )
+    rows, bare = (12.7, -1.6), {"grid": False, "xticks": [], "yticks": []}
 
     def still(axes: tuple[Axes, Axes]):
         for axis in axes:
-            axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         for row, answer in enumerate(ANSWERS):
             name(axes[1], 0, row, answer, QUIET, at=(0, 0))
@@ -51,8 +47,8 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
 
     return Scene.of(
         draw,
-        bars,
-        other,
+        panel(title, ("", LEFT, RIGHT), rows, **bare),
+        panel("Another answer changes it to", ("", 0, 1), rows, **bare),
         still=still,
         says="Which loss is best depends on the data that you have",
         shows="Bars: mean of the seeds, with their range; shorter is better. Outlined: "

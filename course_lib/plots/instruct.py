@@ -31,7 +31,7 @@ def instruct_outcomes(**runs: Sequence[InstructRun]) -> Picture:
     across = ("KL, nats an answer", -0.12, 1.08 * max(longest, 1.5))
     return Picture.of(
         draw,
-        *[panel(TITLES[task], across, ("",)) for task in runs],
+        *[panel(TITLES[task], across) for task in runs],
         says="The model learned from its own answers; best of n pays less for as much",
         shows="□ before   ◆ best of n of its answers, at the upper bound of its KL\n"
         "● DPO, one seed each: reward and KL on new prompts, with 95 % intervals",

@@ -47,7 +47,7 @@ def rates_left_open(interval: Callable = wilson_interval) -> Scene:
         panel(
             "Win rates that the sample does not refute, at 95 %",
             ("comparisons", 4, 2000),
-            ("", -0.15, 1.15),
+            (-0.15, 1.15),
             xscale="log",
             xticks={10: "10", 100: "100", 1000: "1,000"},
             yticks={0: "0", 0.25: "25 %", 0.5: "50 %", 0.75: "75 %", 1: "100 %"},

@@ -42,7 +42,7 @@ def kl_both_ways(kl: Callable = kl_divergence) -> Scene:
     ps = torch.stack([grid, 1 - grid], -1)
     x = "p, probability of the first answer", -0.15, 1.15
     ticks = {"xticks": [0, 0.25, 0.5, 0.75, 1], "yticks": range(5)}
-    around = panel("KL, nats", x, ("", 0, 4), **ticks)
+    around = panel("KL, nats", x, (0, 4), **ticks)
 
     def draw(axis: Axes, q: float) -> str:
         qs = torch.tensor([q, 1 - q], dtype=torch.float64).expand_as(ps)
@@ -89,7 +89,7 @@ def objective_of_two(objective: Callable = rlhf_objective) -> Scene:
     rows = ref.expand_as(policies), rewards.expand_as(policies)
     x = "probability of the better answer", 0, 1.1
     ticks = {"xticks": [0, 0.2, 0.4, 0.6, 0.8, 1], "yticks": [-0.5, 0, 0.5, 1]}
-    around = panel("Reward, its price, and J", x, ("", -0.7, 1.1), **ticks)
+    around = panel("Reward, its price, and J", x, (-0.7, 1.1), **ticks)
 
     def still(axis: Axes):
         axis.plot([0, 1], [0, 1], color=INK, lw=1.2)
@@ -151,7 +151,7 @@ def tilt_and_normalise(
     before = [*ref.tolist(), 1.0]
     labels = [*_with_rewards(world), "sum"]
     ticks = {"xticks": dict(zip(places, labels, strict=True)), "yticks": [0, 1, 2]}
-    weight = "", 0, 1.3 * max(top, 1)
+    weight = 0, 1.3 * max(top, 1)
     around = panel("Weight", ("answer, and its reward",), weight, **ticks)
 
     def still(axis: Axes):
@@ -165,7 +165,7 @@ def tilt_and_normalise(
         axis.bar(places, now, 0.46, color=INK)
         for place, new, old in zip(places, now, before, strict=True):
             _above(axis, place, max(new, old), number(new), new > old + 1e-9)
-        _motions(axis, step, 0.93 * weight[2])
+        _motions(axis, step, 0.93 * weight[1])
         pairs = zip(answers, heights, strict=True)
         listed = ", ".join(f"{answer} {height:.3f}" for answer, height in pairs)
         second = f"Tilted, and {step - 1:.0%} of the way to being normalised"
@@ -249,8 +249,8 @@ def _bars_and_strip(
     ticks, rewards = {0: "0", 0.5: "0.5", 1: "1"}, ("reward", *reach)
     return Scene.of(
         draw,
-        panel("Probability", ("answer",), ("", 0, 1.15), xnames=answers, yticks=ticks),
-        panel("The bar to clear", rewards, ("", 0, 1), yticks=[]),
+        panel("Probability", ("answer",), (0, 1.15), xnames=answers, yticks=ticks),
+        panel("The bar to clear", rewards, (0, 1), yticks=[]),
         says=says,
         shows=shows,
         height=4.8,
@@ -345,7 +345,7 @@ def _plane(world: World, policy: Callable, left: float, right: float):
     earned = torch.stack([expected_reward(p, rewards) for p in points]).tolist()
     low, high = float(expected_reward(ref, rewards)), float(rewards.max())
     x = "KL from the reference, nats", left, right
-    y = "", low - 0.14 * (high - low), high + 0.12 * (high - low)
+    y = low - 0.14 * (high - low), high + 0.12 * (high - low)
     return panel("Expected reward", x, y), (spent, earned)
 
 
@@ -419,7 +419,7 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
     plane, frontier = _plane(world, optimal_policy, -0.1, 2.7)
     plane["xticks"] = [0, 1, 2]
     ticks = {"xticks": [1, 8, 16, 24, 32], "yticks": [0, 1, 2]}
-    cost = panel("KL, nats", ("n, answers drawn", 0, 40), ("", -0.1, 2.7), **ticks)
+    cost = panel("KL, nats", ("n, answers drawn", 0, 40), (-0.1, 2.7), **ticks)
 
     def still(axes: tuple[Axes, Axes]):
         left, right = axes
@@ -484,7 +484,7 @@ def tradeoff_peaks(betas: Sequence[float] = (0.05, 0.1, 0.2, 0.5)) -> Picture:
             "peaks."
         )
 
-    x, y = ("KL, nats", 0.1, 1000), ("", -0.12 * top, 1.2 * top)
+    x, y = ("KL, nats", 0.1, 1000), (-0.12 * top, 1.2 * top)
     return Picture.of(
         draw,
         panel("2√KL − β KL", x, y, xscale="log"),

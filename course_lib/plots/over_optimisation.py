@@ -75,7 +75,7 @@ def mistaken_judge(world: World) -> Scene:
         panel(
             "Reward, mean over four prompts",
             ("√KL from the reference, √nats", 0, 1.34 * END),
-            ("", -1.35, 3.3),
+            (-1.35, 3.3),
             xticks=[0, 1, 2],
         ),
         says="The judge’s score keeps rising, and the true reward falls behind",

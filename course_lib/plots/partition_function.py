@@ -46,7 +46,7 @@ def answer_counts() -> Scene:
     x = "length of the answer, tokens or words", 0, 138
     ticks = {"xticks": [1, 20, 40, 60, 80, 100], "yticks": [0, 100, 200, 300, 400, 500]}
     title = "Terms of the sum, as a power of ten"
-    around = panel(title, x, ("", 0, 500), **ticks)
+    around = panel(title, x, (0, 500), **ticks)
 
     def still(axis: Axes):
         for size in sizes:
@@ -93,7 +93,7 @@ def partition_estimates(
     levels = {y: number(y, "g") for y in (-10, -1, -0.1, 0, 0.1, 1, 10)}
     look = {"yscale": SymmetricalLogScale(None, linthresh=0.1, linscale=0.5)}
     look |= {"xticks": [1, 10, 20, 30], "yticks": levels}
-    around = panel("Estimate minus log Z, nats", x, ("", -100, 100), **look)
+    around = panel("Estimate minus log Z, nats", x, (-100, 100), **look)
 
     def draw(axis: Axes, n: float, beta: float, seed: float) -> str:
         rewards = sample_rewards(world, length, RUNS, int(n), seed=int(seed))
@@ -133,7 +133,7 @@ def rewards_read_back(implicit: Callable = implicit_rewards) -> Scene:
     implicit: of a policy, the reference and beta
     slider: beta, KL strength in reward per nat
     """
-    x, y = ("answer", -0.5, 5.6), ("", -4.2, 5.2)
+    x, y = ("answer", -0.5, 5.6), (-4.2, 5.2)
     around = panel("Reward", x, y, xnames=NAMES, yticks=[-4, -2, 0, 2, 4])
 
     def draw(axis: Axes, beta: float) -> str:
@@ -172,7 +172,7 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
     slider: shift, f(x), in the unit of the rewards, within ±3
     """
     ticks = {"xnames": NAMES, "yticks": [-4, -2, 0, 2, 4, 6]}
-    left = panel("Reward", ("answer", -0.5, 6.4), ("", -4, 6.4), **ticks)
+    left = panel("Reward", ("answer", -0.5, 6.4), (-4, 6.4), **ticks)
 
     def draw(axes: tuple[Axes, Axes], shift: float) -> str:
         left, right = axes
@@ -212,7 +212,7 @@ def shifted_rewards(canonical: Callable = canonical_rewards) -> Scene:
 
 def _bar_panel(title: str) -> dict:
     """A panel of probabilities, one for each answer."""
-    x, y = ("answer", -0.6, 4.6), ("", 0, 1.05)
+    x, y = ("answer", -0.6, 4.6), (0, 1.05)
     return panel(title, x, y, xnames=NAMES, grid=False, yticks=[])
 
 
@@ -237,7 +237,7 @@ def preferences_read(
     ticks = dict.fromkeys(("xticks", "yticks"), percents(0.5, 0.75, 1))
     x = "P(better one preferred), from the true rewards", 0.49, 1.12
     title = "P(better one preferred), read from the policy"
-    around = panel(title, x, ("", 0.46, 1.03), **ticks)
+    around = panel(title, x, (0.46, 1.03), **ticks)
 
     def still(axis: Axes):
         axis.plot([0.5, 1], [0.5, 1], color=INK, lw=1.2)
@@ -283,7 +283,7 @@ def uncovered_answer() -> Scene:
 
     pairs = AllPairs(REF[:4], REWARDS[:4])
     x = "share of E, which no pair mentions", -0.03, 1
-    right = panel("Expected reward", x, ("", -0.6, 3.6), xticks=percents(0, 0.5, 1))
+    right = panel("Expected reward", x, (-0.6, 3.6), xticks=percents(0, 0.5, 1))
 
     def still(axes: tuple[Axes, Axes]):
         ends = [float(expected_reward(policy(s), REWARDS)) for s in (0.0, 1.0)]

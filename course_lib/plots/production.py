@@ -51,7 +51,7 @@ def truncated_pair(
 
     return Scene.of(
         draw,
-        panel("One pair, token by token", ("",), ("",), grid=False),
+        panel("One pair, token by token", ("",), grid=False),
         says="What max_length cuts off is neither read nor scored",
         shows="Each box is a token; above the chosen answer, below the rejected one. "
         "Dotted and empty: cut off.",

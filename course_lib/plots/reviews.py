@@ -47,7 +47,7 @@ def reviews_outcomes(outcomes: Sequence[Outcome]) -> Picture:
             f"its KL. Best of {steps}; {'; '.join(told)}."
         )
 
-    x, y = ("KL, nats a sentence", -0.2, 3.5), ("", -0.4, 1.2)
+    x, y = ("KL, nats a sentence", -0.2, 3.5), (-0.4, 1.2)
     ticks = {"xticks": (0, 1, 2, 3), "yticks": (0, 0.5, 1)}
     return Picture.of(
         draw,

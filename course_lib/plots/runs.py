@@ -83,7 +83,7 @@ def least_losses(
 
     return Scene.of(
         draw,
-        panel("Loss of a row, nats", ("mean margin, with β", -0.5, 3.5), ("", 0, 1.1)),
+        panel("Loss of a row, nats", ("mean margin, with β", -0.5, 3.5), (0, 1.1)),
         still=still,
         says="No row of a sound log falls into the shaded region",
         shows="Loss against margin of training rows: ●, those of nearly the chosen "
@@ -145,12 +145,12 @@ def failing_runs(world: World, runs: Sequence[LoggedRun]) -> Scene:
         return _told(failure, shown, [run for run in runs if run.name == failure])
 
     panels = [
-        panel(title, ("", 0, 162), ("", *ends), xticks=(), **TICKS.get(title, {}))
+        panel(title, ("", 0, 162), ends, xticks=(), **TICKS.get(title, {}))
         for title, (_, ends, _) in CURVES.items()
     ]
     for lower in panels[3:]:
         lower |= {"xlabel": "step", "xticks": (0, 60, 120)}
-    truth = ("KL, nats", -0.2, 7), ("", -1.2, 2.2)
+    truth = ("KL, nats", -0.2, 7), (-1.2, 2.2)
     return Scene.of(
         draw,
         *panels,
@@ -255,7 +255,7 @@ def accuracies(runs: Sequence[LoggedRun], called: Sequence[str]) -> Picture:
     x = "implicit-reward accuracy", 0.2, 1.03
     ticks = percents(0.2, 0.4, 0.6, 0.8, 1.0)
     labels = [one.replace("_", " ") for one in called]
-    y = "", len(called) - 0.4, -1.2
+    y = len(called) - 0.4, -1.2
     return Picture.of(
         draw,
         panel("Runs", x, y, ynames=labels, grid=False, xticks=ticks),
@@ -327,7 +327,7 @@ def kl_estimators(
 
     return Scene.of(
         draw,
-        panel("How it is averaged", x, ("", 3.8, -0.7), ynames=ESTIMATORS, grid=False),
+        panel("How it is averaged", x, (3.8, -0.7), ynames=ESTIMATORS, grid=False),
         still=still,
         says="Near the reference k3 scatters less than k1, far from it more",
         shows="Estimates of KL(π‖π_ref) for π* at β, over the exact value. A dot: the "
@@ -431,8 +431,8 @@ def _rate_panels() -> tuple[dict[str, Any], dict[str, Any]]:
     shares = percents(0.4, 0.5, 0.6, 0.7, 0.8)
     points = {p: number(100 * p, "+.0f") if p else "0" for p in (-0.1, 0, 0.1, 0.2)}
     return (
-        panel("Win rate", x, ("", 0.37, 0.8), yticks=shares, **look),
-        panel("Difference, points", x, ("", -0.16, 0.24), yticks=points, **look),
+        panel("Win rate", x, (0.37, 0.8), yticks=shares, **look),
+        panel("Difference, points", x, (-0.16, 0.24), yticks=points, **look),
     )
 
 

@@ -96,8 +96,8 @@ def loss_shapes() -> Scene:
     losses, pushes = (-3, -1, 0, 1, 3, 10, 100), (-10, -1, -0.1, 0, 0.1, 1, 10)
     return Scene.of(
         draw,
-        _panel("Loss, in its own unit", ("", -6, 700), 0.3, losses),
-        _panel("Push −dL/dh, per nat", ("", -12, 60), 0.03, pushes),
+        _panel("Loss, in its own unit", (-6, 700), 0.3, losses),
+        _panel("Push −dL/dh, per nat", (-12, 60), 0.03, pushes),
         still=_zeros,
         says="Some losses have a lowest point, where their push is 0",
         shows="Solid: your loss; ◆ is its lowest point. Dashed: DPO at the same β.\n"

@@ -22,7 +22,7 @@ def places(policies: Tensor) -> Tensor:
 
 def triangle(title: str) -> dict[str, Any]:
     """A panel for it."""
-    ends = ("", -0.16, 1.16), ("", -0.17, 1.03)
+    ends = ("", -0.16, 1.16), (-0.17, 1.03)
     return panel(title, *ends, grid=False, xticks=[], yticks=[], aspect="equal")
 
 

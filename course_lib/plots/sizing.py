@@ -75,7 +75,7 @@ def memory_of_a_job() -> Scene:
         panel(
             "Memory of each device",
             ("GB", 0.01, 60_000),
-            ("", len(PARTS) + 0.6, -0.6),
+            (len(PARTS) + 0.6, -0.6),
             ynames=(*PARTS.values(), "the most at once"),
             xscale="log",
             xticks={gb: number(gb, ",g") for gb in (0.01, 0.1, 1, 10, 100, 1000)},
@@ -159,7 +159,7 @@ def memory_in_a_step(peak: Callable = backward_peak) -> Scene:
         panel(
             "Activations and gradients, GB",
             ("block that the backward pass is in", 0.5, count + 0.5),
-            ("", 0, 1),
+            (0, 1),
             xticks={1: "30", 10: "21", 20: "11", 30: "1"},
         ),
         says="Activations go as gradients come",
@@ -206,7 +206,7 @@ def hours_of_a_job() -> Scene:
         panel(
             "Time of a run",
             ("on all devices together", LEAST, 3_000_000),
-            ("", len(METHODS) - 0.4, -0.6),
+            (len(METHODS) - 0.4, -0.6),
             ynames=METHODS,
             xscale="log",
             xticks=TICKS,

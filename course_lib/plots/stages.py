@@ -93,7 +93,7 @@ def stages_in_class(world: World, beta: float) -> Scene:
         panel(
             "Shortfall J(π*) − J(π)",
             ("angle of the class to the reward, degrees", ENDS[0] - 3, ENDS[1] + 3),
-            ("", -0.04, 0.95),
+            (-0.04, 0.95),
             xticks=[-60, -30, 0, 30, 60],
             yticks=[0, 0.2, 0.4, 0.6, 0.8],
         ),

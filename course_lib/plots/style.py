@@ -147,7 +147,7 @@ def bundle(
 def panel(
     title: str,
     x: tuple,
-    y: tuple,
+    y: tuple = (),
     *,
     xnames: Iterable[str] = (),
     ynames: Iterable[str] = (),
@@ -156,14 +156,15 @@ def panel(
 ) -> dict[str, Any]:
     """What stands still around the curves of one pair of axes.
 
-    x, y: what lies along the axis; then, unless the curves decide, its two ends
+    x: what lies along the axis; then, unless the curves decide, its two ends
+    y: its two ends, unless the curves decide; what lies along it is in the title
     xnames, ynames: what is at 0, 1, 2 …
     grid: are there lines across?
     more: as for matplotlib's `Axes.set`, such as xscale="log"; xticks and yticks may be
         a dict of places with their words, and on a logarithmic scale are written out
     """
     given = {"title": title, "grid": grid}
-    for side, (words, *ends), names in (("x", x, xnames), ("y", y, ynames)):
+    for side, (words, *ends), names in (("x", x, xnames), ("y", ("", *y), ynames)):
         scale, ticks = (more.pop(f"{side}{what}", None) for what in ("scale", "ticks"))
         ticks = dict(enumerate(names)) or ticks
         if scale:  # before the ticks, which it would take back

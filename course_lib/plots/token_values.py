@@ -53,7 +53,7 @@ def token_credit(
         panel(
             "Value, in units of reward",
             ("tokens of the answer, in order", -0.5, 3.45),
-            ("", LOW, HIGH),
+            (LOW, HIGH),
             xticks=[],
             yticks=[-2, -1, 0, 1, 2, 3],
         ),

@@ -73,7 +73,7 @@ def who_sees_whom(
             f"rejected answer sees the chosen one: {crossed}."
         )
 
-    x, y = ("read: the token as a key", -0.5, size - 0.5), ("", size - 0.5, -0.5)
+    x, y = ("read: the token as a key", -0.5, size - 0.5), (size - 0.5, -0.5)
     look = {"grid": False, "xnames": tokens, "ynames": tokens}
     return Picture.of(
         draw,
@@ -122,7 +122,7 @@ def clipped_steps(loss: Callable = clipped_policy_loss) -> Scene:
         )
 
     x, look = ("ratio ρ", 0.1, 2.1), {"xticks": [0.5, 1, 1.5, 2]}
-    good, bad = ("", -2.1, 0.1), ("", -0.1, 2.1)
+    good, bad = (-2.1, 0.1), (-0.1, 2.1)
     return Scene.of(
         draw,
         panel("Loss of a good response, A = 1", x, good, yticks=[-2, -1, 0], **look),

@@ -40,7 +40,7 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
     sliders: tau, within 0.1 to 1; tokens of either answer, within 1 to 10
     """
     gaps = [step / 2 for step in range(111)]
-    x, y = ("gap h of the sums, nats", 0, 55), ("", -9, 30)
+    x, y = ("gap h of the sums, nats", 0, 55), (-9, 30)
     around = panel("Loss, nats²", x, y, yticks=(0, 10, 20, 30))
 
     def curve(tau: float, tokens: int) -> list[float]:
@@ -91,7 +91,7 @@ def kto_curves(loss: Callable = kto_loss) -> Scene:
         zero = torch.zeros(1, dtype=torch.float64)
         return loss(ratio.reshape(1), zero, torch.tensor([good]), z, beta)
 
-    x, y = ("log-ratio u, nats", -12, 17), ("", 0, 1.6)
+    x, y = ("log-ratio u, nats", -12, 17), (0, 1.6)
     ticks = {"xticks": range(-12, 13, 4), "yticks": (0, 0.5, 1, 1.5)}
     around = panel("Loss of one answer; that of −log σ in nats", x, y, **ticks)
 
@@ -145,7 +145,7 @@ def variant_table(runs: Sequence[Run]) -> Scene:
     """
     methods = [name for name in SWEEPS if name in NAMES]
     down = [f"{NAMES[m]}, {SWEEPS[m].describe(SWEEPS[m].usual)}" for m in methods]
-    x, y = ("", -0.52, len(KINDS) - 0.48), ("", len(methods) - 0.45, -2.5)
+    x, y = ("", -0.52, len(KINDS) - 0.48), (len(methods) - 0.45, -2.5)
     title = "Mean of the seeds ± half of their range"
     around = panel(title, x, y, grid=False, xticks=[], ynames=down)
 
@@ -216,7 +216,7 @@ def variants_at_kl(runs: Sequence[Run], world: World) -> Scene:
     limit = frontier(world.ref, world.rewards, betas)
     spent, earned = (part.mean(0).numpy() for part in (limit.kl, limit.expected_reward))
     order = spent.argsort()
-    x, y = ("expected reward", 0, 1.15), ("", end, -1.1)
+    x, y = ("expected reward", 0, 1.15), (end, -1.1)
     ticks = {"ynames": [*map(NAMES.get, methods)], "xticks": (0, 0.5, 1)}
     panels = [panel(title, x, y, **ticks) for title in arms.values()]
 
