@@ -1,10 +1,11 @@
 """The trainer: one run however it is cut, laid out or spread, and what it refuses."""
 
 import copy
-import dataclasses
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -47,20 +48,18 @@ def trained(ref, texts, config, **more):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_and_all_layouts_are_one(method, ref, texts):
     smooth = 0.1 if method == "robust" else 0.0
-    config = dataclasses.replace(QUICK, method=method, label_smoothing=smooth)
+    config = replace(QUICK, method=method, label_smoothing=smooth)
     shared = trained(ref, texts, config)
-    padded = trained(ref, texts, dataclasses.replace(config, layout="padded", chunk=7))
-    assert torch.allclose(weights(shared.model), weights(padded.model), atol=1e-10)
-    config = dataclasses.replace(config, layout="distinct")
-    distinct = trained(ref, texts, config)
-    assert torch.allclose(weights(shared.model), weights(distinct.model), atol=1e-10)
+    for other in ({"layout": "padded", "chunk": 7}, {"layout": "distinct"}):
+        same = trained(ref, texts, replace(config, **other)).model
+        assert torch.allclose(weights(shared.model), weights(same), atol=1e-10)
     assert (weights(shared.model) - weights(ref)).abs().max() > 1e-3
     assert {len(values) for values in shared.history.values()} == {6}
 
 
 def test_the_first_step_is_that_of_a_loop(ref, texts):
     """AdamW's first step is −lr · sign of the gradient; the loss is by hand."""
-    config = dataclasses.replace(QUICK, steps=1, beta=0.3, lr=1e-4)
+    config = replace(QUICK, steps=1, beta=0.3, lr=1e-4)
     log = trained(ref, texts, config)
     model = copy.deepcopy(ref)
     rows = schedule(texts, 16, seed=0, epoch=0)[0]
@@ -86,14 +85,14 @@ def line() -> torch.nn.Module:
 
 
 def test_the_rate_rises_and_then_falls_to_zero():
-    rates, config, model = [], dataclasses.replace(QUICK, warmup=3, lr=1.0), line()
+    rates, config, model = [], replace(QUICK, warmup=3, lr=1.0), line()
 
     def losses(step):
         before = model.weight.item()
         yield -1.0 * model.weight.sum(), {}  # Adam then moves by the rate itself
         rates.append(model.weight.item() - before)
 
-    fit(model, losses, dataclasses.replace(config, steps=10))
+    fit(model, losses, replace(config, steps=10))
     expected = [min((s + 1) / 4, (10 - s) / 10, 1) for s in range(10)]
     assert rates == pytest.approx(expected, rel=1e-4)
 
@@ -129,11 +128,8 @@ def test_a_step_may_have_several_losses_each_after_the_update_before():
 def test_the_callback_of_the_release_before_still_trains():
     def advance(step, update):
         loss = (old.weight - 1).square().sum()
-        return {
-            "loss": loss.detach(),
-            "gradient_norm": update(loss),
-            "twice": 2 * loss.detach(),
-        }
+        told = {"loss": loss.detach(), "gradient_norm": update(loss)}
+        return told | {"twice": 2 * loss.detach()}
 
     def losses(step):
         loss = (new.weight - 1).square().sum()
@@ -150,23 +146,17 @@ def test_the_callback_of_the_release_before_still_trains():
 def test_an_interrupted_run_is_the_uninterrupted_one_to_the_bit(
     method, ref, texts, tmp_path
 ):
-    config = dataclasses.replace(QUICK, method=method, steps=9)
+    config = replace(QUICK, method=method, steps=9)
     whole = trained(ref, texts, config)
-    kept = dataclasses.replace(config, checkpoint=str(tmp_path / "run.pt"))
+    kept = replace(config, checkpoint=str(tmp_path / "run.pt"))
 
-    class Stop(Exception):
-        pass
-
-    def stop(model):
-        raise Stop
-
+    stop = mock.Mock(side_effect=InterruptedError)
     for at in (5, 8):  # where it stops: between two checkpoints, then right after one
-        with pytest.raises(Stop):
+        with pytest.raises(InterruptedError):
             trained(ref, texts, kept, watch=stop, watch_at=(at,))
     looks = []
-    again = trained(
-        ref, texts, kept, watch=lambda m: looks.append(1) or {}, watch_at=(0, 8, 9)
-    )
+    told = {"watch": lambda model: looks.append(1) or {}, "watch_at": (0, 8, 9)}
+    again = trained(ref, texts, kept, **told)
     assert torch.equal(weights(again.model), weights(whole.model))
     assert again.history == whole.history
     assert len(looks) == 2  # 0 was before the checkpoint
@@ -175,13 +165,13 @@ def test_an_interrupted_run_is_the_uninterrupted_one_to_the_bit(
 
 def test_a_checkpoint_of_another_run_is_refused_and_kept(ref, texts, tmp_path):
     file = tmp_path / "run.pt"
-    config = dataclasses.replace(QUICK, checkpoint=str(file))
+    config = replace(QUICK, checkpoint=str(file))
     first, second = trained(ref, texts, config), trained(ref, texts, config)
     assert torch.equal(weights(first.model), weights(second.model))  # it was finished
     assert second.history == first.history
     before = file.read_bytes()
     with pytest.raises(ValueError, match=r"has beta = 0\.5, not 0\.1"):
-        trained(ref, texts, dataclasses.replace(config, beta=0.1))
+        trained(ref, texts, replace(config, beta=0.1))
     with pytest.raises(ValueError, match="other data"):
         trained(ref, texts.take(torch.arange(100)), config)
     assert file.read_bytes() == before
@@ -191,7 +181,7 @@ def test_a_half_written_checkpoint_never_takes_the_place_of_a_whole_one(
     ref, texts, tmp_path, monkeypatch
 ):
     file = tmp_path / "run.pt"
-    config = dataclasses.replace(QUICK, checkpoint=str(file))
+    config = replace(QUICK, checkpoint=str(file))
 
     def full_disk(state, path):
         path.write_bytes(b"half")
@@ -224,9 +214,9 @@ def test_what_cannot_be_trained_on_is_refused(ref, texts, monkeypatch):
     with pytest.raises(ValueError, match="no rejected responses"):
         train(model, sentence_texts(world_s(), *said), QUICK, ref=ref)
     with pytest.raises(ValueError, match="batch_size is 300 for 200"):
-        train(model, texts, dataclasses.replace(QUICK, batch_size=300), ref=ref)
+        train(model, texts, replace(QUICK, batch_size=300), ref=ref)
     with pytest.raises(ValueError, match="method"):
-        train(model, texts, dataclasses.replace(QUICK, method="grpo"))
+        train(model, texts, replace(QUICK, method="grpo"))
     for wrong in ({"method": "grpo"}, {"world": "M"}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             run(Config(**wrong))
@@ -239,20 +229,18 @@ def test_reference_log_probs_are_computed_once_for_these_weights_and_texts(
     ref, texts, monkeypatch
 ):
     monkeypatch.setattr(training, "_REFERENCE_CACHE", {})
-    calls, logps_of = [], training.texts_logps
-    monkeypatch.setattr(
-        training, "texts_logps", lambda *a, **k: calls.append(1) or logps_of(*a, **k)
-    )
+    counted = mock.Mock(wraps=training.texts_logps)
+    monkeypatch.setattr(training, "texts_logps", counted)
     first = reference_logps(ref, texts)
     assert torch.equal(reference_logps(copy.deepcopy(ref), texts), first)
-    assert len(calls) == 1
+    assert counted.call_count == 1
     other = copy.deepcopy(ref)
     with torch.no_grad():
         other.norm.weight[0] += 1e-3
     assert not torch.equal(reference_logps(other, texts), first)
     fewer = reference_logps(ref, texts.take(torch.arange(50)))
     assert torch.allclose(fewer, first[:50], atol=1e-12)
-    assert len(calls) == 3
+    assert counted.call_count == 3
     assert not first.requires_grad
 
 
@@ -266,7 +254,7 @@ def test_sft_reaches_the_entropy_of_a_language_of_two_sentences():
 
 
 def test_kto_reads_the_next_examples_response_and_balances_both_sides(ref, texts):
-    config = dataclasses.replace(QUICK, method="kto", steps=3, beta=0.2)
+    config = replace(QUICK, method="kto", steps=3, beta=0.2)
     model = trained(ref, texts, config).model
     with torch.enable_grad():
         ((loss, _),) = training.preference_steps(model, texts, config, ref)(0)
@@ -275,12 +263,10 @@ def test_kto_reads_the_next_examples_response_and_balances_both_sides(ref, texts
     assert (batch.prompts != partner.prompts).all()
     mixed, lengths = batch.responses.clone(), batch.lengths.clone()
     mixed[:, 0], lengths[:, 0] = partner.responses[:, 0], partner.lengths[:, 0]
-    mixed = type(batch)(batch.prompts, batch.prompt_lengths, mixed, lengths)
+    mixed = batch.replace(responses=mixed, lengths=lengths)
     with torch.no_grad():
-        ours, theirs = (
-            response_logps(m, collate(mixed)).view(2, -1)[0] for m in (model, ref)
-        )
-        z = kto_reference_point(ours, theirs)
+        ours, theirs = (response_logps(m, collate(mixed)) for m in (model, ref))
+        z = kto_reference_point(ours[:16], theirs[:16])
         ours, theirs = (response_logps(m, collate(batch)) for m in (model, ref))
         u, v = (ours - theirs).view(2, -1)
         good = torch.ones(16, dtype=torch.bool)
@@ -323,9 +309,9 @@ def test_objectives_hand_each_loss_what_it_names():
 
 @pytest.mark.parametrize("method", ["dpo", "orpo", "dpo_nll", "sft"])
 def test_a_step_in_parts_is_the_step(method, ref, texts):
-    config = dataclasses.replace(QUICK, method=method)
+    config = replace(QUICK, method=method)
     whole = trained(ref, texts, config)
-    parts = trained(ref, texts, dataclasses.replace(config, accumulate=4))
+    parts = trained(ref, texts, replace(config, accumulate=4))
     assert torch.allclose(weights(parts.model), weights(whole.model), atol=1e-12)
     for name, values in whole.history.items():
         first = 1 if name == "accuracy" else 0  # ties, which rounding breaks
@@ -334,9 +320,9 @@ def test_a_step_in_parts_is_the_step(method, ref, texts):
 
 def test_parts_that_are_not_equal_or_a_batch_for_kto_are_refused(ref, texts):
     with pytest.raises(ValueError, match="not shared by 1 processes in 3 parts each"):
-        trained(ref, texts, dataclasses.replace(QUICK, accumulate=3))
+        trained(ref, texts, replace(QUICK, accumulate=3))
     with pytest.raises(ValueError, match="accumulate must be 1 for kto"):
-        trained(ref, texts, dataclasses.replace(QUICK, method="kto", accumulate=2))
+        trained(ref, texts, replace(QUICK, method="kto", accumulate=2))
 
 
 def test_blocks_that_are_computed_again_change_nothing_but_memory(ref, texts):
@@ -346,18 +332,18 @@ def test_blocks_that_are_computed_again_change_nothing_but_memory(ref, texts):
         seen.append(["forward" in vars(block) for block in model.blocks])
         return {}
 
-    config = dataclasses.replace(QUICK, recompute=True)
+    config = replace(QUICK, recompute=True)
     again = trained(ref, texts, config, watch=look, watch_at=(3,))
     assert torch.equal(weights(again.model), weights(whole.model))
     assert seen == [[True, True]]
     assert not any("forward" in vars(block) for block in again.model.blocks)
     with pytest.raises(ValueError, match="recompute needs a model with blocks"):
-        fit(line(), lambda step: [], dataclasses.replace(QUICK, recompute=True))
+        fit(line(), lambda step: [], replace(QUICK, recompute=True))
 
 
 def test_bfloat16_scores_both_sides_alike_and_trains(ref, texts):
     small = copy.deepcopy(ref).float()
-    config = dataclasses.replace(QUICK, bf16=True, layout="padded", steps=8)
+    config = replace(QUICK, bf16=True, layout="padded", steps=8)
     log = trained(small, texts, config)
     assert log.history["loss"][0] == pytest.approx(0.693147, abs=1e-4)
     assert log.history["loss"][-1] < 0.69
@@ -391,7 +377,7 @@ def test_each_process_scores_its_share_of_the_reference(ref, texts, monkeypatch)
 
 
 def test_what_is_called_after_each_step_can_end_the_run(ref, texts, tmp_path):
-    config = dataclasses.replace(QUICK, checkpoint=str(tmp_path / "run.pt"), every=5)
+    config = replace(QUICK, checkpoint=str(tmp_path / "run.pt"), every=5)
     calls = []
 
     def after(log, done):
@@ -409,7 +395,7 @@ def test_what_is_called_after_each_step_can_end_the_run(ref, texts, tmp_path):
 
 def test_a_checkpoint_holds_what_is_trained_and_no_more(ref, texts, tmp_path):
     file = tmp_path / "run.pt"
-    config = dataclasses.replace(QUICK, checkpoint=str(file))
+    config = replace(QUICK, checkpoint=str(file))
     model = copy.deepcopy(ref)
     add_lora(model, ["output"], rank=1)
     train(model, texts, config, ref=ref)
@@ -442,7 +428,7 @@ def test_blocks_are_compiled_on_demand(ref, texts, monkeypatch):
     monkeypatch.setattr(Block, "compile", lambda self, dynamic: seen.append(self))
     trained(ref, texts, QUICK)
     assert not seen
-    log = trained(ref, texts, dataclasses.replace(QUICK, compile=True))
+    log = trained(ref, texts, replace(QUICK, compile=True))
     assert seen == list(log.model.blocks)
 
 
@@ -546,10 +532,7 @@ def test_a_wrong_setting_and_an_interruption_are_told_in_a_line(capsys, monkeypa
     assert first == "error: beta must be finite, above 0, got -1.0"
     assert second.startswith("error: method must be one of 'sft', 'dpo'")
 
-    def interrupted(config):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "run", interrupted)
+    monkeypatch.setattr(training, "run", mock.Mock(side_effect=KeyboardInterrupt))
     assert training.main(["--steps", "1"]) == 130
     assert "with --checkpoint FILE the same command goes on" in capsys.readouterr().err
 
@@ -604,7 +587,7 @@ def test_the_trainer_does_the_same_again_to_the_bit(method):
     second = run(config)
     assert first.history == second.history
     assert torch.equal(weights(first.model), weights(second.model))
-    other = run(dataclasses.replace(config, seed=1))
+    other = run(replace(config, seed=1))
     assert other.history["loss"][1:] != first.history["loss"][1:]
 
 
