@@ -176,9 +176,16 @@ def test_slips_are_made_for_every_step_and_read_as_sentences():
     assert len(made) > 20
 
 
-def test_a_fault_of_no_step_is_refused():
-    with pytest.raises(ValueError, match="'odd' names no step of its recipe"):
-        Recipe("a: h = a  # the gap").faults("odd: g = a\n    a step that is not there")
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("odd: g = a\n    a step that is not there", "'odd' names no step"),
+        ("odd: h = -a", "'odd: h = -a' has no sentence"),
+    ],
+)
+def test_a_fault_of_no_step_or_no_words_is_refused(fault, says):
+    with pytest.raises(ValueError, match=says):
+        Recipe("a: h = a  # the gap").faults(fault)
 
 
 def test_every_cause_can_be_said():

@@ -145,18 +145,12 @@ class Diagnosis:
 
     def _steps(self, s: Seen) -> dict[str, tuple[float, ...]]:
         """What the recipe's steps, but for the last, make of an input."""
-        if s.place not in self._inner:
-            self._inner[s.place] = self._inner_steps(s)
-        return self._inner[s.place]
-
-    def _inner_steps(self, s: Seen) -> dict[str, tuple[float, ...]]:
         recipe = self.exercise.recipe
-        if self.exercise.slow:
-            return {}
-        made = recipe.values(self.exercise.arguments(s.planned.call))
-        inner = {recipe.called[name]: made[name] for name in list(recipe.steps)[:-1]}
-        return {
-            words: tuple(value.detach().double().flatten().tolist())
-            for words, value in inner.items()
-            if isinstance(value, Tensor)
-        }
+        if s.place not in self._inner and not self.exercise.slow:
+            made = recipe.values(self.exercise.arguments(s.planned.call))
+            self._inner[s.place] = {
+                recipe.called[name]: tuple(value.detach().double().flatten().tolist())
+                for name in list(recipe.steps)[:-1]
+                if isinstance(value := made[name], Tensor)
+            }
+        return self._inner.get(s.place, {})

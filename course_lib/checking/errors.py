@@ -1,14 +1,12 @@
 """The probable cause of an error that a learner's function raised."""
 
 import re
-from collections.abc import Iterator
 
 from course_lib.exercises.recipe import sentences
 
 __all__ = ["cause"]
 
-# Patterns of the error's type and message, and what to say, in which {0} is the first
-# group. A pattern without a sentence shares the next one's.
+# Patterns of an error's type and message, and what to say: {0} is the first group
 TEXT = r"""
 NameError: name '(\w+)'
     nothing is called `{0}` here: is it misspelt, or defined further down or in a cell
@@ -156,16 +154,7 @@ RecursionError
 """
 
 
-def _causes(text: str) -> Iterator[tuple[str, str]]:
-    waiting = []
-    for pattern, says in sentences(text):
-        waiting.append(pattern)
-        if says:
-            yield from ((one, says) for one in waiting)
-            waiting = []
-
-
-CAUSES = tuple(_causes(TEXT))
+CAUSES = tuple(sentences(TEXT))
 
 
 def cause(kind: str, message: str) -> str:

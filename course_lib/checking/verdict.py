@@ -204,22 +204,15 @@ class Examination:
                 why, likeness = self.diagnosis.why(everything, seen[place].error)
             except Exception:  # a verdict counts, with or without a reason
                 why, likeness = Symptom("", ""), False
-        finding = Finding(
-            input=describe_call(self.exercise, planned.call),
-            yours=yours,
-            must=wanted,
-            name=why.name,
-            why=why.says,
-            likeness=likeness,
-        )
+        told = describe_call(self.exercise, planned.call)
+        finding = Finding(told, yours, wanted, why.name, why.says, likeness)
         return replace(verdict, state=NOT_YET, holding=number, finding=finding)
 
     def first_wrong(self, seen: Sequence[Observation]) -> int | None:
         """The place of the first observation that its property does not accept."""
-        everything = zip(self._plan.inputs, seen, self._plan.expected, strict=False)
+        decisive = self._plan.inputs[: self.deciding]
+        everything = zip(decisive, seen, self._plan.expected, strict=False)
         for place, (planned, yours, ours) in enumerate(everything):
-            if place == self.deciding:
-                break
             check = self._plan.properties[planned.of or 0]
             if yours.error or not _holds(check, planned, yours, ours):
                 return place

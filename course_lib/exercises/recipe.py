@@ -73,13 +73,11 @@ class Recipe:
     def faults(self, text: str) -> list[Fault]:
         """Of each fault a line `name: step = expression; …`, and its sentence below.
 
-        Lines of the sentence are indented by four, further lines of code by eight.
+        They are read as `sentences` are.
         """
         found = []
-        for head, *lines in blocks(text):
-            code = [line for line in lines if line.startswith(" " * 8)]
-            says = " ".join(line.strip() for line in lines if line not in code)
-            name, code = " ".join([head, *map(str.strip, code)]).split(": ", 1)
+        for head, says in sentences(text):
+            name, code = head.split(": ", 1)
             steps = (part.split(" = ", 1) for part in code.split("; "))
             steps = {step: self.step(expression) for step, expression in steps}
             if unknown := steps.keys() - self.steps.keys():
@@ -116,13 +114,25 @@ def blocks(text: str) -> list[list[str]]:
 
 
 def sentences(text: str) -> Iterator[tuple[str, str]]:
-    """Each line at the margin, with the sentence that is indented below it, or "".
+    r"""Each line at the margin, with the sentence below it, or the next one there is.
 
-    >>> dict(sentences("one:\n    it goes\n    on\ntwo:"))
-    {'one:': 'it goes on', 'two:': ''}
+    Lines of a sentence are indented by four, further ones of what it is about by eight.
+
+    raises: ValueError if the last line has no sentence
+
+    >>> dict(sentences("one\n        and\ntwo\n    say\n    this"))
+    {'one and': 'say this', 'two': 'say this'}
     """
+    waiting: list[str] = []
     for head, *lines in blocks(text):
-        yield head, " ".join(map(str.strip, lines))
+        more = [line for line in lines if line.startswith(" " * 8)]
+        says = " ".join(line.strip() for line in lines if line not in more)
+        waiting.append(" ".join([head, *map(str.strip, more)]))
+        if says:
+            yield from ((one, says) for one in waiting)
+            waiting = []
+    if waiting:
+        raise ValueError(f"{waiting[0]!r} has no sentence below it")
 
 
 class _Slip(NamedTuple):
