@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from oracles import refusals
 
 from course_lib.transformer import PrefixTable, Shape, Transformer, load, sample, save
 from course_lib.worlds import world_s
@@ -91,25 +92,20 @@ def test_what_can_be_written_are_the_first_ids():
     assert torch.allclose(model.head(features), by_hand)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"layers": 0}, "shape.layers"),
-        ({"outputs": 14}, "must not be above"),
-        ({"width": 30}, "even parts"),
-        ({"width": 36}, "even parts"),
-        ({"kv_heads": 3}, "kv_heads"),
-    ],
+def plain(**change) -> tuple[Shape]:
+    return (SHAPES["plain"]._replace(**change),)
+
+
+test_a_shape_that_is_none_and_an_empty_table_are_refused = refusals(
+    (Transformer, plain(layers=0), "shape.layers"),
+    (Transformer, plain(outputs=14), "must not be above"),
+    (Transformer, plain(width=30), "even parts"),
+    (Transformer, plain(width=36), "even parts"),
+    (Transformer, plain(kv_heads=3), "kv_heads"),
+    (PrefixTable, (0, 2, 2), "prompts"),
+    (PrefixTable, (2, 0, 2), "words"),
+    (PrefixTable, (2, 2, 0), "longest"),
 )
-def test_a_shape_that_is_none_is_refused(change, words):
-    with pytest.raises(ValueError, match=words):
-        Transformer(SHAPES["plain"]._replace(**change))
-
-
-@pytest.mark.parametrize("size", ["prompts", "words", "longest"])
-def test_a_table_needs_something_to_hold(size):
-    with pytest.raises(ValueError, match=size):
-        PrefixTable(**{"prompts": 2, "words": 2, "longest": 2, size: 0})
 
 
 def test_a_table_has_a_row_for_each_prompt_and_prefix():

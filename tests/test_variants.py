@@ -6,9 +6,8 @@ import math
 import pytest
 import torch
 from optima import hinge_optimum, surest_split
-from oracles import tensor
+from oracles import refusals, tensor
 
-from course_lib import losses
 from course_lib.policies import optimal_policy
 from course_lib.variants import METHODS, LossSettings, PairLogps, loss_optimum
 from course_lib.worlds import five_responses, random_world
@@ -89,17 +88,10 @@ def test_kto_at_its_point_of_zero_is_half_of_apo_zero():
     assert torch.allclose(2 * kto, apo, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ((torch.ones(2, 2), torch.ones(2, 2)), "ref"),
-        ((torch.tensor([1.0, 0.0]), torch.zeros(2)), "above 0"),
-        ((torch.ones(3) / 3, torch.zeros(2)), "rewards"),
-    ],
+DPO, TWO = of("dpo"), torch.ones(2)
+test_bad_worlds_are_refused = refusals(
+    (loss_optimum, (DPO, torch.ones(2, 2), torch.ones(2, 2)), "ref"),
+    (loss_optimum, (DPO, tensor(1.0, 0.0), TWO.double()), "above 0"),
+    (loss_optimum, (DPO, torch.ones(3) / 3, TWO), "rewards"),
+    (functools.partial(loss_optimum, label_noise=0.5), (DPO, TWO / 2, TWO), "label_no"),
 )
-def test_bad_worlds_are_refused(arguments, words):
-    loss = functools.partial(losses.dpo_loss, beta=1.0)
-    with pytest.raises(ValueError, match=words):
-        loss_optimum(lambda s: loss(*s.four), *arguments)
-    with pytest.raises(ValueError, match="label_noise"):
-        loss_optimum(loss, torch.ones(2) / 2, torch.zeros(2), label_noise=0.5)

@@ -2,10 +2,11 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
-from oracles import tensor
+from oracles import refusals, tensor
 
 from course_lib.batches import sentence_texts
 from course_lib.policies import log_partition
@@ -45,11 +46,6 @@ def test_random_worlds_are_proper_and_repeat(worlds, shape):
     assert not torch.equal(ref.log(), rewards)
 
 
-def test_one_answer_is_no_world():
-    with pytest.raises(ValueError, match="responses must be at least 2"):
-        random_world(0, responses=1)
-
-
 def test_eight_words_are_a_language():
     words, ref, values = eight_words()
     assert len(set(words)) == len(ref) == len(values) == 8
@@ -68,11 +64,6 @@ def test_sampled_rewards_have_the_mean_and_spread_of_a_sum():
     # 20,000 sums of ten: the mean is known to 0.014, the variance to 1 %
     assert float(rewards.mean()) == pytest.approx(10 * mean, abs=0.045)
     assert float(rewards.var()) == pytest.approx(10 * variance, rel=0.04)
-
-
-def test_an_answer_has_words():
-    with pytest.raises(ValueError, match="length must be at least 1"):
-        sample_rewards(eight_words(), 0, 5, seed=0)
 
 
 # ── the worlds of sentences ───────────────────────────────────────────────────────────
@@ -271,14 +262,6 @@ def test_the_same_seed_asks_for_the_same_pairs_whatever_the_noise():
     assert turned.item() == pytest.approx(0.3, abs=0.07)
 
 
-@pytest.mark.parametrize(
-    "bad", [{"count": 0}, {"label_noise": 0.5}, {"sampler": torch.ones(2, 3)}]
-)
-def test_preferences_that_cannot_be_asked_for(bad):
-    with pytest.raises(ValueError, match=next(iter(bad))):
-        sample_preferences(three_answers(), **{"count": 5, "seed": 0, **bad})
-
-
 def test_texts_of_the_release_before_are_those_of_today():
     world, asked = world_s(), torch.tensor([[0, 1], [3, 4], [2, 5]])
     with pytest.warns(FutureWarning, match="batches.sentence_texts"):
@@ -286,9 +269,15 @@ def test_texts_of_the_release_before_are_those_of_today():
     assert all(map(torch.equal, before[:4], sentence_texts(world, *asked)[:4]))
 
 
-def test_pairs_of_equal_sides_and_none_are_refused():
-    world, some = world_s(), torch.tensor([3, 4])
-    with pytest.raises(ValueError, match="equal sides"):
-        sentence_texts(world, torch.tensor([0, 1]), some, torch.tensor([2, 4]))
-    with pytest.raises(ValueError, match="prompts is empty"):
-        sentence_texts(world, some[:0], some[:0])
+THREE, TWO, NONE = three_answers(), torch.tensor([3, 4]), torch.arange(0)
+NOISY = partial(sample_preferences, label_noise=0.5, seed=0)
+BADLY = partial(sample_preferences, sampler=torch.ones(2, 3), seed=0)
+test_what_cannot_be_asked_for_is_refused = refusals(
+    (random_world, (0, 1), "responses must be at least 2"),
+    (partial(sample_rewards, seed=0), (eight_words(), 0, 5), "length must be at least"),
+    (partial(sample_preferences, seed=0), (THREE, 0), "count"),
+    (NOISY, (THREE, 5), "label_noise"),
+    (BADLY, (THREE, 5), "sampler"),
+    (sentence_texts, (world_s(), TWO - 3, TWO, TWO.clamp(max=3)), "equal sides"),
+    (sentence_texts, (world_s(), NONE, NONE), "prompts is empty"),
+)
