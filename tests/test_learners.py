@@ -19,53 +19,34 @@ from course_tools.grading.submissions import find
 
 LOSS = "def dpo_loss():\n    return 1\n"
 CHANCE = "def preference_probability():\n    return 1\n"
-CLASS = {
-    "moodle": "Ada Lovelace_4711_assignsubmission_file_",
-    "canvas": "adalovelace_LATE_4711_99_04-1.ipynb",
-    "blackboard": "Week 4_ada_attempt_2026-03-01-10-15-30_04.ipynb",
-    "brightspace": "4711-99 - Ada Lovelace - Mar 1, 2026 1015 AM - 04.ipynb",
-    "gradescope": "submission_4711",
-    "": "Kopie von ada (1).ipynb.txt",
+NAMES = {
+    "Ada Lovelace_4711_assignsubmission_file_": ("Ada Lovelace", "4711", "moodle"),
+    "ada_LATE_4711_99_04-1.ipynb": ("ada", "4711", "canvas", "", True, 2),
+    "ada_LATE_4711_99_04_dpo_loss-2.ipynb": ("ada", "4711", "canvas", "", True, 3),
+    "ada_4711_99_04_exercises-1.ipynb": ("ada", "4711", "canvas", "", False, 2),
+    "ada_4711_99_04_dpo_loss.ipynb": ("ada", "4711", "canvas"),
+    "Week 4_ada_attempt_2026-03-01-10-15-30_04.ipynb": (
+        *("ada", "ada", "blackboard", "2026-03-01T10:15:30"),
+    ),
+    "4711-99 - Ada Lovelace - Mar 1, 2026 1015 AM - 04.ipynb": (
+        *("Ada Lovelace", "4711", "brightspace", "2026-03-01T10:15:00"),
+    ),
+    "4711-99 - Ada Lovelace - Mar 1, 2026 1015 PM": (
+        *("Ada Lovelace", "4711", "brightspace", "2026-03-01T22:15:00"),
+    ),
+    "submission_4711": ("submission_4711", "4711", "gradescope"),
+    "Kopie von ada (1).ipynb.txt": ("ada",),
+    "exercise-04.py": ("exercise-04",),
+    "ada_04_exercises.ipynb": ("ada",),
+    "Ada Lovelace - 04_exercises (1).ipynb.txt": ("Ada Lovelace",),
+    "04_exercises.ipynb": ("04_exercises",),
+    "Zoë.py": ("Zoë",),
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "upload"),
-    [
-        (CLASS["moodle"], Upload("Ada Lovelace", "4711", "moodle")),
-        (CLASS["canvas"], Upload("adalovelace", "4711", "canvas", "", True, 2)),
-        (
-            CLASS["blackboard"],
-            Upload("ada", "ada", "blackboard", "2026-03-01T10:15:30"),
-        ),
-        (
-            CLASS["brightspace"],
-            Upload("Ada Lovelace", "4711", "brightspace", "2026-03-01T10:15:00"),
-        ),
-        (
-            "4711-99 - Ada Lovelace - Mar 1, 2026 1015 PM",
-            Upload("Ada Lovelace", "4711", "brightspace", "2026-03-01T22:15:00"),
-        ),
-        (CLASS["gradescope"], Upload("submission_4711", "4711", "gradescope")),
-        (CLASS[""], Upload("ada")),
-        ("exercise-04.py", Upload("exercise-04")),
-        ("ada_04_exercises.ipynb", Upload("ada")),
-        ("Ada Lovelace - 04_exercises (1).ipynb.txt", Upload("Ada Lovelace")),
-        ("04_exercises.ipynb", Upload("04_exercises")),
-        (
-            "ada_4711_99_04_exercises-1.ipynb",
-            Upload("ada", "4711", "canvas", attempt=2),
-        ),
-        (
-            "lovelaceada_LATE_12345_67890_04_dpo_loss-2.ipynb",
-            Upload("lovelaceada", "12345", "canvas", late=True, attempt=3),
-        ),
-        ("ada_4711_99_04_dpo_loss.ipynb", Upload("ada", "4711", "canvas")),
-        ("Zoë.py", Upload("Zoë")),
-    ],
-)
-def test_a_name_tells_whose_it_is(name, upload):
-    assert upload_of(name) == upload
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_tells_whose_it_is(name):
+    assert upload_of(name) == Upload(*NAMES[name])
 
 
 def test_parts_are_one_and_namesakes_are_two(tmp_path):

@@ -42,6 +42,7 @@ class Graded:
     items: list[Item]
     code: int
     said: str
+    peak: int  # KiB of the largest process
     marks: dict[tuple[str, str], dict]  # by submission and exercise
     rows: dict[tuple[str, str], list[str]]  # of grades.csv, in the same way
     text: str  # of every report, in every format
@@ -51,7 +52,6 @@ class Graded:
     alive: list[str]
     left: list[str]
     heard: list[str]
-    peak: int  # KiB of the largest process
 
 
 def promised(level: str) -> list[Item]:
@@ -84,23 +84,17 @@ def grade(folder: Path, items: list[Item], mode: str) -> Graded:
         victim = places.class_folder / "victim.txt"
         victim.write_text("unharmed\n", encoding="utf-8")
         before = digests(places)
-        code, said, peak = run(options(places, out, mode), folder, places)
+        ended = run(options(places, out, mode), folder, places)
         time.sleep(1)
-        marks, rows, text, pages = reported(out)
         return Graded(
             items,
-            code,
-            said,
-            marks,
-            rows,
-            text,
-            pages,
+            *ended,
+            *reported(out),
             before,
             after=digests(places),
             alive=alive(str(temporary)),
             left=sorted(os.listdir(temporary)),
             heard=heard(ears),
-            peak=peak,
         )
 
 
@@ -132,8 +126,8 @@ def run(words: list[str], folder: Path, places: Places) -> tuple[int, str, int]:
         )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    words = said.read_text(encoding="utf-8", errors="replace")
-    return process.returncode, words, used.ru_maxrss
+    told = said.read_text(encoding="utf-8", errors="replace")
+    return process.returncode, told, used.ru_maxrss
 
 
 def reported(out: Path) -> tuple[dict, dict, str, str]:

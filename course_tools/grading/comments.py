@@ -65,8 +65,6 @@ def by_hand(
     found = ByHand()
     try:
         rows = read(report / MANUAL)
-    except FileNotFoundError:
-        return found
     except OSError as error:
         found.unclear.append(f"{MANUAL} cannot be read: {error}.")
         return found

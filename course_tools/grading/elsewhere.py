@@ -221,9 +221,8 @@ def _in_time(answer: Callable[[], bytes], seconds: float) -> bytes:
     signal.signal(signal.SIGALRM, late)
     try:  # the alarm may come before the answer is begun, and after it is there
         try:
-            signal.setitimer(
-                signal.ITIMER_PROF, seconds + 2 * GRACE
-            )  # ends the process
+            # whoever does not heed the second clock is ended by the first
+            signal.setitimer(signal.ITIMER_PROF, seconds + 2 * GRACE)
             signal.setitimer(signal.ITIMER_REAL, seconds)
             return answer()
         finally:

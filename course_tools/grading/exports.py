@@ -86,10 +86,8 @@ def _is_export(entry: Entry, inside: Sequence[Entry]) -> bool:
     """Do several learners' names lie in it, and none on it?"""
     whose = [upload_of(one.name) for one in inside]
     named = [one for one in whose if one.platform]
-    several = len({one.who for one in named}) > 1
-    return (
-        several and 2 * len(named) > len(whose) and not upload_of(entry.name).platform
-    )
+    several = len({one.who for one in named}) > 1 and 2 * len(named) > len(whose)
+    return several and not upload_of(entry.name).platform
 
 
 def _parts(entries: Sequence[Entry], before: str) -> list[Part]:

@@ -105,13 +105,12 @@ class Marked:
     @classmethod
     def from_json(cls, told: dict) -> "Marked":
         """What `dataclasses.asdict` and JSON have made of one."""
-        marks = tuple(
-            Mark(
-                **{**one, "finding": tuple((str(a), str(b)) for a, b in one["finding"])}
-            )
-            for one in told["marks"]
-        )
-        return cls(**{**told, "upload": Upload(**told["upload"]), "marks": marks})
+        marks = []
+        for one in told["marks"]:
+            finding = tuple((str(label), str(text)) for label, text in one["finding"])
+            marks.append(Mark(**{**one, "finding": finding}))
+        more = {"upload": Upload(**told["upload"]), "marks": tuple(marks)}
+        return cls(**{**told, **more})
 
 
 def examinations(names: Sequence[str], seed: str) -> dict[str, Examination]:
@@ -201,7 +200,7 @@ def _best(
     As it stands; with all that works on what the function needs; and as it stood when
     the function was checked, if later cells have changed something.
     """
-    outcome = _asked(page, exam, sandbox, within=left)
+    outcome = _asked(page, exam, sandbox, left)
     found, left = _marked(exam, outcome, page, named), left - outcome.seconds
     written = _written(page, exam.exercise.name)
     later = max(outcome.cells, default=0) > written or not outcome.seen
@@ -210,7 +209,7 @@ def _best(
         ways.append((replace(page, cells=page.cells[: written + 1]), False))
     for other, whole in ways:
         if found.status not in ("passed", "not_attempted") and left > 0:
-            outcome = _asked(other, exam, sandbox, whole=whole, within=left)
+            outcome = _asked(other, exam, sandbox, left, whole)
             left -= outcome.seconds
             again = _marked(exam, outcome, other, named)
             told = again.score == found.score and again.status in ("failed", "error")
@@ -219,9 +218,7 @@ def _best(
 
 
 def _written(page: Page, name: str) -> int:
-    """The place of the last cell that defines the function; of the last cell, if none
-    does.
-    """
+    """The place of the last cell that defines the function, or of the last at all."""
     defines = re.compile(rf"^(?:async +)?def +{re.escape(name)}\b", re.MULTILINE)
     places = [n for n, cell in enumerate(page.cells) if defines.search(cell)]
     return places[-1] if places else len(page.cells) - 1
@@ -231,9 +228,8 @@ def _asked(
     page: Page,
     exam: Examination,
     sandbox: Sandbox,
-    *,
+    within: float,
     whole: bool = False,
-    within: float | None = None,
 ) -> Outcome:
     """What the page's function did, in the order of the checks."""
     exercise, calls = exam.exercise, exam.calls
@@ -243,7 +239,7 @@ def _asked(
         job = replace(job, settled=exam.is_passed, told=_told(exam))
         return sandbox.run(job, within)
     # few given functions in one process, that no vote can be taken among them
-    first, seen, cells, left = None, {}, page.cells, within or sandbox.timeout
+    first, seen, cells, left = None, {}, page.cells, within
     for start in range(0, len(calls), TOGETHER):
         places = exam.order[start : start + TOGETHER]
         keys = [(exercise.name, exam.seed, place) for place in places]
@@ -261,7 +257,7 @@ def _asked(
                 cell if n in used or "__future__" in cell else ""
                 for n, cell in enumerate(cells)
             ]
-    now = replace(now, seconds=(within or sandbox.timeout) - left)
+    now = replace(now, seconds=within - left)
     if not seen or not (now.seen or now.ended):  # it could not be loaded
         return now
     now = replace(now, more=first.more, cells=first.cells)
@@ -317,13 +313,8 @@ def _marked(exam: Examination, outcome: Outcome, page: Page, named: bool) -> Mar
     if verdict.state == NOT_ATTEMPTED:
         return _with(mark, "not_attempted", STATUSES["not_attempted"])
     if verdict.finding is None:
-        return _with(
-            mark,
-            "passed",
-            f"{most} of {most} properties hold",
-            score=most,
-            holding=most,
-        )
+        told = f"{most} of {most} properties hold"
+        return _with(mark, "passed", told, score=most, holding=most)
     wrong = outcome.seen[exam.first_wrong(outcome.seen) or 0]
     rows = {label: _clean(text) for label, text in verdict.finding.lines()}
     diagnosis = _explained(wrong, outcome) or _clean(verdict.diagnosis)

@@ -144,12 +144,12 @@ def _slugs(names: Sequence[str]) -> dict[str, str]:
 
 def _csv(marked: Sequence[Marked]) -> str:
     text = io.StringIO()
-    rows = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    rows.writeheader()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
     for one in marked:
         for mark in one.marks:
             row = {**vars(one.upload), **vars(one), **vars(mark)}
-            rows.writerow({column: cell(row[column]) for column in COLUMNS})
+            rows.writerow([cell(row[column]) for column in COLUMNS])
     return text.getvalue()
 
 

@@ -73,7 +73,12 @@ def alike(
     work: what was handed in; several uploads of one learner are never compared
     marked: the marks of the same uploads, which say what is wrong
     """
-    wrong = _wrong(marked)
+    wrong = {  # the marks of answers that ran and are wrong
+        (one.upload, mark.exercise): mark
+        for one in marked
+        for mark in one.marks
+        if mark.status in ("failed", "error")
+    }
     has, tried = _answers(work)
     groups = []
     for exercise, answers in has.items():
@@ -218,7 +223,7 @@ def _group(
             why += ", which check shows after a pass or the last hint"
     elif len(learners) < 2:
         return None
-    elif mistaken and length >= LONG_WRONG and _is_rare(learners, share):
+    elif mistaken and length >= LONG_WRONG and (share <= RARE or len(learners) == 2):
         kind, why = "mistake", "the same wrong answer, up to names and formatting"
     elif length >= LONG and (share <= length / PARTS_FOR_ALL or len(learners) <= 3):
         kind, why = "answer", "the same answer, up to names and formatting"
@@ -252,20 +257,6 @@ def _same_numbers(
         why = f"the same unusual mistake{named} with the same numbers: {yours[:80]}"
         weight = _weight(LONG_WRONG, len(learners), tried)
         yield Group(exercise, "numbers", learners, why, tried, weight)
-
-
-def _wrong(marked: Sequence[Marked]) -> dict:
-    """The marks of answers that ran and are wrong: {(upload, exercise): mark}."""
-    return {
-        (one.upload, mark.exercise): mark
-        for one in marked
-        for mark in one.marks
-        if mark.status in ("failed", "error")
-    }
-
-
-def _is_rare(learners: Sequence[Who], share: float) -> bool:
-    return share <= RARE or len(learners) == 2
 
 
 def _weight(length: int, learners: int, tried: int) -> float:

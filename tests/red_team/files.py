@@ -74,10 +74,6 @@ def link_in_a_folder(path, places):
     link(SOLUTION)(path / "mine.ipynb", places)
 
 
-def loop_of_links(path, _):
-    path.symlink_to(path.name)
-
-
 def pipe(path, _):
     os.mkfifo(path)
 
@@ -170,7 +166,7 @@ ITEMS = [
     _broken("c04 linked folder", link("solutions"), "link"),
     _broken("c05 inner link", link_in_a_folder, "link"),
     _broken("c06 endless.py", link("/dev/zero"), "link"),
-    _broken("c07 circle.py", loop_of_links, "link"),
+    _broken("c07 circle.py", lambda path, _: path.symlink_to(path.name), "link"),
     _broken("c08 folder.py", folder, "folder"),
     _broken("c09 nothing", folder, "no notebook"),
     _broken("c10 many", many_files, "no function", f"{GONE} {BAD}"),
