@@ -54,10 +54,9 @@ def test_the_table_has_the_ratios(capsys, monkeypatch):
     monkeypatch.setattr(browser, "trouble", lambda *packages: None)
     assert benchmarks.main(["sliders", "--json"]) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    keys = {"median_ms", "p95_ms", "shown", "values", "bytes_per_update"}
     for name in ("slider_plot", "interact", "ipympl"):
-        assert {"median_ms", "p95_ms", "shown", "values", "bytes_per_update"} <= set(
-            last[name]
-        )
+        assert keys <= set(last[name])
 
 
 def test_a_figure_that_never_followed_is_not_given_a_number():
@@ -162,12 +161,16 @@ def test_rivals_are_where_the_variable_says(tmp_path, monkeypatch):
     assert graders.home() == tmp_path
 
 
-def test_rivals_get_the_course_s_own_versions_of_what_both_need():
-    pins = {}
-    for file in ("requirements.txt", "requirements/rivals.txt"):
+@pytest.mark.parametrize(
+    ("whose", "both"),
+    [("rivals", ("torch=", "numpy=")), ("trl", ("torch=", "numpy=", "tqdm="))],
+)
+def test_others_get_the_course_s_own_versions_of_what_both_need(whose, both):
+    pins = []
+    for file in ("requirements.txt", f"requirements/{whose}.txt"):
         lines = (repository() / file).read_text().splitlines()
-        pins[file] = {line for line in lines if line.startswith(("torch=", "numpy="))}
-    assert pins["requirements.txt"] == pins["requirements/rivals.txt"]
+        pins.append({line for line in lines if line.startswith(both)})
+    assert pins[0] == pins[1]
 
 
 def test_the_rivals_checks_know_right_from_wrong():
@@ -287,3 +290,12 @@ def test_what_is_wrong_with_a_site_is_listed_below_its_figures(tmp_path):
     if not browser.trouble("axe_playwright_python"):
         with pytest.raises(CourseError, match="holds no website"):
             site.measure(str(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="times are read as on Linux")
+def test_a_site_that_cannot_be_built_says_why(tmp_path, monkeypatch):
+    (tmp_path / "course_lib").mkdir()
+    (tmp_path / "course_lib" / "__init__.py").write_text("raise SystemExit('alas')")
+    monkeypatch.setattr(site, "repository", lambda: tmp_path)
+    with pytest.raises(CourseError, match="alas"):
+        site._built(tmp_path / "out")

@@ -284,15 +284,6 @@ def test_without_trl_it_says_how_to_get_it(tmp_path, monkeypatch):
     assert trainer.home() == tmp_path / "bin" / "python"
 
 
-def test_trl_gets_the_course_s_own_versions_of_what_both_need():
-    pins = {}
-    for file in ("requirements.txt", "requirements/trl.txt"):
-        lines = (repository() / file).read_text().splitlines()
-        both = ("torch=", "numpy=", "tqdm=")
-        pins[file] = {line for line in lines if line.startswith(both)}
-    assert pins["requirements.txt"] == pins["requirements/trl.txt"]
-
-
 # ── the GPU's numbers, on a CPU ───────────────────────────────────────────────────────
 
 

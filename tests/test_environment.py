@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,13 @@ def course(tmp_path, monkeypatch):
     (tmp_path / "requirements.txt").write_text("tiny==1.0\n")
     use(tmp_path, monkeypatch.setattr)
     return tmp_path
+
+
+def pretend(folder, *packages):
+    """Let a folder of packages hold these, each with its version."""
+    for name in packages:
+        (folder / f"{name}.dist-info").mkdir(parents=True)
+        (folder / f"{name}.dist-info" / "METADATA").touch()
 
 
 def calls(course):
@@ -324,20 +332,28 @@ def test_who_waited_finds_the_work_done(course, monkeypatch):
 # ── optional sets ─────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", environment.SETS)
-def test_a_set_is_added_to_the_environment_and_changes_nothing_else(
-    course, monkeypatch, name
-):
+def pins(name):
+    return os.path.join("requirements", f"{name}.txt")
+
+
+@pytest.fixture
+def asked(course, monkeypatch):
+    """Of which Python pip is asked what, once `.venv` is ready."""
     asked = []
     monkeypatch.setattr(environment, "satisfied", lambda: False)
     (course / "requirements").mkdir()
-    python = environment.ready()
-    install = lambda python, words: asked.append((python, words))  # noqa: E731
-    monkeypatch.setattr(environment, "install", install)
+    environment.ready()
+    monkeypatch.setattr(environment, "install", lambda *words: asked.append(words))
+    return asked
+
+
+@pytest.mark.parametrize("name", environment.SETS)
+def test_a_set_is_added_to_the_environment_and_changes_nothing_else(asked, name):
+    python = environment.venv_python()
     assert environment.add(name) == python
     ((where, words),) = asked
     assert where == python
-    assert words[-2:] == ["-r", os.path.join("requirements", f"{name}.txt")]
+    assert words[-2:] == ["-r", pins(name)]
     if name in environment.NO_DEPS:
         assert words[:-2] == ["--no-deps"]
     else:  # pip is held to what the course pins
@@ -346,22 +362,11 @@ def test_a_set_is_added_to_the_environment_and_changes_nothing_else(
     assert environment.trouble() == ""
 
 
-def test_several_sets_are_one_question_to_pip_but_for_what_comes_alone(
-    course, monkeypatch
-):
-    asked = []
-    monkeypatch.setattr(environment, "satisfied", lambda: False)
-    (course / "requirements").mkdir()
-    environment.ready()
-    install = lambda python, words: asked.append(words)  # noqa: E731
-    monkeypatch.setattr(environment, "install", install)
+def test_several_sets_are_one_question_to_pip_but_for_what_comes_alone(asked):
     environment.add("site", "instruct", "browser")
-    files = {
-        name: os.path.join("requirements", f"{name}.txt") for name in environment.SETS
-    }
-    held, alone = asked
-    assert held[2:] == ["-r", files["site"], "-r", files["browser"]]
-    assert alone == ["--no-deps", "-r", files["instruct"]]
+    (_, held), (_, alone) = asked
+    assert held[2:] == ["-r", pins("site"), "-r", pins("browser")]
+    assert alone == ["--no-deps", "-r", pins("instruct")]
 
 
 def test_every_set_is_a_file_of_exact_pins():
@@ -437,10 +442,8 @@ def test_an_update_without_network_leaves_the_environment_as_it_was(
 
 
 def test_a_disk_without_room_is_named_even_if_pip_does_not(course, monkeypatch):
-    class Usage:
-        free = 10
-
-    monkeypatch.setattr(environment.shutil, "disk_usage", lambda place: Usage)
+    usage = types.SimpleNamespace(free=10)
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda place: usage)
     assert "disk is full" in str(environment.diagnosis("exit status 1"))
 
 
@@ -490,9 +493,7 @@ def test_a_local_version_fits_its_pin(pin, version, fit):
 
 
 def test_the_running_python_is_known_by_its_packages(course, monkeypatch):
-    for name in ("nbval-9.0", "PyYAML-1.2", "a_b.c-3"):
-        (course / f"{name}.dist-info").mkdir()
-        (course / f"{name}.dist-info" / "METADATA").touch()
+    pretend(course, "nbval-9.0", "PyYAML-1.2", "a_b.c-3")
     (course / "half_removed-1.dist-info").mkdir()
     monkeypatch.setattr(sys, "path", ["", str(course), str(course / "none")])
     found = environment.installed(sys.path[1:])
@@ -510,12 +511,8 @@ def test_an_installed_package_makes_no_environment_and_names_what_is_missing(
     monkeypatch.setattr(workspace, "packaged", lambda: True)
     wanted = "tiny==1.0\nother==2\n# the tests\npytest==9\n"
     (course / "requirements.txt").write_text(wanted)
-    for name in (
-        "tiny-0.9",
-        "other-2",
-    ):  # of another version than the pin, and that is well
-        (course / f"{name}.dist-info").mkdir()
-        (course / f"{name}.dist-info" / "METADATA").touch()
+    # one of another version than its pin, and that is well
+    pretend(course, "tiny-0.9", "other-2")
     monkeypatch.setattr(sys, "path", [str(course)])
     assert environment.ready() == Path(sys.executable)
     (course / "other-2.dist-info" / "METADATA").unlink()
