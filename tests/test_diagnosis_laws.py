@@ -122,6 +122,8 @@ def test_beta_comes_from_two_evaluations_of_the_same_pairs():
     ]
     assert diagnose(rows).case.beta == pytest.approx(0.3)
     assert diagnose(rows, beta=0.5).case.beta == 0.5
+    settings = {"beta": -1.0}  # no β that any run can have
+    assert diagnose({"log": rows, "args": settings}).case.beta == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.2])

@@ -67,11 +67,7 @@ PLANTED = {
     "model_collapse": ("sick", run_of(0, margin=3, drift=-30), {}),
     "lr_too_low": ("suspicious", run_of(0, margin=3e-3, spread=3e-3, drift=0), {}),
     "no_signal": ("suspicious", run_of(1, margin=0, spread=0.4, drift=0.2), {}),
-    "lr_too_high": (
-        "suspicious",
-        table(NAMES, row(10, 1.06, -1.53, -1.48, 0.4)),
-        {},
-    ),
+    "lr_too_high": ("suspicious", table(NAMES, row(10, 1.06, -1.53, -1.48, 0.4)), {}),
     "too_fast": (
         "suspicious",
         table(NAMES, row(1, 0.6931, 0, 0, 0), row(2, 0.53, 0.95, 0.57, 1.0)),
@@ -85,7 +81,7 @@ PLANTED = {
     ),
     "length_confound": (
         "suspicious",
-        fixed(run_of(0), **{"chosen_length": 300, "rejected_length": 150}),
+        fixed(run_of(0), chosen_length=300, rejected_length=150),
         {},
     ),
     "too_early": (
@@ -428,3 +424,14 @@ def test_a_falling_held_out_loss_is_no_overfit():
     falls = [0.67, 0.6, 0.55, 0.5, 0.43]
     judged = [{"eval_loss": x, "step": 100 * n} for n, x in enumerate(falls, 1)]
     assert "training pairs only" not in said(log + judged)
+
+
+@pytest.mark.parametrize("loss", [None, "ipo", "simpo"])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_of_a_loss_that_was_not_logged_nothing_is_said(loss, rows):
+    log = fixed(run_of(0)[2 : 2 + rows], loss=None)
+    told = diagnose(log, loss=loss)
+    assert told.status in ("inconclusive", "healthy_start")
+    assert "The loss begins" not in told.says
+    assert "The loss does not fall" not in told.says
+    assert "There are 1 row" not in told.says

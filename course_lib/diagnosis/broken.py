@@ -5,17 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import LN2, Case, Finding
+from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case, Finding
+from course_lib.diagnosis.drift import moving_reference
 from course_lib.diagnosis.kinds import at_reference
 
-__all__ = [
-    "not_numbers",
-    "same_sides",
-    "stuck",
-    "two_codes",
-    "unchanged",
-    "wrong_start",
-]
+__all__ = ["BROKEN", "not_numbers", "zero_beta"]
 
 LOOK_AT_GRADIENTS = (
     "Print how many parameters have requires_grad, and how far one trained matrix "
@@ -36,7 +30,8 @@ def not_numbers(case: Case) -> Iterator[Finding]:
         norm = bad.pop("grad_norm", np.zeros(len(part), dtype=bool))
         any_bad = np.any([*bad.values()], axis=0) if bad else norm & False
         if any_bad.any():
-            yield _nan(case, word, part, any_bad, norm)
+            of_kto = _kto_nan(case, part, any_bad, norm)
+            yield of_kto or _precision_nan(word, part, any_bad)
             return
         nothing = norm & (part["loss"] == 0)
         if nothing.any():
@@ -55,8 +50,7 @@ def not_numbers(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "nan_precision",
                 "sick",
-                f"The gradient norm is NaN or infinite in {int(norm.sum())} "
-                f"{word} rows, "
+                f"The gradient norm is NaN or infinite in {norm.sum()} {word} rows, "
                 "and the policy has not left its reference: every step is skipped.",
                 part.rows(norm),
                 "Run one batch forward and backward in float32 or bfloat16, and find "
@@ -65,21 +59,13 @@ def not_numbers(case: Case) -> Iterator[Finding]:
             return
 
 
-def _nan(case: Case, word: str, part, bad: np.ndarray, norm: np.ndarray) -> Finding:
-    return _kto_nan(case, part, bad, norm) or _precision_nan(word, part, bad)
-
-
 def _kto_nan(case: Case, part, bad: np.ndarray, norm: np.ndarray) -> Finding | None:
     """A mean over nothing, which no other loss has."""
-    sides = [f"{side}_reward" for side in ("chosen", "rejected")]
-    alone = [part.logged.get(name) for name in sides]
-    single = alone[0] is not None and alone[1] is not None
+    sides = ("chosen_reward", "rejected_reward")
+    known = [np.isfinite(part[name]) for name in sides]
     after = slice(int(np.argmax(bad)) + 1, None)
-    sides_again = [np.isfinite(part[name][after]).any() for name in sides]
-    recovers = bool((~bad[after]).any() or any(sides_again))
-    one_side = single and bool(
-        np.any(np.isfinite(part[sides[0]]) != np.isfinite(part[sides[1]]))
-    )
+    recovers = (~bad | known[0] | known[1])[after].any()
+    one_side = {*sides} <= {*part.logged} and (known[0] != known[1]).any()
     kto = case.loss == "kto" or (case.loss == "" and "kl" in part)
     sound = not norm.any() and "grad_norm" in part
     unsaid = not case.loss and abs(part.first("loss") - LN2) > 0.02
@@ -128,6 +114,20 @@ def _precision_nan(word: str, part, bad: np.ndarray) -> Finding:
     )
 
 
+def zero_beta(case: Case) -> Iterator[Finding]:
+    """A β of 0, as somebody says or the evaluations tell."""
+    if case.beta == 0:
+        yield Finding(
+            "beta_zero",
+            "sick",
+            "β is 0. Then every reward is 0 and the loss is ln 2 whatever the model "
+            "does, and so is the gradient: nothing can be learned. Nothing else need "
+            "be wrong.",
+            tuple(range(1, 1 + len(case.log.rows)))[:5],
+            "Read beta in the configuration; set it to 0.1.",
+        )
+
+
 def same_sides(case: Case) -> Iterator[Finding]:
     """Log-probs that are equal on both sides, row by row: one text twice."""
     for word, part in case.parts():
@@ -138,9 +138,9 @@ def same_sides(case: Case) -> Iterator[Finding]:
                 "no_signal",
                 "sick",
                 f"The log-probs of chosen and rejected answers are equal in "
-                f"{int(same.sum())} of {int(kept.sum())} {word} rows: both sides are "
-                "the same text. A prompt that fills max_length or a column read twice "
-                "does this.",
+                f"{same.sum()} of {kept.sum()} {word} rows: both sides are the same "
+                "text. A prompt that fills max_length or a column read twice does "
+                "this.",
                 part.rows(same)[:8],
                 "Decode three pairs as the model sees them.",
             )
@@ -169,15 +169,12 @@ def unchanged(case: Case) -> Iterator[Finding]:
 
 def stuck(case: Case) -> Iterator[Finding]:
     """Rewards exactly 0 in every row after the first steps."""
-    if case.beta == 0:
-        yield _beta_zero(case)
-        return
     for word, part in case.parts():
         kept = part.with_all("chosen_reward", "rejected_reward")
         zero = at_reference(part)
         if not kept.any() or not zero[kept].all() or not _late(case, part, zero, word):
             continue
-        if part["lr"][kept].size and np.nanmax(np.append(part["lr"][kept], -1)) == 0:
+        if np.nanmax(np.append(part["lr"][kept], -1)) == 0:
             yield Finding(
                 "frozen_policy",
                 "sick",
@@ -208,32 +205,15 @@ def _late(case: Case, part, zero: np.ndarray, word: str) -> bool:
     return zero.sum() >= few or (step >= 10 and zero.sum() >= 2)
 
 
-def _beta_zero(case: Case) -> Finding:
-    rows = tuple(range(1, 1 + len(case.log.rows)))[:5]
-    return Finding(
-        "beta_zero",
-        "sick",
-        "β is 0. Then every reward is 0 and the loss is ln 2 whatever the model does, "
-        "and so is the gradient: nothing can be learned. Nothing else need be wrong.",
-        rows,
-        "Read beta in the configuration; set it to 0.1.",
-    )
-
-
 def _why_stuck(case: Case, word: str, part, zero: np.ndarray) -> Iterator[Finding]:
     rows, trained = part.rows(zero), np.abs(case.train["chosen_reward"])
-    norm = part["grad_norm"][zero]
-    norm = norm[np.isfinite(norm)]
-    logps = part["chosen_logps"][zero]
-    logps = logps[np.isfinite(logps)]
+    norm = part["grad_norm"][zero & part.with_all("grad_norm")]
+    logps = part["chosen_logps"][zero & part.with_all("chosen_logps")]
     same_pairs = word == "evaluation" and len(logps) > 1
     moves = (len(norm) and np.median(norm) > 0) or (same_pairs and np.ptp(logps) > 0.02)
-    seen = (
-        f"All rewards are exactly 0 in {len(rows)} {word} rows (row {rows[0]} to "
-        f"{rows[-1]}) with a learning rate above 0"
-        if "lr" in part
-        else f"All rewards are exactly 0 in {len(rows)} {word} rows"
-    )
+    seen = f"All rewards are exactly 0 in {len(rows)} {word} rows"
+    if "lr" in part:
+        seen += f" (row {rows[0]} to {rows[-1]}) with a learning rate above 0"
     small = "A small learning rate gives small rewards, not exact zeros."
     if same_pairs and np.nanmax(np.append(trained, 0)) > 0.01:
         yield _same_in_evaluation(seen, rows)
@@ -244,18 +224,17 @@ def _why_stuck(case: Case, word: str, part, zero: np.ndarray) -> Iterator[Findin
             "ref_equals_policy",
             "sick",
             f"{seen}, and yet {why}: the policy moves and its reference with it. They "
-            "are the same object, or share the weights that are trained. "
-            f"{small}",
+            f"are the same object, or share the weights that are trained. {small}",
             rows,
             "Compare id(policy) and id(reference) and one trained tensor of both; give "
             "the reference a copy of its own.",
         )
         return
-    still = len(norm) > 0 or same_pairs
-    beta = (
-        "" if case.beta_from == "given" else " β = 0 in the configuration does it too."
-    )
-    also = "" if still else " So does a reference that is the policy object itself."
+    beta = also = ""
+    if case.beta_from != "given":
+        beta = " β = 0 in the configuration does it too."
+    if not len(norm) and not same_pairs:
+        also = " So does a reference that is the policy object itself."
     yield Finding(
         "frozen_policy",
         "sick",
@@ -286,7 +265,7 @@ def _loss_alone(case: Case) -> Iterator[Finding]:
     part = case.train
     if "chosen_reward" in part or "margin" in part or "loss" not in part:
         return
-    loss = part["loss"][part.with_all("loss")]
+    loss = part.known("loss")
     flat = len(loss) >= 4 and case.progress() >= 10 and np.ptp(loss) < 2e-4
     if flat and abs(np.median(loss) - LN2) < 0.003:
         yield Finding(
@@ -294,8 +273,8 @@ def _loss_alone(case: Case) -> Iterator[Finding]:
             "sick",
             f"The loss is {np.median(loss):.4f} = ln 2 in all {len(loss)} rows: "
             "policy and reference stay the same. A frozen policy, β = 0 and a "
-            "reference that is the policy all look like this without rewards in "
-            "the log.",
+            "reference that is the policy all look like this without rewards in the "
+            "log.",
             part.rows(part.with_all("loss")),
             LOOK_AT_GRADIENTS + " Read beta. Log the rewards.",
         )
@@ -305,35 +284,25 @@ def wrong_start(case: Case) -> Iterator[Finding]:
     """Rewards that are large before the policy can have moved."""
     part = case.train
     kept = part.with_all("chosen_reward", "rejected_reward")
-    if not kept.any() or case.loss in ("orpo", "simpo", "cpo", "sft"):
+    if not kept.any() or case.loss in REFERENCE_FREE:
         return
     first = int(np.argmax(kept))
     chosen, rejected = part["chosen_reward"][first], part["rejected_reward"][first]
     size, row = max(abs(chosen), abs(rejected)), int(part.numbers[first])
-    step, lr = part["step"][first], part["lr"]
+    step, rates = part["step"][first], part.known("lr")
     if step <= 1 and size > (1e-4 if case.own else 0.05):
         yield _foreign(case, row, chosen, rejected, "before any update")
         return
-    early = _is_early(case, first) and not case.own
-    rates = lr[np.isfinite(lr)]
-    warming = len(rates) > 1 and lr[first] < 0.55 * np.max(rates) and early
-    if len(rates) > 1 and rates[0] > rates[1]:
-        warming = False
-    if abs(chosen + rejected) < 2 or abs(chosen + rejected) / 2 < abs(
-        chosen - rejected
-    ):
+    epoch = part["epoch"][first]
+    early = not case.own and (step <= 20 if np.isfinite(step) else epoch <= 0.03)
+    warming = len(rates) > 1 and part["lr"][first] < 0.55 * np.max(rates)
+    warming = warming and early and not rates[0] > rates[1]
+    if abs(chosen + rejected) < 2 * max(1, abs(chosen - rejected)):
         return  # the two sides part: that can be learned, if fast
     common = 0.5 * np.abs(part["chosen_reward"] + part["rejected_reward"])[kept]
     drifted = len(common) > 3 and common[0] > 0.4 * np.median(common[:6])
     if size >= 1 and early and ((warming and drifted) or size >= 5):
         yield _foreign(case, row, chosen, rejected, "at the start of the warm-up")
-
-
-def _is_early(case: Case, at: int) -> bool:
-    step, epoch = case.train["step"][at], case.train["epoch"][at]
-    if np.isfinite(step):
-        return step <= 20
-    return bool(np.isfinite(epoch) and epoch <= 0.03)
 
 
 def _foreign(
@@ -385,3 +354,6 @@ def two_codes(case: Case) -> Iterator[Finding]:
                 "Compare the log-probs and the gradient of one batch on both paths.",
             )
             return
+
+
+BROKEN = (same_sides, stuck, unchanged, wrong_start, moving_reference, two_codes)

@@ -10,13 +10,6 @@ if TYPE_CHECKING:
 __all__ = ["as_html", "as_page", "as_text"]
 
 WIDTH = 88
-TOLD = {
-    "healthy": "healthy",
-    "healthy_start": "healthy start",
-    "suspicious": "suspicious",
-    "sick": "sick",
-    "inconclusive": "inconclusive",
-}
 MARKS = {"healthy": "✓", "healthy_start": "✓", "suspicious": "?", "sick": "✗"}
 ACCENT = {"healthy": "#1a8f5a", "healthy_start": "#1a8f5a", "sick": "#b5452c"}
 CARD = (
@@ -50,7 +43,7 @@ PAGE = (
 
 def as_text(verdict: "Verdict") -> str:
     """The card for a terminal."""
-    lines = [f"Run card · {TOLD[verdict.status]}", _about(verdict), ""]
+    lines = [f"Run card · {_status(verdict)}", _about(verdict), ""]
     for mark, name, says, rows in _findings(verdict):
         where = f" ({rows})" if rows else ""
         lines.append(f" {mark} {name}{where}")
@@ -69,7 +62,7 @@ def as_html(verdict: "Verdict") -> str:
     from course_lib.diagnosis.panels import run_picture  # figures only for a page
     from course_lib.plots.style import PAGE_STYLE, WIDTH, image
 
-    words = f"This run: {TOLD[verdict.status]} ({verdict.classes[0].replace('_', ' ')})"
+    words = f"This run: {_status(verdict)} ({verdict.classes[0].replace('_', ' ')})"
     marked = tuple(row for finding in verdict.findings for row in finding.rows)
     faulty = verdict.status in ("sick", "suspicious")
     picture = run_picture(verdict.case, words, marked if faulty else ())
@@ -81,7 +74,7 @@ def as_html(verdict: "Verdict") -> str:
     return _template(CARD).render(
         it=verdict,
         title="Run card",
-        status=TOLD[verdict.status],
+        status=_status(verdict),
         about=_about(verdict),
         accent=ACCENT.get(verdict.status, "#c77700"),
         findings=_findings(verdict),
@@ -92,7 +85,11 @@ def as_html(verdict: "Verdict") -> str:
 def as_page(verdict: "Verdict") -> str:
     """The card as a page of its own."""
     card = as_html(verdict)
-    return _template(PAGE).render(card=card, status=TOLD[verdict.status])
+    return _template(PAGE).render(card=card, status=_status(verdict))
+
+
+def _status(verdict: "Verdict") -> str:
+    return verdict.status.replace("_", " ")
 
 
 def _about(verdict: "Verdict") -> str:
@@ -124,9 +121,7 @@ def _span(rows: tuple[int, ...]) -> str:
 
 
 def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent
-    ) or [""]
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
 @cache

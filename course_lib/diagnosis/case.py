@@ -13,6 +13,7 @@ __all__ = ["LOSSES", "Case", "Finding", "lowest_loss", "softplus", "start_of"]
 
 LN2 = math.log(2)
 STATES = ("healthy", "healthy_start", "inconclusive", "suspicious", "sick")
+FAULTY = ("suspicious", "sick")
 # the course's name of a loss: what libraries call it
 LOSSES = {
     "sigmoid": ("sigmoid", "dpo", "aot", "aot_pair"),
@@ -164,7 +165,7 @@ class Case:
         if not loss and "kl" in train and "accuracy" not in train:
             loss = "kto"
         beta, how = known.get("beta"), "given"
-        if beta is None:
+        if beta is None or not 0 <= beta < math.inf:
             beta, how = _beta(train, judged)
         for part in (train, judged):
             _complete(part, beta)
@@ -189,7 +190,7 @@ class Case:
 
     def ref_logps(self, part: Part) -> tuple[np.ndarray, np.ndarray]:
         """Log-probs of both sides under the reference: the logged less reward/β."""
-        moved = 1 / self.beta if self.beta > 0 else 0.0
+        moved = 1 / self.beta
         chosen = part["chosen_logps"] - moved * np.nan_to_num(part["chosen_reward"])
         other = part["rejected_logps"] - moved * np.nan_to_num(part["rejected_reward"])
         return chosen, other

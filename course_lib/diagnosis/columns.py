@@ -1,6 +1,5 @@
 """One set of names for what the libraries log, and numbers from whatever they print."""
 
-import math
 import re
 from functools import cache
 from typing import Any
@@ -141,8 +140,3 @@ def number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def finite(value: float | None) -> bool:
-    """Is there a number, and is it neither NaN nor infinite?"""
-    return value is not None and math.isfinite(value)

@@ -5,17 +5,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case, Finding, start_of
+from course_lib.diagnosis.case import (
+    FAULTY,
+    LN2,
+    REFERENCE_FREE,
+    Case,
+    Finding,
+    start_of,
+)
 from course_lib.diagnosis.kinds import at_reference, loss_at_reference, near
 from course_lib.diagnosis.laws import pairs_a_row
-from course_lib.diagnosis.runlog import Part
+from course_lib.diagnosis.runlog import Part, late
 
 __all__ = ["what_remains"]
 
 
 def what_remains(case: Case) -> Iterator[Finding]:
     """Is what remains a healthy run, a healthy start, or too little to say?"""
-    if any(f.status in ("sick", "suspicious") for f in case.findings):
+    if any(f.status in FAULTY for f in case.findings):
         return
     if not case.train and not case.eval:
         return
@@ -26,14 +33,16 @@ def what_remains(case: Case) -> Iterator[Finding]:
     if large:
         yield large
         return
-    loss, share, margin = _ends(case, part)
-    start = _started_right(case)
+    loss = late(case.cleaned(part))
+    share, margin = part.late("accuracy"), part.late("margin")
+    start = abs(loss_at_reference(case)[0] - LN2) < 0.004
     if case.loss in REFERENCE_FREE or (case.loss and not case.plain):
-        yield _other_course(case, part)
+        if "loss" in part:
+            yield _other_course(case, part)
+        else:
+            yield _too_early(case, part, margin, share)
         return
-    learns = (share > 0.54 or math.isnan(share)) and (
-        margin > 0.01 or math.isnan(margin)
-    )
+    learns = not share <= 0.54 and not margin <= 0.01  # what is NaN was not logged
     learns &= loss < 0.688 if math.isfinite(loss) else not math.isnan(share)
     one = len(part) == 1 and part is case.eval  # a mean over all held-out pairs
     if learns and (_is_long(case) or (one and loss < 0.66)):
@@ -48,51 +57,27 @@ def _large_loss(case: Case) -> Finding | None:
     """A loss far above ln 2 and nothing beside it that could explain it."""
     part = case.train if "loss" in case.train else case.eval
     loss, first = part.late("loss"), part.first("loss")
-    if case.loss not in ("", "sigmoid") or "chosen_reward" in part or not first > 1.2:
+    explained = "chosen_reward" in part or "nll_loss" in part
+    if case.loss not in ("", "sigmoid") or explained or not first > 1.2:
         return None
-    if "nll_loss" in part:
-        return None
-    falls = (
-        f"falls from {first:.3g} to {loss:.3g}" if loss < first else f"is {loss:.3g}"
-    )
-    times = first / LN2
+    falls = f"falls from {first:.3g} to" if loss < first else "is"
     return Finding(
         "metric_artifact_loss_scale",
         "suspicious",
-        f"The loss {falls}, and DPO's sigmoid loss starts at 0.69. A loss "
-        "that is summed "
-        f"over accumulation steps (here about {times:.0f} of them) looks like this, as "
-        "in transformers 4.46 to 4.48, and training itself is then in order. Without "
-        "rewards in the log another loss (IPO starts at 25, an NLL term adds to it) "
-        "cannot be excluded.",
+        f"The loss {falls} {loss:.3g}, and DPO's sigmoid loss starts at 0.69. A loss "
+        f"that is summed over accumulation steps (here about {first / LN2:.0f} of "
+        "them) looks like this, as in transformers 4.46 to 4.48, and training itself "
+        "is then in order. Without rewards in the log another loss (IPO starts at 25, "
+        "an NLL term adds to it) cannot be excluded.",
         part.rows(part.with_all("loss"))[:3],
         "Divide the loss by the accumulation steps: does it start at 0.69? Log the "
         "rewards; upgrade.",
     )
 
 
-def _ends(case: Case, part: Part) -> tuple[float, float, float]:
-    loss = case.cleaned(part)
-    known = loss[np.isfinite(loss)]
-    few = max(1, len(known) // 3) if len(known) < 10 else len(known) // 5
-    end = float(np.median(known[-few:])) if len(known) else math.nan
-    return end, part.late("accuracy"), part.late("margin")
-
-
-def _started_right(case: Case) -> bool:
-    """Are there rows with all rewards 0, and ln 2 as the loss?"""
-    for _, part in case.parts():
-        zero = at_reference(part) & part.with_all("loss")
-        if zero.any():
-            return abs(float(np.median(case.cleaned(part)[zero])) - LN2) < 0.004
-    return False
-
-
 def _is_long(case: Case) -> bool:
-    epochs = case.epochs()
-    if math.isfinite(epochs) and epochs >= 0.2:
-        return True
-    return case.progress() >= (40 if case.own else 150) or len(case.eval) >= 3
+    enough = case.progress() >= (40 if case.own else 150) or len(case.eval) >= 3
+    return enough or case.epochs() >= 0.2
 
 
 def _healthy(
@@ -103,20 +88,16 @@ def _healthy(
     told += [f"margin {margin:.2f}"] if math.isfinite(margin) else []
     what = "held-out pairs" if part is case.eval else "training pairs"
     if math.isnan(margin):
-        limit = (
-            " Without rewards in the log, what became of the chosen answers is open."
-        )
-    elif part is case.eval:
-        limit = ""
+        limit = "Without rewards in the log, what became of the chosen answers is open."
     else:
-        limit = " How far that holds on other pairs, this log does not say."
+        limit = "How far that holds on other pairs, this log does not say."
+    limit = "" if part is case.eval and math.isfinite(margin) else f" {limit}"
     chosen = part.late("chosen_reward")
     drift = f" The chosen reward is {chosen:.2f}." if math.isfinite(chosen) else ""
     last = case.cleaned(part)[part.with_all("loss")][-1:]
     if len(last) and last[0] > max(LN2, 2 * loss) + 0.3:
-        drift += (
-            f" The last row's loss is {last[0]:.2f}, though: look at what came then."
-        )
+        drift += f" The last row's loss is {last[0]:.2f}, though: look at what came "
+        drift += "then."
     return Finding(
         "healthy",
         "healthy",
@@ -127,16 +108,15 @@ def _healthy(
 
 
 def _healthy_start(case: Case, part: Part, start: bool, loss: float) -> Finding:
-    zero = at_reference(case.train) if start else np.zeros(0, dtype=bool)
-    begins = (
-        "Where all rewards are 0 the preference loss is ln 2, as it must "
-        "be: policy and "
-        "reference agree. An accuracy of 0 is right there, because a tie is "
-        "not above 0."
-        if start
-        else "The loss begins to fall below ln 2 and the margins are above 0."
-    )
-    if start and zero.sum() > 1:
+    if start:
+        begins = "Where all rewards are 0 the preference loss is ln 2, as it must be: "
+        begins += "policy and reference agree. An accuracy of 0 is right there, "
+        begins += "because a tie is not above 0."
+    elif math.isnan(loss):
+        begins = "The accuracy is that of a run that begins to learn."
+    else:
+        begins = "The loss begins to fall below ln 2 and the margins are above 0."
+    if start and at_reference(case.train).sum() > 1:
         begins += " Zeros in the first rows are usual: a LoRA's first update and a "
         begins += "warm-up move little."
     return Finding(
@@ -151,33 +131,30 @@ def _healthy_start(case: Case, part: Part, start: bool, loss: float) -> Finding:
 
 def _other_course(case: Case, part: Part) -> Finding:
     """A method with another loss: its own first row is the yardstick."""
-    losses = part["loss"][part.with_all("loss")]
-    kept = part.with_all("margin")
+    losses, first, end = part.known("loss"), part.first("loss"), part.late("loss")
     before, after = part.first("margin"), part.late("margin")
-    gained = after - before
-    start = start_of(case.loss, case.beta) if case.beta > 0 else math.nan
-    falls = len(losses) > 3 and np.median(losses[-2:]) < 0.9 * losses[0]
+    start = start_of(case.loss, case.beta)
+    falls = len(losses) > 3 and np.median(losses[-2:]) < 0.9 * first
     if case.loss in REFERENCE_FREE:
-        falls = falls and not gained <= max(0.1, 0.5 * abs(before))
+        falls = falls and not after - before <= max(0.1, 0.5 * abs(before))
     else:  # its start is known, and the margin there is 0
-        falls = (falls or part.late("loss") < 0.97 * start) and not after < 0.05
-    late = part.late("loss")
-    if _is_long(case) and late > 1.1 * (start if start > losses[0] else losses[0]):
+        falls = (falls or end < 0.97 * start) and not after < 0.05
+    if _is_long(case) and end > 1.1 * max(first, start):
         return Finding(
             "lr_too_high",
             "suspicious",
-            f"The loss rises from {losses[0]:.3g} to {late:.3g}: the longer this run "
+            f"The loss rises from {first:.3g} to {end:.3g}: the longer this run "
             "trains, the worse it does what its loss asks for.",
             part.rows(part.with_all("loss"))[-3:],
             "Repeat the first steps with a tenth of the rate, and read the labels.",
         )
     if falls and _is_long(case):
-        begins = f"falls from {losses[0]:.3g} to" if late < losses[0] else "ends at"
+        begins = f"falls from {first:.3g} to" if end < first else "ends at"
+        margin = f" and the margin is {after:.2g} at the end"
         return Finding(
             "healthy",
             "healthy",
-            f"The loss {begins} {late:.3g}"
-            + (f" and the margin is {after:.2g} at the end." if kept.any() else "."),
+            f"The loss {begins} {end:.3g}{margin if math.isfinite(after) else ''}.",
             part.rows(part.with_all("loss"))[-3:],
         )
     return _flat_course(case, part, start)
@@ -186,15 +163,13 @@ def _other_course(case: Case, part: Part) -> Finding:
 def _flat_course(case: Case, part: Part, start: float) -> Finding:
     """A loss that neither falls nor rises clearly."""
     if near(loss_at_reference(case)[0], start):
+        more = "It is too early to say more."
+        if _is_long(case):
+            more = "Since then it has not fallen clearly."
         return Finding(
             "healthy",
             "healthy_start",
-            "The start is right for this loss. "
-            + (
-                "Since then it has not fallen clearly."
-                if _is_long(case)
-                else "It is too early to say more."
-            ),
+            f"The start is right for this loss. {more}",
             part.rows(part.with_all("loss"))[:3],
             "Go on for 100 steps and look again.",
         )
@@ -221,29 +196,24 @@ def _noise(case: Case) -> str:
 
 def _too_early(case: Case, part: Part, margin: float, share: float) -> Finding:
     few = len(part)
-    seen = [f"{few} row{'s' if few > 1 else ''}"]
+    seen = ["There is 1 row" if few == 1 else f"There are {few} rows"]
     seen += [f"a margin of {margin:.3g}"] if math.isfinite(margin) else []
     seen += [f"an accuracy of {share:.2f}"] if math.isfinite(share) else []
-    if few == 1 and math.isfinite(margin) and abs(margin) > 0.1:
+    if few == 1 and abs(margin) > 0.1:
         return Finding(
             "too_early",
             "inconclusive",
-            f"There is {', '.join(seen)}. One row shows where a run was, not where it "
-            "goes.",
+            f"{', '.join(seen)}. One row shows where a run was, not where it goes.",
             part.rows(part.with_all("loss")),
             "Look at the rows before and after it, the first one above all.",
         )
-    shared = (
-        " If an evaluation repeats the same numbers each time with ref_model=None, "
-        "policy and reference share their weights."
-        if math.isfinite(margin) and abs(margin) < 0.02
-        else ""
-    )
+    shared = " If an evaluation repeats the same numbers each time with "
+    shared += "ref_model=None, policy and reference share their weights."
     return Finding(
         "too_early",
         "inconclusive",
-        f"There are {', '.join(seen)}: that shows neither that the run learns nor that "
-        f"it is broken.{_noise(case)}{shared}",
+        f"{', '.join(seen)}: that shows neither that the run learns nor that it is "
+        f"broken.{_noise(case)}{shared if abs(margin) < 0.02 else ''}",
         part.rows(part.with_all("loss")),
         "Look at 100 steps and more, and evaluate the same pairs each time.",
     )

@@ -1,4 +1,4 @@
-"""How far the policy went: displaced answers, a collapsed model, growing lengths."""
+"""How far the policy went, and its reference with it: displaced answers, collapse."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,45 @@ import numpy as np
 
 from course_lib.diagnosis.case import REFERENCE_FREE, Case, Finding
 
-__all__ = ["collapsed", "displaced", "lengths"]
+__all__ = ["collapsed", "displaced", "lengths", "moving_reference"]
+
+
+def moving_reference(case: Case) -> Iterator[Finding]:
+    """Rewards that fall back to 0 while the policy goes on.
+
+    On the same held-out pairs Δreward = β Δlog-prob, whatever β is, if the reference
+    stays. Here no β explains even half of what the rewards do.
+    """
+    part = case.eval
+    names = ("chosen_reward", "rejected_reward", "chosen_logps", "rejected_logps")
+    kept = part.with_all(*names)
+    excused = case.loss in REFERENCE_FREE or case.has("not_dpo_loss", "bf16_rounding")
+    if kept.sum() < 4 or excused:
+        return
+    rewards = np.stack([part[name][kept] for name in names[:2]])  # (sides, rows)
+    logps = np.stack([part[name][kept] for name in names[2:]])
+    moved, earned = np.diff(logps), np.diff(rewards)
+    if not (moved < 0).all() or not (logps[:, 0] - logps[:, -1] > 1).all():
+        return
+    size = np.abs(rewards)
+    falls_back = (size[:, -1] < 0.5 * size.max(1)).all() and earned.any()
+    beta = (moved * earned).sum() / (moved**2).sum()  # of least squares
+    if not falls_back or ((earned - beta * moved) ** 2).sum() < 0.5 * (earned**2).sum():
+        return
+    rows, nats = part.rows(kept), logps[0, -1] - logps[0, 0]
+    most = int(np.argmax(size[0]))
+    yield Finding(
+        "moving_reference",
+        "suspicious",
+        f"From evaluation to evaluation the chosen answers lose {-nats:.1f} nats in "
+        f"all, and yet their reward, {rewards[0, most]:.3g} in row {rows[most]}, comes "
+        f"back to {rewards[0, -1]:.3g}. On the same pairs a reward changes by β times "
+        "the change of its log-prob, and no β fits these rows: the reference follows "
+        "the policy. Evaluations on other pairs each time could look like this too.",
+        rows,
+        "Print one weight of policy and reference before and after some steps; measure "
+        "KL to the first reference.",
+    )
 
 
 def displaced(case: Case) -> Iterator[Finding]:
@@ -16,12 +54,12 @@ def displaced(case: Case) -> Iterator[Finding]:
     if case.loss in REFERENCE_FREE or case.has("wrong_reference"):
         return
     reward, other = part.late("chosen_reward"), part.late("rejected_reward")
-    if not np.isfinite(reward) or reward >= 0 or case.beta <= 0:
+    if not np.isfinite(reward) or reward >= 0:
         return
     margin = reward - other
     nats = reward / case.beta
     before = part.late("chosen_logps") - nats
-    share = nats / before if np.isfinite(before) and before < 0 else math.nan
+    share = nats / before if before < 0 else math.nan
     rows = part.rows(part.with_all("chosen_reward"))[-3:]
     short = case.own
     severe = nats <= (-2.0 if short else -20.0) and (reward <= -1 or short)
@@ -64,19 +102,15 @@ def collapsed(case: Case) -> Iterator[Finding]:
     if case.loss in REFERENCE_FREE or case.has("wrong_reference") or case.own:
         return
     chosen, rejected = part.late("chosen_reward"), part.late("rejected_reward")
-    if not np.isfinite(chosen) or case.beta <= 0:
+    if not np.isfinite(chosen):
         return
     nats = chosen / case.beta
     before = part.late("chosen_logps") - nats
     gone = nats < -150 and not nats > 0.3 * before
     gone |= before < -20 and nats < 0.6 * before
-    both = (
-        chosen < -3
-        and rejected < -3
-        and chosen + rejected < -8 * abs(chosen - rejected)
-    )
-    entropy = case.train["entropy"]
-    known = entropy[np.isfinite(entropy)]
+    both = chosen < -3 and rejected < -3
+    both = both and chosen + rejected < -8 * abs(chosen - rejected)
+    known = case.train.known("entropy")
     flat = len(known) > 5 and np.median(known[-3:]) < 0.1 * np.median(known[:3])
     if gone or both or flat:
         told = f" The entropy falls to {known[-1]:.2g}." if flat else ""
@@ -94,33 +128,29 @@ def collapsed(case: Case) -> Iterator[Finding]:
 def lengths(case: Case) -> Iterator[Finding]:
     """Answers that grow, or sides of very different length."""
     part = case.train
-    for name, word in (("length", "answers"), ("chosen_length", "chosen answers")):
-        values = part[name][np.isfinite(part[name])]
-        if name == "chosen_length" and "rejected_length" in part:
-            ratio = part.late(name) / max(part.late("rejected_length"), 1e-9)
-            if max(ratio, 1 / max(ratio, 1e-9)) > 1.5:
-                yield Finding(
-                    "length_confound",
-                    "suspicious",
-                    f"The chosen answers are {ratio:.2f} times as long as the rejected "
-                    "ones: sums of log-probs, and so rewards, follow the length.",
-                    part.rows(part.with_all(name))[-3:],
-                    "Compare pairs of equal length; sort the pairs by length alone.",
-                )
-                return
-        elif name == "length" and len(values) > 5:
-            grown = np.median(values[-3:]) / np.median(values[:3])
-            if grown > 1.5:
-                yield Finding(
-                    "length_confound",
-                    "suspicious",
-                    f"The {word} become {grown:.1f} times as long in the run: part of "
-                    "what is learned is length.",
-                    part.rows(part.with_all(name))[-3:],
-                    "Compare win rates at equal length.",
-                )
-                return
-    yield from _unequal_sides(case)
+    values = part.known("length")
+    grown = np.median(values[-3:]) / np.median(values[:3]) if len(values) > 5 else 1
+    ratio = part.late("chosen_length") / max(part.late("rejected_length"), 1e-9)
+    if grown > 1.5:
+        yield Finding(
+            "length_confound",
+            "suspicious",
+            f"The answers become {grown:.1f} times as long in the run: part of what is "
+            "learned is length.",
+            part.rows(part.with_all("length"))[-3:],
+            "Compare win rates at equal length.",
+        )
+    elif max(ratio, 1 / max(ratio, 1e-9)) > 1.5:  # False if either is not logged
+        yield Finding(
+            "length_confound",
+            "suspicious",
+            f"The chosen answers are {ratio:.2f} times as long as the rejected ones: "
+            "sums of log-probs, and so rewards, follow the length.",
+            part.rows(part.with_all("chosen_length"))[-3:],
+            "Compare pairs of equal length; sort the pairs by length alone.",
+        )
+    else:
+        yield from _unequal_sides(case)
 
 
 def _unequal_sides(case: Case) -> Iterator[Finding]:

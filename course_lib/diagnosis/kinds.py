@@ -15,24 +15,14 @@ from course_lib.diagnosis.case import (
 )
 from course_lib.diagnosis.runlog import Part
 
-__all__ = ["at_reference", "loss_at_reference", "near", "which_loss"]
+__all__ = ["KINDS", "at_reference", "loss_at_reference", "near"]
 
 ZERO = 1.5e-6  # as a reward of 0 is printed
 
 
-def which_loss(case: Case) -> Iterator[Finding]:
-    """What is known of the loss, in the order in which one thing excuses another."""
-    for look in (mixed_loss, loss_scale, reference_free, other_loss, smoothed):
-        for finding in look(case):
-            case.findings.append(finding)
-            yield finding
-
-
 def at_reference(part: Part) -> np.ndarray:
     """Rows in which all rewards are exactly 0, as printed."""
-    kept = part.with_all("chosen_reward", "rejected_reward")
-    far = np.fmax(np.abs(part["chosen_reward"]), np.abs(part["rejected_reward"]))
-    return kept & (far < ZERO)
+    return part.with_all("chosen_reward", "rejected_reward") & (part.size < ZERO)
 
 
 def near(value: float, wanted: float, share: float = 0.004) -> bool:
@@ -84,8 +74,7 @@ def loss_scale(case: Case) -> Iterator[Finding]:
     if not math.isfinite(ratio):
         ratio, rows = _constant_ratio(case)
     starts = [0.5, 1.0, 25.0, 2500.0, 100.0, 50.0]
-    if case.beta > 0:
-        starts += [start_of(loss, case.beta) for loss in ("ipo", "sppo")]
+    starts += [start_of(loss, case.beta) for loss in ("ipo", "sppo")]
     known = any(near(first, value) for value in starts)
     for k in (ratio, 1 / ratio if ratio else math.nan):
         whole = math.isfinite(k) and abs(k - round(k)) < min(0.006 * k, 0.03)
@@ -100,7 +89,7 @@ def loss_scale(case: Case) -> Iterator[Finding]:
                 f"The logged loss is {ratio:.4g} · ln 2 where the rewards say ln 2 "
                 f"(row {rows[0]}): it is {how} {round(k)} accumulation steps or "
                 "processes. That is how it is logged, not how the model learns."
-                + other,
+                f"{other}",
                 rows,
                 "Divide the loss by the accumulation steps and compare with "
                 "log(1 + e^−margin); look for a fixed bug of this version's trainer.",
@@ -112,8 +101,7 @@ def _constant_ratio(case: Case) -> tuple[float, tuple[int, ...]]:
     """Loss over log(1 + e^−m̄), if small rewards make it the same in all rows."""
     part = case.train
     kept = part.with_all("loss", "margin", "chosen_reward", "rejected_reward")
-    size = np.fmax(np.abs(part["chosen_reward"]), np.abs(part["rejected_reward"]))
-    kept &= size < 0.3
+    kept &= part.size < 0.3
     if kept.sum() < 3 or not case.exact:
         return math.nan, ()
     ratios = part["loss"][kept] / softplus(-part["margin"][kept])
@@ -151,9 +139,8 @@ def reference_free(case: Case) -> Iterator[Finding]:
             "not_dpo_loss",
             "healthy",
             f"The rewards are {beta:.3g} times the log-probs in every row: this is a "
-            "method without a reference (ORPO, SimPO, CPO). Its rewards are "
-            "never 0 and "
-            "its loss does not start at ln 2; neither is a fault.",
+            "method without a reference (ORPO, SimPO, CPO). Its rewards are never 0 "
+            "and its loss does not start at ln 2; neither is a fault.",
         )
 
 
@@ -162,7 +149,7 @@ def other_loss(case: Case) -> Iterator[Finding]:
     if case.has("not_dpo_loss", "metric_artifact_loss_scale", "mixed_loss_nll"):
         return
     if case.loss and not case.plain:
-        start = start_of(case.loss, case.beta) if case.beta > 0 else math.nan
+        start = start_of(case.loss, case.beta)
         begins = f" It starts at {start:.4g} where policy and reference agree,"
         if case.loss in ("ipo", "sppo") and case.beta_from != "given":
             begins = f"{begins[:-1]} if β is {case.beta:g} ({case.beta_from}),"
@@ -178,7 +165,7 @@ def other_loss(case: Case) -> Iterator[Finding]:
         return
     first, rows = loss_at_reference(case)
     for loss in ("kto", "hinge", "ipo", "sppo"):
-        start = start_of(loss, case.beta) if case.beta > 0 else math.nan
+        start = start_of(loss, case.beta)
         if math.isfinite(first) and near(first, start):
             case.loss = loss
             yield Finding(
@@ -285,11 +272,10 @@ def _too_large(case: Case) -> Iterator[Finding]:
     """A loss many times what the rewards suggest: of another kind, or summed."""
     for word, part in case.parts():
         kept = part.with_all("loss", "margin", "chosen_reward", "rejected_reward")
-        size = np.fmax(np.abs(part["chosen_reward"]), np.abs(part["rejected_reward"]))
-        odd = kept & (part["loss"] > 2) & (part["loss"] > 4 * size + LN2)
+        odd = kept & (part["loss"] > 2) & (part["loss"] > 4 * part.size + LN2)
         if case.loss not in ("", "sigmoid") or "nll_loss" in part:
             continue
-        if not odd.any() or odd.sum() < 0.6 * kept.sum():
+        if odd.sum() < max(1, 0.6 * kept.sum()):
             continue
         at = int(np.flatnonzero(odd)[0])
         start = start_of("ipo", case.beta)
@@ -312,11 +298,8 @@ def _raw_logps(case: Case) -> Iterator[Finding]:
     """A large loss beside rewards of nearly 0: of raw log-probs, or not of these."""
     for word, part in case.parts():
         kept = part.with_all("loss", "chosen_reward", "rejected_reward")
-        size = np.fmax(np.abs(part["chosen_reward"]), np.abs(part["rejected_reward"]))
-        odd = kept & (size < 0.02) & (part["loss"] > 1.2)
-        if case.loss not in ("", "sigmoid") or not odd.any():
-            continue
-        if odd.sum() < 0.5 * kept.sum():
+        odd = kept & (part.size < 0.02) & (part["loss"] > 1.2)
+        if case.loss not in ("", "sigmoid") or odd.sum() < max(1, 0.5 * kept.sum()):
             continue
         at = int(np.flatnonzero(odd)[0])
         logps = part["chosen_logps"][at] - part["rejected_logps"][at]
@@ -329,9 +312,9 @@ def _raw_logps(case: Case) -> Iterator[Finding]:
             "sick",
             f"{where} the loss is {part['loss'][at]:.2f} while the rewards are "
             f"{part['chosen_reward'][at]:.4f} and {part['rejected_reward'][at]:.4f}, "
-            "for which DPO's loss is 0.69. The loss is not computed from "
-            "these rewards: "
-            "a reference-free loss of the raw log-probs, driven by length, fits."
+            "for which DPO's loss is 0.69. The loss is not computed from these "
+            "rewards: a reference-free loss of the raw log-probs, driven by length, "
+            "fits."
             f"{told} It is no sign that the model diverged.",
             part.rows(odd),
             "Set reference_free to False, give a reference, and score one batch: the "
@@ -368,9 +351,8 @@ def smoothed(case: Case) -> Iterator[Finding]:
             continue
         share = (loss - softplus(-margin))[kept] / margin[kept]
         middle = float(np.median(share))
-        if 0.03 < middle < 0.5 and np.percentile(np.abs(share - middle), 80) < (
-            0.12 * middle
-        ):
+        scatter = np.percentile(np.abs(share - middle), 80)
+        if 0.03 < middle < 0.5 and scatter < 0.12 * middle:
             case.smoothing = float(f"{middle:.1g}")
             yield Finding(
                 "mixed_loss_label_smoothing",
@@ -383,3 +365,6 @@ def smoothed(case: Case) -> Iterator[Finding]:
                 "Read label_smoothing in the configuration.",
             )
             return
+
+
+KINDS = (mixed_loss, loss_scale, reference_free, other_loss, smoothed)

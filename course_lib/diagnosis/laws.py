@@ -14,15 +14,7 @@ import numpy as np
 from course_lib.diagnosis.case import Case, Finding, lowest_loss, softplus
 from course_lib.diagnosis.kinds import loss_at_reference
 
-__all__ = ["convict", "pairs_a_row"]
-
-
-def convict(case: Case) -> Iterator[Finding]:
-    """The laws that this log breaks."""
-    for law in (margins, bounds, accuracies, rounding, gradient_norm, logits):
-        for finding in law(case):
-            case.findings.append(finding)
-            yield finding
+__all__ = ["LAWS", "pairs_a_row"]
 
 
 def margins(case: Case) -> Iterator[Finding]:
@@ -32,8 +24,7 @@ def margins(case: Case) -> Iterator[Finding]:
         if not kept.any() or not part.logged.get("margin", np.array([0])).any():
             continue
         made = part["chosen_reward"] - part["rejected_reward"]
-        size = np.fmax(np.abs(part["chosen_reward"]), np.abs(part["rejected_reward"]))
-        off = kept & (np.abs(part["margin"] - made) > 0.005 + 0.02 * size)
+        off = kept & (np.abs(part["margin"] - made) > 0.005 + 0.02 * part.size)
         if off.sum() < max(1, 0.1 * kept.sum()):
             continue
         ratios = (part["margin"] / np.where(np.abs(made) > 1e-9, made, np.nan))[off]
@@ -170,11 +161,8 @@ def gradient_norm(case: Case) -> Iterator[Finding]:
     part = case.train
     norm = part["grad_norm"]
     kept = part.with_all("grad_norm", "chosen_reward", "rejected_reward")
-    moved = (
-        np.fmax(np.abs(part["chosen_reward"]), np.abs(part["rejected_reward"])) > 0.05
-    )
-    odd = kept & moved & (norm == 0) & (part["loss"] > 0.01)
-    if not odd.any() or odd.sum() < 0.5 * kept.sum():
+    odd = kept & (part.size > 0.05) & (norm == 0) & (part["loss"] > 0.01)
+    if odd.sum() < max(1, 0.5 * kept.sum()):
         return
     if np.ptp(part["chosen_reward"][kept]) < 0.05:  # they may have stood there always
         return
@@ -207,11 +195,14 @@ def logits(case: Case) -> Iterator[Finding]:
                 yield Finding(
                     "metric_artifact_logits",
                     "suspicious",
-                    f"The mean logit of the {side} answers is "
-                    f"{values[at]:.4g} in {word} "
-                    f"row {part.numbers[at]} while the loss is finite. This column is "
-                    "a mean over vocabulary and padding and is not in the loss.",
+                    f"The mean logit of the {side} answers is {values[at]:.4g} in "
+                    f"{word} row {part.numbers[at]} while the loss is finite. This "
+                    "column is a mean over vocabulary and padding and is not in the "
+                    "loss.",
                     part.rows(bad),
                     "Leave the column out; look at logps instead.",
                 )
                 return
+
+
+LAWS = (margins, bounds, accuracies, rounding, gradient_norm, logits)

@@ -22,16 +22,7 @@ from course_lib.diagnosis.kinds import at_reference, loss_at_reference, near
 from course_lib.diagnosis.laws import pairs_a_row
 from course_lib.diagnosis.runlog import Part
 
-__all__ = ["curves"]
-
-
-def curves(case: Case) -> Iterator[Finding]:
-    """All patterns, in the order in which one explains another."""
-    looks = (fast, rate, saturated, displaced, collapsed, overfit, tail, still, lengths)
-    for look in looks:
-        for finding in look(case):
-            case.findings.append(finding)
-            yield finding
+__all__ = ["PATTERNS"]
 
 
 def fast(case: Case) -> Iterator[Finding]:
@@ -48,7 +39,7 @@ def fast(case: Case) -> Iterator[Finding]:
     at = int(later[0])
     apart = part["step"][at] - part["step"][last]
     chosen, rejected = part["chosen_reward"][at], part["rejected_reward"][at]
-    size = max(abs(chosen), abs(rejected))
+    size = part.size[at]
     common, margin = abs(chosen + rejected) / 2, chosen - rejected
     # a little later it takes more: both sides far off, and a loss that is paid for it
     astray = common > max(1, 4 * abs(margin)) and part["loss"][at] > LN2 + 0.05
@@ -75,7 +66,7 @@ def fast(case: Case) -> Iterator[Finding]:
             if common > abs(margin)
             else "; whether it stays stable, these rows cannot say."
         ),
-        part.rows(np.isin(np.arange(len(part)), [last, at])),
+        part.rows([last, at]),
         "Repeat the first 20 steps with a tenth of the learning rate.",
     )
 
@@ -89,10 +80,10 @@ def rate(case: Case) -> Iterator[Finding]:
         return
     if case.has("reference_free_loss", "inconsistent_metrics"):
         return
-    size = np.fmax(np.abs(part["chosen_reward"]), np.abs(part["rejected_reward"]))
     first = int(np.argmax(kept))
-    fits = loss[first] < LN2 + 0.5 + 2 * size[first]  # these rewards can make it
-    if loss[first] > 1.2 * LN2 and size[first] >= 0.5 and fits:
+    size = part.size[first]
+    fits = loss[first] < LN2 + 0.5 + 2 * size  # these rewards can make it
+    if loss[first] > 1.2 * LN2 and size >= 0.5 and fits:
         norm = part["grad_norm"][first]
         told = f", gradient norm {norm:.0f}" if np.isfinite(norm) else ""
         yield Finding(
@@ -103,7 +94,7 @@ def rate(case: Case) -> Iterator[Finding]:
             f"{part['rejected_reward'][first]:.2f}{told}: a large move that does not "
             "follow the preferences. Too large a step at full rate without warm-up "
             "does this; another model as the reference would look the same in one row.",
-            part.rows(np.arange(len(part)) == first),
+            part.rows([first]),
             "Score eight pairs before training (rewards must be 0), then warm up over "
             "10 % of the steps with a tenth of the learning rate.",
         )
@@ -155,9 +146,8 @@ def _spikes(values: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
             "lr_too_high",
             "sick",
             f"The training loss ends at {late:.2f}, above the ln 2 at which it began: "
-            "on its own data the policy is worse than its reference. Steps "
-            "that are too "
-            "large do this.",
+            "on its own data the policy is worse than its reference. Steps that are "
+            "too large do this.",
             tuple(map(int, numbers[-max(3, len(values) // 5) :][:5])),
             "Repeat with a tenth of the learning rate and a warm-up.",
         )
@@ -165,8 +155,7 @@ def _spikes(values: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
         yield Finding(
             "lr_too_high",
             "suspicious",
-            f"The loss jumps to {values.max():.2f} in {int(spikes.sum())} "
-            "rows while its "
+            f"The loss jumps to {values.max():.2f} in {spikes.sum()} rows while its "
             f"median is {middle:.2f}. Large steps do this, and so do a few mislabelled "
             "or very long pairs in small batches.",
             tuple(map(int, numbers[spikes][:8])),
@@ -188,7 +177,7 @@ def saturated(case: Case) -> Iterator[Finding]:
     if full or bare:
         norm = part.late("grad_norm")
         told = f", gradient norm {norm:.2g}" if np.isfinite(norm) else ""
-        many = np.isfinite(epochs) and epochs >= 5
+        many = epochs >= 5
         seen = f"the loss is {loss:.4f}, the accuracy {share:.3f}"
         seen += f", the margin {margin:.1f}" if np.isfinite(margin) else ""
         if many:
@@ -267,17 +256,16 @@ def _trivial(case: Case, part: Part) -> Iterator[Finding]:
     at = int(np.argmax(done))
     epoch, total = part["epoch"][at], case.epochs()
     soon = epoch < 0.35 if np.isfinite(epoch) else at < 0.2 * len(part)
-    if soon and (len(part) >= 5 or (np.isfinite(total) and total < 0.35)):
+    if soon and (len(part) >= 5 or total < 0.35):
         yield Finding(
             "trivial_data",
             "suspicious",
             f"All pairs are right with a loss below 0.05 from row {part.numbers[at]} on"
             + (f" (epoch {epoch:.2g})" if np.isfinite(epoch) else "")
             + ": the two sides differ in something that gives them away, such as "
-            "another model's style, a format, a length or an end token. A "
-            "learning rate "
-            "that is too high can look the same.",
-            part.rows(np.arange(len(part)) == at),
+            "another model's style, a format, a length or an end token. A learning "
+            "rate that is too high can look the same.",
+            part.rows([at]),
             "Sort ten pairs by hand, and let a classifier on length and first token "
             "try.",
         )
@@ -286,7 +274,7 @@ def _trivial(case: Case, part: Part) -> Iterator[Finding]:
 def overfit(case: Case) -> Iterator[Finding]:
     """Held-out loss that rises, or far above the training loss."""
     held, train = case.eval, case.train
-    loss = held["loss"][held.with_all("loss")]
+    loss = held.known("loss")
     if not len(loss) or case.loss in REFERENCE_FREE or case.has("reference_free_loss"):
         return
     rows = held.rows(held.with_all("loss"))
@@ -323,8 +311,8 @@ def overfit(case: Case) -> Iterator[Finding]:
                 f"The training loss ends at {mine:.3f} and the held-out loss at "
                 f"{theirs:.3f}: what is learned now holds for the training pairs only.",
                 rows[-1:],
-                "Train for fewer epochs; take the checkpoint of the least "
-                "held-out loss.",
+                "Train for fewer epochs; take the checkpoint of the least held-out "
+                "loss.",
             )
 
 
@@ -344,9 +332,9 @@ def tail(case: Case) -> Iterator[Finding]:
             f"{softplus(-margin):.2f}; it is {loss:.2f}. If this is DPO's loss, some "
             "pairs are wrong by many units, and they carry the loss and the gradient.",
             part.rows(part.with_all("loss", "margin"))[-3:],
-            "Look at the ten pairs of lowest margin: flipped labels, very "
-            "long answers? "
-            "Check loss_type: a hinge or an IPO loss is not bounded like this.",
+            "Look at the ten pairs of lowest margin: flipped labels, very long "
+            "answers? Check loss_type: a hinge or an IPO loss is not bounded like "
+            "this.",
         )
 
 
@@ -354,19 +342,17 @@ def still(case: Case) -> Iterator[Finding]:
     """A run long enough to have learned something, that has not."""
     part = case.best()
     loss, share = case.cleaned(part), part.late("accuracy")
-    late = (
-        float(np.median(loss[np.isfinite(loss)][-5:])) if np.isfinite(loss).any() else 0
-    )
-    size = abs(part.late("chosen_reward"))
-    if not case.plain or not late > 0.67 or at_reference(part).all() or late > 0.8:
+    recent = loss[np.isfinite(loss)][-5:]
+    late = float(np.median(recent)) if len(recent) else 0.0
+    if not case.plain or not 0.67 < late <= 0.8 or at_reference(part).all():
         return
-    half = part["margin"][part.with_all("margin")]
-    margin = float(np.mean(half[len(half) // 2 :])) if len(half) else math.nan
+    margins = part.known("margin")
+    margin = float(np.mean(margins[len(margins) // 2 :])) if len(margins) else math.nan
     far = case.progress() >= 100 or case.epochs() >= 0.5
-    if not far or not (abs(margin) < 0.05 or math.isnan(margin)):
+    if not far or abs(margin) >= 0.05:
         return
     rows = part.rows(part.with_all("loss"))[-3:]
-    size = max(size, abs(part.late("rejected_reward")))
+    size = max(abs(part.late("chosen_reward")), abs(part.late("rejected_reward")))
     if math.isnan(size) and share > 0.6:
         return
     if size < 0.03:
@@ -376,8 +362,8 @@ def still(case: Case) -> Iterator[Finding]:
             "suspicious",
             f"After {case.progress():.0f} steps the rewards are {size:.3g} in size and "
             f"the loss is {late:.3f}: the policy has hardly left its reference. A "
-            f"learning rate that is too low does this{rate}, and so does a "
-            "very small β.",
+            f"learning rate that is too low does this{rate}, and so does a very small "
+            "β.",
             rows,
             "Repeat 100 steps with ten times the learning rate.",
         )
@@ -387,10 +373,12 @@ def still(case: Case) -> Iterator[Finding]:
             "suspicious",
             f"The policy moves (rewards of {size:.2g}), but the margin is {margin:.3f} "
             f"and the loss {late:.3f} after {case.progress():.0f} steps: it finds "
-            "nothing in the pairs that tells the sides apart. Labels that "
-            "are noise, or "
-            "a prompt cut off by max_length, look like this.",
+            "nothing in the pairs that tells the sides apart. Labels that are noise, "
+            "or a prompt cut off by max_length, look like this.",
             rows,
-            "Fit a classifier to the same pairs; read ten pairs as the "
-            "model sees them.",
+            "Fit a classifier to the same pairs; read ten pairs as the model sees "
+            "them.",
         )
+
+
+PATTERNS = (fast, rate, saturated, displaced, collapsed, overfit, tail, still, lengths)

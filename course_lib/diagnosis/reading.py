@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ SETTINGS = {  # ours: how libraries call it
     "lr": ("lr", "learning_rate"),
     "loss": ("loss_type", "pref_loss", "method", "dpo_loss_type"),
     "label_smoothing": ("label_smoothing", "dpo_label_smoothing"),
-    "accumulation": ("gradient_accumulation_steps", "grad_accum"),
 }
 MEASURES = {"loss", "dpo_loss", "chosen_reward", "rejected_reward", "margin"}
 MEASURES |= {"accuracy", "chosen_logratio", "gap", "chosen_logps", "grad_norm"}
@@ -61,7 +60,11 @@ def read(log: Any) -> RunLog:
         "reward" in str(key) for row in raw for key in row
     ):
         settings.setdefault("loss", "sft")
-    rows = [row for row in map(_row, raw) if MEASURES & {*_bare(row)}]
+    rows = [
+        row
+        for row in map(_row, raw)
+        if MEASURES & {name.removeprefix("eval_") for name in row}
+    ]
     if not rows:
         raise ValueError(f"no row of a training log was found. Looked for {SOUGHT}")
     return RunLog.of(rows, library or _library(raw), settings)
@@ -107,64 +110,55 @@ def _from_mapping(log: Mapping) -> tuple[list[Mapping], dict[str, Any]]:
         for place in filter(lambda p: isinstance(p, Mapping), given):
             for way in ways:
                 value = place.get(way)
-                if name == "loss" and isinstance(value, str):
-                    settings[name] = value
-                elif name != "loss" and isinstance(value, int | float | str):
-                    exact = number(value) if not isinstance(value, list) else None
-                    if exact is not None and place is not log:
-                        settings[name] = exact
+                if name == "loss":
+                    exact = value if isinstance(value, str) else None
+                else:  # beside the rows such a name is that of a column
+                    exact = number(value) if place is not log else None
+                if exact is not None:
+                    settings[name] = exact
     for name in LISTS:
         inner = log.get(name)
         if isinstance(inner, list) and any(isinstance(row, Mapping) for row in inner):
             return [row for row in inner if isinstance(row, Mapping)], settings
-        if isinstance(inner, Mapping) and _are_columns(inner):
-            return list(_transposed(inner)), settings
-    if _are_columns(log):
-        return list(_transposed(log)), settings
-    return [log], settings
+        if isinstance(inner, Mapping) and (columns := _columns(inner)):
+            return _transposed(columns), settings
+    columns = _columns(log)
+    return _transposed(columns) if columns else [log], settings
 
 
-def _are_columns(log: Mapping) -> bool:
-    return any(
-        hasattr(column, "__len__") and not isinstance(column, str | Mapping)
+def _columns(log: Mapping) -> dict[str, list]:
+    """What a mapping has that is a list and bears a name that we read."""
+    return {
+        key: column.tolist() if hasattr(column, "tolist") else list(column)
         for key, column in log.items()
-        if canonical(str(key))
-    )
+        if hasattr(column, "__len__")
+        and not isinstance(column, str | Mapping)
+        and canonical(str(key))
+    }
 
 
-def _transposed(log: Mapping) -> Iterator[dict]:
-    kept = {}
-    for key, column in log.items():
-        if canonical(str(key)) and hasattr(column, "__len__"):
-            plain = column.tolist() if hasattr(column, "tolist") else list(column)
-            if not isinstance(column, str | Mapping):
-                kept[key] = plain
-    lengths = {key: len(column) for key, column in kept.items()}
+def _transposed(columns: dict[str, list]) -> list[dict]:
+    lengths = {key: len(column) for key, column in columns.items()}
     if len({*lengths.values()}) > 1:
         told = ", ".join(f"{key} {length}" for key, length in lengths.items())
         raise ValueError(f"the columns of a log must be equally long, got {told}")
-    for values in zip(*kept.values(), strict=True):
-        yield dict(zip(kept, values, strict=True))
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _own(log: Any) -> list[dict]:
     """The rows of the course's own trainer: a step each, counted from 1."""
     columns = {name: list(map(float, values)) for name, values in log.history.items()}
     length = max(map(len, columns.values()), default=0)
-    columns = {name: c for name, c in columns.items() if len(c) == length}
-    rows = [
-        {"step": step + 1, **{name: c[step] for name, c in columns.items()}}
-        for step in range(length)
-    ]
-    return [row | {"train_split": "train"} for row in rows]
+    whole = {name: c for name, c in columns.items() if len(c) == length}
+    return [{"step": n, **row} for n, row in enumerate(_transposed(whole), 1)]
 
 
 def _row(raw: Mapping) -> dict[str, float]:
     """A row under our names; those of an evaluation begin with eval_."""
     if any(SUMMARY.search(str(key)) for key in raw):
         raw = {k: v for k, v in raw.items() if str(k).startswith("eval_")}
-    known = [(canonical(str(key)), raw[key]) for key in raw]
-    known = [(what, value) for what, value in known if what]
+    known = [(w, raw[key]) for key in raw if (w := canonical(str(key)))]
     validated = any(
         w[:2] == ("loss", "eval") and number(value) is not None for w, value in known
     )
@@ -190,10 +184,6 @@ def _row(raw: Mapping) -> dict[str, float]:
         if f"{part}dpo_loss" in row and f"{part}loss" not in row:
             row[f"{part}loss"] = row.pop(f"{part}dpo_loss")
     return row
-
-
-def _bare(row: Mapping) -> Iterator[str]:
-    return (name.removeprefix("eval_") for name in row)
 
 
 LIBRARIES = (  # a key that only this library writes

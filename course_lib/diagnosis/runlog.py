@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Part", "RunLog"]
+__all__ = ["Part", "RunLog", "late"]
 
 
 @dataclass
@@ -40,26 +40,39 @@ class Part:
             mask &= np.isfinite(self[name])
         return mask
 
+    @property
+    def size(self) -> np.ndarray:
+        """How large the larger of the two rewards is, whatever its sign."""
+        return np.fmax(np.abs(self["chosen_reward"]), np.abs(self["rejected_reward"]))
+
+    def known(self, name: str) -> np.ndarray:
+        """The finite values of a column."""
+        return self[name][np.isfinite(self[name])]
+
     def first(self, name: str) -> float:
         """The first finite value, or NaN."""
-        values = self[name][np.isfinite(self[name])]
+        values = self.known(name)
         return float(values[0]) if len(values) else math.nan
 
     def late(self, name: str, mean: bool = False) -> float:
-        """The median of the last fifth of the finite values, or their mean.
+        """The median of the last fifth of the finite values, or their mean."""
+        return late(self[name], mean)
 
-        A log of fewer than ten rows has no fifth worth the name: then it is of the
-        last third.
-        """
-        values = self[name][np.isfinite(self[name])]
-        if not len(values):
-            return math.nan
-        few = max(1, len(values) // 3) if len(values) < 10 else len(values) // 5
-        return float((np.mean if mean else np.median)(values[-few:]))
+    def rows(self, at: np.ndarray | list[int]) -> tuple[int, ...]:
+        """The numbers of the rows under a mask, or at these places."""
+        return tuple(self.numbers[at].tolist())
 
-    def rows(self, mask: np.ndarray) -> tuple[int, ...]:
-        """The numbers of the rows under a mask."""
-        return tuple(int(row) for row in self.numbers[mask])
+
+def late(column: np.ndarray, mean: bool = False) -> float:
+    """The median of the last fifth of the finite values, or their mean; or NaN.
+
+    Fewer than ten rows have no fifth worth the name: then it is of the last third.
+    """
+    values = column[np.isfinite(column)]
+    if not len(values):
+        return math.nan
+    few = max(1, len(values) // 3) if len(values) < 10 else len(values) // 5
+    return float((np.mean if mean else np.median)(values[-few:]))
 
 
 @dataclass

@@ -2,29 +2,33 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from course_lib.diagnosis.broken import (
-    not_numbers,
-    same_sides,
-    stuck,
-    two_codes,
-    unchanged,
-    wrong_start,
-)
+from course_lib.diagnosis.broken import BROKEN, not_numbers, zero_beta
 from course_lib.diagnosis.card import as_html, as_text
-from course_lib.diagnosis.case import STATES, Case, Finding
+from course_lib.diagnosis.case import FAULTY, STATES, Case, Finding
 from course_lib.diagnosis.course import what_remains
-from course_lib.diagnosis.kinds import which_loss
-from course_lib.diagnosis.laws import convict
-from course_lib.diagnosis.moving import moving_reference
-from course_lib.diagnosis.patterns import curves
+from course_lib.diagnosis.kinds import KINDS
+from course_lib.diagnosis.laws import LAWS
+from course_lib.diagnosis.patterns import PATTERNS
 from course_lib.diagnosis.reading import read
 
 __all__ = ["Verdict", "diagnose"]
 
+LOOKS = (  # in the order in which one finding explains, or excuses, another
+    (not_numbers,),
+    (zero_beta,),
+    (*KINDS, *LAWS, *BROKEN),
+    (*PATTERNS, what_remains),
+)
+HOPELESS = (  # what is NaN or stuck has no curves to be read
+    "nan_precision",
+    "kto_empty_class_nan",
+    "beta_zero",
+    "frozen_policy",
+    "ref_equals_policy",
+)
 WANTED = {  # what a log should hold: why
     "loss": "the loss",
     "chosen_reward": "rewards/chosen: does the chosen answer fall?",
@@ -104,73 +108,37 @@ def diagnose(
         raise ValueError(f"label_smoothing must be in [0, ½), got {label_smoothing}")
     given = {"beta": beta, "lr": lr, "loss": loss, "label_smoothing": label_smoothing}
     case = Case.of(read(log), given)
-    return _verdict(case, tuple(_examined(case)))
+    for looks in LOOKS:
+        for look in looks:
+            for finding in look(case):
+                case.findings.append(finding)
+        if case.has(*HOPELESS):
+            break
+    return _verdict(case)
 
 
-def _examined(case: Case) -> Iterator[Finding]:
-    """All findings. What is NaN or stuck has no curves to be read."""
-    for look in (not_numbers, _zero_beta):
-        found = list(look(case))
-        if found:
-            yield from found
-            return
-    yield from which_loss(case)
-    yield from convict(case)
-    broken = (same_sides, stuck, unchanged, wrong_start, moving_reference, two_codes)
-    for look in broken:
-        for finding in look(case):
-            case.findings.append(finding)
-            yield finding
-    if not case.has("frozen_policy", "beta_zero", "ref_equals_policy"):
-        yield from curves(case)
-        yield from what_remains(case)
-
-
-def _zero_beta(case: Case) -> Iterator[Finding]:
-    if case.beta == 0:
-        yield from stuck(case)
-
-
-def _verdict(case: Case, found: tuple[Finding, ...]) -> Verdict:
-    order = {state: place for place, state in enumerate(STATES)}
-    faults = sorted(
-        (f for f in found if f.status in ("sick", "suspicious")),
-        key=lambda f: -order[f.status],
-    )
-    others = [f for f in found if f not in faults]
-    calm = [f.status for f in others]
-    if faults:
-        status = faults[0].status
-    elif "inconclusive" in calm:
-        status = "inconclusive"
-    elif "healthy_start" in calm:
-        status = "healthy_start"
-    else:
-        status = "healthy"
-    missing = _missing(case)
-    classes = [f.name for f in (*faults, *others)]
+def _verdict(case: Case) -> Verdict:
+    """What all findings come to: the most serious one decides and is told first."""
+    faults = [f for f in case.findings if f.status in FAULTY]
+    others = [f for f in case.findings if f.status not in FAULTY]
+    found = (*sorted(faults, key=lambda f: -STATES.index(f.status)), *others)
+    classes = [f.name for f in found]
     if "chosen_reward" not in case.train and "chosen_reward" not in case.eval:
         classes.append("missing_metrics")
-    if status in ("suspicious", "sick") or len(others) > 1:
+    if faults or len(others) > 1:
         classes = [name for name in classes if name != "healthy"]
-    said = [f.says for f in (*faults, *others) if f.says]
-    if status in ("suspicious", "sick"):
-        said = [f.says for f in (*faults, *others) if f.says and f.name != "healthy"]
-    tried = [f.experiment for f in (*faults, *others) if f.experiment]
-    evidence = tuple(
-        {"class": f.name, "rows": list(f.rows[:12])}
-        for f in (*faults, *others)
-        if f.rows
-    )
+    said = [f.says for f in found if f.says and not (faults and f.name == "healthy")]
     return Verdict(
-        status,
-        tuple(dict.fromkeys(classes)) or ("healthy",),
-        " ".join([*said, *case.log.notes]),
-        evidence,
-        tried[0] if tried else "",
-        tuple(missing),
-        (*faults, *others),
-        case,
+        status=max((f.status for f in found), key=STATES.index, default="healthy"),
+        classes=tuple(dict.fromkeys(classes)) or ("healthy",),
+        says=" ".join([*said, *case.log.notes]),
+        evidence=tuple(
+            {"class": f.name, "rows": list(f.rows[:12])} for f in found if f.rows
+        ),
+        experiment=next((f.experiment for f in found if f.experiment), ""),
+        missing=tuple(_missing(case)),
+        findings=found,
+        case=case,
     )
 
 
@@ -178,7 +146,6 @@ def _missing(case: Case) -> list[str]:
     there = {n for _, p in case.parts() for n, seen in p.logged.items() if seen.any()}
     if case.own:
         there |= {"chosen_logps", "chosen_reward", "rejected_reward", "lr"}
-        there |= {"grad_norm"} if "grad_norm" in there else set()
     missing = [why for name, why in WANTED.items() if name not in there]
     if "loss" not in case.eval:
         missing.append("an evaluation on held-out pairs")
