@@ -47,7 +47,8 @@ def _refused(words: argparse.Namespace, error: Exception) -> int:
     if words.json:
         findings = Findings()
         findings.add("unreadable_file", None, f"{where}: {why}")
-        told = Report(words.file, "unreadable", 0, findings.sorted(), findings.counts)
+        counts = dict(findings.counts)
+        told = Report(words.file, "unreadable", 0, findings.sorted(), counts)
         print(told.json())
     return 2
 

@@ -21,14 +21,15 @@ Found = dict[str, str]  # kind: sentence; of each kind one finding a row
 
 def fields_hold(row: dict, form: Form, found: Found) -> bool:
     """Note what is wrong with the fields of a row; True if it can be looked into."""
-    for name, wanted in form.fields.items():
+    asked_too = "prompt" in row and "prompt" not in form.fields
+    for name, wanted in form.fields.items():  # most rows need no closer look
         if wanted is list or type(row.get(name)) is not wanted:
             break
     else:
-        if "prompt" in form.fields or "prompt" not in row:
+        if not asked_too:
             return True
     problems = _problems(row, form)
-    if not problems and not _prompt_as_well(row, form):
+    if not problems and not asked_too:
         return True
     other = form_of(row)
     if other and other is not form and _whole(row, form, other):
@@ -99,11 +100,8 @@ def _bad_message(name: str, messages: list):
         content = message.get("content")
         if content is None and not calls:
             return "null_field", f'{where}: its "content" is null: fill it'
-        if type(message["role"]) is not str or type(content) not in (
-            str,
-            list,
-            type(None),
-        ):
+        read = isinstance(content, str | list | None)
+        if type(message["role"]) is not str or not read:
             return "wrong_type", f'{where}: "role" and "content" must be text'
     return None
 
@@ -115,10 +113,6 @@ def _misspelt(row: dict, name: str, form: Form) -> str:
         theirs = next(s for s in spare if s.lower().strip() == near[0])
         return f', and there is "{theirs}": rename it'
     return ": add it or delete the row"
-
-
-def _prompt_as_well(row: dict, form: Form) -> bool:
-    return "prompt" in row and "prompt" not in form.fields and form.paired
 
 
 def _whole(row: dict, form: Form, other: Form) -> bool:

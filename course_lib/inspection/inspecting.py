@@ -102,12 +102,13 @@ class _Inspection:
         first = list(itertools.islice(stream, FIRST))
         self.form, rename = layout([row for _, row in first])
         rename and self._tell_names(rename)
-        if not first:
-            self._nothing()
-        elif self.form is None:
+        if not first and not self.findings.counts:
+            says = "the file holds no row: nothing to train on"
+            self.findings.add("empty_file", None, says)
+        elif first and self.form is None:
             self._unknown(first)
             self.rows = len(first) + sum(1 for _ in stream)
-        else:
+        elif first:
             self._look(itertools.chain(first, stream), rename, what)
         if what != "texts":
             for part in (
@@ -222,12 +223,6 @@ class _Inspection:
         if not found.keys() & ENDLESS:
             for name, answer in zip(names, answers, strict=True):
                 self.endings.note(line, name, answer)
-
-    def _nothing(self) -> None:
-        if not self.findings.counts:
-            self.findings.add(
-                "empty_file", None, "the file holds no row: nothing to train on"
-            )
 
     def _unknown(self, first: list[tuple[int, dict]]) -> None:
         names = ", ".join(f'"{name}"' for name in dict.fromkeys(first[0][1]))

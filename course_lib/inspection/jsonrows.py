@@ -70,7 +70,8 @@ def json_array(numbered: Numbered, findings: Findings) -> Iterator[tuple[int, di
             text = tape.text[start : tape.at]
             if text.count('":') != _keys(row):
                 _repeated(text, line, findings)
-            comma = tape.line if tape.skip(" \t\r\n") and tape.peek() == "," else None
+            follows = tape.skip(" \t\r\n") and tape.text[tape.at] == ","
+            comma = tape.line if follows else None
             tape.shorten()
             yield line, row
 
@@ -123,9 +124,6 @@ class _Tape:
                 self.at += 1
             if not self.more():
                 return False
-
-    def peek(self) -> str:
-        return self.text[self.at]
 
     def line_of(self, at: int) -> int:
         if at < self._counted:

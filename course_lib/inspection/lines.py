@@ -1,6 +1,7 @@
 """The lines of a text file, decoded, with what is wrong with the encoding."""
 
 import gzip
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -41,13 +42,8 @@ def lines(path: Path, findings: Findings) -> Iterator[tuple[int, str]]:
 
 def head(path: Path, rows: int = 8) -> list[str]:
     """The first lines that are not blank, for a look at what kind of file it is."""
-    found = []
-    for _, line in lines(path, Findings(0)):
-        if line.strip():
-            found.append(line.strip())
-        if len(found) == rows:
-            break
-    return found
+    stripped = (line.strip() for _, line in lines(path, Findings(0)))
+    return list(itertools.islice(filter(None, stripped), rows))
 
 
 def _open(path: Path) -> BinaryIO:

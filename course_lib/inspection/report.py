@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cache
 
@@ -65,25 +66,16 @@ class Report:
     @property
     def left_off(self) -> list[str]:
         """What was counted and not kept."""
-        kept: dict[str, int] = {}
-        for finding in self.findings:
-            kept[finding.kind] = kept.get(finding.kind, 0) + 1
+        kept = Counter(finding.kind for finding in self.findings)
         return [
-            f"{number:,} findings of {kind}: {kept.get(kind, 0):,} are listed."
+            f"{number:,} findings of {kind}: {kept[kind]:,} are listed."
             for kind, number in self.counts.items()
-            if number > kept.get(kind, 0)
+            if number > kept[kind]
         ]
 
     def json(self) -> str:
         """One line: file, format, rows, findings and counts."""
-        told = {
-            "file": self.file,
-            "format": self.format,
-            "rows": self.rows,
-            "findings": [asdict(finding) for finding in self.findings],
-            "counts": self.counts,
-        }
-        return json.dumps(told)
+        return json.dumps(asdict(self))
 
     def __repr__(self) -> str:
         lines = [

@@ -42,9 +42,9 @@ def csv_rows(
             return
         if names is None:
             names = _header(record, findings)
-        elif len(record) != len(names):
+        elif record and len(record) != len(names):
             _ragged(record, names, line, findings)
-        elif record:
+        elif record:  # and no blank line
             yield line, {n: _cell(n, c) for n, c in zip(names, record, strict=True)}
         line = reader.line_num + 1
 
@@ -61,17 +61,14 @@ def _header(record: list[str], findings: Findings) -> list[str]:
 
 
 def _ragged(record: list[str], names: list[str], line: int, findings: Findings):
-    if not record:
-        return  # a blank line
     if len(record) < len(names):
         absent = ", ".join(f'"{name}"' for name in names[len(record) :])
-        says = (
-            f"{absent} is missing: the record has {len(record)} of {len(names)} cells"
-        )
-        findings.add("missing_field", line, f"{says}; fill it or delete the row")
-        return
-    says = f"the record has {len(record)} cells and the header {len(names)} names"
-    findings.add("invalid_csv", line, f"{says}: put quotes round text with a comma")
+        cells = f"the record has {len(record)} of {len(names)} cells"
+        says = f"{absent} is missing: {cells}; fill it or delete the row"
+        findings.add("missing_field", line, says)
+    else:
+        says = f"the record has {len(record)} cells and the header {len(names)} names"
+        findings.add("invalid_csv", line, f"{says}: put quotes round text with a comma")
 
 
 def _broken(error: csv.Error) -> str:

@@ -100,9 +100,9 @@ def check_texts(parts: dict[str, str], answers: tuple[str, ...], found: Found) -
 def _tokens(parts: dict[str, str], answers: tuple[str, ...], found: Found) -> None:
     for name, text in parts.items():
         token = TOKENS.search(text)
-        if not token or (
-            "`" in text and not (token := TOKENS.search(QUOTED.sub(" ", text)))
-        ):
+        if token and "`" in text:
+            token = TOKENS.search(QUOTED.sub(" ", text))
+        if not token:
             continue
         seen = token[0].strip()
         says = f'"{name}" holds {seen!r}, which the chat template writes'
