@@ -1,17 +1,15 @@
 """Failures whose cause is in the code: which reference, which tokens, which digits."""
 
-from course_lib.failures.plan import Failure, Truth
+from course_lib.failures.plan import CALM, STUCK, Failure, Truth
 
 __all__ = ["FAILURES"]
 
-STUCK = ("sick", "suspicious")
-CALM = ("healthy", "healthy_start", "inconclusive")
 UNSEEN = Truth(("healthy", "likelihood_displacement_mild"), CALM)
 LOOKS_FINE = Truth(
     ("healthy", "likelihood_displacement_mild", "bf16_rounding", "dropout_on"),
     (*CALM, "suspicious"),
 )
-
+NOISY = LOOKS_FINE._replace(classes=(*LOOKS_FINE.classes, "wrong_reference"))
 FOREIGN = ("wrong_reference", "reference_free_loss", "over_optimised")
 STILL = ("no_signal", "frozen_policy")
 MOVING = ("ref_equals_policy", "wrong_reference", "likelihood_displacement")
@@ -116,7 +114,7 @@ FAILURES = {
         look="Rewards in the first row scatter around 0 instead of being 0. The end of "
         "the run hardly differs.",
         number="first accuracy",
-        truth=LOOKS_FINE._replace(classes=(*LOOKS_FINE.classes, "wrong_reference")),
+        truth=NOISY,
     ),
     "dropout_reference": Failure(
         {"ref_dropout": 0.1},
@@ -126,7 +124,7 @@ FAILURES = {
         look="Rewards in the first row scatter around 0 instead of being 0. The end of "
         "the run hardly differs.",
         number="first accuracy",
-        truth=LOOKS_FINE._replace(classes=(*LOOKS_FINE.classes, "wrong_reference")),
+        truth=NOISY,
     ),
     "bf16_logps": Failure(
         {"logps": "bfloat16"},

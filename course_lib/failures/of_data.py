@@ -1,6 +1,6 @@
 """Failures whose cause is in the pairs."""
 
-from course_lib.failures.plan import Failure, Truth
+from course_lib.failures.plan import CALM, STUCK, Failure, Truth
 
 __all__ = ["FAILURES"]
 
@@ -8,14 +8,11 @@ WEAK = Truth(
     ("no_signal", "too_early", "overfit", "lr_too_low", "not_learning", "healthy"),
     ("suspicious", "inconclusive", "healthy_start", "healthy"),
 )
-UNSEEN = Truth(
-    ("healthy", "likelihood_displacement_mild", "length_confound"),
-    ("healthy", "healthy_start", "inconclusive"),
-)
+UNSEEN = Truth(("healthy", "likelihood_displacement_mild", "length_confound"), CALM)
 LEARNT_BY_HEART = Truth(
-    ("memorised_tiny_data", "overfit", "over_optimised", "saturated"),
-    ("sick", "suspicious"),
+    ("memorised_tiny_data", "overfit", "over_optimised", "saturated"), STUCK
 )
+AT_ONCE = Truth((*LEARNT_BY_HEART.classes, "trivial_data", "too_fast"), STUCK)
 
 FAILURES = {
     "unbounded_gap": Failure(
@@ -28,9 +25,7 @@ FAILURES = {
         look="The training margin grows as long as you train, the loss goes to 0, and "
         "the margin on held-out pairs stays behind.",
         number="late margin",
-        truth=LEARNT_BY_HEART._replace(
-            classes=(*LEARNT_BY_HEART.classes, "trivial_data", "too_fast")
-        ),
+        truth=AT_ONCE,
     ),
     "over_optimised": Failure(
         {"pairs": 200, "label_noise": 0.3},
@@ -113,10 +108,7 @@ FAILURES = {
         look="The accuracy is 1 within a few steps and the loss near 0; on honest "
         "pairs the policy is no better than a coin.",
         number="late accuracy",
-        truth=Truth(
-            ("trivial_data", "saturated", "overfit", "too_fast"),
-            ("sick", "suspicious"),
-        ),
+        truth=Truth(("trivial_data", "saturated", "overfit", "too_fast"), STUCK),
     ),
     "memorised": Failure(
         {"data": "copies", "pairs": 1_000},
@@ -126,9 +118,7 @@ FAILURES = {
         look="The training loss falls to 0 at an accuracy of 1, while the held-out "
         "loss rises above ln 2.",
         number="end eval_loss",
-        truth=LEARNT_BY_HEART._replace(
-            classes=(*LEARNT_BY_HEART.classes, "trivial_data", "too_fast")
-        ),
+        truth=AT_ONCE,
     ),
     "equal_sides": Failure(
         {"data": "equal sides"},
@@ -139,9 +129,7 @@ FAILURES = {
         look="The loss is ln 2 and the gradient 0 in every row, while both "
         "log-probabilities are equal.",
         number="late grad_norm",
-        truth=Truth(
-            ("frozen_policy", "no_signal", "equal_sides"), ("sick", "suspicious")
-        ),
+        truth=Truth(("frozen_policy", "no_signal", "equal_sides"), STUCK),
     ),
     "prompt_counted": Failure(
         {"data": "same opening"},

@@ -1,21 +1,15 @@
 """Failures whose cause is a number in the configuration, or a term in the loss."""
 
-from course_lib.failures.plan import Failure, Truth
+from course_lib.failures.plan import CALM, STUCK, Failure, Truth
 
 __all__ = ["FAILURES"]
 
-STUCK = ("sick", "suspicious")
 WEAK = Truth(
     ("lr_too_low", "too_early", "no_signal", "frozen_policy", "healthy"),
     ("suspicious", "inconclusive", "healthy_start"),
 )
-DRIFTS = (
-    "likelihood_displacement",
-    "likelihood_displacement_mild",
-    "over_optimised",
-)
-EVERY = ("sick", "suspicious", "healthy", "healthy_start", "inconclusive")
-
+DRIFTS = ("likelihood_displacement", "likelihood_displacement_mild", "over_optimised")
+EVERY = (*STUCK, *CALM)
 PUZZLES = ("metric_artifact_loss_scale", "inconsistent_metrics")
 
 FAILURES = {
@@ -54,10 +48,7 @@ FAILURES = {
         look="The gradient norm is far above the others' and above the clip, and the "
         "loss stays near ln 2 while log-probabilities stand still.",
         number="end reward",
-        truth=Truth(
-            ("beta_too_large", "lr_too_high", "overfit", *WEAK.classes),
-            EVERY,
-        ),
+        truth=Truth(("beta_too_large", "lr_too_high", "overfit", *WEAK.classes), EVERY),
     ),
     "beta_zero": Failure(
         {"beta": 0.0},
@@ -108,10 +99,7 @@ FAILURES = {
         look="At the first step the loss is ln 2 plus something, though rewards are 0; "
         "KL stays small because the term holds the policy.",
         number="first loss",
-        truth=Truth(
-            ("mixed_loss_nll", "not_dpo_loss", *PUZZLES),
-            EVERY,
-        ),
+        truth=Truth(("mixed_loss_nll", "not_dpo_loss", *PUZZLES), EVERY),
     ),
     "hidden_smoothing": Failure(
         {"label_smoothing": 0.2},

@@ -2,7 +2,10 @@
 
 from typing import Any, NamedTuple
 
-__all__ = ["Failure", "Plan", "Truth"]
+__all__ = ["CALM", "STUCK", "Failure", "Plan", "Truth"]
+
+STUCK = ("sick", "suspicious")  # statuses that `diagnose` gives
+CALM = ("healthy", "healthy_start", "inconclusive")
 
 
 class Plan(NamedTuple):
