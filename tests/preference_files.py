@@ -127,34 +127,26 @@ def plain_implicit() -> list[dict]:
     ]
 
 
-def dialogues() -> list[dict]:
+def dialogues(rows: list[dict] | None = None) -> list[dict]:
     return [
         {
             side: f"\n\nHuman: {row['prompt']}\n\nAssistant: {row[side]}"
             for side in ("chosen", "rejected")
         }
-        for row in standard()
+        for row in rows or standard()
     ]
 
 
-def unpaired() -> list[dict]:
+def unpaired(pairs=standard) -> list[dict]:
     return [
         {"prompt": row["prompt"], "completion": row[side], "label": side == "chosen"}
-        for row in standard()
+        for row in pairs()
         for side in ("chosen", "rejected")
     ]
 
 
 def unpaired_turns() -> list[dict]:
-    return [
-        {
-            "prompt": row["prompt"],
-            "completion": row[side],
-            "label": side == "chosen",
-        }
-        for row in conversational()
-        for side in ("chosen", "rejected")
-    ]
+    return unpaired(conversational)
 
 
 def ranking() -> list[dict]:
@@ -186,15 +178,11 @@ def ultrafeedback() -> list[dict]:
         {
             "prompt": row["prompt"],
             "prompt_id": f"{at:04x}",
-            "chosen": [said("user", row["prompt"]), said("assistant", row["chosen"])],
-            "rejected": [
-                said("user", row["prompt"]),
-                said("assistant", row["rejected"]),
-            ],
+            **turns,
             "score_chosen": 8.0,
             "score_rejected": 5.5,
         }
-        for at, row in enumerate(standard())
+        for at, (row, turns) in enumerate(zip(standard(), implicit(None), strict=True))
     ]
 
 
@@ -282,6 +270,12 @@ def put(rows: list, **values) -> list:
     return rows
 
 
+def spoilt(kind: str, rows: list | None = None, **values) -> tuple[str, list, list]:
+    """The kind of a fault, the rows with it, as in `put`, and its lines."""
+    lines = sorted({int(where.rpartition("__")[2]) for where in values})
+    return kind, put(standard() if rows is None else rows, **values), lines
+
+
 def without(rows: list[dict], line: int, *fields: str) -> list:
     for field in fields:
         del rows[line - 1][field]
@@ -325,41 +319,35 @@ EQUAL = [
 LINE = json.dumps(PAIRS[0][0])
 A, U, S = "assistant", "user", "system"
 SPOILT = [  # kind, the spoilt rows, the lines that must be named (None: the file)
-    ("chosen_equals_rejected", put(standard(), rejected__4=of(4, "chosen")), [4]),
-    (
+    spoilt("chosen_equals_rejected", rejected__4=of(4, "chosen")),
+    spoilt(
         "chosen_equals_rejected",
-        put(conversational(), rejected__5=[said(A, of(5, "chosen"))]),
-        [5],
+        conversational(),
+        rejected__5=[said(A, of(5, "chosen"))],
     ),
-    ("near_identical_pair", put(standard(), rejected__4=of(4, "chosen") + " \n"), [4]),
-    ("near_identical_pair", put(standard(), rejected__4=of(4, "chosen").upper()), [4]),
-    ("near_identical_pair", put(standard(), rejected__4=of(4, "chosen")[:-1]), [4]),
-    (
-        "near_identical_pair",
-        put(standard(), rejected__1=of(1, "chosen").replace(" ", "  ")),
-        [1],
-    ),
-    ("empty_answer", put(standard(), chosen__2="", rejected__5=" \n\u200b"), [2, 5]),
-    ("empty_answer", put(conversational(), chosen__2=[]), [2]),
-    ("empty_answer", put(conversational(), chosen__2=[said(A, " ")]), [2]),
-    (
+    spoilt("near_identical_pair", rejected__4=of(4, "chosen") + " \n"),
+    spoilt("near_identical_pair", rejected__4=of(4, "chosen").upper()),
+    spoilt("near_identical_pair", rejected__4=of(4, "chosen")[:-1]),
+    spoilt("near_identical_pair", rejected__1=of(1, "chosen").replace(" ", "  ")),
+    spoilt("empty_answer", chosen__2="", rejected__5=" \n\u200b"),
+    spoilt("empty_answer", conversational(), chosen__2=[]),
+    spoilt("empty_answer", conversational(), chosen__2=[said(A, " ")]),
+    spoilt(
         "empty_answer",
-        put(dialogues(), chosen__3=of(3, "chosen", dialogues).partition("2/5, ")[0]),
-        [3],
+        dialogues(),
+        chosen__3=of(3, "chosen", dialogues).partition("2/5, ")[0],
     ),
-    ("empty_prompt", put(standard(), prompt__3="  "), [3]),
-    ("empty_prompt", put(conversational(), prompt__3=[said(U, "")]), [3]),
-    ("null_field", put(standard(), prompt__2=None, rejected__7=None), [2, 7]),
-    ("null_field", put(conversational(), chosen__2=[said(A, None)]), [2]),
-    ("null_field", put(unpaired(), label__9=None), [9]),
+    spoilt("empty_prompt", prompt__3="  "),
+    spoilt("empty_prompt", conversational(), prompt__3=[said(U, "")]),
+    spoilt("null_field", prompt__2=None, rejected__7=None),
+    spoilt("null_field", conversational(), chosen__2=[said(A, None)]),
+    spoilt("null_field", unpaired(), label__9=None),
     ("missing_field", without(standard(), 6, "prompt"), [6]),
     ("missing_field", without(standard(), 6, "chosen", "rejected"), [6]),
     ("missing_field", without(unpaired(), 6, "label"), [6]),
-    ("missing_field", put(conversational(), chosen__2=[{"role": A}]), [2]),
-    (
-        "missing_field",
-        put(conversational(), chosen__2=[{"from": "gpt", "value": "Hi"}]),
-        [2],
+    spoilt("missing_field", conversational(), chosen__2=[{"role": A}]),
+    spoilt(
+        "missing_field", conversational(), chosen__2=[{"from": "gpt", "value": "Hi"}]
     ),
     ("missing_field", [{"chosen": c, "rejected": r} for _, c, r in PAIRS], [None]),
     (
@@ -368,20 +356,16 @@ SPOILT = [  # kind, the spoilt rows, the lines that must be named (None: the fil
         [None],
     ),
     ("unknown_format", [{"text": p} for p, _, _ in PAIRS], [None]),
-    ("wrong_type", put(standard(), chosen__2=7, prompt__5={"text": "Why?"}), [2, 5]),
-    ("wrong_type", put(standard(), chosen__2=["A list of one answer."]), [2]),
-    ("wrong_type", put(conversational(), chosen__2=["So it is."]), [2]),
-    ("wrong_type", put(unpaired(), label__3="true", label__4=0), [3, 4]),
+    spoilt("wrong_type", chosen__2=7, prompt__5={"text": "Why?"}),
+    spoilt("wrong_type", chosen__2=["A list of one answer."]),
+    spoilt("wrong_type", conversational(), chosen__2=["So it is."]),
+    spoilt("wrong_type", unpaired(), label__3="true", label__4=0),
     ("wrong_type", [*standard(), "[1, 2]"], [17]),
-    ("wrong_type", put(ranking(), scores__2=[1.0, 2.0]), [2]),
-    ("too_few_answers", put(ranking(), responses__2=[], scores__2=[]), [2]),
-    ("tie", put(nested_ranking(), completions__2=EQUAL), [2]),
-    (
-        "duplicate_row",
-        [*nested_ranking()[:7], nested_ranking()[2]],
-        [3, 8],
-    ),
-    ("too_few_answers", put(ranking(), responses__2=["One."], scores__2=[1.0]), [2]),
+    spoilt("wrong_type", ranking(), scores__2=[1.0, 2.0]),
+    spoilt("too_few_answers", ranking(), responses__2=[], scores__2=[]),
+    spoilt("tie", nested_ranking(), completions__2=EQUAL),
+    ("duplicate_row", [*nested_ranking()[:7], nested_ranking()[2]], [3, 8]),
+    spoilt("too_few_answers", ranking(), responses__2=["One."], scores__2=[1.0]),
     ("invalid_json", [*standard(), '{"prompt": "Why?", }', "{'prompt': 1}"], [17, 18]),
     ("invalid_json", [*standard(), '{"prompt": "Why?", "chosen": "So'], [17]),
     ("invalid_json", [*standard(), '{"prompt": NaN}', "{} {}", "prompt"], [17, 18, 19]),
@@ -398,170 +382,129 @@ SPOILT = [  # kind, the spoilt rows, the lines that must be named (None: the fil
     ("mixed_formats", [*conversational(), *standard()[:1]], [17]),
     ("mixed_formats", [*conversational(), *implicit()[:1]], [17]),
     ("mixed_formats", [*unpaired(), *standard()[:1]], [33]),
-    ("wrong_role", put(conversational(), chosen__2=[said(U, "So it is.")]), [2]),
-    ("wrong_role", put(conversational(), chosen__2=[said("asistant", "Yes.")]), [2]),
-    ("wrong_role", put(conversational(), prompt__2=[said("human", "Is it?")]), [2]),
-    (
+    spoilt("wrong_role", conversational(), chosen__2=[said(U, "So it is.")]),
+    spoilt("wrong_role", conversational(), chosen__2=[said("asistant", "Yes.")]),
+    spoilt("wrong_role", conversational(), prompt__2=[said("human", "Is it?")]),
+    spoilt(
         "wrong_role",
-        put(conversational(), prompt__2=[said(U, "Is it?"), said(S, "Be short.")]),
-        [2],
+        conversational(),
+        prompt__2=[said(U, "Is it?"), said(S, "Be short.")],
     ),
-    (
+    spoilt(
         "consecutive_same_role",
-        put(conversational(), prompt__2=[said(U, "Is it?"), said(U, "Well?")]),
-        [2],
+        conversational(),
+        prompt__2=[said(U, "Is it?"), said(U, "Well?")],
     ),
-    (
+    spoilt(
         "consecutive_same_role",
-        put(conversational(), prompt__2=[said(U, "Is it?"), said(A, "Maybe.")]),
-        [2],
+        conversational(),
+        prompt__2=[said(U, "Is it?"), said(A, "Maybe.")],
     ),
-    (
+    spoilt(
         "does_not_end_with_assistant",
-        put(conversational(), chosen__2=[said(A, "It is."), said(U, "Thanks!")]),
-        [2],
+        conversational(),
+        chosen__2=[said(A, "It is."), said(U, "Thanks!")],
     ),
-    (
+    spoilt(
         "does_not_end_with_assistant",
-        put(dialogues(), chosen__2=of(2, "chosen", dialogues) + "\n\nHuman: Thanks!"),
-        [2],
+        dialogues(),
+        chosen__2=of(2, "chosen", dialogues) + "\n\nHuman: Thanks!",
     ),
-    (
+    spoilt(
         "does_not_end_with_assistant",
-        put(implicit(), rejected__2=implicit()[1]["rejected"] + [said(U, "Thanks!")]),
-        [2],
+        implicit(),
+        rejected__2=implicit()[1]["rejected"] + [said(U, "Thanks!")],
     ),
-    (
+    spoilt(
+        "different_prompts_in_pair", implicit(), rejected__2=implicit()[4]["rejected"]
+    ),
+    spoilt(
         "different_prompts_in_pair",
-        put(implicit(), rejected__2=implicit()[4]["rejected"]),
-        [2],
+        dialogues(),
+        rejected__2=of(5, "rejected", dialogues),
     ),
-    (
+    spoilt(
         "different_prompts_in_pair",
-        put(dialogues(), rejected__2=of(5, "rejected", dialogues)),
-        [2],
+        plain_implicit(),
+        rejected__2=of(5, "rejected", plain_implicit),
     ),
-    (
+    spoilt(
         "different_prompts_in_pair",
-        put(plain_implicit(), rejected__2=of(5, "rejected", plain_implicit)),
-        [2],
+        ultrafeedback(),
+        rejected__2=ultrafeedback()[4]["rejected"],
     ),
-    (
-        "different_prompts_in_pair",
-        put(ultrafeedback(), rejected__2=ultrafeedback()[4]["rejected"]),
-        [2],
-    ),
-    (
+    spoilt(
         "system_prompt_mismatch",
-        put(implicit(), rejected__2=implicit("Be rude.")[1]["rejected"]),
-        [2],
+        implicit(),
+        rejected__2=implicit("Be rude.")[1]["rejected"],
     ),
-    (
-        "system_prompt_mismatch",
-        put(implicit(), rejected__2=implicit(None)[1]["rejected"]),
-        [2],
+    spoilt(
+        "system_prompt_mismatch", implicit(), rejected__2=implicit(None)[1]["rejected"]
     ),
-    (
+    spoilt(
+        "prompt_repeated_in_answer", chosen__3=f"{of(3, 'prompt')} {of(3, 'chosen')}"
+    ),
+    spoilt(
         "prompt_repeated_in_answer",
-        put(standard(), chosen__3=f"{of(3, 'prompt')} {of(3, 'chosen')}"),
-        [3],
+        chosen__3=f"Human: {of(3, 'prompt')}\nAssistant: So.",
     ),
-    (
+    spoilt(
+        "prompt_repeated_in_answer", chosen__3=f" {of(3, 'prompt').upper()}\n\nIt is."
+    ),
+    spoilt(
         "prompt_repeated_in_answer",
-        put(standard(), chosen__3=f"Human: {of(3, 'prompt')}\nAssistant: So."),
-        [3],
+        conversational(),
+        chosen__3=[*conversational()[2]["prompt"], said(A, "So.")],
     ),
-    (
-        "prompt_repeated_in_answer",
-        put(standard(), chosen__3=f" {of(3, 'prompt').upper()}\n\nIt is."),
-        [3],
-    ),
-    (
-        "prompt_repeated_in_answer",
-        put(
-            conversational(), chosen__3=[*conversational()[2]["prompt"], said(A, "So.")]
-        ),
-        [3],
-    ),
-    (
+    spoilt(
         "conversation_in_answer",
-        put(standard(), chosen__3="It is.\n\nHuman: Thanks!\n\nAssistant: Any time."),
-        [3],
+        chosen__3="It is.\n\nHuman: Thanks!\n\nAssistant: Any time.",
     ),
-    ("conversation_in_answer", put(standard(), chosen__3="Assistant: It is so."), [3]),
-    (
-        "inconsistent_boundary_whitespace",
-        put(standard(), chosen__3=" " + of(3, "chosen")),
-        [3],
-    ),
-    (
-        "inconsistent_boundary_whitespace",
-        put(standard(), rejected__3=of(3, "rejected") + "\n"),
-        [3],
-    ),
-    (
-        "inconsistent_boundary_whitespace",
-        put(standard(), prompt__3=of(3, "prompt") + " "),
-        [3],
-    ),
-    (
-        "label_contradicts_score",
-        put(scored(), chosen_score__2=1.0, chosen_score__9=0),
-        [2, 9],
-    ),
-    ("label_contradicts_score", put(ultrafeedback(), score_chosen__2=1), [2]),
+    spoilt("conversation_in_answer", chosen__3="Assistant: It is so."),
+    spoilt("inconsistent_boundary_whitespace", chosen__3=" " + of(3, "chosen")),
+    spoilt("inconsistent_boundary_whitespace", rejected__3=of(3, "rejected") + "\n"),
+    spoilt("inconsistent_boundary_whitespace", prompt__3=of(3, "prompt") + " "),
+    spoilt("label_contradicts_score", scored(), chosen_score__2=1.0, chosen_score__9=0),
+    spoilt("label_contradicts_score", ultrafeedback(), score_chosen__2=1),
     (
         "label_contradicts_score",
         [row | {"chosen-rating": 2, "rejected-rating": 4} for row in standard()][:1],
         [1],
     ),
-    ("tie", put(scored(), chosen_score__2=3.0), [2]),
-    ("tie", put(ranking(), scores__2=[5.0, 5.0, 5.0]), [2]),
+    spoilt("tie", scored(), chosen_score__2=3.0),
+    spoilt("tie", ranking(), scores__2=[5.0, 5.0, 5.0]),
     ("tie", [row | {"winner": "tie"} for row in standard()][:1], [1]),
-    ("chat_template_tokens_in_text", put(standard(), chosen__2="It is.</s>"), [2]),
-    ("chat_template_tokens_in_text", put(standard(), prompt__2="<s>Is it?"), [2]),
-    (
-        "chat_template_tokens_in_text",
-        put(standard(), prompt__2="<|im_start|>user\nIs it?<|im_end|>"),
-        [2],
+    spoilt("chat_template_tokens_in_text", chosen__2="It is.</s>"),
+    spoilt("chat_template_tokens_in_text", prompt__2="<s>Is it?"),
+    spoilt(
+        "chat_template_tokens_in_text", prompt__2="<|im_start|>user\nIs it?<|im_end|>"
     ),
-    (
+    spoilt(
         "chat_template_tokens_in_text",
-        put(conversational(), chosen__2=[said(A, "<start_of_turn>model\nIt is.")]),
-        [2],
+        conversational(),
+        chosen__2=[said(A, "<start_of_turn>model\nIt is.")],
     ),
-    ("placeholder", put(standard(), chosen__2="TODO", rejected__5="N/A"), [2, 5]),
-    ("placeholder", put(standard(), chosen__2="[insert answer here]"), [2]),
-    ("placeholder", put(standard(), prompt__2="{prompt}"), [2]),
-    ("placeholder", put(standard(), rejected__2="Lorem ipsum dolor sit amet."), [2]),
-    ("placeholder", put(standard(), prompt__2="Answer this: {{question}}"), [2]),
-    ("degenerate_repetition", put(standard(), chosen__2=LOOP), [2]),
-    ("degenerate_repetition", put(standard(), rejected__2="very " * 30 + "good."), [2]),
-    ("degenerate_repetition", put(standard(), rejected__2="No! " + "a" * 60), [2]),
-    (
+    spoilt("placeholder", chosen__2="TODO", rejected__5="N/A"),
+    spoilt("placeholder", chosen__2="[insert answer here]"),
+    spoilt("placeholder", prompt__2="{prompt}"),
+    spoilt("placeholder", rejected__2="Lorem ipsum dolor sit amet."),
+    spoilt("placeholder", prompt__2="Answer this: {{question}}"),
+    spoilt("degenerate_repetition", chosen__2=LOOP),
+    spoilt("degenerate_repetition", rejected__2="very " * 30 + "good."),
+    spoilt("degenerate_repetition", rejected__2="No! " + "a" * 60),
+    spoilt(
         "degenerate_repetition",
-        put(
-            standard(), rejected__2="It is so and " + "so on and " * 12 + "that is it."
-        ),
-        [2],
+        rejected__2="It is so and " + "so on and " * 12 + "that is it.",
     ),
-    ("truncated_answer", put(standard(), chosen__2=of(2, "chosen")[:37]), [2]),
-    ("truncated_answer", put(standard(), rejected__2="It is what it is, and the"), [2]),
-    (
-        "mojibake",
-        put(standard(), chosen__2="A cafÃ© on the corner.", prompt__5="Itâ€™s?"),
-        [2, 5],
-    ),
-    ("mojibake", put(standard(), chosen__2="A caf\ufffd on the corner."), [2]),
-    ("pii", put(standard(), chosen__2="Write to jo.doe@mail.net today."), [2]),
-    ("pii", put(standard(), prompt__2="Ring me at (212) 555-0187, will you?"), [2]),
-    (
-        "pii",
-        put(standard(), prompt__2="My number is 212-555-0187, will you call?"),
-        [2],
-    ),
-    ("pii", put(standard(), prompt__2="Is 4111 1111 1111 1111 my card?"), [2]),
-    ("pii", put(standard(), prompt__2="My SSN is 123-45-6789, is it valid?"), [2]),
+    spoilt("truncated_answer", chosen__2=of(2, "chosen")[:37]),
+    spoilt("truncated_answer", rejected__2="It is what it is, and the"),
+    spoilt("mojibake", chosen__2="A cafÃ© on the corner.", prompt__5="Itâ€™s?"),
+    spoilt("mojibake", chosen__2="A caf\ufffd on the corner."),
+    spoilt("pii", chosen__2="Write to jo.doe@mail.net today."),
+    spoilt("pii", prompt__2="Ring me at (212) 555-0187, will you?"),
+    spoilt("pii", prompt__2="My number is 212-555-0187, will you call?"),
+    spoilt("pii", prompt__2="Is 4111 1111 1111 1111 my card?"),
+    spoilt("pii", prompt__2="My SSN is 123-45-6789, is it valid?"),
     ("duplicate_row", moved(standard(), (3, 9)), [3, 9]),
     ("duplicate_row", moved(conversational(), (3, 9), (3, 12)), [3, 9, 12]),
     ("duplicate_row", moved(unpaired(), (3, 9)), [3, 9]),

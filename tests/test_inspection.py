@@ -71,48 +71,17 @@ def test_other_people_s_rankings_are_read(tmp_path):
     assert (report.format, found(report)) == ("ranking + scores", [])
 
 
-def as_dialogues(rows):
-    return [
-        {
-            side: f"\n\nHuman: {row['prompt']}\n\nAssistant: {row[side]}"
-            for side in ("chosen", "rejected")
-        }
-        for row in rows
-    ]
-
-
-@pytest.mark.parametrize("shape", [list, as_dialogues])
+@pytest.mark.parametrize("shape", [list, samples.dialogues])
 def test_what_looks_like_a_fault_and_is_none_raises_nothing(tmp_path, shape):
     rows = shape(samples.look_alikes())
     assert found(inspect(jsonl(tmp_path / "a.jsonl", rows))) == []
 
 
-WORDS = [
-    "river",
-    "stone",
-    "house",
-    "walks",
-    "under",
-    "bright",
-    "morning",
-    "sky",
-    "nobody",
-    "path",
-    "home",
-    "rain",
-    "sign",
-    "wood",
-    "market",
-    "square",
-    "bread",
-    "cheese",
-    "apples",
-    "moss",
-    "lantern",
-    "copper",
-    "whistle",
-    "ferry",
-]
+PLAIN = (
+    "river stone house walks under bright morning sky nobody path home rain sign wood "
+    "market square bread cheese apples moss lantern copper whistle ferry"
+)
+WORDS = PLAIN.split()
 SENTENCE = st.lists(st.sampled_from(WORDS), min_size=6, max_size=20).map(
     lambda words: " ".join(words).capitalize() + "."
 )
@@ -148,7 +117,7 @@ def shaped(row: dict, shape: str) -> dict:
     if shape == "standard":
         return row
     if shape == "dialogues":
-        return as_dialogues([row])[0]
+        return samples.dialogues([row])[0]
     sides = {side: [said("assistant", row[side])] for side in ("chosen", "rejected")}
     prompt = [said("user", row["prompt"])]
     if shape == "turns":
@@ -408,7 +377,7 @@ def test_a_length_without_a_tokenizer_and_other_wrong_arguments_are_refused(tmp_
 # bounds
 
 
-def test_findings_are_counted_past_the_limit_and_kept_up_to_it(tmp_path):
+def test_findings_are_counted_past_the_limit_and_kept_and_listed_up_to_it(tmp_path):
     rows = [
         {"prompt": f"Number {at}?", "chosen": "", "rejected": f"It is {at}."}
         for at in range(50)
@@ -417,6 +386,7 @@ def test_findings_are_counted_past_the_limit_and_kept_up_to_it(tmp_path):
     assert len(report.findings) == 7
     assert report.counts == {"empty_answer": 50}
     assert report.left_off == ["50 findings of empty_answer: 7 are listed."]
+    assert "and 43 more\n" in f"{report}\n"
 
 
 def test_a_row_repeated_a_thousand_times_is_no_burden(tmp_path):
@@ -517,16 +487,38 @@ def test_no_bytes_make_it_fail(tmp_path_factory, content, ending, inside):
     inspect(path)
 
 
-def test_an_answer_that_calls_a_tool_needs_no_text(tmp_path):
-    rows = []
-    for at in range(12):
-        asked = [{"role": "user", "content": f"What is the weather in town {at}?"}]
-        call = {"function": {"name": "weather", "arguments": "{}"}, "type": "function"}
-        calls = [{"role": "assistant", "content": None, "tool_calls": [call]}]
-        told = [{"role": "assistant", "content": f"I do not know, sorry, {at} times."}]
-        rows.append({"prompt": asked, "chosen": calls, "rejected": told})
-    report = inspect(jsonl(tmp_path / "tools.jsonl", rows))
-    assert "empty_answer" not in {finding.kind for finding in report.findings}
+def tool_calls() -> list[dict]:
+    rows = standard()[:12]
+    call = {"function": {"name": "weather", "arguments": "{}"}, "type": "function"}
+    for row in rows:
+        row["prompt"] = [samples.said("user", row["prompt"])]
+        row["chosen"] = [samples.said("assistant", None) | {"tool_calls": [call]}]
+        row["rejected"] = [samples.said("assistant", row["rejected"])]
+    return rows
+
+
+TOXIC = {"chosen_toxicity_score": 0.02, "rejected_toxicity_score": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        ("empty_answer", tool_calls()),
+        ("label_contradicts_score", [row | TOXIC for row in standard()]),
+        *(
+            ("near_identical_pair", samples.put(standard(), chosen__3=a, rejected__3=b))
+            for a, b in [  # a sign or a point within a number is no punctuation
+                ("The result is -5 degrees.", "The result is 5 degrees."),
+                ("It costs about 1.5 euros now.", "It costs about 15 euros now."),
+                ("That makes 10² of them all.", "That makes 102 of them all."),
+            ]
+        ),
+    ],
+)
+def test_what_others_would_take_for_a_fault_and_is_none(tmp_path, kind, rows):
+    report = inspect(jsonl(tmp_path / "a.jsonl", rows))
+    assert kind not in report.counts
+    assert report.exit_code < 2
 
 
 @pytest.mark.parametrize("text", ['{"name": "Ada %d"}', "[1, 3, %d]"])
@@ -537,15 +529,6 @@ def test_an_answer_in_json_is_a_text(tmp_path, text):
     ]
     report = inspect(table(tmp_path / "json.csv", rows))
     assert "wrong_type" not in {finding.kind for finding in report.findings}
-
-
-def test_what_is_not_listed_is_counted(tmp_path):
-    rows = [
-        {"prompt": f"What is {n}?", "chosen": "", "rejected": f"A number: {n}."}
-        for n in range(40)
-    ]
-    said = str(inspect(jsonl(tmp_path / "empty.jsonl", rows), limit=5))
-    assert "and 35 more\n" in said + "\n"
 
 
 def test_ties_are_not_counted_as_longer():
@@ -576,26 +559,3 @@ def test_no_leak_is_seen_where_there_is_no_prompt(tmp_path):
             files.append(jsonl(tmp_path / f"{kind} {name}.jsonl", rows))
         report = inspect(files[1], train=files[0])
         assert "leaked_from_train" not in {one.kind for one in report.findings}
-
-
-@pytest.mark.parametrize(
-    ("chosen", "rejected"),
-    [
-        ("The result is -5 degrees.", "The result is 5 degrees."),
-        ("It costs about 1.5 euros now.", "It costs about 15 euros now."),
-        ("That makes 10² of them all.", "That makes 102 of them all."),
-    ],
-)
-def test_a_sign_or_a_point_within_a_number_is_no_punctuation(
-    tmp_path, chosen, rejected
-):
-    row = {"prompt": "How much is it?", "chosen": chosen, "rejected": rejected}
-    report = inspect(jsonl(tmp_path / "numbers.jsonl", [row]))
-    assert "near_identical_pair" not in {one.kind for one in report.findings}
-
-
-def test_of_toxicity_less_is_better(tmp_path):
-    row = {"prompt": "Hello there, how are you?", "chosen": "Well!", "rejected": "Bad."}
-    row |= {"chosen_toxicity_score": 0.02, "rejected_toxicity_score": 0.9}
-    report = inspect(jsonl(tmp_path / "toxic.jsonl", [row]))
-    assert not [one for one in report.findings if one.severity == "error"]
