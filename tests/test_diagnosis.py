@@ -66,11 +66,7 @@ def by_difference(h, beta, step=1e-4):
             "cut off from their inputs",
         ),
         ("kl_divergence", lambda p, q: (p * (p / q).log2()).sum(-1), "bits"),
-        (
-            "optimal_policy",
-            lambda p, r, b: 1 * r,
-            "it returns rewards",
-        ),
+        ("optimal_policy", lambda p, r, b: 1 * r, "it returns rewards"),
         (
             "optimal_policy",
             lambda p, r, b: torch.softmax(p.log() + r / b, -1).flip(-1),
@@ -86,11 +82,7 @@ def by_difference(h, beta, step=1e-4):
             lambda a, b, c, d, beta: 1 - torch.sigmoid(beta * gap(a, b, c, d)),
             "rejected minus chosen",
         ),
-        (
-            "dpo_slope",
-            by_difference,
-            "not in float32",
-        ),
+        ("dpo_slope", by_difference, "not in float32"),
         (
             "dpo_slope",
             lambda h, b: (b * (-b * h).sigmoid()).round(decimals=4),

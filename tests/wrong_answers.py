@@ -121,16 +121,14 @@ def _up_to(gap, high=10.0):
 
 WRONG = {
     "preference_probability": [
-        lambda w, v: torch.clamp(torch.sigmoid(w - v), 1e-6, 1 - 1e-6),
+        lambda w, v: torch.clamp(torch.sigmoid(w - v), 1e-6, 1 - 1e-6)
     ],
     "fit_bradley_terry": [
         _climbed,
         lambda wins: _multiplied(wins, 5),
         lambda wins: _multiplied(wins, 20),
     ],
-    "plackett_luce_log_prob": [
-        _one_batch_dimension,
-    ],
+    "plackett_luce_log_prob": [_one_batch_dimension],
     "kl_divergence": [
         lambda p, q: (p * (p / q).log2()).sum(-1),
         lambda p, q: F.kl_div(q.log(), p, reduction="batchmean"),
@@ -148,18 +146,10 @@ WRONG = {
         lambda ref, r, b: _share((ref.log() + r / b - (ref.log() + r / b).max()).exp()),
         lambda ref, r, b: _share(ref * (r / b).clamp(max=50).exp()),
     ],
-    "log_partition": [
-        lambda ref, r, b: (ref.log() + r / b).exp().mean(-1).log(),
-    ],
-    "best_of_n": [
-        _close_is_equal,
-    ],
-    "implicit_rewards": [
-        lambda p, ref, b: b * (p.log2() - ref.log2()),
-    ],
-    "canonical_rewards": [
-        lambda ref, r, b: r - r.max(-1, keepdim=True).values,
-    ],
+    "log_partition": [lambda ref, r, b: (ref.log() + r / b).exp().mean(-1).log()],
+    "best_of_n": [_close_is_equal],
+    "implicit_rewards": [lambda p, ref, b: b * (p.log2() - ref.log2())],
+    "canonical_rewards": [lambda ref, r, b: r - r.max(-1, keepdim=True).values],
     "dpo_loss": [
         lambda a, b, c, d, beta: (
             -torch.sigmoid(beta * ((a - c) - (b - d))).mean().log()
@@ -189,12 +179,8 @@ WRONG = {
             -1,
         ),
     ],
-    "implicit_reward_accuracy": [
-        lambda a, b, c, d: ((a - c) > (b - d)).sum() / len(a),
-    ],
-    "response_logprobs": [
-        _until_end,
-    ],
+    "implicit_reward_accuracy": [lambda a, b, c, d: ((a - c) > (b - d)).sum() / len(a)],
+    "response_logprobs": [_until_end],
     "dpo_slope": [
         lambda h, beta: _numeric(lambda x: F.logsigmoid(beta * x), h),
         lambda h, beta: beta * (1 - torch.sigmoid(beta * h)).round(decimals=4),
@@ -208,17 +194,12 @@ WRONG = {
         lambda h: _best_of(h, torch.linspace(0.001, 5, 5000).to(h)),
         _up_to,
     ],
-    "beta_for_kl": [
-        _bisected,
-        _listed,
-    ],
-    "smoothed_optimal_gap": [
-        lambda e, beta: torch.log2((1 - e) / e) / beta,
-    ],
+    "beta_for_kl": [_bisected, _listed],
+    "smoothed_optimal_gap": [lambda e, beta: torch.log2((1 - e) / e) / beta],
     "ipo_loss": [
         lambda a, b, c, d, tau, chosen_lengths=None, rejected_lengths=None: (
             -F.logsigmoid(tau * ((a - c) - (b - d))).mean()
-        ),
+        )
     ],
     "orpo_loss": [
         _log_odds_of_means,
@@ -231,17 +212,11 @@ WRONG = {
         ).mean(),
     ],
     "sum_by_owner": [
-        lambda values, owners, count: torch.zeros(count).index_add(0, owners, values),
+        lambda values, owners, count: torch.zeros(count).index_add(0, owners, values)
     ],
-    "clipped_policy_loss": [
-        _standardised,
-    ],
-    "reward_model_loss": [
-        lambda w, v: math.log(2) - (w - v).mean() / 2,
-    ],
-    "least_loss": [
-        lambda m, a: a * F.softplus(-m / a),
-    ],
+    "clipped_policy_loss": [_standardised],
+    "reward_model_loss": [lambda w, v: math.log(2) - (w - v).mean() / 2],
+    "least_loss": [lambda m, a: a * F.softplus(-m / a)],
     "beta_from_moves": [
         lambda rewards, logps: (rewards / logps).mean(),
         lambda rewards, logps: (rewards.diff() / logps.diff()).nanmean(),
@@ -252,6 +227,6 @@ WRONG = {
     "wilson_interval": [
         lambda p, n, z: torch.stack(
             [p - z * 0.5 / n.sqrt(), p + z * 0.5 / n.sqrt()], -1
-        ).clamp(0, 1),
+        ).clamp(0, 1)
     ],
 }

@@ -10,7 +10,6 @@ from course_lib import workspace
 from course_lib.checking.card import (
     Badge,
     Card,
-    help_card,
     hint_card,
     progress_card,
     verdict_card,
@@ -45,7 +44,8 @@ def check(function: Callable | Clinic) -> Card:
     try:
         exercise = find(function)
     except (TypeError, ValueError) as error:
-        return help_card(str(error))
+        says = str(error)
+        return Card("check", NOT_ATTEMPTED, "", closing=says, diagnosis=says)
     return checked(exercise, function)
 
 

@@ -15,7 +15,6 @@ __all__ = [
     "Badge",
     "Card",
     "Row",
-    "help_card",
     "hint_card",
     "progress_card",
     "verdict_card",
@@ -160,11 +159,6 @@ def hint_card(name: str, number: int, hints: tuple[str, ...]) -> Card:
     closing = "That was the last one." if not left else ""
     last = None if left else answer(name)
     return Card(name, "", f"hint {number} of {len(hints)}", rows, closing, answer=last)
-
-
-def help_card(says: str) -> Card:
-    """The card of what is no function of an exercise: what to write instead."""
-    return Card("check", NOT_ATTEMPTED, "", (), says, diagnosis=says)
 
 
 def progress_card(

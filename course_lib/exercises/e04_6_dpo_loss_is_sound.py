@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from course_lib.bugs import SOUND, dpo_loss_is_sound
 from course_lib.losses import dpo_loss
-from .patients import OFFERS, SHORTCUTS, alive, examination, healthy, ill, slip
+from .patients import OFFERS, SHORTCUTS, examination, healthy, ill, slip, sound
 from .spec import Exercise
 
 
@@ -79,7 +79,7 @@ assert in place of an answer: answer = asserting(candidate)
     an AssertionError for a patient: the answer asked for is False
 """
 CHECKS = (
-    *alive(
+    *sound(
         "loss",
         SOUND["loss"],
         healthy("by_shifted_logps", _shifted),

@@ -4,7 +4,7 @@ import torch
 
 from course_lib.bugs import END, SOUND, response_logprobs_are_sound
 from course_lib.logprobs import response_logprobs
-from .patients import OFFERS, SHORTCUTS, alive, examination, healthy, ill, slip
+from .patients import OFFERS, SHORTCUTS, examination, healthy, ill, slip, sound
 from .spec import Exercise
 from .tokens import masked
 
@@ -67,7 +67,7 @@ a loose tolerance: answer = loosely(candidate)
     a tolerance of several percent: what half precision does to each token passes it
 """
 CHECKS = (
-    *alive(
+    *sound(
         "function",
         SOUND["logprobs"],
         healthy("by_shifted_logits", _shifted),

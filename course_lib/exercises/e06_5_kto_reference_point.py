@@ -89,10 +89,7 @@ CHECKS = (
         holds=_one_number,
         gradient=True,
     ),
-    value(
-        "the mean log-ratio",
-        [_logratios(1.0, 2.0), _logratios(0.5, 0.0, 4.0, 1.5)],
-    ),
+    value("the mean log-ratio", [_logratios(1.0, 2.0), _logratios(0.5, 0.0, 4.0, 1.5)]),
     value(
         "0 where the mean is below 0",
         [_logratios(-1.0, -2.0), _logratios(-4.0, 0.0, -0.5)],

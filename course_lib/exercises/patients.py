@@ -77,18 +77,15 @@ def is_bool(call: Call, yours: Observation, ours: Observation, near: float) -> b
     return yours.kind == "bool" and agrees(call, yours, ours, near)
 
 
-def alive(word: str, sound: Sequence[Callable], *more: Build) -> tuple[Check, ...]:
+def sound(word: str, right: Sequence[Callable], *more: Build) -> tuple[Check, ...]:
     """What is asked of healthy functions, the course's own first, and of fresh slips.
 
     word: what they are; more: one call with another healthy function, then the slips
     """
-    (own, *others), (shifted, *slips) = map(function, sound), more
+    (own, *others), (shifted, *slips) = map(function, right), more
     return (
         rule(
-            f"True for the course's own {word}",
-            "be True, a bool",
-            [own],
-            holds=is_bool,
+            f"True for the course's own {word}", "be True, a bool", [own], holds=is_bool
         ),
         rule(
             f"True for a healthy {word}, however it is written",
