@@ -64,9 +64,8 @@ def badly_set(figure: Figure) -> Iterator[str]:
         boxes.append((text.get_text(), text.get_window_extent()))
     page = figure.bbox
     for words, box in boxes:
-        if not (page.x0 <= box.x0 and box.x1 <= page.x1):
-            yield f"cut off: {words}"
-        if not (page.y0 <= box.y0 and box.y1 <= page.y1):
+        across = page.x0 <= box.x0 and box.x1 <= page.x1
+        if not (across and page.y0 <= box.y0 and box.y1 <= page.y1):
             yield f"cut off: {words}"
     for (one, a), (other, b) in itertools.combinations(boxes, 2):
         if not (a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0):
@@ -76,17 +75,12 @@ def badly_set(figure: Figure) -> Iterator[str]:
 
 def shown_words(figure: Figure) -> Iterator[Text]:
     """Every text that is seen: words, and ticks within their axis."""
-    for axis in figure.axes:
-        for side in (axis.xaxis, axis.yaxis):
-            low, high = sorted(side.get_view_interval())
-            for tick in (*side.get_major_ticks(), *side.get_minor_ticks()):
-                reach = 1e-9 * (high - low)
-                if low - reach <= tick.get_loc() <= high + reach and tick.get_visible():
-                    yield from (tick.label1, tick.label2)
-    ticks = {t for a in figure.axes for x in (a.xaxis, a.yaxis) for t in ticks_of(x)}
-    yield from (text for text in figure.findobj(Text) if text not in ticks)
-
-
-def ticks_of(side) -> Iterator[Text]:
-    for tick in (*side.get_major_ticks(), *side.get_minor_ticks()):
-        yield from (tick.label1, tick.label2)
+    beyond = set()
+    for side in (side for axis in figure.axes for side in (axis.xaxis, axis.yaxis)):
+        low, high = sorted(side.get_view_interval())
+        reach = 1e-9 * (high - low)
+        for tick in (*side.get_major_ticks(), *side.get_minor_ticks()):
+            inside = low - reach <= tick.get_loc() <= high + reach
+            if not (inside and tick.get_visible()):
+                beyond |= {tick.label1, tick.label2}
+    yield from (text for text in figure.findobj(Text) if text not in beyond)

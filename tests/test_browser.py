@@ -82,6 +82,7 @@ slider_plot(quick, setup, live=True, play="beta", drag="beta", beta=beta)""",
     "busy": "time.sleep(0 if 'first' not in globals() else 6 * patience)\nfirst = True",
 }
 AT = {name: number for number, name in enumerate(CELLS)}
+BETAS = LogSlider(0.01, 10).values  # of the demo's slider
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def stills() -> np.ndarray:
     exec("import math\n" + DEMO, names)
     plot = slider_plot(names["draw"], names["setup"], beta=LogSlider(0.01, 10))
     pictures = []
-    for beta in plot.sliders["beta"].values:
+    for beta in BETAS:
         plot.set(beta=beta)
         pictures.append(imread(io.BytesIO(png(plot.painter.figure, WIDTH)))[..., :3])
     return np.stack(pictures)
@@ -171,6 +172,11 @@ def drag(page, slider, path):
     page.mouse.up()
 
 
+def bar(at) -> str:
+    """The demo's words at a position of its slider."""
+    return f"A bar of height {0.5 + log10(BETAS[at]) / 4:.3f}."
+
+
 def test_after_every_drag_the_released_value_is_shown(page, stills):
     slider, picture, words = parts(page)
     hand = random.Random(0)
@@ -180,8 +186,8 @@ def test_after_every_drag_the_released_value_is_shown(page, stills):
         at = int(slider.input_value())
         assert at == pytest.approx(30 * end, abs=1)
         assert seen(picture, stills) == at
-        beta = float(slider.get_attribute("aria-valuetext"))
-        assert words.inner_text() == f"A bar of height {0.5 + log10(beta) / 4:.3f}."
+        assert float(slider.get_attribute("aria-valuetext")) == BETAS[at]
+        assert words.inner_text() == bar(at)
 
 
 KEYS = [("Home", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowUp", 3)]
@@ -201,8 +207,7 @@ def test_every_key_moves_the_slider_and_nothing_else(page, stills):
 
 def test_who_does_not_see_it_is_told(page):
     slider, *_ = parts(page)
-    slider.focus()
-    page.keyboard.press("Home")
+    slider.press("Home")
     output = cell(page, "strip")
     assert (
         output.get_by_role("slider", name="β").get_attribute("aria-valuetext") == "0.01"
@@ -220,13 +225,18 @@ def test_reset_takes_it_back(page, stills):
     assert seen(picture, stills) == 15
 
 
+def play(figure):
+    """Press the button, and wait until it has come to its end."""
+    figure.get_by_role("button", name="play").click()
+    figure.get_by_role("button", name="pause").wait_for()
+    figure.get_by_role("button", name="play").wait_for()
+
+
 def test_play_goes_once_to_the_end_and_stops_for_a_hand(page, stills):
     slider, picture, _ = parts(page)
     output = cell(page, "strip")
     drag(page, slider, [0.5, 0.8])
-    output.get_by_role("button", name="play").click()
-    output.get_by_role("button", name="pause").wait_for()
-    output.get_by_role("button", name="play").wait_for()
+    play(output)
     assert slider.input_value() == "30"
     assert seen(picture, stills) == 30
     output.get_by_role("button", name="play").click()  # from the beginning
@@ -241,8 +251,7 @@ def test_play_goes_once_to_the_end_and_stops_for_a_hand(page, stills):
 
 def test_nothing_on_the_page_jumps(page):
     slider, picture, _ = parts(page)
-    slider.focus()
-    page.keyboard.press("Home")
+    slider.press("Home")
     below = cell(page, "error")
     places = set()
     for _ in range(31):
@@ -253,8 +262,7 @@ def test_nothing_on_the_page_jumps(page):
 
 def test_an_error_is_shown_at_its_value_and_the_slider_goes_on(page):
     slider, _, words = parts(page, "error")
-    slider.focus()
-    page.keyboard.press("ArrowLeft")
+    slider.press("ArrowLeft")
     assert words.inner_text().startswith("At x = 0, kind = solid: ZeroDivisionError")
     assert "course-error" in words.get_attribute("class")
     assert cell(page, "error").get_by_text("ZeroDivisionError").count() == 1
@@ -265,8 +273,7 @@ def test_an_error_is_shown_at_its_value_and_the_slider_goes_on(page):
 
 def test_a_choice_is_made_by_keyboard_and_keeps_the_other_slider(page):
     slider, _, words = parts(page, "error")
-    slider.focus()
-    page.keyboard.press("End")
+    slider.press("End")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     assert words.inner_text() == "One over 2 is 0.5, dashed."
@@ -283,7 +290,7 @@ def test_a_live_slider_shows_the_newest_value_and_skips_what_it_missed(page, sti
     for _ in range(12):
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(16)
-    last = f"A bar of height {0.5 + log10(5.01) / 4:.3f}."
+    last = bar(27)
     output.get_by_text(last).first.wait_for()
     assert before != last
     page.wait_for_timeout(1000)
@@ -291,12 +298,6 @@ def test_a_live_slider_shows_the_newest_value_and_skips_what_it_missed(page, sti
     assert seen(output.locator(".course-picture.jupyter-widgets"), stills) == 27
     calls = asked_of_kernel(page, {"answer": "len(calls)"})
     assert calls < 1 + 2 + 12  # the first, the limits' two, and not one each
-
-
-def bar(at) -> str:
-    """The demo's words at a position of its slider."""
-    beta = LogSlider(0.01, 10).values[at]
-    return f"A bar of height {0.5 + log10(beta) / 4:.3f}."
 
 
 def middle(figure):
@@ -393,8 +394,7 @@ def test_a_live_point_is_dragged_too(page):
 def test_after_the_first_touch_the_kernel_paints_ahead_of_the_hand(page, stills):
     figure, handle, words = live_parts(page)
     run(page, "pass")  # all that was painted is old now
-    handle.focus()
-    page.keyboard.press("Home")
+    handle.press("Home")
     figure.get_by_text(f"first: {bar(0)}").first.wait_for()
     full(page, figure)
     page.evaluate(
@@ -419,8 +419,7 @@ SAID = """root => { root.said = [];
 
 def test_after_a_redefinition_nothing_old_is_ever_shown(page):
     figure, handle, words = live_parts(page)
-    handle.focus()
-    page.keyboard.press("Home")
+    handle.press("Home")
     full(page, figure)
     run(page, "shape = 'second'")
     figure.evaluate(SAID)
@@ -438,9 +437,7 @@ def test_after_a_redefinition_nothing_old_is_ever_shown(page):
 
 def test_play_moves_a_live_figure_once_to_its_end(page):
     figure, handle, _ = live_parts(page)
-    figure.get_by_role("button", name="play").click()
-    figure.get_by_role("button", name="pause").wait_for()
-    figure.get_by_role("button", name="play").wait_for()
+    play(figure)
     assert float(handle.get_attribute("aria-valuenow")) == 30
     figure.get_by_text(f"first: {bar(30)}").first.wait_for()
 
@@ -455,8 +452,7 @@ def test_while_it_draws_it_says_that_it_is_busy(page):
     figure, handle, _ = live_parts(page, "live")
     run(page, "pass")  # all that was painted is old now
     figure.evaluate(BUSY)  # the sign may be gone before anybody looks
-    handle.focus()
-    page.keyboard.press("ArrowLeft")
+    handle.press("ArrowLeft")
     root = figure.element_handle()
     page.wait_for_function("root => root.busy", arg=root)
     page.wait_for_function("root => !root.classList.contains('course-busy')", arg=root)
@@ -601,44 +597,32 @@ def test_on_a_static_page_it_moves_and_what_is_live_stands_still(export, stills)
     assert len(shown) == 4  # two frames, and the live figures' pictures
 
 
-def test_a_finger_moves_it(export, stills):
-    page, slider, picture = export
+def stroke(page, xs, ys):
+    """Touch the page, and move the finger from point to point."""
     touch = page.context.new_cdp_session(page)
     touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
-    box = slider.bounding_box()
-    y = box["y"] + box["height"] / 2
+    points = [[{"x": float(x), "y": float(y)}] for x, y in zip(xs, ys, strict=True)]
+    moves = [("touchMove", point) for point in points]
+    for kind, point in (("touchStart", points[0]), *moves, ("touchEnd", [])):
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": point})
 
-    def point(kind, share):
-        points = [{"x": box["x"] + 8 + (box["width"] - 16) * share, "y": y}]
-        given = {"type": kind, "touchPoints": [] if kind == "touchEnd" else points}
-        touch.send("Input.dispatchTouchEvent", given)
 
-    point("touchStart", 0.5)
-    for share in np.linspace(0.5, 0.9, 12):
-        point("touchMove", float(share))
-    point("touchEnd", 0.9)
+def test_a_finger_moves_it(export, stills):
+    page, slider, picture = export
+    box, way = slider.bounding_box(), np.linspace(0.5, 0.9, 12)
+    xs = box["x"] + 8 + (box["width"] - 16) * way
+    stroke(page, xs, 0 * way + box["y"] + box["height"] / 2)
     assert seen(picture, stills) == int(slider.input_value()) == 27
 
 
 def test_a_finger_takes_the_point(export):
     page, slider, picture = export
-    touch = page.context.new_cdp_session(page)
-    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
     figure = page.locator(".course-slider").first
     figure.get_by_role("button", name="reset").click()
     picture.scroll_into_view_if_needed()
     scrolled = page.evaluate("scrollY")
-    x, y = middle(figure)
-
-    def point(kind, share):
-        points = [{"x": x + 120 * share, "y": y - 90 * share}]
-        given = {"type": kind, "touchPoints": [] if kind == "touchEnd" else points}
-        touch.send("Input.dispatchTouchEvent", given)
-
-    point("touchStart", 0)
-    for share in np.linspace(0, 1, 12):
-        point("touchMove", float(share))
-    point("touchEnd", 1)
+    (x, y), way = middle(figure), np.linspace(0, 1, 12)
+    stroke(page, x + 120 * way, y - 90 * way)
     assert 22 < int(slider.input_value()) < 30
     assert page.evaluate("scrollY") == scrolled  # the page did not go with it
 
@@ -674,11 +658,10 @@ def test_every_chapter_runs_and_its_sliders_move(lab, shelf, path, tmp_path):
         figure.scroll_into_view_if_needed()
         figure.get_by_role("img").wait_for()
         slider = figure.locator("input, select").first
-        slider.focus()
-        page.keyboard.press("Home")
+        slider.press("Home")
         first = figure.locator(".course-picture").screenshot()
         words = figure.locator(".course-words").inner_text()
-        page.keyboard.press("End")
+        slider.press("End")
         assert figure.locator(".course-picture").screenshot() != first
         assert figure.locator(".course-words").inner_text() != words
         assert figure.locator(".course-error").count() == 0
