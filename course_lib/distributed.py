@@ -68,11 +68,7 @@ def one_of_many() -> Iterator[None]:
 
 def mean_of_all(value: Tensor) -> Tensor:
     """The mean over processes of a tensor without gradient."""
-    if processes() > 1:
-        value = value.clone()
-        dist.all_reduce(value)
-        value /= processes()
-    return value
+    return sum_of_all(value) / processes()
 
 
 def sum_of_all(value: Tensor) -> Tensor:
@@ -80,7 +76,7 @@ def sum_of_all(value: Tensor) -> Tensor:
     if processes() == 1:
         return value
     gpu = dist.get_backend() == "nccl"
-    together = value.to("cuda") if gpu else value.clone()
+    together = value.to("cuda" if gpu else "cpu", copy=True)
     dist.all_reduce(together)
     return together.to(value.device)
 

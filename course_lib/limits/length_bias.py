@@ -9,17 +9,13 @@ from torch import Tensor
 from course_lib import validate
 from course_lib.batches import batch_order, collate, response_logps, sentence_texts
 from course_lib.config import Config
-from course_lib.metrics import exact_metrics
-from course_lib.policies import expected_reward
+from course_lib.failures import plan_of
+from course_lib.failures.data import asked
+from course_lib.failures.running import setting, truth
 from course_lib.training import fit
-from course_lib.transformer import load
 from course_lib.variants import of_pairs
-from course_lib.worlds import sample_preferences, world_s
 
 __all__ = ["length_regularized_dpo_loss", "length_regularized_run"]
-
-BONUS = 0.5  # of reward a word, which the annotators give: chapter 08's length_bias
-BETA, PAIRS, BATCH, LR = 0.5, 10_000, 64, 2e-3  # and the rest of its plan
 
 
 @of_pairs
@@ -60,23 +56,20 @@ def length_regularized_run(alpha: float, seed: int, *, steps: int = 120) -> dict
         reference and distance KL(π‖π*) from the optimum of the true reward, nats
     raises: ValueError for an alpha below 0
     """
-    sentences, ref = world_s(), load("S").double()
-    world, words = sentences.exact(ref), (sentences.tokens < sentences.end).sum(-1)
-    pairs = sample_preferences(world, PAIRS, seed=seed, bonus=BONUS * words)
+    plan, (sentences, ref, world, *_, words) = plan_of("length_bias"), setting()
+    pairs = asked(sentences, world, plan, plan.pairs, seed)
     texts, model = sentence_texts(sentences, *pairs), copy.deepcopy(ref)
     sides = torch.stack([pairs.chosen, pairs.rejected])
     known, lengths = world.ref.log()[pairs.prompts, sides], words[sides].double()
-    rows_of = batch_order(texts, BATCH, seed)
+    rows_of = batch_order(texts, plan.batch_size, seed)
 
     def losses(step: int):
         rows = rows_of(step)
         logps = response_logps(model, collate(texts.take(rows), "distinct")).view(2, -1)
         pairs = *logps, *known[:, rows], *lengths[:, rows]
-        yield length_regularized_dpo_loss(*pairs, BETA, alpha=alpha), {}
+        yield length_regularized_dpo_loss(*pairs, plan.beta, alpha=alpha), {}
 
-    config = Config(steps=steps, batch_size=BATCH, lr=LR, seed=seed, quiet=True)
-    fit(model, losses, config)
-    policy = sentences.exact(model).ref
-    told = exact_metrics(world, policy, BETA)
-    long = expected_reward(policy, words.to(policy).expand_as(policy)).mean().item()
-    return {"words": long, **{n: told[n] for n in ("reward", "kl", "distance")}}
+    how = {"batch_size": plan.batch_size, "lr": plan.lr, "quiet": True}
+    fit(model, losses, Config(steps=steps, seed=seed, **how))
+    end = truth(model)
+    return {"words": end["length"], **{n: end[n] for n in ("reward", "kl", "distance")}}
