@@ -46,18 +46,9 @@ def small():
 
 
 QUICK = dataclasses.replace(story.RECIPE, lr=1e-2)
-TASK = tasks.Task(
-    "you",
-    "“you” an answer",
-    {
-        "practice": ("How do I boil eggs?", "And tea?"),
-        "reported": ("What?", "Why?"),
-    },
-    tasks.times_you,
-    6,
-    False,
-    {"beta": 0.1, "lr": 1e-2},
-)
+ASKED = {"practice": ("How do I boil eggs?", "And tea?"), "reported": ("What?", "Why?")}
+SETTINGS = {"beta": 0.1, "lr": 1e-2}
+TASK = tasks.Task("you", "“you” an answer", ASKED, tasks.times_you, 6, False, SETTINGS)
 
 
 def test_turning_neighbours_is_turning_halves_of_other_rows():
@@ -110,15 +101,9 @@ def test_pairs_are_the_ends_of_each_ranking():
         ranked = sorted(range(8), key=lambda i: -group[i])
         for best, worst in zip(ranked[:3], ranked[::-1], strict=False):
             if group[best] > group[worst]:
-                expected.append((row, group[best], group[worst]))
-    flat = rewards.flatten()
-    got = [
-        (prompt, *flat[both].tolist())
-        for (prompt,), both in zip(
-            found.prompts.tolist(), found.responses[..., 0], strict=True
-        )
-    ]
-    assert got == expected
+                expected.append([row, group[best], group[worst]])
+    got = torch.cat((found.prompts, rewards.flatten()[found.responses[..., 0]]), 1)
+    assert got.tolist() == expected
     with pytest.raises(ValueError, match="no group with two different"):
         story.ranked_pairs(texts, torch.zeros(6, 8), 3)
     with pytest.raises(ValueError, match="kept must be from 1 to half"):
@@ -138,9 +123,8 @@ def test_answers_are_in_the_order_of_the_prompts_and_come_again(small):
     speaker = story.Speaker(*small, TASK)
     one, two = (speaker.write("practice", 150, seed=7) for _ in range(2))
     assert one.responses == two.responses
-    assert one.prompts == [
-        TASK.ids(Letters(), p) for p in one.asked for _ in range(150)
-    ]
+    known = [TASK.ids(Letters(), prompt) for prompt in one.asked]
+    assert one.prompts == [ids for ids in known for _ in range(150)]
     assert one.words == [Letters().decode(ids) for ids in one.responses]
     assert one.rewards.tolist() == [text.split().count("you") for text in one.words]
     assert max(map(len, one.responses)) == TASK.longest
@@ -166,10 +150,9 @@ def test_the_story_raises_what_is_judged_and_leaves_the_model(
     assert torch.equal(same, torch.zeros_like(same))
     if not few_bits:
         kl = story.kl_of(top, trunk, after)
-        whole = [texts_logps(m, after.texts, 64)[:, 0] for m in (top.whole(), model)]
-        torch.testing.assert_close(
-            kl, (whole[0] - whole[1]).double(), atol=1e-4, rtol=0
-        )
+        ours, ref = (texts_logps(m, after.texts, 64) for m in (top.whole(), model))
+        moved = (ours - ref)[:, 0].double()
+        torch.testing.assert_close(kl, moved, atol=1e-4, rtol=0)
 
 
 def test_the_command_tells_the_whole_story(small, monkeypatch, capsys):
@@ -178,15 +161,8 @@ def test_the_command_tells_the_whole_story(small, monkeypatch, capsys):
     monkeypatch.setattr(command, "TASKS", {"you": lambda: TASK})
     assert command.main(["--task", "you", "--each", "24", "--beta", "0.2"]) == 0
     told = capsys.readouterr().out
-    for words in (
-        "Only",
-        "before",
-        "best of 2",
-        "best of 4  ",
-        "DPO, ",
-        "at most 0.64",
-    ):
-        assert words in told
+    rows = ("Only", "before", "best of 2", "best of 4  ", "DPO, ", "at most 0.64")
+    assert all(words in told for words in rows)
     assert max(map(len, told.splitlines())) <= 88
     assert command.main(["--task", "you", "--each", "12"]) == 2
     assert "error: each must be a multiple of 8" in capsys.readouterr().err
@@ -225,10 +201,10 @@ def test_runs_are_made_once_and_an_interrupted_making_goes_on(
 
 
 def test_of_what_was_tried_the_most_reward_within_the_limit_is_taken(small, tmp_path):
-    rows = [(0.1, 1.0, 1.9), (0.3, 0.8, 0.5), (0.5, 2.0, 2.1)]  # β, reward, KL
+    tried = {"task": "you", "method": "tried"}
     rows = [
-        {"task": "you", "method": "tried", "beta": b, "lr": b, "reward": [r], "kl": [k]}
-        for b, r, k in rows
+        tried | {"beta": beta, "lr": beta, "reward": [reward], "kl": [kl]}
+        for beta, reward, kl in ((0.1, 1.0, 1.9), (0.3, 0.8, 0.5), (0.5, 2.0, 2.1))
     ]
     told = {"rows": rows}
     runs = regenerate._Runs(TASK, small, told, tmp_path / "none")
@@ -273,11 +249,8 @@ def test_the_bench_reads_what_the_command_said_and_says_it(monkeypatch, capsys):
     monkeypatch.setattr(_processes, "call", lambda *a, **k: rates)
     monkeypatch.setattr(_processes, "metered", lambda *a, **k: cost)
     figures = bench.measure()
-    assert figures["rewards"] == {
-        "before": -0.21,
-        "best of 2": 0.5,
-        "DPO, 240 pairs": 0.9,
-    }
+    rewards = {"before": -0.21, "best of 2": 0.5, "DPO, 240 pairs": 0.9}
+    assert figures["rewards"] == rewards
     told = bench.table(figures)
     for words in ("400", "160", "2.62", "-0.21", "films, float32, 2 threads"):
         assert words in told

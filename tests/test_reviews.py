@@ -44,9 +44,8 @@ def test_words_go_there_and_back(shipped):
     known = shipped[1]
     assert len(set(known.words)) == len(known.words) == 3500
     ids = known.ids("i think , it's good .")
-    assert known.text(torch.tensor([known.start, *ids, known.end])) == (
-        "I think, it's good."
-    )
+    whole = torch.tensor([known.start, *ids, known.end])
+    assert known.text(whole) == "I think, it's good."
     every = known.ids(" ".join(known.words))
     assert every == list(range(len(known.words)))
     with pytest.raises(ValueError, match=r"text holds 'qwxyz'"):
@@ -115,9 +114,8 @@ def test_logps_are_the_sum_over_tokens_one_at_a_time(small):
             total += logits[token] - math.log(sum(map(math.exp, logits)))
             row.append(token)
         expected.append(total)
-    assert reviews.sample_logps(model, drawn).tolist() == pytest.approx(
-        expected, abs=1e-5
-    )
+    found = reviews.sample_logps(model, drawn).tolist()
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_names_of_the_release_before():
@@ -221,9 +219,8 @@ def test_reinforce_raises_the_reward_and_a_large_beta_holds_it(small):
     model, known = small
     config = Config(steps=40, lr=1e-2, beta=0.1, samples=64, quiet=True)
     free = reviews.policy_gradient(model, known, config)
-    held = reviews.policy_gradient(
-        model, known, dataclasses.replace(config, beta=100.0)
-    )
+    tight = dataclasses.replace(config, beta=100.0)
+    held = reviews.policy_gradient(model, known, tight)
     first, last = free.history["reward"][0], free.history["reward"][-1]
     assert last > first + 2
     assert free.history["kl"][0] == 0 < free.history["kl"][-1]
@@ -251,9 +248,8 @@ def test_sentences_of_plain_words_are_whole():
 def test_names_are_told_by_their_capitals():
     lines = ["But I like Ann", "So Ann saw the film", "A Film by ann", "no Bob Zed"]
     found = corpus.tell_names(Sentence((*s.split(), "."), 0, True) for s in lines)
-    assert found == {
-        "ann"
-    }  # "film" once of twice; the last line has no capitals to go by
+    # "film" once of twice; the last line has no capitals to go by
+    assert found == {"ann"}
 
 
 def test_only_whole_sentences_of_known_words_are_read_and_once():
@@ -302,14 +298,11 @@ def test_reading_begins_to_end_on_a_corpus_of_our_own(tmp_path):
     assert "perplexity" in told
     known = json.loads((tmp_path / "reviews.json").read_text(encoding="utf-8"))
     weight = dict(zip(known["words"], known["weights"], strict=True))
-    assert (
-        min(weight["fine"], weight["great"]) > 0 > max(weight["dull"], weight["poor"])
-    )
+    praise, blame = ("fine", "great"), ("dull", "poor")
+    assert min(map(weight.get, praise)) > 0 > max(map(weight.get, blame))
     assert len(known["openings"]) == 2
-    assert (
-        transformer.load(tmp_path / "reviews.pt").shape.outputs
-        == len(known["words"]) + 1
-    )
+    outputs = transformer.load(tmp_path / "reviews.pt").shape.outputs
+    assert outputs == len(known["words"]) + 1
 
 
 def test_without_the_reviews_it_is_said_what_to_install(monkeypatch):
@@ -328,10 +321,8 @@ def test_reviews_are_read_from_the_package(monkeypatch, tmp_path):
     )
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    assert corpus.read_reviews() == [
-        Review('Good, "really".', True),
-        Review("Bad.", False),
-    ]
+    wanted = [Review('Good, "really".', True), Review("Bad.", False)]
+    assert corpus.read_reviews() == wanted
 
 
 def test_every_way_is_measured_and_written(small, tmp_path, monkeypatch):

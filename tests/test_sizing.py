@@ -182,11 +182,8 @@ def test_the_peak_of_a_pass_by_going_through_it():
 @pytest.mark.parametrize("name", MEASURED)
 def test_a_predicted_peak_is_within_a_tenth_of_every_measured_one(name):
     found = [t.peak for t in measured.measured_trials() if t.name == name]
-    assert len(found) == 5
-    for peak in found:
-        assert training_memory(MEASURED[name]).peak / 2**20 == pytest.approx(
-            peak, rel=0.1
-        )
+    predicted = training_memory(MEASURED[name]).peak / 2**20
+    assert [predicted] * 5 == pytest.approx(found, rel=0.1)
 
 
 @pytest.mark.slow
@@ -204,9 +201,8 @@ def test_a_peak_measured_now_is_the_shipped_one():
 def products(model, ids: torch.Tensor) -> float:
     """Operations of all matrix products of a step, attention's own left out."""
     with FlopCounterMode(display=False) as counter:
-        model(input_ids=ids, use_cache=False).logits.float().logsumexp(
-            -1
-        ).sum().backward()
+        logits = model(input_ids=ids, use_cache=False).logits.float()
+        logits.logsumexp(-1).sum().backward()
     counts = counter.get_flop_counts()["Global"]
     return sum(n for kind, n in counts.items() if "attention" not in str(kind))
 
@@ -264,17 +260,12 @@ def test_weighted_means_of_means_are_the_mean_over_all_tokens():
     def gradient(losses):
         return torch.autograd.grad(losses, weight)[0]
 
-    whole = gradient(
-        torch.cat([t for row in texts for t in row]).matmul(weight).tanh().mean()
-    )
-    scale = micro_batch_weights(counts.double())
-    each = [
-        sum(
-            gradient(s * (t @ weight).tanh().mean())
-            for s, t in zip(ss, row, strict=True)
-        )
-        for ss, row in zip(scale, texts, strict=True)
-    ]
+    everything = torch.cat([t for row in texts for t in row])
+    whole = gradient((everything @ weight).tanh().mean())
+    each = []
+    for weights, row in zip(micro_batch_weights(counts.double()), texts, strict=True):
+        parts = zip(weights, row, strict=True)
+        each.append(sum(gradient(w * (t @ weight).tanh().mean()) for w, t in parts))
     assert torch.allclose((each[0] + each[1]) / 2, whole, atol=1e-14)
     assert not torch.allclose(sum(each), whole, atol=1e-3)
 
@@ -289,11 +280,8 @@ def test_counts_that_mean_nothing_are_refused(counts, said):
 
 
 def losses(said: str) -> list[float]:
-    return [
-        float(line.partition("loss ")[2])
-        for line in said.splitlines()
-        if "loss" in line
-    ]
+    lines = [line for line in said.splitlines() if "loss" in line]
+    return [float(line.partition("loss ")[2]) for line in lines]
 
 
 @pytest.mark.slow
