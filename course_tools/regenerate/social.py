@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from course_lib.plots import style
+from course_lib.plots import palette
 from course_lib.workspace import write_whole
 from course_tools.regenerate.leash import BETA, painted
 from course_tools.site import THEME
@@ -16,7 +16,7 @@ EDGE, GAP, SHARP = 40, 60, 200
 TITLE = "DPO\nfrom first\nprinciples"
 WORDS = "Direct Preference Optimization\nin worlds small enough\nto be exact"
 SHIPPED = THEME / "card.png"
-FONTS = Path(style.__file__).with_name("fonts")
+FONTS = Path(palette.__file__).with_name("fonts")
 
 
 def make(path: Path = SHIPPED) -> str:
@@ -37,7 +37,7 @@ def card() -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     bold, plain = (FONTS / f"CourseSans-{face}.otf" for face in ("Bold", "Regular"))
     large, small = ImageFont.truetype(bold, 76), ImageFont.truetype(plain, 31)
-    pen.multiline_text((GAP, 130), TITLE, style.INK, large, spacing=14)
-    pen.multiline_text((GAP, 420), WORDS, style.QUIET, small, spacing=12)
-    pen.rectangle((0, 0, 14, SIZE[1]), style.CHOSEN)
+    pen.multiline_text((GAP, 130), TITLE, palette.INK, large, spacing=14)
+    pen.multiline_text((GAP, 420), WORDS, palette.QUIET, small, spacing=12)
+    pen.rectangle((0, 0, 14, SIZE[1]), palette.CHOSEN)
     return sheet
