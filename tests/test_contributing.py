@@ -9,6 +9,7 @@ import sys
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_lib.workspace import repository
 
@@ -35,11 +36,9 @@ def copy(tmp_path_factory):
 
 def notebook(text: str):
     """Cells from text: prose and code take turns between lines of three dashes."""
-    page = nbformat.v4.new_notebook()
+    page = new_notebook()
     for number, part in enumerate(text.split("\n---\n")):
-        make = (
-            nbformat.v4.new_code_cell if number % 2 else nbformat.v4.new_markdown_cell
-        )
+        make = new_code_cell if number % 2 else new_markdown_cell
         page.cells.append(make(part.strip(), id=f"small-{number}"))
     return page
 
@@ -52,9 +51,8 @@ def apply(copy, what: str, name: str, anchor: str, text: str):
     elif what == "new":
         path.write_text(text, encoding="utf-8")
     elif what == "append to":
-        path.write_text(
-            f"{path.read_text(encoding='utf-8')}\n\n{text}", encoding="utf-8"
-        )
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"\n\n{text}")
     elif what == "replace in":
         before = path.read_text(encoding="utf-8")
         assert before.count(anchor) == 1, (name, anchor)
@@ -62,8 +60,7 @@ def apply(copy, what: str, name: str, anchor: str, text: str):
     else:
         page = nbformat.read(path, as_version=4)
         tags = {"tags": ["exercise"]} if what == "exercise in" else {}
-        new = nbformat.v4
-        make = new.new_markdown_cell if what == "prose in" else new.new_code_cell
+        make = new_markdown_cell if what == "prose in" else new_code_cell
         page.cells.append(make(text.strip(), metadata=tags))
         nbformat.write(page, path)
 
@@ -83,13 +80,14 @@ def run(copy, line: str):
     assert "pytest" not in words or " passed" in done.stdout
 
 
+QUICK = ("A loss", "A claim")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "section",
     [
-        pytest.param(
-            name, marks=() if name in ("A loss", "A claim") else pytest.mark.thorough
-        )
+        pytest.param(name, marks=[pytest.mark.thorough] * (name not in QUICK))
         for name in SECTIONS
     ],
 )

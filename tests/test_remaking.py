@@ -13,13 +13,7 @@ from course_lib.guide import SWEEPS
 from course_lib.policies import best_of_n, frontier, optimal_policy
 from course_lib.transformer import SHIPPED, load
 from course_lib.variants import METHODS
-from course_lib.worlds import (
-    World,
-    random_world,
-    sample_preferences,
-    world_l,
-    world_s,
-)
+from course_lib.worlds import World, random_world, sample_preferences, world_l, world_s
 from course_tools import regenerate
 from course_tools.regenerate import estimators, references, social, variants
 from course_tools.regenerate import frontier as table
@@ -71,10 +65,9 @@ def test_every_variant_that_is_promised_is_there_once():
     assert set(SWEEPS) - {"cdpo"} == set(METHODS) - {"sft"}
     for name, sweep in SWEEPS.items():
         for arm in (arm for arm, swept in variants.SWEPT.items() if name in swept):
-            seeds = {
-                (r.beta, r.seed) for r in VARIANTS if (r.method, r.arm) == (name, arm)
-            }
-            assert seeds == set(itertools.product(sweep.values, range(5)))
+            found = [row for row in VARIANTS if (row.method, row.arm) == (name, arm)]
+            wanted = itertools.product(sweep.values, range(5))
+            assert {(row.beta, row.seed) for row in found} == {*wanted}
 
 
 def test_every_estimator_that_is_promised_is_there_once():
@@ -144,17 +137,14 @@ def test_no_run_stands_above_the_frontier():
         policy = best_of_n(world.ref, world.rewards, n)
         reward = (policy * world.rewards).sum(-1).mean().item()
         kl = torch.xlogy(policy, policy / world.ref).nansum(-1).mean().item()
-        (drawn,) = run_values(RUNS, "reward", method="best_of_n", beta=float(n))
-        assert drawn == pytest.approx(reward, abs=1e-6)
-        (spent,) = run_values(RUNS, "kl", method="best_of_n", beta=float(n))
-        assert spent == pytest.approx(kl, abs=1e-6)
-        assert spent <= math.log(n) - (n - 1) / n + 1e-9
+        (run,) = (r for r in RUNS if (r.method, r.beta) == ("best_of_n", n))
+        assert (run.reward, run.kl) == pytest.approx((reward, kl), abs=1e-6)
+        assert run.kl <= math.log(n) - (n - 1) / n + 1e-9
     point = frontier(world.ref, world.rewards, [0.5])
+    best = point.expected_reward.mean().item()
     for method in ("expected", "ppo"):
-        rewards = run_values(RUNS, "reward", method=method, beta=0.5)[:1]
-        assert rewards[0] == pytest.approx(
-            point.expected_reward.mean().item(), abs=0.02
-        )
+        reward, *_ = run_values(RUNS, "reward", method=method, beta=0.5)
+        assert reward == pytest.approx(best, abs=0.02)
 
 
 def test_runs_are_found_by_what_they_have():

@@ -27,13 +27,8 @@ def test_each_screen_has_words_and_few_bytes():
 def test_the_card_says_what_its_description_says(tmp_path):
     page, _, _ = screens.card(tmp_path)
     text = page.read_text(encoding="utf-8")
-    for told in (
-        "not yet",
-        "2 of 10 properties hold",
-        "rejected minus chosen",
-        "0.798",
-    ):
-        assert told in text
+    told = ("not yet", "2 of 10 properties hold", "rejected minus chosen", "0.798")
+    assert all(words in text for words in told)
 
 
 def test_a_screen_of_few_colours_stays_what_it_was():
