@@ -361,12 +361,12 @@ def minimiser(loss: Callable, low: float, high: float, shape=()) -> torch.Tensor
     return (low + high) / 2
 
 
-def refusals(*rows: tuple[Callable, tuple, str]) -> Callable:
+def refusals(*rows: tuple[Callable, tuple, str], error=ValueError) -> Callable:
     """A test of many refusals: what is called, with what, and words of the error."""
 
     @pytest.mark.parametrize(("function", "arguments", "says"), rows)
     def test(function, arguments, says):
-        with pytest.raises(ValueError, match=says):
+        with pytest.raises(error, match=says):
             function(*arguments)
 
     return test

@@ -5,6 +5,7 @@ import math
 import oracles
 import pytest
 import torch
+from oracles import F64, refusals
 
 from course_lib import logprobs
 from course_lib.logprobs import (
@@ -14,7 +15,6 @@ from course_lib.logprobs import (
     wpo_weights,
 )
 
-F64 = torch.float64
 # prompts of different lengths, padding left and right, a response of one token
 MASK = torch.tensor(
     [
@@ -173,25 +173,15 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "says"), BAD)
-def test_what_is_refused_is_named(arguments, says):
-    for function in (token_logprobs, response_logprobs, wpo_weights):
-        with pytest.raises(ValueError, match=says):
-            function(*arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ((ONE.long(), IDS, ON), "logits must be floating point"),
-        ((ONE, IDS.float(), ON), "labels must be token ids"),
-        ((ONE, IDS.tolist(), ON), "labels must be a tensor"),
-        ((ONE, IDS, ON.tolist()), "mask must be a tensor"),
-    ],
+ALL = token_logprobs, response_logprobs, wpo_weights
+test_what_is_refused_is_named = refusals(*((f, *bad) for f in ALL for bad in BAD))
+test_other_types_are_refused = refusals(
+    (response_logprobs, (ONE.long(), IDS, ON), "logits must be floating point"),
+    (response_logprobs, (ONE, IDS.float(), ON), "labels must be token ids"),
+    (response_logprobs, (ONE, IDS.tolist(), ON), "labels must be a tensor"),
+    (response_logprobs, (ONE, IDS, ON.tolist()), "mask must be a tensor"),
+    error=TypeError,
 )
-def test_other_types_are_refused(arguments, says):
-    with pytest.raises(TypeError, match=says):
-        response_logprobs(*arguments)
 
 
 # ── one bad row among good ones, and what must not change ─────────────────────────────
@@ -218,7 +208,7 @@ def two_rows(logits=None, labels=None, mask=None):
         ({"mask": [0, 0, 1, 2]}, "mask must be 0 or 1"),
     ],
 )
-@pytest.mark.parametrize("function", [token_logprobs, response_logprobs, wpo_weights])
+@pytest.mark.parametrize("function", ALL)
 def test_one_bad_row_is_enough(function, spoilt, says):
     function(*two_rows())
     with pytest.raises(ValueError, match=says):
