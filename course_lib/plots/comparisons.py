@@ -7,13 +7,12 @@ from torch import Tensor
 from course_lib.limits.comparisons import drawn_wins, mixed_preferences
 from course_lib.plots.marks import dot, name, percent, percents
 from course_lib.plots.palette import INK, OUTLINE, POLICY, QUIET, REFERENCE
-from course_lib.plots.style import Scene, panel
+from course_lib.plots.style import BARE, Scene, panel
 from course_lib.policies import optimal_policy
 from course_lib.preferences import fit_bradley_terry
 
 SHARES = 0.02, 0.9
 NAMES = "blunt", "gentle", "evasive"
-NAMED = {"xticks": [], "grid": False}
 
 
 def drawn_by_whom(
@@ -35,7 +34,6 @@ def drawn_by_whom(
         axes[0].axhline(0, color=REFERENCE, lw=1)
         name(axes[0], 0.9, 0, f"{names[0]} leads below", QUIET, at=(0, -8), ha="right")
         axes[1].barh(range(3), ref.tolist(), 0.76, **OUTLINE)
-        axes[1].spines[:].set_visible(False)
 
     def draw(axes: tuple[Axes, Axes], share: float) -> str:
         scores = _fitted(preferences, share)
@@ -61,7 +59,7 @@ def drawn_by_whom(
             xticks=percents(0, 0.25, 0.5, 0.75),
             yticks=[0, 0.5, 1],
         ),
-        panel("DPO’s policy", ("", 0, 1.15), (2.6, -0.6), **NAMED, ynames=names),
+        panel("DPO’s policy", ("", 0, 1.15), (2.6, -0.6), **BARE, ynames=names),
         says="The same people, and who draws the pairs decides which answer wins",
         shows="Left: logits, from endless comparisons by one crowd. Right: the optimum "
         f"of DPO at β = {beta:g}.\nOutlines: the reference, which gives all alike.",

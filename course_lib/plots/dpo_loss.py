@@ -163,7 +163,7 @@ def four_numbers(
         panel(title, x, (-0.6, 1.7), **rows),
         panel(below, ratios, (-1.2, 1.6), **rows),
         still=still,
-        rows=2,
+        mosaic="a;b",
         says="The loss sees only the difference between the two arrows",
         shows="□ reference, ● ○ policy. An arrow is how far an answer has moved: its "
         "log-ratio.\nThe gap h is what lies between the two tips.",

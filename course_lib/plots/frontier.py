@@ -129,7 +129,7 @@ def methods_on_frontier(runs: Sequence[Run]) -> Picture:
     return Picture.of(
         draw,
         *panels,
-        rows=3,
+        mosaic="abc;def;ghi",
         sharey=True,
         says="Past 2 nats, only methods told the true reward stay near the limit",
         shows="Reward below the exact limit at the same KL, against KL from the "

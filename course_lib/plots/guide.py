@@ -9,7 +9,7 @@ from course_lib.datasets import Run
 from course_lib.guide import NAMES, QUESTIONS, Advice, Evidence, advise
 from course_lib.plots.marks import name, number
 from course_lib.plots.palette import INK, POLICY, QUIET, REFERENCE
-from course_lib.plots.style import Scene, panel
+from course_lib.plots.style import BARE, Scene, panel
 from course_lib.variants import REFERENCE_FREE
 
 ANSWERS = [answer for answers in QUESTIONS.values() for answer in answers]
@@ -28,12 +28,9 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
     sliders: data, noise, reference, length, ask: answers of `guide.QUESTIONS`; the
         first of them where there is no slider
     """
-    title = f"{LABELS[field]}, on the worst of your data"
-    rows, bare = (12.7, -1.6), {"grid": False, "xticks": [], "yticks": []}
+    title, rows = f"{LABELS[field]}, on the worst of your data", (12.7, -1.6)
 
     def still(axes: tuple[Axes, Axes]):
-        for axis in axes:
-            axis.spines[:].set_visible(False)
         for row, answer in enumerate(ANSWERS):
             name(axes[1], 0, row, answer, QUIET, at=(0, 0))
 
@@ -47,8 +44,8 @@ def decision_guide(runs: Sequence[Run], field: str = "distance") -> Scene:
 
     return Scene.of(
         draw,
-        panel(title, ("", LEFT, RIGHT), rows, **bare),
-        panel("Another answer changes it to", ("", 0, 1), rows, **bare),
+        panel(title, ("", LEFT, RIGHT), rows, **BARE),
+        panel("Another answer changes it to", ("", 0, 1), rows, **BARE),
         still=still,
         says="Which loss is best depends on the data that you have",
         shows="Bars: mean of the seeds, with their range; shorter is better. Outlined: "

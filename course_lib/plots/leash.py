@@ -5,12 +5,11 @@ from typing import NamedTuple
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.plots.marks import THIN, dot, name, number, percent
+from course_lib.plots.marks import THIN, dot, name, number, percent, percents
 from course_lib.plots.palette import MARK, OUTLINE, QUIET, beta_color
-from course_lib.plots.style import Scene, headline
+from course_lib.plots.style import BARE, Scene, panel
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
 from course_lib.worlds import World
 
@@ -91,16 +90,9 @@ def leash(world: World) -> Scene:
     betas = torch.linspace(math.log(LOOSE), math.log(TIGHT), 121).double().exp()
     rows = answers.rows(betas)
 
-    def setup(figure: Figure) -> tuple[Axes, Axes, Axes]:
-        figure.set_size_inches(6.5, 5.9)
-        headline(figure, SAYS, SHOWS.format(count=len(answers.names), thin=THIN))
-        grid = figure.add_gridspec(2, 2, height_ratios=(5, 3.4), width_ratios=(17, 9))
-        said, bars = (figure.add_subplot(grid[0, column]) for column in (0, 1))
-        strip = figure.add_subplot(grid[1, :])
-        _set_table(said)
-        _set_bars(bars, answers, rows)
-        _set_strip(strip, answers, betas)
-        return said, bars, strip
+    def still(axes: tuple[Axes, Axes, Axes]):
+        _set_bars(axes[1], answers, rows)
+        _set_strip(axes[2], answers, betas)
 
     def draw(axes: tuple[Axes, Axes, Axes], beta: float) -> str:
         said, bars, strip = axes
@@ -110,7 +102,21 @@ def leash(world: World) -> Scene:
         _mark(strip, answers, best, beta)
         return _say(answers, best, beta)
 
-    return Scene(draw, setup)
+    told = [answers.told(row)[0] for row in rows]
+    shares = {"xscale": "log", "xticks": TICKS, "yticks": percents(0, 0.5, 1)}
+    return Scene.of(
+        draw,
+        panel("They say", ("", 0, 2), (5.6, -0.6), **BARE),
+        panel("How often", ("", 0, 1.45), (len(rows) - 0.4, -0.6), ynames=told, **BARE),
+        panel("Share of all answers", ("", LOOSE, TIGHT), (0, 1.3), **shares),
+        still=still,
+        says=SAYS,
+        shows=SHOWS.format(count=len(answers.names), thin=THIN),
+        height=5.9,
+        mosaic="ab;cc",
+        height_ratios=(5, 3.4),
+        width_ratios=(17, 9),
+    )
 
 
 def _say(answers: _Answers, best: Tensor, beta: float) -> str:
@@ -130,23 +136,10 @@ def _say(answers: _Answers, best: Tensor, beta: float) -> str:
     )
 
 
-def _set_table(axis: Axes):
-    axis.set(xlim=(0, 2), ylim=(5.6, -0.6), xticks=[], yticks=[], title="They say")
-    axis.spines[:].set_visible(False)
-
-
 def _set_bars(axis: Axes, answers: _Answers, rows: list[int]):
-    places = range(len(rows))
-    axis.grid(visible=False)
-    axis.spines[:].set_visible(False)
-    before = answers.ref[rows].tolist()
-    axis.barh(places, before, 0.76, **OUTLINE)
-    told = [answers.told(row) for row in rows]
-    axis.set_yticks(places, [words for words, _ in told])
-    for tick, (_, color) in zip(axis.get_yticklabels(), told, strict=True):
-        tick.set_color(color)
-    axis.set(xlim=(0, 1.45), ylim=(len(rows) - 0.4, -0.6), xticks=[])
-    axis.set_title("How often")
+    axis.barh(range(len(rows)), answers.ref[rows].tolist(), 0.76, **OUTLINE)
+    for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
+        tick.set_color(answers.told(row)[1])
 
 
 def _set_strip(axis: Axes, answers: _Answers, betas: Tensor):
@@ -157,12 +150,7 @@ def _set_strip(axis: Axes, answers: _Answers, betas: Tensor):
     words = {"bold": True, "at": (0, 0)}
     name(axis, LOOSE, 1.17, "babble", MARK["faulty"]["color"], **words)
     name(axis, 0.2, 1.17, "praise", MARK["chosen"]["color"], **words)
-    axis.set(xscale="log", xlim=(LOOSE, TIGHT), ylim=(0, 1.3))
-    axis.set_yticks((0, 0.5, 1), [percent(share) for share in (0, 0.5, 1)])
-    axis.set_xticks(TICKS, [f"{beta:g}" for beta in TICKS])
-    axis.minorticks_off()
     axis.tick_params(axis="y", pad=9)  # room for the point at the left end
-    axis.set_title("Share of all answers")
     axis.set_xlabel("β, reward per nat", loc="center")
     for x, side, text in (
         (LOOSE, "left", "← longer leash"),

@@ -254,7 +254,7 @@ def _bars_and_strip(
         says=says,
         shows=shows,
         height=4.8,
-        rows=2,
+        mosaic="a;b",
         height_ratios=(3, 1.15),
     )
 

@@ -15,7 +15,7 @@ from course_lib.plots.palette import (
     REFERENCE,
     REJECTED,
 )
-from course_lib.plots.style import Scene, panel
+from course_lib.plots.style import BARE, Scene, panel
 
 TALL = 0.86  # of a row's height, the box of a token
 
@@ -44,14 +44,12 @@ def truncated_pair(
         return _told(int(max_length), len(prompt), rows, kept)
 
     def still(axis: Axes):
-        axis.set(xlim=(0, width), ylim=(2, -0.25), xticks=[], yticks=[])
-        axis.spines["bottom"].set_visible(False)
         name(axis, 0, -0.1, "prompt", QUIET, at=(0, 0))
         name(axis, len(prompt), -0.1, "answer", INK, at=(0, 0))
 
     return Scene.of(
         draw,
-        panel("One pair, token by token", ("",), grid=False),
+        panel("One pair, token by token", ("", 0, width), (2, -0.25), **BARE),
         says="What max_length cuts off is neither read nor scored",
         shows="Each box is a token; above the chosen answer, below the rejected one. "
         "Dotted and empty: cut off.",

@@ -156,7 +156,7 @@ def failing_runs(world: World, runs: Sequence[LoggedRun]) -> Scene:
         *panels,
         panel("Truth: reward for KL", *truth, yticks=(-1, 0, 1, 2)),
         still=still,
-        rows=2,
+        mosaic="abc;def",
         says="A log holds five of these panels; only the sixth shows the truth",
         shows="Solid green: five healthy runs. Dash-dotted magenta: five that fail; "
         "mean and range over the seeds.\nThick: chosen; thin: rejected. The sixth: "

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from course_lib.plots.marks import name
 from course_lib.plots.palette import FAINT, QUIET
-from course_lib.plots.style import panel
+from course_lib.plots.style import BARE, panel
 
 CORNERS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]], dtype=torch.float64)
 SIDES = ((-4, -9), (4, -9), (0, 9))  # where a corner's name stands, from it in points
@@ -23,12 +23,11 @@ def places(policies: Tensor) -> Tensor:
 def triangle(title: str) -> dict[str, Any]:
     """A panel for it."""
     ends = ("", -0.16, 1.16), (-0.17, 1.03)
-    return panel(title, *ends, grid=False, xticks=[], yticks=[], aspect="equal")
+    return panel(title, *ends, aspect="equal", **BARE)
 
 
 def outline(axis: Axes, names: Sequence[str]):
     """Its sides, and at each corner the answer that is always given there."""
-    axis.spines[:].set_visible(False)
     around = CORNERS[[0, 1, 2, 0]]
     axis.plot(around[:, 0], around[:, 1], color=FAINT, lw=1.6, zorder=0)
     for corner, words, at in zip(CORNERS.tolist(), names, SIDES, strict=True):

@@ -45,23 +45,23 @@ class Scene(NamedTuple):
         shows: str,
         still: Callable[[Any], None] | None = None,
         height: float = 3.6,
-        rows: int = 1,
+        mosaic: str = "",
         **layout: Any,
     ) -> "Scene":
-        """Of panels, row by row, as `panel` makes them.
+        """Of panels, as `panel` makes them, in a row.
 
         draw: gets their axes: one, or a tuple
         says, shows: the headline and the line below it, as for `headline`
         still: still(axes) draws what stands still in them
-        height: in inches; layout: as for matplotlib's `Figure.subplots`
+        height: in inches
+        mosaic, layout: as for matplotlib's `Figure.subplot_mosaic`, if there are rows
         """
 
         def setup(figure: Figure) -> Any:
             figure.set_size_inches(6.5, height)
             headline(figure, says, shows)
-            columns = len(panels) // rows
-            grid = figure.subplots(rows, columns, squeeze=False, **layout)
-            axes = tuple(grid.flat)
+            rows = mosaic or [range(len(panels))]
+            axes = tuple(figure.subplot_mosaic(rows, **layout).values())
             for axis, given in zip(axes, panels, strict=True):
                 _furnish(axis, given)
             axes = axes if len(axes) > 1 else axes[0]
@@ -152,6 +152,7 @@ def panel(
     xnames: Iterable[str] = (),
     ynames: Iterable[str] = (),
     grid: bool = True,
+    foot: bool = True,
     **more: Any,
 ) -> dict[str, Any]:
     """What stands still around the curves of one pair of axes.
@@ -159,11 +160,11 @@ def panel(
     x: what lies along the axis; then, unless the curves decide, its two ends
     y: its two ends, unless the curves decide; what lies along it is in the title
     xnames, ynames: what is at 0, 1, 2 …
-    grid: are there lines across?
+    grid, foot: are there lines across, and one below?
     more: as for matplotlib's `Axes.set`, such as xscale="log"; xticks and yticks may be
         a dict of places with their words, and on a logarithmic scale are written out
     """
-    given = {"title": title, "grid": grid}
+    given = {"title": title, "grid": grid, "foot": foot}
     for side, (words, *ends), names in (("x", x, xnames), ("y", ("", *y), ynames)):
         scale, ticks = (more.pop(f"{side}{what}", None) for what in ("scale", "ticks"))
         ticks = dict(enumerate(names)) or ticks
@@ -181,11 +182,15 @@ def panel(
     return given | more
 
 
+BARE = {"grid": False, "foot": False, "xticks": (), "yticks": ()}  # of a panel
+
+
 def _furnish(axis: Axes, given: dict[str, Any]):
     """Set what a panel says; between ticks of its own there are no minor ones."""
-    axis.set(**{name: value for name, value in given.items() if name != "grid"})
-    if not given["grid"]:
-        axis.grid(visible=False)
+    lines = {"grid", "foot"}
+    axis.set(**{name: value for name, value in given.items() if name not in lines})
+    axis.grid(visible=given["grid"], axis="y")
+    axis.spines["bottom"].set_visible(given["foot"])
     for side in (axis.xaxis, axis.yaxis):
         if {f"{side.axis_name}{what}" for what in ("scale", "ticks")} <= given.keys():
             side.minorticks_off()

@@ -15,7 +15,7 @@ from course_lib.guide import NAMES, SWEEPS, Evidence, evidence, leaders, reward_
 from course_lib.losses import ipo_loss, kto_loss
 from course_lib.plots.marks import THIN, dot, name, number
 from course_lib.plots.palette import DASHES, DOTTED, INK, MARK, POLICY, QUIET, REFERENCE
-from course_lib.plots.style import Scene, panel
+from course_lib.plots.style import BARE, Scene, panel
 from course_lib.policies import frontier
 from course_lib.variants import REFERENCE_FREE
 from course_lib.worlds import World
@@ -41,7 +41,7 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
     """
     gaps = [step / 2 for step in range(111)]
     x, y = ("gap h of the sums, nats", 0, 55), (-9, 30)
-    around = panel("Loss, nats²", x, y, yticks=(0, 10, 20, 30))
+    around = panel("Loss, nats²", x, y, yticks=(0, 10, 20, 30), foot=False)
 
     def curve(tau: float, tokens: int) -> list[float]:
         zero, both = torch.zeros(1, dtype=torch.float64), torch.tensor([tokens])
@@ -71,7 +71,6 @@ def target_parabolas(loss: Callable = ipo_loss) -> Scene:
     return Scene.of(
         draw,
         around,
-        still=lambda axis: axis.spines["bottom"].set_visible(False),
         says="One τ, two targets: 1/(2τ) nats in all, or for each token",
         shows="Solid, ◆: IPO’s loss from sums of log-probabilities. Dashed, ◇: from "
         "averages per token.\nThe number is the gap with the least loss.",
@@ -147,12 +146,11 @@ def variant_table(runs: Sequence[Run]) -> Scene:
     down = [f"{NAMES[m]}, {SWEEPS[m].describe(SWEEPS[m].usual)}" for m in methods]
     x, y = ("", -0.52, len(KINDS) - 0.48), (len(methods) - 0.45, -2.5)
     title = "Mean of the seeds ± half of their range"
-    around = panel(title, x, y, grid=False, xticks=[], ynames=down)
+    around = panel(title, x, y, ynames=down, **BARE)
 
     def still(axis: Axes):
         axis.tick_params(length=0)
         axis.tick_params("y", labelcolor=INK)
-        axis.spines[:].set_visible(False)
         for column, kind in enumerate(KINDS):
             words = "\n".join(kind.rsplit(" ", 1))
             name(axis, column, -0.6, words, at=(0, 0), ha="center", va="bottom")
