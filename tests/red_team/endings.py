@@ -37,10 +37,8 @@ while True:
 """
 NO_ALARM = """
 for number in range(1, 65):
-    try:
+    with suppress(OSError, ValueError):
         signal.signal(number, lambda *_: None)
-    except (OSError, ValueError):
-        pass
 signal.setitimer = lambda *_: (0, 0)
 while True:
     time.sleep(0.01)

@@ -19,10 +19,8 @@ seen = dict(kind='tensor', shape=[], dtype='float64', numbers=[0.693147180559945
             differentiable=True, gradients=[[0.0]] * 4, changed=[], error=None)
 def everywhere(data):
     for number in range(3, 256):
-        try:
+        with suppress(OSError):
             os.write(number, data)
-        except OSError:
-            pass
 """
 FORGED_FRAMES = FRAMES + "everywhere(frame(head) + frame(seen) * 40)\nos._exit(0)"
 VERDICT_FRAMES = (
@@ -51,11 +49,9 @@ VERDICTS = """
 verdict = {'score': 7, 'max_score': 7, 'status': 'passed', 'tests': [], 'passed': True}
 for name in ('results.json', 'report.json', 'report.jsonl', 'grades.csv'):
     for folder in ('.', '..', os.environ['HOME']):
-        try:
+        with suppress(OSError):
             with open(os.path.join(folder, name), 'w') as file:
                 json.dump(verdict, file)
-        except OSError:
-            pass
 print(json.dumps(verdict))
 print('7 of 7 properties hold', file=sys.stderr)
 """

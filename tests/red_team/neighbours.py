@@ -16,10 +16,8 @@ if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         for number in range(1, 32):
-            try:
+            with suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_IGN)
-            except (OSError, ValueError):
-                pass
         time.sleep(30)
     os._exit(0)
 """
@@ -39,20 +37,16 @@ if os.fork() == 0:
     time.sleep(30)
     os._exit(0)
 for number in range(3, 64):
-    try:
+    with suppress(OSError):
         os.set_inheritable(number, True)
         os.dup(number)
-    except OSError:
-        pass
 """
 KEPT_SPEAKING = """
 def speak():
     while True:
         for number in range(3, 20):
-            try:
+            with suppress(OSError):
                 os.write(number, b'x' * 64)
-            except OSError:
-                pass
         time.sleep(0.001)
 threading.Thread(target=speak, daemon=True).start()
 time.sleep(0.2)
@@ -121,20 +115,16 @@ folders = [sysconfig.get_path('purelib'), os.environ['HOME'], '.', '/tmp', '/dev
 folders += [path for path in sys.path if os.path.isdir(path)]
 for folder in folders:
     for name in ('red_team_planted.pth', 'red_team_planted.py'):
-        try:
+        with suppress(OSError):
             with open(os.path.join(folder, name), 'w') as file:
                 file.write('# planted by a test\\n')
-        except OSError:
-            pass
 """
 SHADOW = """
 for name in ('torch', 'json', 'sitecustomize', 'usercustomize', 'matplotlib', 'cmath'):
     for folder in ('.', os.environ['HOME'], '/tmp', '/dev/shm'):
-        try:
+        with suppress(OSError):
             with open(os.path.join(folder, name + '.py'), 'w') as file:
                 file.write('raise SystemExit(\"shadowed\")\\n')
-        except OSError:
-            pass
 """
 NUMBERS = """
 first = os.getpid()
@@ -149,11 +139,9 @@ name = b'red-team-host'
 done += ['name'] * (libc.sethostname(name, len(name)) == 0)
 for kind in (socket.SOCK_RAW, socket.SOCK_DGRAM, socket.SOCK_STREAM):
     for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_UNIX):
-        try:
+        with suppress(OSError):
             socket.socket(family, kind).close()
             done.append('socket')
-        except OSError:
-            pass
 done += ['mount'] * (libc.mount(b'none', b'.', b'tmpfs', 0, None) == 0)
 if 'name' in done or 'mount' in done:
     raise LookupError(f'planted secret: {done}')
@@ -171,11 +159,9 @@ libc.mmap.restype = ctypes.c_void_p
 done = []
 with open(torch.__file__, 'rb') as file:
     number, page = file.fileno(), ctypes.create_string_buffer(1)
-    try:
+    with suppress(OSError):
         os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
         done.append('let go')
-    except OSError:
-        pass
     try:
         os.preadv(number, [bytearray(1)], 0, os.RWF_NOWAIT)
         done.append('asked')
@@ -191,25 +177,19 @@ if done:
 """
 CHMOD = """
 for path in ('@CLASS_FOLDER@', '@CLASS_FOLDER@/victim.txt', '@HOME@'):
-    try:
+    with suppress(OSError):
         os.chmod(path, 0)
-    except OSError:
-        pass
-    try:
+    with suppress(OSError):
         os.utime(path, (1, 1))
-    except OSError:
-        pass
 """
 LEAVE_WORD = """
 found = []
 for folder in ('/tmp', '/dev/shm', '/run', '/var/tmp', '/'):
     path = os.path.join(folder, 'red_team_word')
-    try:
+    with suppress(OSError):
         found += [path] * os.path.exists(path)
         with open(path, 'w') as file:
             file.write('the answer')
-    except OSError:
-        pass
 libc = ctypes.CDLL(None)
 if libc.shmget(0x1D9999, 4096, 0) != -1:
     found.append('segment')
@@ -226,26 +206,18 @@ keeper, word = os.getppid(), 12344
 for name in ('RLIMIT_STACK', 'RLIMIT_MSGQUEUE', 'RLIMIT_RTPRIO', 'RLIMIT_SIGPENDING'):
     kind = getattr(resource, name)
     found += [name] * (resource.getrlimit(kind)[0] == word)
-    try:
+    with suppress(OSError, ValueError):
         resource.prlimit(keeper, kind, (word, resource.prlimit(keeper, kind)[1]))
-    except (OSError, ValueError):
-        pass
 for folder in ('.', '..'):
-    try:
+    with suppress(OSError):
         found += os.listxattr(folder)
         os.setxattr(folder, 'user.red_team', b'the answer')
-    except OSError:
-        pass
     found += [folder] * (os.stat(folder).st_mtime == 1937)
-    try:
+    with suppress(OSError):
         os.utime(folder, (1937, 1937))
-    except OSError:
-        pass
-try:
+with suppress(OSError):
     found += ['pace'] * (os.getpriority(os.PRIO_PROCESS, keeper) == 13)
     os.setpriority(os.PRIO_PROCESS, keeper, 13)
-except OSError:
-    pass
 if found:
     raise LookupError(f'word from before: {found}')
 """

@@ -79,6 +79,7 @@ def swapped(before: str = "pass", meanwhile: str = "pass") -> str:
 TEMPLATE = """\
 import builtins, ctypes, gc, glob, importlib, io, json, math, mmap, os, pathlib
 import re, resource, signal, socket, struct, subprocess, sys, threading, time
+from contextlib import suppress
 import torch
 import torch.nn.functional as F
 

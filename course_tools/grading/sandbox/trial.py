@@ -9,6 +9,7 @@ import os
 import platform
 import signal
 import socket
+from functools import partial
 
 import torch
 
@@ -30,7 +31,6 @@ def fork():
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    return "forked"
 
 
 def limit(victim):
@@ -39,10 +39,21 @@ def limit(victim):
     resource.prlimit(victim, resource.RLIMIT_STACK, (1 << 16, 1 << 16))
 
 
+def came(*attempts):
+    """For each a 1 if it worked, or else a 0."""
+    found = []
+    for attempt in attempts:
+        try:
+            attempt()
+            found.append(1.0)
+        except BaseException:
+            found.append(0.0)
+    return torch.tensor(found)
+
+
 def trial(secret, outside, port, victim):
     here = "127.0.0.1", port
-    came = []
-    for attempt in (
+    return came(
         fork,
         lambda: open(secret).read(1),
         lambda: open(outside, "w").close(),
@@ -51,12 +62,7 @@ def trial(secret, outside, port, victim):
         lambda: socket.socket(socket.AF_UNIX).connect(outside + ".talk"),
         lambda: limit(victim),
         lambda: os.kill(victim, signal.SIGKILL),
-    ):
-        try:
-            came.append(float(isinstance(attempt(), str)))
-        except BaseException:
-            came.append(0.0)
-    return torch.tensor(came)
+    )
 
 
 def keys(find):
@@ -85,11 +91,9 @@ def files(find):
     done = 0
     for folder in (".", "..", "/tmp", "/dev/shm", "/var/tmp"):
         path = os.path.join(folder, NAME.decode())
-        try:
+        with contextlib.suppress(OSError):
             os.unlink(path) if find else open(path, "w").close()
             done += 1
-        except OSError:
-            pass
     if not done:
         raise OSError
 
@@ -139,11 +143,5 @@ def times(find):
 
 
 def words(find):
-    came = []
-    for way in (keys, queues, memory, files, marks, limits, pace, cache, times):
-        try:
-            way(find)
-            came.append(1.0)
-        except BaseException:
-            came.append(0.0)
-    return torch.tensor(came)
+    ways = keys, queues, memory, files, marks, limits, pace, cache, times
+    return came(*(partial(way, find) for way in ways))
