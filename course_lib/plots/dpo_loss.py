@@ -17,6 +17,7 @@ from course_lib.plots.palette import (
     DOTTED,
     FAINT,
     FAULTY,
+    HATCHED,
     INK,
     MARK,
     QUIET,
@@ -26,7 +27,6 @@ from course_lib.plots.palette import (
 from course_lib.plots.style import Picture, Scene, panel
 
 SICK = {"color": FAULTY, "ls": DASH_DOT}
-HATCHED = {"facecolor": FAULTY, "hatch": "////", "edgecolor": "white", "lw": 0}
 
 
 def _loss_and_weight(loss: Callable, gaps: Tensor, beta: float):

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from course_lib.datasets import InstructRun
 from course_lib.plots.marks import dot, name, number
-from course_lib.plots.palette import INK, MARK, POLICY, QUIET, REFERENCE
+from course_lib.plots.palette import DOTTED, INK, MARK, POLICY, QUIET, REFERENCE
 from course_lib.plots.style import Picture, panel
 
 TITLES = {"films": "Praise, log-odds", "you": "“You” an answer"}
@@ -43,7 +43,7 @@ def _task(axis: Axes, task: str, rows: Sequence[InstructRun]) -> str:
     """One panel, and what is seen in it."""
     by_method = {m: [row for row in rows if row.method == m] for m in METHODS}
     (before,), best = by_method["before"], by_method["best_of_n"]
-    axis.axhline(before.reward[0], color=REFERENCE, lw=1, ls=MARK["reference"]["ls"])
+    axis.axhline(before.reward[0], lw=1, **DOTTED)
     low, high = before.reward[1:]
     axis.plot([0, 0], [low, high], color=REFERENCE, lw=1, zorder=2)
     line = [(0.0, before.reward[0]), *((row.kl[0], row.reward[0]) for row in best)]

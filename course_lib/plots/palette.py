@@ -28,6 +28,7 @@ MARK = {  # how each meaning is drawn as a line or a point
     "exact": {"color": INK, "ls": "-", "lw": 1.2, "marker": "D"},
 }
 DOTTED = {"color": REFERENCE, "ls": DOTS}  # a line at a start or a bound
+HATCHED = {"facecolor": FAULTY, "hatch": "////", "edgecolor": "white", "lw": 0}
 OUTLINE = {"color": "none", "ec": REFERENCE, "lw": 1.2}  # the reference, as a bar
 BETAS = 0.02, 1.0  # the ends of the ramp, on a logarithmic scale
 RAMP = LinearSegmentedColormap.from_list(

@@ -6,15 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from course_lib.plots.marks import name
-from course_lib.plots.palette import (
-    CHOSEN,
-    DASHES,
-    DOTS,
-    INK,
-    QUIET,
-    REFERENCE,
-    REJECTED,
-)
+from course_lib.plots.palette import DOTS, INK, MARK, QUIET, REFERENCE
 from course_lib.plots.style import BARE, Scene, panel
 
 TALL = 0.86  # of a row's height, the box of a token
@@ -63,14 +55,15 @@ def _part(length: int, keep: str) -> slice:
 
 
 def _box(axis: Axes, row: int, place: int, token: str, asked: bool, here: bool):
-    color = REFERENCE if asked else (CHOSEN, REJECTED)[row]
-    edge = {"ec": color, "ls": DASHES if row and not asked else "-"}
+    mark = MARK[("chosen", "rejected")[row]]
+    color, edge = mark["color"], {"ec": mark["color"], "ls": mark["ls"]}
+    if asked:
+        color, edge = QUIET, {"ec": REFERENCE}
     if not here:
-        edge |= {"ec": REFERENCE, "ls": DOTS}
+        edge = {"ec": REFERENCE, "ls": DOTS}
     box = Rectangle((place + 0.06, row + 0.06), 0.88, TALL, fc="none", lw=1.2, **edge)
     axis.add_patch(box)
     if here:
-        color = QUIET if asked else color
         look = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 9}
         axis.text(place + 0.5, row + 0.06 + TALL / 2, token, color=color, **look)
 

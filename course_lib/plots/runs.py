@@ -21,16 +21,7 @@ from course_lib.metrics import (
     wilson_interval,
 )
 from course_lib.plots.marks import dot, name, names, number, percent, percents
-from course_lib.plots.palette import (
-    DASH_DOT,
-    DOTTED,
-    FAULTY,
-    INK,
-    MARK,
-    POLICY,
-    QUIET,
-    REFERENCE,
-)
+from course_lib.plots.palette import DOTTED, INK, MARK, POLICY, QUIET, REFERENCE
 from course_lib.plots.style import Picture, Scene, panel
 from course_lib.policies import frontier, kl_divergence, optimal_policy
 from course_lib.worlds import World
@@ -110,7 +101,7 @@ TICKS = {
         "yticks": {LEAST: "0", 0.1: "0.1", 1: "1", 10: "10"},
     },
 }
-KINDS = {"sound": (POLICY, "-"), "broken": (FAULTY, DASH_DOT)}
+KINDS = {"sound": MARK["policy"], "broken": MARK["faulty"]}
 WORDS = {  # how the sentence calls a number of `failures.number`
     "first": "{} in the first row",
     "late": "{} in the last rows",
@@ -192,7 +183,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def _curves(axis: Axes, runs: list[LoggedRun], columns: tuple, ends: tuple, kind: str):
     """Mean and range over the seeds, and for those that fail the number at the end."""
-    color, line = KINDS[kind]
+    color, line = KINDS[kind]["color"], KINDS[kind]["ls"]
     steps, last = [row["step"] for row in runs[0].rows], []
     log = axis.get_yscale() == "log"
     room = 0.05 * (ends[1] - ends[0])
@@ -214,12 +205,13 @@ def _curves(axis: Axes, runs: list[LoggedRun], columns: tuple, ends: tuple, kind
 
 def _truth(axis: Axes, runs: list[LoggedRun], kind: str):
     """The way of each seed from the reference, with a mark at its end."""
-    color, line = KINDS[kind]
-    mark = MARK["policy" if kind == "sound" else "faulty"]["marker"]
+    mark = KINDS[kind]
+    line = {"color": mark["color"], "ls": mark["ls"], "lw": 0.8}
+    end = {"color": mark["color"], "marker": mark["marker"], "ms": 5}
     for run in runs:
         way = [(look["kl"], look["reward"]) for look in run.looks]
-        axis.plot(*zip(*way, strict=True), color=color, ls=line, lw=0.8)
-        axis.plot(*way[-1], color=color, marker=mark, ms=5, mec="white", mew=0.6)
+        axis.plot(*zip(*way, strict=True), **line)
+        axis.plot(*way[-1], mec="white", mew=0.6, **end)
 
 
 # ── measuring right ───────────────────────────────────────────────────────────────────

@@ -138,7 +138,7 @@ def bundle(
     width: of the picture on the page, in pixels; moves: it does when its cell is run
     """
     data = {"text/plain": alt, "image/png": base64.b64encode(picture).decode()}
-    if not os.environ.get("COURSE_PLAIN_FIGURES"):
+    if html and not os.environ.get("COURSE_PLAIN_FIGURES"):
         data["text/html"] = html
     look = {"width": width} | ({"moves": True} if moves else {})
     return data, {"image/png": look}

@@ -13,7 +13,7 @@ from course_lib.plots.palette import (
     CHOSEN,
     DOTTED,
     FAINT,
-    FAULTY,
+    HATCHED,
     INK,
     POLICY,
     QUIET,
@@ -28,7 +28,6 @@ CELLS = (  # what is read: a token of the prompt, of the chosen, of the rejected
     {"facecolor": CHOSEN, "edgecolor": CHOSEN, "lw": 1.2},
     {"facecolor": "white", "edgecolor": REJECTED, "lw": 2.2},
 )
-CROSSED = {"facecolor": FAULTY, "hatch": "////", "edgecolor": "white", "lw": 0}
 ROW = ("film", "very", "good", "!", "bad", "(end)")  # a pair of World S
 PARTS = (0, 1, 1, 1, 2, 2)
 
@@ -53,7 +52,7 @@ def who_sees_whom(
         crossed = 0
         for query, key in seen.nonzero().tolist():
             wrong = (parts[query], parts[key]) == (2, 1)
-            cell = CROSSED if wrong else CELLS[parts[key]]
+            cell = HATCHED if wrong else CELLS[parts[key]]
             axis.bar(key, 0.8, 0.8, query - 0.4, **cell)
             crossed += wrong
         for place in cuts:

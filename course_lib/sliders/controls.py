@@ -1,12 +1,13 @@
 """What a slider can stand at: values on a logarithmic or linear scale, or a choice."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-__all__ = ["Choice", "LinSlider", "LogSlider", "Slider"]
+__all__ = ["Choice", "LinSlider", "LogSlider", "Slider", "combinations"]
 
 
 SYMBOLS = {  # how mathematics writes what Python spells out
@@ -115,6 +116,12 @@ def Choice(options: Sequence, *, start: Any = None, label: str | None = None) ->
         raise ValueError(f"start must be one of {options}, got {start!r}")
     first = 0 if start is None else options.index(start)
     return Slider(tuple(options), texts, first, label, "choice")
+
+
+def combinations(values: Mapping[str, Iterable]) -> list[dict[str, Any]]:
+    """All that sliders can stand at together, as draw is called with it."""
+    together = itertools.product(*values.values())
+    return [dict(zip(values, each, strict=True)) for each in together]
 
 
 def _range_is_fine(low: float, high: float, count: int):

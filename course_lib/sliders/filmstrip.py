@@ -1,7 +1,6 @@
 """A figure whose every position is painted when the cell runs; the page swaps them."""
 
 import base64
-import itertools
 import json
 from functools import cached_property
 from html import escape
@@ -11,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from course_lib.plots.style import PAGE_STYLE, bundle, image
-from course_lib.sliders.controls import Slider
+from course_lib.sliders.controls import Slider, combinations
 from course_lib.sliders.painting import Painter, told
 
 __all__ = ["SliderPlot"]
@@ -33,10 +32,8 @@ class SliderPlot:
     def __init__(self, draw, setup, alt, play, drag, sliders: dict[str, Slider]):
         self.sliders, self.play, self.drag, self.draw = sliders, play, drag, draw
         self.alt = alt or f"A figure that follows {', '.join(sliders)}"
-        self._positions = positions = [
-            dict(zip(sliders, values, strict=True))
-            for values in itertools.product(*(s.values for s in sliders.values()))
-        ]
+        positions = combinations({name: s.values for name, s in sliders.items()})
+        self._positions = positions
         if len(positions) > POSITIONS:
             raise ValueError(
                 f"these sliders have {len(positions)} positions, more than "

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from course_lib.plots.style import bundle, image
 from course_lib.sliders.ahead import Ahead, Shown, State, running_loop
-from course_lib.sliders.controls import Slider
+from course_lib.sliders.controls import Slider, combinations
 from course_lib.sliders.filmstrip import CONTROL_STYLE, HAND, nothing_to_drag
 from course_lib.sliders.painting import Painter, told
 
@@ -202,14 +202,9 @@ class LivePlot(VBox):
 
     def _ends(self, sliders) -> list[dict[str, Any]]:
         """The corners of the sliders: where limits are looked for."""
-        ends = [
-            (s.values[0], s.values[-1]) if isinstance(s, Slider) else (c.value,)
-            for s, c in zip(sliders.values(), self.controls.values(), strict=True)
-        ]
-        return [
-            dict(zip(sliders, corner, strict=True))
-            for corner in itertools.product(*ends)
-        ]
+        ends = {name: (control.value,) for name, control in self.controls.items()}
+        ends |= {n: (sliders[n].values[0], sliders[n].values[-1]) for n in self._ours}
+        return combinations(ends)
 
     def _catch_up(self):
         """Draw, unless this was done since a control moved."""
@@ -278,7 +273,6 @@ class LivePlot(VBox):
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         still, width = self._still(), self.painter.width
         data, look = bundle(still, self.words, "", width, moves=True)
-        data.pop("text/html", None)
         return {**super()._repr_mimebundle_(**kwargs), **data}, look
 
     def _ipython_display_(self):
