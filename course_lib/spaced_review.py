@@ -92,7 +92,6 @@ def remember(name: str, knew: bool, today: datetime.date | None = None) -> None:
     times = known.get(name, {}).get("known", 0) + 1 if knew else 0
     days = DAYS[min(times, len(DAYS)) - 1] if knew else 1
     again = (today or datetime.date.today()) + datetime.timedelta(days)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write(path, {**known, name: {"known": times, "due": str(again)}})
 
 

@@ -194,7 +194,7 @@ def sample_thumbs(world: World, count: int, *, seed: int) -> Preferences:
     world: of shape (prompts, responses); prompts take turns
     count: pairs, ≥ 1, so twice as many thumbs are used; seed: the same ones again
     returns: Preferences, no two sides equal
-    raises: ValueError for a count below 1
+    raises: ValueError for a count below 1, or a prompt that has only one answer
 
     >>> half = torch.tensor([[0.5, 0.5]])
     >>> world = World(("good", "bad"), half, torch.tensor([[90.0, 0.0]]))
@@ -202,6 +202,8 @@ def sample_thumbs(world: World, count: int, *, seed: int) -> Preferences:
     tensor([1, 1, 1])
     """
     validate.at_least(1, count=count)
+    if ((world.ref > 0).sum(-1) < 2).any():
+        raise ValueError("world must have two answers or more to each prompt")
     random = torch.Generator().manual_seed(seed)
     up = _chance_of_thumb_up(world)
     prompts = torch.arange(count) % len(world.ref)

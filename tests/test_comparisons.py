@@ -73,9 +73,11 @@ def test_the_expected_loss_of_pairs_is_dpo_s_for_bradley_terry(seed):
     assert ((found - same) / drawn).item() == pytest.approx(due.item(), rel=1e-12)
 
 
+THIRD = tensor(1.0, 1.0, 1.0) / 3
 test_bad_input_is_told_by_its_name = refusals(
     (win_rates, (torch.ones(2, 2), torch.ones(2) / 2), "preferences must be"),
     (win_rates, (CIRCLE, torch.ones(2).double() / 2), "opponent has 2"),
     (drawn_wins, (CIRCLE, CIRCLE / 1.5), "sampler must be"),
+    (expected_pair_loss, (abs, CIRCLE[0, :1], THIRD, CIRCLE, THIRD), "logits"),
     (mixed_preferences, (torch.ones(2, 3), torch.ones(3) / 3), "shares"),
 )

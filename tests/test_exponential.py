@@ -121,6 +121,10 @@ _, REF, REWARDS = five_responses()
 PHI, EMPTY = REWARDS[:, None], tensor(0.0, 0.4, 0.2, 0.2, 0.2)
 test_what_cannot_be_is_refused = refusals(
     (exponential_tilt, (REF, PHI[:3], tensor(1.0)), "features"),
+    (exponential_tilt, (REF, PHI, tensor(1.0, 2.0)), "weights"),
+    (forward_projection, (REF, PHI, tensor(1.0)), "target"),
+    (reverse_projection, (REF, PHI, REWARDS[:1], 1.0), "rewards"),
+    (dpo_projection, (REF, PHI, REWARDS[:3], 1.0), "rewards"),
     (exponential_tilt, (EMPTY, PHI, tensor(1.0)), "ref must be above 0"),
     (psi_rewards, (PHI, REF, torch.logit), "chances must be"),
     (psi_rewards, (torch.eye(5).double(), REF, torch.logit), "psi must be finite"),

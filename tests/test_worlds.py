@@ -19,6 +19,7 @@ from course_lib.worlds import (
     sample_demonstrations,
     sample_preferences,
     sample_rewards,
+    sample_thumbs,
     sentence_logps,
     world_l,
     world_s,
@@ -270,6 +271,7 @@ def test_texts_of_the_release_before_are_those_of_today():
 
 
 THREE, TWO, NONE = three_answers(), torch.tensor([3, 4]), torch.arange(0)
+ALONE = World(("a", "b"), torch.eye(2), torch.zeros(2, 2))
 NOISY = partial(sample_preferences, label_noise=0.5, seed=0)
 BADLY = partial(sample_preferences, sampler=torch.ones(2, 3), seed=0)
 test_what_cannot_be_asked_for_is_refused = refusals(
@@ -277,6 +279,7 @@ test_what_cannot_be_asked_for_is_refused = refusals(
     (partial(sample_rewards, seed=0), (eight_words(), 0, 5), "length must be at least"),
     (partial(sample_preferences, seed=0), (THREE, 0), "count"),
     (NOISY, (THREE, 5), "label_noise"),
+    (partial(sample_thumbs, seed=0), (ALONE, 3), "two answers or more"),
     (BADLY, (THREE, 5), "sampler"),
     (sentence_texts, (world_s(), TWO - 3, TWO, TWO.clamp(max=3)), "equal sides"),
     (sentence_texts, (world_s(), NONE, NONE), "prompts is empty"),

@@ -91,8 +91,8 @@ def expected_pair_loss(
     logits: of the policy, (answers,); ref, sampler: probabilities, (answers,)
     preferences: a table, (answers, answers)
     returns: a scalar in the unit of the loss
-    raises: ValueError if preferences is no table, ref or sampler no policy, or ref is 0
-        for an answer (a gap to it is infinite)
+    raises: ValueError if preferences is no table, ref or sampler no policy, logits of
+        another shape, or ref is 0 for an answer (a gap to it is infinite)
 
     >>> table, half = torch.tensor([[0.5, 0.8], [0.2, 0.5]]), torch.tensor([0.5, 0.5])
     >>> expected_pair_loss(lambda h: h, torch.tensor([1.0, 0.0]), half, table, half)
@@ -100,6 +100,7 @@ def expected_pair_loss(
     """
     _require_table(preferences)
     _require_policy(preferences, ref=ref, sampler=sampler)
+    validate.layout("answers, answers", logits=logits, ref=ref)
     if (ref == 0).any():
         raise ValueError("ref must be above 0 for every answer")
     logratios = logits - ref.log()  # log Z of the softmax cancels in a gap

@@ -94,6 +94,7 @@ def exponential_tilt(ref: Tensor, features: Tensor, weights: Tensor) -> Tensor:
     tensor([0.7311, 0.2689])
     """
     fits(ref, features)
+    validate.layout("answers width, width", features=features, weights=weights)
     return optimal_policy(ref, features @ weights, 1.0)
 
 
@@ -113,7 +114,7 @@ def forward_projection(ref: Tensor, features: Tensor, target: Tensor) -> Tensor:
     >>> forward_projection(half, one, target)                  # ln 3
     tensor([1.0986], dtype=torch.float64)
     """
-    fits(ref, features)
+    fits(ref, features, target=target)
     validate.probabilities(target=target)
 
     def loss(weights: Tensor) -> Tensor:
@@ -139,7 +140,7 @@ def reverse_projection(
     >>> reverse_projection(half, one, torch.tensor([2.0, 0]).double(), beta=0.5)
     tensor([4.0000], dtype=torch.float64)
     """
-    fits(ref, features)
+    fits(ref, features, rewards=rewards)
     validate.number("beta", beta)
     target = (ref.log() + rewards / beta).log_softmax(-1)  # log π*
 
@@ -168,7 +169,7 @@ def dpo_projection(
     >>> dpo_projection(half, one, torch.tensor([2.0, 0]).double(), beta=0.5)
     tensor([4.0000], dtype=torch.float64)
     """
-    fits(ref, features)
+    fits(ref, features, rewards=rewards)
     validate.number("beta", beta)
     first, second = torch.triu_indices(len(ref), len(ref), 1)
     apart = features[first] - features[second]  # (pairs, width)
@@ -183,9 +184,10 @@ def dpo_projection(
     return _lowest(loss, features.shape[1])
 
 
-def fits(ref: Tensor, features: Tensor):
-    """Refuse a reference with a 0, and features that are not a row an answer."""
+def fits(ref: Tensor, features: Tensor, **others: Tensor):
+    """Refuse a reference with a 0, and what is not a row, or a number, an answer."""
     validate.probabilities(ref=ref)
+    validate.tensors(ref=ref, **others)
     validate.tensors(features=features)
     if not validate.holds(ref > 0):
         raise ValueError("ref must be above 0 for every answer: drop those at 0")

@@ -96,8 +96,7 @@ def best_in_class(
     >>> best_in_class(half, torch.eye(2), rewards, beta=1.0)       # all of them: e : 1
     tensor([0.7311, 0.2689], dtype=torch.float64)
     """
-    validate.tensors(ref=ref, rewards=rewards)
-    fits(ref, features)
+    fits(ref, features, rewards=rewards)
     validate.number("beta", beta)
     ref, features, rewards = ref.double(), features.double(), rewards.double()
 
