@@ -20,6 +20,8 @@ from course_tools.environment import COMMAND
 
 __all__ = ["badges", "colab_page", "main", "renew_badges"]
 
+COLAB, BINDER = "https://colab.research.google.com", "https://mybinder.org"
+CODESPACES = "https://github.com/codespaces/badge.svg"
 BRANCH = "colab"
 # Colab has PyTorch and all that a page imports: its versions stay, and 00 names them.
 # `check` notes what is passed where there is a folder for it.
@@ -57,7 +59,7 @@ def _led(link: re.Match) -> str:
 
 
 def _colab(page: str) -> str:
-    return f"https://colab.research.google.com/github/{_name()}/blob/{BRANCH}/{page}"
+    return f"{COLAB}/github/{_name()}/blob/{BRANCH}/{page}"
 
 
 def _name() -> str:
@@ -67,27 +69,11 @@ def _name() -> str:
 
 def badges() -> str:
     """The line of badges, each a link that opens the course."""
-    binder = "https://mybinder.org"
-    codespaces = "https://codespaces.new"
-    start = "?urlpath=lab/tree/my_work/Start.ipynb"
-    known = (
-        (
-            "Open in Colab",
-            "https://colab.research.google.com/assets/colab-badge.svg",
-            _colab(START),
-        ),
-        (
-            "Launch Binder",
-            f"{binder}/badge_logo.svg",
-            f"{binder}/v2/gh/{_name()}/main{start}",
-        ),
-        (
-            "Open in GitHub Codespaces",
-            "https://github.com/codespaces/badge.svg",
-            f"{codespaces}/{_name()}",
-        ),
-    )
-    return "\n".join(f"[![{words}]({image})]({to})" for words, image, to in known)
+    in_binder = f"v2/gh/{_name()}/main?urlpath=lab/tree/my_work/Start.ipynb"
+    return f"""\
+[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({_colab(START)})
+[![Launch Binder]({BINDER}/badge_logo.svg)]({BINDER}/{in_binder})
+[![Open in GitHub Codespaces]({CODESPACES})](https://codespaces.new/{_name()})"""
 
 
 def renew_badges(readme: Path) -> bool:

@@ -115,7 +115,7 @@ def more(*of):
 )
 def test_a_run_comes_again(module, job):
     """Another processor rounds differently, in the sixteenth digit."""
-    again = module._run(job)
+    again = module._run(*job)
     rows = RUNS if module is table else VARIANTS
     (shipped,) = (row for row in rows if row[:5] == again[:5])
     numbers = list(shipped[5:-1])
@@ -124,7 +124,7 @@ def test_a_run_comes_again(module, job):
 
 @pytest.mark.slow
 def test_an_estimate_comes_again():
-    (again,) = estimators._run(("table", 10_000, 3))
+    (again,) = estimators._run("table", 10_000, 3)
     (shipped,) = (row for row in ESTIMATORS if row[:5] == again[:5])
     assert list(again[5:-1]) == pytest.approx(list(shipped[5:-1]), abs=2e-5)
 

@@ -21,6 +21,9 @@ from course_lib.workspace import write_whole
 
 __all__ = ["Data", "config_of", "data_of", "examples_of", "in_words", "reference_of"]
 
+AS_ASKED = ("method", "gamma", "label_smoothing", "nll_weight", "accumulate", "clip")
+AS_ASKED += ("weight_decay", "seed", "recompute", "quiet")  # the trainer's settings
+
 
 class Data(NamedTuple):
     """What is trained on and what is held out."""
@@ -93,26 +96,17 @@ def config_of(asked: Finetuning, data: Data, language, folder: Path) -> Config:
     if isinstance(language, WorldWords):
         rate = 2e-3
     config = Config(
-        method=asked.method,
+        **{name: getattr(asked, name) for name in AS_ASKED},
         beta=beta,
-        gamma=asked.gamma,
-        label_smoothing=asked.label_smoothing,
-        nll_weight=asked.nll_weight,
         steps=steps,
         batch_size=size,
-        accumulate=asked.accumulate,
         lr=asked.lr or rate,
         warmup=round(asked.warmup * steps),
-        clip=asked.clip,
-        weight_decay=asked.weight_decay,
-        seed=asked.seed,
         layout=_layout(asked, data, language),
         chunk=0 if toy(language.model) else 512,
-        recompute=asked.recompute,
         bf16=asked.precision == "bf16",
         every=asked.eval_every or max(1, steps // 10),
         checkpoint=str(folder / "checkpoint.pt"),
-        quiet=asked.quiet,
     )
     require(config)
     return config

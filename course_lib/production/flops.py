@@ -40,7 +40,8 @@ def training_flops(job: Job) -> float:
     again = (forward + attention - last) * job.checkpointing
     again += head * (job.logits == "chunked")
     whole = forward + attention + head
-    return whole + backward + again + whole * _asks_reference(job)
+    asked = whole * (job.reference in ("resident", "adapter off"))
+    return whole + backward + again + asked
 
 
 def _forward(job: Job) -> tuple[float, float, float]:
@@ -50,10 +51,6 @@ def _forward(job: Job) -> tuple[float, float, float]:
     attention = 2.0 * row * size.width
     each = job.tokens * size.layers
     return each * block, each * attention, 2.0 * size.vocab * size.width * job.scored
-
-
-def _asks_reference(job: Job) -> bool:
-    return job.reference in ("resident", "adapter off")
 
 
 class Duration(NamedTuple):

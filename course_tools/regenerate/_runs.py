@@ -15,12 +15,16 @@ __all__ = ["in_parallel", "write_table"]
 
 
 def in_parallel(run_one: Callable, jobs: Sequence) -> list:
-    """The runs of all jobs, in their order: a process for each core, of one thread."""
+    """The runs of all jobs, in their order: a process for each core, of one thread.
+
+    jobs: the arguments of each run
+    """
     # spawn: a fork of a process in which torch has begun may hang
     told = {"mp_context": multiprocessing.get_context("spawn")}
     told |= {"initializer": torch.set_num_threads, "initargs": (1,)}
     with ProcessPoolExecutor(**told) as pool:
-        return list(tqdm(pool.map(run_one, jobs), "runs", total=len(jobs)))
+        runs = pool.map(run_one, *zip(*jobs, strict=True))
+        return list(tqdm(runs, "runs", total=len(jobs)))
 
 
 def write_table(fields: Sequence[str], rows: Iterable[Sequence], path: Path) -> str:

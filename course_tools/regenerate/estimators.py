@@ -43,8 +43,7 @@ def make(folder: Path = SHIPPED) -> str:
     return write_table(Run._fields, rows, folder / "estimators.csv")
 
 
-def _run(job: tuple[str, int, int]) -> list[Run]:
-    estimator, count, seed = job
+def _run(estimator: str, count: int, seed: int) -> list[Run]:
     _, world, _ = exact_world()
     asked = sample_preferences(world, count, seed=seed)
     begun = time.process_time()

@@ -25,15 +25,11 @@ def jobs() -> Iterator[tuple[str, int]]:
 
 def make(folder: Path = SHIPPED) -> str:
     """Train every failure and log it; some ten minutes on two cores."""
-    runs = in_parallel(_run, [*jobs()])
+    runs = in_parallel(broken_run, [*jobs()])
     path = folder / "failures.jsonl"
     text = "\n".join(lines(runs)) + "\n"
     write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
     return f"{path.name}: {len(runs)} runs"
-
-
-def _run(job: tuple[str, int]) -> LoggedRun:
-    return broken_run(*job)
 
 
 def lines(runs: Sequence[LoggedRun]) -> Iterator[str]:

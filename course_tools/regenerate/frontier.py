@@ -60,8 +60,7 @@ def exact_world() -> tuple[SentenceWorld, World, Transformer]:
     return sentences, sentences.exact(ref), ref
 
 
-def _run(job: tuple[str, str, Config]) -> Run:
-    experiment, arm, config = job
+def _run(experiment: str, arm: str, config: Config) -> Run:
     called = (experiment, arm, config.method, config.beta, config.seed)
     known = config.beta if config.beta_prices_kl else None
     return trained_and_scored(called, lambda: run(config, watch_at=()).model, known)

@@ -65,7 +65,7 @@ def make(folder: Path = SHIPPED) -> str:
     )
 
 
-def _run(job: tuple) -> Run:
+def _run(*job) -> Run:
     experiment, arm, name, value, seed = job
     sweep = SWEEPS[name]
     method = "dpo" if name == "cdpo" else name

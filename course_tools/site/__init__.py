@@ -98,16 +98,10 @@ def build(out: Path, run: bool = True, url: str = "") -> list[str]:
         with patch_docutils(), docutils_namespace():
             Sphinx(*asked, status=None, warning=told).build()
         shutil.rmtree(html / ".doctrees", ignore_errors=True)
-        _replace(out, html)
+        if out.exists():
+            os.replace(out, Path(made, "old"))
+        os.replace(html, out)
         return told.getvalue().replace(str(source), "").splitlines()
-
-
-def _replace(out: Path, html: Path) -> None:
-    """Put a finished site where the old one is."""
-    old = html.with_name("old")
-    if out.exists():
-        os.replace(out, old)
-    os.replace(html, out)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -139,8 +139,7 @@ def while_asking(
     ]
 
 
-def _outcomes(job: tuple[int, Callable]) -> list[Outcome]:
-    seed, measured = job
+def _outcomes(seed: int, measured: Callable) -> list[Outcome]:
     return measured(*load(), seed)
 
 
