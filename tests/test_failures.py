@@ -280,7 +280,7 @@ def test_every_run_is_shipped_once_and_the_file_is_small():
     ],
 )
 def test_a_failure_comes_again(job):
-    again = made._run(job)
+    again = broken_run(*job)
     (shipped,) = (run for run in SHIPPED if run[:2] == job)
     for one, other in zip(
         [*again.rows, *again.looks], [*shipped.rows, *shipped.looks], strict=True
