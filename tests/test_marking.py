@@ -17,7 +17,7 @@ from submitted import LOSS, put
 
 from course_lib.checking.diagnosis import Diagnosis
 from course_lib.checking.seen import Symptom
-from course_lib.checking.verdict import Examination, Verdict
+from course_lib.checking.verdict import Examination
 from course_lib.exercises import EXERCISES
 from course_lib.submission import observing
 from course_lib.submission.loading import Loaded, cells_of
@@ -64,15 +64,6 @@ def page(folder: str, name: str) -> list[str]:
     return found
 
 
-def verdict(name: str, seen) -> Verdict:
-    return examination(name).verdict(seen)
-
-
-def checked(name: str, function) -> list[Observation]:
-    """What `check` sees of a function, on this file's inputs."""
-    return observe_all(function, examination(name).calls)
-
-
 def until_wrong(name: str, function) -> tuple[int | None, list[Call]]:
     """The first place that `check` finds wrong, and the calls that show it."""
     exam, seen = examination(name), []
@@ -109,13 +100,13 @@ def answered(name: str, cells: list[str], calls=None) -> list[Observation]:
 def test_right_answers_and_the_starter_get_from_grade_what_they_get_from_check(
     box, name
 ):
-    assert verdict(name, graded(box, name, page("solutions", name))).state == "passed"
-    starter = graded(box, name, page("exercises", name))
-    assert verdict(name, starter).state == "not attempted"
+    for folder, state in (("solutions", "passed"), ("exercises", "not attempted")):
+        seen = graded(box, name, page(folder, name))
+        assert examination(name).verdict(seen).state == state
     for function in ALTERNATIVES[name]:
         source = inspect.getsource(inspect.getmodule(function))
         cells = [f"{source}\n{name} = {function.__name__}\n"]
-        found = verdict(name, graded(box, name, cells))
+        found = examination(name).verdict(graded(box, name, cells))
         assert found.state == "passed", function.__name__
 
 
@@ -127,7 +118,8 @@ def test_faults_get_from_grade_what_they_get_from_check(name, part, monkeypatch)
     for fault in EXERCISES[name].faults[part::3]:
         function = EXERCISES[name].function(fault)
         monkeypatch.setattr(harness, "load", lambda *_, f=function, **__: Loaded(f))
-        assert repr(answered(name, [])) == repr(tuple(checked(name, function)))
+        seen = observe_all(function, examination(name).calls)
+        assert repr(answered(name, [])) == repr(tuple(seen))
 
 
 @pytest.mark.slow

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from course_lib.submission.observing import Call
-from course_tools.grading.sandbox.wire import NUMBERS, Nonsense, decode, encode, read
+from course_tools.grading.sandbox.wire import (
+    NUMBERS,
+    Nonsense,
+    decode,
+    encode,
+    read,
+    tensors_in,
+)
 
 __all__ = ["functions_in", "reply"]
 
@@ -65,7 +72,7 @@ def _told(functions: Sequence[Callable], message: dict) -> dict:
     if type(number) is not int or not 0 <= number < len(functions):
         raise Nonsense("a question for no function")
     args, kwargs = decode(message["args"]), decode(message["kwargs"])
-    tensors = [value for value in _flat([args, kwargs]) if isinstance(value, Tensor)]
+    tensors = [*tensors_in([args, kwargs])]
     _bounded(tensors)
     for tensor, wants in zip(tensors, message["wants"], strict=True):
         tensor.requires_grad_(bool(wants))
@@ -115,15 +122,6 @@ def _leaves(result: Tensor) -> set[int]:
             found.add(id(getattr(node, "variable", None)))
             todo += [before for before, _ in node.next_functions]
     return found
-
-
-def _flat(value: Any) -> list[Any]:
-    """What is in lists and dictionaries, however deep."""
-    if isinstance(value, dict):
-        value = [*value.values()]
-    if isinstance(value, list | tuple):
-        return [inner for part in value for inner in _flat(part)]
-    return [value]
 
 
 def _bounded(tensors: Sequence[Tensor]):

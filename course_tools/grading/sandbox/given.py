@@ -15,7 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_tools.grading.sandbox.wire import NUMBERS, decode, encode, receive, send
+from course_tools.grading.sandbox.wire import (
+    NUMBERS,
+    decode,
+    encode,
+    receive,
+    send,
+    tensors_in,
+)
 
 __all__ = ["OURS", "asking"]
 
@@ -38,7 +45,7 @@ def asking(channel: socket.socket) -> Callable[[int], Callable]:
     def stand_in(number: int) -> Callable:
         def given(*args, **kwargs):
             whole = [list(args), kwargs]
-            tensors = [*_tensors(whole)]
+            tensors = [*tensors_in(whole)]
             if sum(tensor.numel() for tensor in tensors) > 2 * NUMBERS:
                 raise ValueError(f"a given function takes up to {NUMBERS:,} numbers")
             # as they are now: they may be worked on before a gradient is asked for
@@ -75,17 +82,8 @@ def _whole() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Those in lists and dictionaries, however deep, in their order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif type(value) in (list, tuple, dict):
-        for part in value.values() if type(value) is dict else value:
-            yield from _tensors(part)
-
-
 def _filled(value: Any, tensors: Iterator[Tensor]) -> Any:
-    """The same with other tensors, in the order of `_tensors`."""
+    """The same with other tensors, in the order of `tensors_in`."""
     if isinstance(value, Tensor):
         return next(tensors)
     if type(value) is dict:

@@ -11,7 +11,7 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,6 +33,7 @@ __all__ = [
     "read",
     "receive",
     "send",
+    "tensors_in",
 ]
 
 ROOM = 1 << 20  # bytes of one frame from the learner's side
@@ -145,6 +146,15 @@ def decode(value: Any, function: Callable[[int], Callable] | None = None) -> Any
         found = [decode(v, function) for v in held]
         return found if kind == "list" else tuple(found)
     raise Nonsense("a value that has no meaning here")
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Those in lists and dictionaries, however deep: in one order on both sides."""
+    if isinstance(value, Tensor):
+        yield value
+    elif type(value) in (list, tuple, dict):
+        for part in value.values() if type(value) is dict else value:
+            yield from tensors_in(part)
 
 
 def _bytes(tensor: Tensor) -> bytes:
