@@ -13,8 +13,6 @@ from torch import nn
 from course_lib.distributed import rank
 from course_lib.workspace import write_whole
 
-__all__ = ["Checkpoint", "fingerprint"]
-
 
 def fingerprint(*of: Any) -> str:
     """A key for models and tuples of tensors: equal only if they give equal numbers.

@@ -15,21 +15,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = [
-    "average_gradients",
-    "mean_of_all",
-    "one_of_many",
-    "peak_memory",
-    "place",
-    "precision",
-    "processes",
-    "rank",
-    "sixteen_bits_pay",
-    "sum_of_all",
-    "threads",
-    "toy",
-]
-
 LET_GO = 0.5  # seconds
 
 
