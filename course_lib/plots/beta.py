@@ -241,6 +241,8 @@ def destination(
     }
     rows = range(len(world.names))
     last = steps[-1]
+    counts = {10**k: number(10**k, ",") for k in range(4) if 10**k <= last}
+    look = {"xscale": "log", "xticks": counts, "yticks": (0, 0.5, 1, 1.5)}
 
     def draw(axes: tuple[Axes, Axes], beta: float, optimiser: str, step: int) -> str:
         left, right = axes
@@ -265,7 +267,7 @@ def destination(
     return Scene.of(
         draw,
         _shares("Probability", world),
-        _steps_panel(last),
+        panel("KL(π‖π_ref), nats", ("training step", 0.8, last * 9), (0, 1.5), **look),
         still=lambda axes: _outlines(axes[0], world),
         says="A large β heads for a nearer place and arrives in fewer steps",
         shows="Green: the policy at this step. ◆: π*, its destination. Outline: the "
@@ -273,13 +275,6 @@ def destination(
         height=3.8,
         width_ratios=(4, 5),
     )
-
-
-def _steps_panel(last: int) -> dict:
-    ticks = [10**power for power in range(4) if 10**power <= last]
-    x = "training step", 0.8, last * 9
-    look = {"xscale": "log", "xticks": {tick: number(tick, ",") for tick in ticks}}
-    return panel("KL(π‖π_ref), nats", x, (0, 1.5), yticks=(0, 0.5, 1, 1.5), **look)
 
 
 def _ways(axis: Axes, run: TabularRun, betas: Sequence[float], column: int):

@@ -60,8 +60,8 @@ def _verdict(advice: Advice) -> str:
     """What comes first, and with how many it ties."""
     if not advice.ranking:
         return "Best here: none can be used"
-    others = "one other ties" if len(advice.tied) == 1 else "no other ties"
-    others = f"{len(advice.tied)} others tie" if advice.tied[1:] else others
+    few = {0: "no other ties", 1: "one other ties"}
+    others = few.get(len(advice.tied), f"{len(advice.tied)} others tie")
     return f"Best here: {NAMES[advice.variant]}; {others}"
 
 

@@ -13,13 +13,6 @@ from course_lib.plots.style import BARE, Scene, panel
 from course_lib.policies import expected_reward, kl_divergence, optimal_policy
 from course_lib.worlds import World
 
-SAYS = "Loosen the leash, and honest guests learn to praise, then to babble"
-SHOWS = (
-    "“How was the film?” Twelve answers of the model that earns most from raters who "
-    "like praise.\nβ is its leash: drag it to the left. All {count} possible answers "
-    "are counted.\n● praise: reward above 0    ○ no praise    ✕ babble: under 1 in "
-    "10{thin}000 in the reference    □ reference"
-)
 BABBLE = 1e-4  # of the reference: what it says less often is foreign to it
 SIGNS = {"chosen": "●", "rejected": "○", "faulty": "✕"}  # what is said, by its meaning
 GUESTS = 12
@@ -91,7 +84,9 @@ def leash(world: World) -> Scene:
     rows = answers.rows(betas)
 
     def still(axes: tuple[Axes, Axes, Axes]):
-        _set_bars(axes[1], answers, rows)
+        axes[1].barh(range(len(rows)), answers.ref[rows].tolist(), 0.76, **OUTLINE)
+        for tick, row in zip(axes[1].get_yticklabels(), rows, strict=True):
+            tick.set_color(answers.told(row)[1])
         _set_strip(axes[2], answers, betas)
 
     def draw(axes: tuple[Axes, Axes, Axes], beta: float) -> str:
@@ -110,8 +105,12 @@ def leash(world: World) -> Scene:
         panel("How often", ("", 0, 1.45), (len(rows) - 0.4, -0.6), ynames=told, **BARE),
         panel("Share of all answers", ("", LOOSE, TIGHT), (0, 1.3), **shares),
         still=still,
-        says=SAYS,
-        shows=SHOWS.format(count=len(answers.names), thin=THIN),
+        says="Loosen the leash, and honest guests learn to praise, then to babble",
+        shows="“How was the film?” Twelve answers of the model that earns most from "
+        "raters who like praise.\nβ is its leash: drag it to the left. All "
+        f"{len(answers.names)} possible answers are counted.\n● praise: reward above 0 "
+        f"   ○ no praise    ✕ babble: under 1 in 10{THIN}000 in the reference    "
+        "□ reference",
         height=5.9,
         mosaic="ab;cc",
         height_ratios=(5, 3.4),
@@ -136,20 +135,13 @@ def _say(answers: _Answers, best: Tensor, beta: float) -> str:
     )
 
 
-def _set_bars(axis: Axes, answers: _Answers, rows: list[int]):
-    axis.barh(range(len(rows)), answers.ref[rows].tolist(), 0.76, **OUTLINE)
-    for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
-        tick.set_color(answers.told(row)[1])
-
-
 def _set_strip(axis: Axes, answers: _Answers, betas: Tensor):
     best = torch.stack([answers.best(float(beta)) for beta in betas])
     for meaning, kind in (("chosen", answers.liked), ("faulty", answers.babble)):
         look = {key: MARK[meaning][key] for key in ("color", "ls")}
         axis.plot(betas, best[:, kind].sum(-1), **look)
-    words = {"bold": True, "at": (0, 0)}
-    name(axis, LOOSE, 1.17, "babble", MARK["faulty"]["color"], **words)
-    name(axis, 0.2, 1.17, "praise", MARK["chosen"]["color"], **words)
+    name(axis, LOOSE, 1.17, "babble", MARK["faulty"]["color"], at=(0, 0), bold=True)
+    name(axis, 0.2, 1.17, "praise", MARK["chosen"]["color"], at=(0, 0), bold=True)
     axis.tick_params(axis="y", pad=9)  # room for the point at the left end
     axis.set_xlabel("β, reward per nat", loc="center")
     for x, side, text in (

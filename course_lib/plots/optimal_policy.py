@@ -149,10 +149,11 @@ def tilt_and_normalise(
     places = [*range(len(answers)), len(answers) + 0.4]
     top = log_z(ref, rewards, beta).exp().item()
     before = [*ref.tolist(), 1.0]
-    labels = [*_with_rewards(world), "sum"]
-    ticks = {"xticks": dict(zip(places, labels, strict=True)), "yticks": [0, 1, 2]}
-    weight = 0, 1.3 * max(top, 1)
-    around = panel("Weight", ("answer, and its reward",), weight, **ticks)
+    pairs = zip(answers, rewards.tolist(), strict=True)
+    labels = [f"{answer}\nr = {number(reward, 'g')}" for answer, reward in pairs]
+    ticks = dict(zip(places, [*labels, "sum"], strict=True))
+    x, weight = ("answer, and its reward",), (0, 1.3 * max(top, 1))
+    around = panel("Weight", x, weight, xticks=ticks, yticks=[0, 1, 2])
 
     def still(axis: Axes):
         axis.bar(places, before, 0.76, **OUTLINE)
@@ -202,11 +203,6 @@ def _motions(axis: Axes, step: float, height: float):
         (1.62, "2. normalise: ÷ Z", step > 1),
     ):
         name(axis, x, height, text, INK if on else QUIET, at=(0, 0), bold=on)
-
-
-def _with_rewards(world: World) -> list[str]:
-    pairs = zip(world.names, world.rewards.tolist(), strict=True)
-    return [f"{answer}\nr = {number(reward, 'g')}" for answer, reward in pairs]
 
 
 def _above(axis: Axes, x: float, y: float, text: str, strong: bool):
@@ -396,14 +392,6 @@ def frontier_curve(world: World, policy: Callable = optimal_policy) -> Scene:
     )
 
 
-def _named_frontier(axis: Axes, spent: list[float], earned: list[float]):
-    axis.plot(spent, earned, color=INK, lw=1.2)
-    axis.locator_params(axis="y", nbins=4)
-    spots = zip(spent, earned, strict=True)  # from the highest KL down
-    spot = next(spot for spot in spots if spot[0] < 0.6 * spent[0])
-    name(axis, *spot, "frontier", at=(-6, 8))
-
-
 def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
     """Best-of-n on the plane of reward and KL, and its KL against the usual bound.
 
@@ -423,7 +411,11 @@ def best_of_n_race(world: World, best: Callable = best_of_n) -> Scene:
 
     def still(axes: tuple[Axes, Axes]):
         left, right = axes
-        _named_frontier(left, *frontier)
+        left.plot(*frontier, color=INK, lw=1.2)
+        left.locator_params(axis="y", nbins=4)
+        spots = zip(*frontier, strict=True)  # from the highest KL down
+        spot = next(spot for spot in spots if spot[0] < 0.6 * frontier[0][0])
+        name(left, *spot, "frontier", at=(-6, 8))
         right.plot(counts, spent.values(), color=INK, lw=1.2)
         right.plot(counts, bounds.values(), **DOTTED)
         name(right, 32, bounds[32], "as quoted", QUIET, at=(0, 12), ha="center")

@@ -222,9 +222,7 @@ def _bars(axis: Axes, policy: Tensor, color: str):
         name(axis, place, share, percent(share), color, at=(0, 8), ha="center")
 
 
-def preferences_read(
-    probability: Callable = implicit_preference_probability,
-) -> Scene:
+def preferences_read(probability: Callable = implicit_preference_probability) -> Scene:
     """The ten preferences of five answers, read out of the policy with some β.
 
     probability: of the four log-probabilities and beta

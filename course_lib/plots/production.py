@@ -26,14 +26,16 @@ def truncated_pair(
     width = max(map(len, rows))
 
     def draw(axis: Axes, max_length: int, keep: str) -> str:
-        kept = [range(len(row))[_part(int(max_length), keep)] for row in rows]
+        length = int(max_length)
+        part = slice(length) if keep == "keep_start" else slice(-length, None)
+        kept = [range(len(row))[part] for row in rows]
         for row, tokens in enumerate(rows):
             for place, token in enumerate(tokens):
                 here = place in kept[row]
                 _box(axis, row, place, token, place < len(prompt), here)
         if keep == "keep_start":
-            axis.axvline(max_length, color=INK, lw=1.2, ls=DOTS)
-        return _told(int(max_length), len(prompt), rows, kept)
+            axis.axvline(length, color=INK, lw=1.2, ls=DOTS)
+        return _told(length, len(prompt), rows, kept)
 
     def still(axis: Axes):
         name(axis, 0, -0.1, "prompt", QUIET, at=(0, 0))
@@ -48,10 +50,6 @@ def truncated_pair(
         still=still,
         height=3.4,
     )
-
-
-def _part(length: int, keep: str) -> slice:
-    return slice(None, length) if keep == "keep_start" else slice(-length, None)
 
 
 def _box(axis: Axes, row: int, place: int, token: str, asked: bool, here: bool):

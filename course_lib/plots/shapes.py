@@ -31,10 +31,6 @@ class Shape(NamedTuple):
     more: str = ""  # the other knob that it reads
 
 
-def _apo_down(s: PairLogps, k: LossSettings) -> Tensor:
-    return apo_down_loss(*s.four, k.beta, reduction="none")
-
-
 SHAPES = {
     "dpo": Shape(METHODS["dpo"]),
     "cdpo": Shape(METHODS["dpo"], more="ε"),
@@ -45,7 +41,7 @@ SHAPES = {
     "dpo_nll": Shape(METHODS["dpo_nll"]),
     "nca": Shape(METHODS["nca"]),
     "apo_zero": Shape(METHODS["apo_zero"]),
-    "apo_down": Shape(_apo_down),
+    "apo_down": Shape(lambda s, k: apo_down_loss(*s.four, k.beta, reduction="none")),
     "kto": Shape(METHODS["kto"]),  # at z = 0
     "orpo": Shape(METHODS["orpo"], knob="λ"),
     "simpo": Shape(METHODS["simpo"], more="γ"),
