@@ -172,7 +172,7 @@ def test_slips_are_made_for_every_step_and_read_as_sentences():
     ("fault", "says"),
     [
         ("odd: g = a\n    a step that is not there", "'odd' names no step"),
-        ("odd: h = -a", "'odd: h = -a' has no sentence"),
+        ("odd: h = -a", "'odd' has no sentence"),
     ],
 )
 def test_a_fault_of_no_step_or_no_words_is_refused(fault, says):

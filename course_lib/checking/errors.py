@@ -6,7 +6,8 @@ from course_lib.exercises.recipe import sentences
 
 __all__ = ["cause"]
 
-# Patterns of an error's type and message, and what to say: {0} is the first group
+# Patterns of an error's type and message, and what to say: {0} is the first group. One
+# without a sentence has the next one's
 TEXT = r"""
 NameError: name '(\w+)'
     nothing is called `{0}` here: is it misspelt, or defined further down or in a cell
@@ -152,9 +153,9 @@ ZeroDivisionError
 RecursionError
     the function calls itself: has a helper the same name?
 """
-
-
-CAUSES = tuple(sentences(TEXT))
+CAUSES: list[tuple[str, str]] = []
+for pattern, says in reversed([*sentences(TEXT)]):
+    CAUSES.insert(0, (pattern, says or CAUSES[0][1]))
 
 
 def cause(kind: str, message: str) -> str:

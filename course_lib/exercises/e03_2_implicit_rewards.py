@@ -60,6 +60,7 @@ softmax of probabilities: p = policy.log_softmax(-1); q = ref.log_softmax(-1)
 log-odds: p = torch.logit(policy); q = torch.logit(ref)
     a difference of log-odds, as in ORPO: here it is log π − log π_ref
 standardised, a little added: r = standard(beta * h, 1e-8)
+    rewards brought to mean 0 and spread 1: only the constant is free, β sets the scale
 standardised: r = standard(beta * h)
     rewards brought to mean 0 and spread 1: only the constant is free, β sets the scale
 """

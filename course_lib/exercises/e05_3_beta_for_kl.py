@@ -90,7 +90,9 @@ forward KL, averaged: beta = search(averaged_back, ref, r, kl)
     F.kl_div(log π*, π_ref) is KL(π_ref‖π*), and by default the mean over the answers:
     here the policy comes first, and its terms are summed
 a grid of 121: beta = nearest(ref, r, kl, 121)
+    the best of a list of βs, as exact as the list is fine: go on between the neighbours
 a grid of 61: beta = nearest(ref, r, kl, 61)
+    the best of a list of βs, as exact as the list is fine: go on between the neighbours
 a grid of 1000: beta = nearest(ref, r, kl, 1000)
     the best of a list of βs, as exact as the list is fine: go on between the neighbours
 times β: beta = search(spent, ref, r, kl, times=True)

@@ -40,6 +40,7 @@ one token each: sums = last_wins(values, owners, count)
     one token of each response: sums[owners] = values and += write to each place once,
     whatever comes twice is lost
 average: sums = zeros.index_add(0, owners, values) / tokens(owners, count)
+    the mean over a response's tokens: a whole response has their sum
 average where there is one:
         sums = zeros.index_add(0, owners, values)
         / tokens(owners, count).clamp(min=1)

@@ -82,6 +82,8 @@ class Recipe:
             steps = {step: self.step(expression) for step, expression in steps}
             if unknown := steps.keys() - self.steps.keys():
                 raise ValueError(f"{name!r} names no step of its recipe: {unknown}")
+            if not says:
+                raise ValueError(f"{name!r} has no sentence below it")
             found.append(Fault(name, says, steps))
         return found
 
@@ -114,25 +116,17 @@ def blocks(text: str) -> list[list[str]]:
 
 
 def sentences(text: str) -> Iterator[tuple[str, str]]:
-    r"""Each line at the margin, with the sentence below it, or the next one there is.
+    r"""Each line at the margin, and the sentence below it, or "".
 
     Lines of a sentence are indented by four, further ones of what it is about by eight.
 
-    raises: ValueError if the last line has no sentence
-
-    >>> dict(sentences("one\n        and\ntwo\n    say\n    this"))
-    {'one and': 'say this', 'two': 'say this'}
+    >>> dict(sentences("one\n        and\n    say\n    this\ntwo"))
+    {'one and': 'say this', 'two': ''}
     """
-    waiting: list[str] = []
     for head, *lines in blocks(text):
         more = [line for line in lines if line.startswith(" " * 8)]
         says = " ".join(line.strip() for line in lines if line not in more)
-        waiting.append(" ".join([head, *map(str.strip, more)]))
-        if says:
-            yield from ((one, says) for one in waiting)
-            waiting = []
-    if waiting:
-        raise ValueError(f"{waiting[0]!r} has no sentence below it")
+        yield " ".join([head, *map(str.strip, more)]), says
 
 
 class _Slip(NamedTuple):

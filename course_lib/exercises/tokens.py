@@ -92,6 +92,8 @@ tokens not shifted: words = labels[:, :-1]
     labels[:, :-1] beside logits[:, :-1]: the logits at t − 1 are asked about token t,
     which is in labels[:, 1:]
 shifted the wrong way: before = logits[:, 1:]; words = labels[:, :-1]
+    logits[:, 1:] beside labels[:, :-1]: each token looked up in the logits after it,
+    which have seen it. labels[:, 1:] goes with logits[:, :-1]
 all shifted the wrong way: before = logits[:, 1:]; words = labels[:, :-1];
         kept = mask[:, :-1]
     logits[:, 1:] beside labels[:, :-1]: each token looked up in the logits after it,
