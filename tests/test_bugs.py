@@ -5,7 +5,7 @@ import math
 import oracles
 import pytest
 import torch
-from oracles import F64, tensor
+from oracles import F64, cost, tensor
 
 from course_lib import bugs
 from course_lib.bugs import (
@@ -54,10 +54,6 @@ def test_patients_that_were_met_in_code_and_those_that_were_not():
 
 # log-ratios 1 and −1, −1 and 1: gaps 2 and −2
 FOUR = tensor([-5.0, -9.0], [-7.0, -3.0], [-6.0, -8.0], [-6.0, -4.0])
-
-
-def cost(x):
-    return math.log1p(math.exp(-x))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from oracles import cost, log_odds, sigma
 from test_bench_trainer import NO_TRL
 
 from course_lib import losses, variants
@@ -83,17 +84,8 @@ def inputs() -> dict:
     }
 
 
-def sigma(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-def cost(x: float) -> float:
-    return math.log(1 + math.exp(-x))
-
-
 def odds(o, nll: float, weight: float) -> float:
-    ratio = math.log(math.exp(o.a) / (1 - math.exp(o.a)))
-    return nll + weight * cost(ratio - math.log(math.exp(o.b) / (1 - math.exp(o.b))))
+    return nll + weight * cost(log_odds(o.a) - log_odds(o.b))
 
 
 def smooth(o, margin: float) -> float:
