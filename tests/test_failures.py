@@ -12,7 +12,7 @@ from course_lib import datasets, failures
 from course_lib.batches import sentence_texts
 from course_lib.config import Config
 from course_lib.datasets import shipped_failures
-from course_lib.diagnosis.case import STATES
+from course_lib.diagnosis.finding import STATES
 from course_lib.failures import (
     BESIDE,
     CURES,

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case, Finding
+from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case
 from course_lib.diagnosis.drift import moving_reference
+from course_lib.diagnosis.finding import Finding, sick, suspicious
 from course_lib.diagnosis.kinds import at_reference
 
 __all__ = ["BROKEN", "not_numbers", "zero_beta"]
@@ -35,9 +36,8 @@ def not_numbers(case: Case) -> Iterator[Finding]:
             return
         nothing = norm & (part["loss"] == 0)
         if nothing.any():
-            yield Finding(
+            yield sick(
                 "nan_precision",
-                "sick",
                 f"The loss is exactly 0 in {word} rows whose gradient norm is NaN: the "
                 "NaN was filtered out of the loss, so 0 does not mean a perfect fit.",
                 part.rows(nothing),
@@ -47,9 +47,8 @@ def not_numbers(case: Case) -> Iterator[Finding]:
         still = np.abs(part["loss"] - LN2) < 0.002
         zeros = at_reference(part) | (~part.with_all("chosen_reward") & still)
         if norm.sum() > 2 and norm[-1] and zeros[norm].all():
-            yield Finding(
+            yield sick(
                 "nan_precision",
-                "sick",
                 f"The gradient norm is NaN or infinite in {norm.sum()} {word} rows, "
                 "and the policy has not left its reference: every step is skipped.",
                 part.rows(norm),
@@ -73,9 +72,8 @@ def _kto_nan(case: Case, part, bad: np.ndarray, norm: np.ndarray) -> Finding | N
     if not (by_rows or (kto and (one_side or recovers))):
         return None
     start = part.first("loss")
-    return Finding(
+    return sick(
         "kto_empty_class_nan",
-        "sick",
         "The NaN is a mean over nothing: in such rows a batch had no desirable or "
         "no undesirable answer, so that side's mean is 0/0. "
         + ("The gradient norm stays finite, and " if sound else "")
@@ -103,9 +101,8 @@ def _precision_nan(word: str, part, bad: np.ndarray) -> Finding:
         when += "diverged, or one batch overflowed"
     else:
         when = f"from the first {word} row on: the forward pass itself gives NaN"
-    return Finding(
+    return sick(
         "nan_precision",
-        "sick",
         f"Rewards, log-probs or loss are NaN {when}. {zero if hidden else ''}"
         "Which operation makes it, the log cannot say.",
         rows,
@@ -117,9 +114,8 @@ def _precision_nan(word: str, part, bad: np.ndarray) -> Finding:
 def zero_beta(case: Case) -> Iterator[Finding]:
     """A β of 0, as somebody says or the evaluations tell."""
     if case.beta == 0:
-        yield Finding(
+        yield sick(
             "beta_zero",
-            "sick",
             "β is 0. Then every reward is 0 and the loss is ln 2 whatever the model "
             "does, and so is the gradient: nothing can be learned. Nothing else need "
             "be wrong.",
@@ -134,9 +130,8 @@ def same_sides(case: Case) -> Iterator[Finding]:
         kept = part.with_all("chosen_logps", "rejected_logps")
         same = kept & (part["chosen_logps"] == part["rejected_logps"])
         if kept.sum() > 1 and same.sum() > 0.9 * kept.sum():
-            yield Finding(
+            yield sick(
                 "no_signal",
-                "sick",
                 f"The log-probs of chosen and rejected answers are equal in "
                 f"{same.sum()} of {kept.sum()} {word} rows: both sides are the same "
                 "text. A prompt that fills max_length or a column read twice does "
@@ -156,9 +151,8 @@ def unchanged(case: Case) -> Iterator[Finding]:
     if whole.sum() < 3 or len(names) < 2 or at_reference(part).all():
         return
     if all(np.ptp(column) == 0 for column in columns):
-        yield Finding(
+        yield sick(
             "frozen_policy",
-            "sick",
             f"{int(whole.sum())} evaluations give the same numbers to the last digit: "
             "the model that is evaluated does not change. It is frozen, or it is not "
             "the one that is trained.",
@@ -175,9 +169,8 @@ def stuck(case: Case) -> Iterator[Finding]:
         if not kept.any() or not zero[kept].all() or not _late(case, part, zero, word):
             continue
         if np.nanmax(np.append(part["lr"][kept], -1)) == 0:
-            yield Finding(
+            yield sick(
                 "frozen_policy",
-                "sick",
                 "Nothing moves because the learning rate is 0 in every row.",
                 part.rows(zero),
                 "Look at the schedule: a warm-up longer than the run ends like this.",
@@ -220,9 +213,8 @@ def _why_stuck(case: Case, word: str, part, zero: np.ndarray) -> Iterator[Findin
         return
     if moves:
         why = "the gradient norm is not 0" if len(norm) else "the log-probs change"
-        yield Finding(
+        yield sick(
             "ref_equals_policy",
-            "sick",
             f"{seen}, and yet {why}: the policy moves and its reference with it. They "
             f"are the same object, or share the weights that are trained. {small}",
             rows,
@@ -235,9 +227,8 @@ def _why_stuck(case: Case, word: str, part, zero: np.ndarray) -> Iterator[Findin
         beta = " β = 0 in the configuration does it too."
     if not len(norm) and not same_pairs:
         also = " So does a reference that is the policy object itself."
-    yield Finding(
+    yield sick(
         "frozen_policy",
-        "sick",
         f"{seen}: the policy never leaves the reference. {small} An adapter loaded for "
         "inference (is_trainable=False), or no trainable parameter, is the usual "
         f"cause.{beta}{also}",
@@ -245,13 +236,12 @@ def _why_stuck(case: Case, word: str, part, zero: np.ndarray) -> Iterator[Findin
         LOOK_AT_GRADIENTS + (" Read beta." if beta else ""),
     )
     if beta and "chosen_logps" not in part:
-        yield Finding("beta_zero", "sick", "", rows, "")
+        yield sick("beta_zero", "", rows)
 
 
 def _same_in_evaluation(seen: str, rows: tuple[int, ...]) -> Finding:
-    return Finding(
+    return sick(
         "ref_equals_policy",
-        "sick",
         f"{seen}, while the training rewards have moved: in the evaluation policy and "
         "reference are the same weights.",
         rows,
@@ -268,9 +258,8 @@ def _loss_alone(case: Case) -> Iterator[Finding]:
     loss = part.known("loss")
     flat = len(loss) >= 4 and case.progress() >= 10 and np.ptp(loss) < 2e-4
     if flat and abs(np.median(loss) - LN2) < 0.003:
-        yield Finding(
+        yield sick(
             "frozen_policy",
-            "sick",
             f"The loss is {np.median(loss):.4f} = ln 2 in all {len(loss)} rows: "
             "policy and reference stay the same. A frozen policy, β = 0 and a "
             "reference that is the policy all look like this without rewards in the "
@@ -319,7 +308,6 @@ def _foreign(
     )
     return Finding(
         "wrong_reference",
-        "sick" if large else "suspicious",
         f"The rewards are {chosen:.3g} and {rejected:.3g} in row {row}, {when}, where "
         f"they must be 0 (that is {nats:.3g} nats at β = {case.beta:g}, "
         f"{case.beta_from}). {why} More steps will not fix it.",
@@ -327,6 +315,7 @@ def _foreign(
         "Score eight pairs with policy and reference before training: the log-probs "
         "must be equal. Load the reference from the checkpoint that training starts "
         "from.",
+        status="sick" if large else "suspicious",
     )
 
 
@@ -343,9 +332,8 @@ def two_codes(case: Case) -> Iterator[Finding]:
         if abs(begun[0] - loss) < 0.02 and ratio > 3:
             names = [str(r[0].get("run", "")) for r in (case.log.rows, other)]
             called = f" ({' and '.join(names)})" if all(names) else ""
-            yield Finding(
+            yield suspicious(
                 "implementation_mismatch",
-                "suspicious",
                 f"Two runs{called} start with the same loss ({loss:.4f} and "
                 f"{begun[0]:.4f}) and with gradient norms of {norm:.1f} and "
                 f"{theirs[0]:.1f}, {ratio:.1f} times apart. If model and data are the "

@@ -3,17 +3,16 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from course_lib.diagnosis.finding import Finding
 from course_lib.diagnosis.runlog import Part, RunLog
 
-__all__ = ["LOSSES", "Case", "Finding", "lowest_loss", "softplus", "start_of"]
+__all__ = ["LOSSES", "Case", "lowest_loss", "softplus", "start_of"]
 
 LN2 = math.log(2)
-STATES = ("healthy", "healthy_start", "inconclusive", "suspicious", "sick")
-FAULTY = ("suspicious", "sick")
 # the course's name of a loss: what libraries call it
 LOSSES = {
     "sigmoid": ("sigmoid", "dpo", "aot", "aot_pair"),
@@ -108,23 +107,6 @@ def lowest_loss(margin, accuracy=math.nan, smoothing: float = 0.0):
     if smoothing:
         return (1 - smoothing) * softplus(-margin) + smoothing * softplus(margin)
     return np.fmax(softplus(-margin), (1 - np.asarray(accuracy)) * LN2)
-
-
-class Finding(NamedTuple):
-    """One thing that was seen in a log.
-
-    name: its class, such as "frozen_policy"
-    status: what it makes of the run, one of STATES
-    says: what was seen, and what it can and cannot mean
-    rows: of the log, from 1
-    experiment: what would settle it
-    """
-
-    name: str
-    status: str
-    says: str
-    rows: tuple[int, ...] = ()
-    experiment: str = ""
 
 
 @dataclass

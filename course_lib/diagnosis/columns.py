@@ -8,67 +8,49 @@ __all__ = ["SUMMARY", "canonical", "number"]
 
 EVAL = {"eval", "evaluation", "val", "valid", "validation", "test", "dev"}
 TRAIN = {"train", "training", "trainer", "metrics", "mean", "avg", "average", "global"}
-SAME = {  # words that mean one thing
-    "rewards": "reward",
-    "accuracies": "accuracy",
-    "acc": "accuracy",
-    "margins": "margin",
-    "logps": "logp",
-    "logprob": "logp",
-    "logprobs": "logp",
-    "reject": "rejected",
-    "gradient": "grad",
-    "gradnorm": "grad norm",
-    "steps": "step",
-    "iteration": "step",
-    "iterations": "step",
-    "iter": "step",
-    "iters": "step",
-    "updates": "step",
-    "update": "step",
-    "lengths": "length",
-    "len": "length",
-    "logratios": "logratio",
-    "reference": "ref",
-    "completions": "response",
-    "completion": "response",
+ALIKE = {  # our word: others that mean the same
+    "reward": "rewards",
+    "accuracy": "accuracies acc",
+    "margin": "margins",
+    "logp": "logps logprob logprobs",
+    "rejected": "reject",
+    "grad": "gradient",
+    "grad norm": "gradnorm",
+    "step": "steps iteration iterations iter iters updates update",
+    "length": "lengths len",
+    "logratio": "logratios",
+    "ref": "reference",
+    "response": "completions completion",
 }
+SAME = {word: ours for ours, words in ALIKE.items() for word in words.split()}
 # canonical name: the sets of words that mean it; the first that is in a row counts
+# {} is each of the two sides
 NAMES = {
     "step": ("step", "current step", "counters step", "step max", "optimizer step"),
     "epoch": ("epoch",),
     "loss": ("loss", "loss loss", "reduced loss", "total loss"),
     "dpo_loss": ("dpo loss", "preference loss", "pref loss"),
     "nll_loss": ("nll loss", "sft loss", "gpt loss", "loss rpo", "nll"),
-    "chosen_reward": ("chosen reward",),
-    "rejected_reward": ("rejected reward",),
+    "{}_reward": ("{} reward",),
     "margin": ("margin", "margin reward", "reward gap"),
     "accuracy": ("accuracy reward", "accuracy", "accuracy preference"),
-    "chosen_logps": ("chosen logp", "chosen logp policy", "chosen logp response"),
-    "rejected_logps": (
-        "logp rejected",
-        "logp policy rejected",
-        "logp rejected response",
-    ),
-    "ref_chosen_logps": ("chosen logp ref",),
-    "ref_rejected_logps": ("logp ref rejected",),
-    "chosen_logits": ("chosen logits",),
-    "rejected_logits": ("logits rejected",),
-    "chosen_logratio": ("chosen logratio",),
-    "rejected_logratio": ("logratio rejected",),
+    "{}_logps": ("{} logp", "{} logp policy", "{} logp response"),
+    "ref_{}_logps": ("{} logp ref",),
+    "{}_logits": ("{} logits",),
+    "{}_logratio": ("{} logratio",),
     "gap": ("gap",),
     "grad_norm": ("grad norm",),
     "lr": ("learning rate", "lr", "learningrate"),
     "kl": ("kl", "kl logs", "kl policy"),
     "entropy": ("entropy",),
-    "chosen_length": ("chosen length", "chosen length response"),
-    "rejected_length": ("length rejected", "length rejected response"),
+    "{}_length": ("{} length", "{} length response"),
     "length": ("length", "length response", "length response sampled"),
     "log_odds": ("log odds ratio", "chosen log odds"),
     "run": ("run",),
 }
 MEANS = {
-    frozenset(words.split()): (name, rank)
+    frozenset(words.format(side).split()): (name.format(side), rank)
+    for side in ("chosen", "rejected")
     for name, ways in NAMES.items()
     for rank, words in enumerate(ways)
 }

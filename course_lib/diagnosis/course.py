@@ -5,14 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import (
-    FAULTY,
-    LN2,
-    REFERENCE_FREE,
-    Case,
-    Finding,
-    start_of,
-)
+from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case, start_of
+from course_lib.diagnosis.finding import FAULTY, Finding, healthy, suspicious
 from course_lib.diagnosis.kinds import at_reference, loss_at_reference, near
 from course_lib.diagnosis.laws import pairs_a_row
 from course_lib.diagnosis.runlog import Part, late
@@ -61,9 +55,8 @@ def _large_loss(case: Case) -> Finding | None:
     if case.loss not in ("", "sigmoid") or explained or not first > 1.2:
         return None
     falls = f"falls from {first:.3g} to" if loss < first else "is"
-    return Finding(
+    return suspicious(
         "metric_artifact_loss_scale",
-        "suspicious",
         f"The loss {falls} {loss:.3g}, and DPO's sigmoid loss starts at 0.69. A loss "
         f"that is summed over accumulation steps (here about {first / LN2:.0f} of "
         "them) looks like this, as in transformers 4.46 to 4.48, and training itself "
@@ -98,8 +91,7 @@ def _healthy(
     if len(last) and last[0] > max(LN2, 2 * loss) + 0.3:
         drift += f" The last row's loss is {last[0]:.2f}, though: look at what came "
         drift += "then."
-    return Finding(
-        "healthy",
+    return healthy(
         "healthy",
         f"Nothing is wrong as far as this log goes: at the end, on {what}, "
         f"{', '.join(told)}.{drift}{limit}",
@@ -121,11 +113,11 @@ def _healthy_start(case: Case, part: Part, start: bool, loss: float) -> Finding:
         begins += "warm-up move little."
     return Finding(
         "healthy",
-        "healthy_start",
         f"{begins} A loss a little above ln 2 in early rows is noise.{_noise(case)} It "
         "is too early to say more.",
         part.rows(part.with_all("loss"))[:7],
         "Go on for 100 steps and look again.",
+        status="healthy_start",
     )
 
 
@@ -140,9 +132,8 @@ def _other_course(case: Case, part: Part) -> Finding:
     else:  # its start is known, and the margin there is 0
         falls = (falls or end < 0.97 * start) and not after < 0.05
     if _is_long(case) and end > 1.1 * max(first, start):
-        return Finding(
+        return suspicious(
             "lr_too_high",
-            "suspicious",
             f"The loss rises from {first:.3g} to {end:.3g}: the longer this run "
             "trains, the worse it does what its loss asks for.",
             part.rows(part.with_all("loss"))[-3:],
@@ -151,8 +142,7 @@ def _other_course(case: Case, part: Part) -> Finding:
     if falls and _is_long(case):
         begins = f"falls from {first:.3g} to" if end < first else "ends at"
         margin = f" and the margin is {after:.2g} at the end"
-        return Finding(
-            "healthy",
+        return healthy(
             "healthy",
             f"The loss {begins} {end:.3g}{margin if math.isfinite(after) else ''}.",
             part.rows(part.with_all("loss"))[-3:],
@@ -168,14 +158,13 @@ def _flat_course(case: Case, part: Part, start: float) -> Finding:
             more = "Since then it has not fallen clearly."
         return Finding(
             "healthy",
-            "healthy_start",
             f"The start is right for this loss. {more}",
             part.rows(part.with_all("loss"))[:3],
             "Go on for 100 steps and look again.",
+            status="healthy_start",
         )
     return Finding(
         "too_early",
-        "inconclusive",
         "The loss does not fall clearly: these rows show neither that it learns nor "
         f"that it does not.{_noise(case)}",
         part.rows(part.with_all("loss")),
@@ -202,7 +191,6 @@ def _too_early(case: Case, part: Part, margin: float, share: float) -> Finding:
     if few == 1 and abs(margin) > 0.1:
         return Finding(
             "too_early",
-            "inconclusive",
             f"{', '.join(seen)}. One row shows where a run was, not where it goes.",
             part.rows(part.with_all("loss")),
             "Look at the rows before and after it, the first one above all.",
@@ -211,7 +199,6 @@ def _too_early(case: Case, part: Part, margin: float, share: float) -> Finding:
     shared += "ref_model=None, policy and reference share their weights."
     return Finding(
         "too_early",
-        "inconclusive",
         f"{', '.join(seen)}: that shows neither that the run learns nor that it is "
         f"broken.{_noise(case)}{shared if abs(margin) < 0.02 else ''}",
         part.rows(part.with_all("loss")),

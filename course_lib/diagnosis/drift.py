@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import REFERENCE_FREE, Case, Finding
+from course_lib.diagnosis.case import REFERENCE_FREE, Case
+from course_lib.diagnosis.finding import Finding, healthy, sick, suspicious
 
 __all__ = ["collapsed", "displaced", "lengths", "moving_reference"]
 
@@ -34,9 +35,8 @@ def moving_reference(case: Case) -> Iterator[Finding]:
         return
     rows, nats = part.rows(kept), logps[0, -1] - logps[0, 0]
     most = int(np.argmax(size[0]))
-    yield Finding(
+    yield suspicious(
         "moving_reference",
-        "suspicious",
         f"From evaluation to evaluation the chosen answers lose {-nats:.1f} nats in "
         f"all, and yet their reward, {rewards[0, most]:.3g} in row {rows[most]}, comes "
         f"back to {rewards[0, -1]:.3g}. On the same pairs a reward changes by β times "
@@ -76,9 +76,8 @@ def displaced(case: Case) -> Iterator[Finding]:
         f"{-other / case.beta:.1f}"
     )
     if severe and margin > 0:
-        yield Finding(
+        yield suspicious(
             "likelihood_displacement",
-            "suspicious",
             f"{fall}. The margin is above 0, and yet the answers that the model is "
             "taught to prefer have become less likely; where the probability went, "
             "this log cannot say.",
@@ -87,9 +86,8 @@ def displaced(case: Case) -> Iterator[Finding]:
             "or raise β.",
         )
     elif mild:
-        yield Finding(
+        yield healthy(
             "likelihood_displacement_mild",
-            "healthy",
             f"{fall}: usual for DPO, and worth watching.",
             rows,
             "Keep logging logps/chosen.",
@@ -114,9 +112,8 @@ def collapsed(case: Case) -> Iterator[Finding]:
     flat = len(known) > 5 and np.median(known[-3:]) < 0.1 * np.median(known[:3])
     if gone or both or flat:
         told = f" The entropy falls to {known[-1]:.2g}." if flat else ""
-        yield Finding(
+        yield sick(
             "model_collapse",
-            "sick",
             f"The chosen answers have moved by {nats:.0f} nats at β = {case.beta:g} "
             f"({case.beta_from}), the rejected ones by {rejected / case.beta:.0f}: so "
             f"far away the policy hardly writes text any more.{told}",
@@ -132,18 +129,16 @@ def lengths(case: Case) -> Iterator[Finding]:
     grown = np.median(values[-3:]) / np.median(values[:3]) if len(values) > 5 else 1
     ratio = part.late("chosen_length") / max(part.late("rejected_length"), 1e-9)
     if grown > 1.5:
-        yield Finding(
+        yield suspicious(
             "length_confound",
-            "suspicious",
             f"The answers become {grown:.1f} times as long in the run: part of what is "
             "learned is length.",
             part.rows(part.with_all("length"))[-3:],
             "Compare win rates at equal length.",
         )
     elif max(ratio, 1 / max(ratio, 1e-9)) > 1.5:  # False if either is not logged
-        yield Finding(
+        yield suspicious(
             "length_confound",
-            "suspicious",
             f"The chosen answers are {ratio:.2f} times as long as the rejected ones: "
             "sums of log-probs, and so rewards, follow the length.",
             part.rows(part.with_all("chosen_length"))[-3:],
@@ -165,9 +160,8 @@ def _unequal_sides(case: Case) -> Iterator[Finding]:
     middle = float(np.median(ratio))
     if abs(middle) > 1 and np.mean(ratio * np.sign(middle) > 0.5) > 0.9:
         longer, times = ("chosen", middle) if middle > 0 else ("rejected", -middle)
-        yield Finding(
+        yield healthy(
             "length_confound",
-            "healthy",
             f"Under the reference the {longer} answers are {2**times:.1f} times as far "
             "below 0 in log-prob as the others, in row after row: they are longer, or "
             "less likely a token. If longer, part of what is learned can be length; "

@@ -5,14 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import (
-    LN2,
-    Case,
-    Finding,
-    lowest_loss,
-    softplus,
-    start_of,
-)
+from course_lib.diagnosis.case import LN2, Case, lowest_loss, softplus, start_of
+from course_lib.diagnosis.finding import Finding, healthy, sick, suspicious
 from course_lib.diagnosis.runlog import Part
 
 __all__ = ["KINDS", "at_reference", "loss_at_reference", "near"]
@@ -53,9 +47,8 @@ def mixed_loss(case: Case) -> Iterator[Finding]:
         case.nll_weight = weight = float(np.median(weights))
         row = int(np.flatnonzero(zero)[0])
         loss, nll = part["loss"][row], part["nll_loss"][row]
-        yield Finding(
+        yield healthy(
             "mixed_loss_nll",
-            "healthy",
             f"The loss contains an NLL term of weight {weight:.2g}: in {word} row "
             f"{part.numbers[row]} it is {loss:.4f} = {weight:.2g} · {nll:.4f} + ln 2. "
             "Subtract the term before you judge the loss.",
@@ -85,7 +78,6 @@ def loss_scale(case: Case) -> Iterator[Finding]:
             other = " The losses of NCA and BCO start there too." if nca else ""
             yield Finding(
                 "metric_artifact_loss_scale",
-                "inconclusive" if nca else "suspicious",
                 f"The logged loss is {ratio:.4g} · ln 2 where the rewards say ln 2 "
                 f"(row {rows[0]}): it is {how} {round(k)} accumulation steps or "
                 "processes. That is how it is logged, not how the model learns."
@@ -93,6 +85,7 @@ def loss_scale(case: Case) -> Iterator[Finding]:
                 rows,
                 "Divide the loss by the accumulation steps and compare with "
                 "log(1 + e^−margin); look for a fixed bug of this version's trainer.",
+                status="inconclusive" if nca else "suspicious",
             )
             return
 
@@ -123,9 +116,8 @@ def reference_free(case: Case) -> Iterator[Finding]:
     beta = float(np.median(ratios))
     if np.percentile(np.abs(np.array(ratios) / beta - 1), 90) < 0.02:
         if case.loss == "sigmoid":  # somebody has said so
-            yield Finding(
+            yield sick(
                 "reference_free_loss",
-                "sick",
                 f"The rewards are {beta:.3g} times the log-probs in every row: no "
                 "reference is in them, though the loss is said to be DPO's. Then "
                 "nothing holds the policy near where it started.",
@@ -135,9 +127,8 @@ def reference_free(case: Case) -> Iterator[Finding]:
             return
         case.loss = case.loss if case.loss in ("orpo", "simpo", "cpo") else "simpo"
         case.beta, case.beta_from = float(f"{beta:.2g}"), "reward / log-prob"
-        yield Finding(
+        yield healthy(
             "not_dpo_loss",
-            "healthy",
             f"The rewards are {beta:.3g} times the log-probs in every row: this is a "
             "method without a reference (ORPO, SimPO, CPO). Its rewards are never 0 "
             "and its loss does not start at ln 2; neither is a fault.",
@@ -155,9 +146,8 @@ def other_loss(case: Case) -> Iterator[Finding]:
             begins = f"{begins[:-1]} if β is {case.beta:g} ({case.beta_from}),"
         unknown = " Its start depends on the model, or on a setting,"
         begins = begins if math.isfinite(start) else unknown
-        yield Finding(
+        yield healthy(
             "not_dpo_loss",
-            "healthy",
             f"This is not DPO's loss but {case.loss.upper()}'s.{begins} so ln 2 is no "
             "yardstick for it.",
         )
@@ -168,9 +158,8 @@ def other_loss(case: Case) -> Iterator[Finding]:
         start = start_of(loss, case.beta)
         if math.isfinite(first) and near(first, start):
             case.loss = loss
-            yield Finding(
+            yield healthy(
                 "not_dpo_loss",
-                "healthy",
                 f"With all rewards 0 the loss is {first:.4g}, not ln 2: that is where "
                 f"{loss.upper()} starts (β = {case.beta:g}, {case.beta_from}).",
                 rows,
@@ -193,9 +182,8 @@ def _another_start(case: Case, start: float) -> Iterator[Finding]:
     if case.loss in ("ipo", "sppo") and case.beta_from != "given":
         return
     if math.isfinite(first) and math.isfinite(start) and not near(first, start):
-        yield Finding(
+        yield suspicious(
             "inconsistent_metrics",
-            "suspicious",
             f"With all rewards 0 the logged loss is {first:.4g}, and "
             f"{case.loss.upper()}'s is {start:.4g} there: another loss is computed, or "
             "a part of it is not logged, or it is summed over accumulation steps.",
@@ -210,9 +198,8 @@ def _own_logps(case: Case) -> Iterator[Finding]:
     sides = part.first("chosen_logratio"), part.first("rejected_logratio")
     if max(sides) < -0.5 and not at_reference(part).any():
         case.loss = "orpo"
-        yield Finding(
+        yield healthy(
             "not_dpo_loss",
-            "healthy",
             f"In the first row the log-ratios are {sides[0]:.2f} and {sides[1]:.2f} "
             "nats: without a reference they are log-probs, which are always negative. "
             "A method without a reference (ORPO, SimPO, CPO) logs this; so would a "
@@ -226,9 +213,8 @@ def _hidden_term(case: Case, first: float, rows: tuple[int, ...]) -> Finding | N
     """Above ln 2 with zero rewards, and no other loss's start: a part not logged."""
     if not (math.isfinite(first) and first > LN2 + 0.02) or case.loss in ("kto", "nll"):
         return None
-    return Finding(
+    return suspicious(
         "mixed_loss_nll",
-        "suspicious",
         f"Where all rewards are 0 the loss is {first:.4g}, {first - LN2:.4g} above "
         "ln 2: it has a part that is not logged. An NLL term on the chosen answers is "
         "the usual one; an auxiliary loss of a mixture of experts, or a loss of raw "
@@ -256,9 +242,8 @@ def _never_at_reference(case: Case) -> Iterator[Finding]:
     if np.ptp(chosen) < 1.5 * abs(np.median(chosen)):
         case.loss = "orpo"
         rows = tuple(sorted(r for part, _, mask in found for r in part.rows(mask)))
-        yield Finding(
+        yield healthy(
             "not_dpo_loss",
-            "healthy",
             "The loss cannot be DPO's: it is far below log(1 + e^−margin), the least "
             "that these margins allow, and both rewards are negative from the first "
             "row on. Rewards like β · mean log-prob, as ORPO and SimPO log them, fit; "
@@ -279,9 +264,8 @@ def _too_large(case: Case) -> Iterator[Finding]:
             continue
         at = int(np.flatnonzero(odd)[0])
         start = start_of("ipo", case.beta)
-        yield Finding(
+        yield suspicious(
             "not_dpo_loss",
-            "suspicious",
             f"In {word} row {part.numbers[at]} the loss is {part['loss'][at]:.3g} "
             f"beside rewards of {part['chosen_reward'][at]:.2g} and "
             f"{part['rejected_reward'][at]:.2g}: too large for DPO's sigmoid loss of "
@@ -307,9 +291,8 @@ def _raw_logps(case: Case) -> Iterator[Finding]:
             f" The log-probs differ by {logps:.0f} nats." if np.isfinite(logps) else ""
         )
         where = f"In {word} row {part.numbers[at]}"
-        yield Finding(
+        yield sick(
             "reference_free_loss",
-            "sick",
             f"{where} the loss is {part['loss'][at]:.2f} while the rewards are "
             f"{part['chosen_reward'][at]:.4f} and {part['rejected_reward'][at]:.4f}, "
             "for which DPO's loss is 0.69. The loss is not computed from these "
@@ -320,9 +303,8 @@ def _raw_logps(case: Case) -> Iterator[Finding]:
             "Set reference_free to False, give a reference, and score one batch: the "
             "loss must be ln 2 where policy and reference are the same.",
         )
-        yield Finding(
+        yield sick(
             "inconsistent_metrics",
-            "sick",
             "Loss and rewards can hardly both be right: large rewards of both signs "
             "would have to cancel to the second digit.",
             part.rows(odd),
@@ -334,9 +316,8 @@ def smoothed(case: Case) -> Iterator[Finding]:
     """Label smoothing: ε · margin above the plain loss, where all pairs are right."""
     if case.smoothing and case.plain:
         floor = -sum(p * math.log(p) for p in (case.smoothing, 1 - case.smoothing))
-        yield Finding(
+        yield healthy(
             "mixed_loss_label_smoothing",
-            "healthy",
             f"With label smoothing {case.smoothing:g} the loss cannot fall below "
             f"{floor:.3f}: a plateau there is its floor.",
         )
@@ -354,9 +335,8 @@ def smoothed(case: Case) -> Iterator[Finding]:
         scatter = np.percentile(np.abs(share - middle), 80)
         if 0.03 < middle < 0.5 and scatter < 0.12 * middle:
             case.smoothing = float(f"{middle:.1g}")
-            yield Finding(
+            yield healthy(
                 "mixed_loss_label_smoothing",
-                "healthy",
                 "Nearly all pairs are right, and yet the loss stays above "
                 f"log(1 + e^−margin) by {middle:.2g} times the margin in "
                 f"{int(kept.sum())} rows: label smoothing of about {middle:.1g} does "

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import Case, Finding, lowest_loss, softplus
+from course_lib.diagnosis.case import Case, lowest_loss, softplus
+from course_lib.diagnosis.finding import Finding, healthy, suspicious
 from course_lib.diagnosis.kinds import loss_at_reference
 
 __all__ = ["LAWS", "pairs_a_row"]
@@ -38,9 +39,8 @@ def margins(case: Case) -> Iterator[Finding]:
             part.columns["margin"] = made
             continue
         at = int(np.flatnonzero(off)[0])
-        yield Finding(
+        yield suspicious(
             "inconsistent_metrics",
-            "suspicious",
             f"In {word} row {part.numbers[at]} the margin is {part['margin'][at]:.4f}, "
             f"but chosen − rejected is {made[at]:.4f}. A mean of differences is the "
             "difference of means, so the three were not averaged over the same pairs.",
@@ -73,9 +73,8 @@ def bounds(case: Case) -> Iterator[Finding]:
             if by_jensen
             else f"an accuracy of {share:.3f} allows {least[at]:.4f} at least"
         )
-        yield Finding(
+        yield suspicious(
             "inconsistent_metrics",
-            "suspicious",
             f"These numbers cannot belong together: in {word} row {part.numbers[at]} "
             f"the loss is {loss[at]:.4f}, and {why}. "
             f"{int(broken.sum())} of {int(kept.sum())} rows break the bound. Either "
@@ -98,9 +97,8 @@ def accuracies(case: Case) -> Iterator[Finding]:
         if odd.sum() < max(1, 0.05 * kept.sum()):
             continue
         at = int(np.flatnonzero(odd)[0])
-        yield Finding(
+        yield suspicious(
             "metric_artifact_accuracy",
-            "suspicious",
             f"In {word} row {part.numbers[at]} the accuracy is {share[at]:.3f} and the "
             f"mean margin {margin[at]:.4f}: some pair must be on the other side of 0. "
             "The accuracy is not counted over the pairs that the margin averages.",
@@ -144,9 +142,8 @@ def rounding(case: Case) -> Iterator[Finding]:
         step = 2.0 ** (math.floor(math.log2(np.median(np.abs(logps)))) - 7)
         start = loss_at_reference(case)[0]
         told = " 0.6914 is ln 2 in bfloat16." if abs(start - 0.6914) < 2e-4 else ""
-        yield Finding(
+        yield healthy(
             "bf16_rounding",
-            "healthy",
             f"All {word} log-probs are bfloat16 numbers, {step:g} nats apart, so a "
             f"reward is known to ± {case.beta * step:.2g} only: it can look like 0, "
             f"or jump.{told}",
@@ -167,9 +164,8 @@ def gradient_norm(case: Case) -> Iterator[Finding]:
     if np.ptp(part["chosen_reward"][kept]) < 0.05:  # they may have stood there always
         return
     at = int(np.flatnonzero(odd)[0])
-    yield Finding(
+    yield suspicious(
         "metric_artifact_gradnorm",
-        "suspicious",
         f"The logged gradient norm is 0 in row {part.numbers[at]}, and it cannot be: "
         f"the rewards are {part['chosen_reward'][at]:.3f} and "
         f"{part['rejected_reward'][at]:.3f}, so gradients moved the policy away from "
@@ -192,9 +188,8 @@ def logits(case: Case) -> Iterator[Finding]:
             bad &= part.with_all("loss")
             if bad.sum() >= max(1, 0.3 * logged.sum()):
                 at = int(np.flatnonzero(bad)[0])
-                yield Finding(
+                yield suspicious(
                     "metric_artifact_logits",
-                    "suspicious",
                     f"The mean logit of the {side} answers is {values[at]:.4g} in "
                     f"{word} row {part.numbers[at]} while the loss is finite. This "
                     "column is a mean over vocabulary and padding and is not in the "

@@ -48,12 +48,8 @@ def run_picture(case: Case, says: str, marked: tuple[int, ...] = ()) -> Picture:
             for axis, (title, columns) in zip(axes.flat, panels, strict=True)
         ]
         for axis in axes[1]:
-            axis.set_xlabel(_clock(case))
+            axis.set_xlabel("step" if _has_steps(case) else "row of the log")
     return Picture(figure, f"{says}. Six panels. {' '.join(seen)}")
-
-
-def _clock(case: Case) -> str:
-    return "step" if _has_steps(case) else "row of the log"
 
 
 def _has_steps(case: Case) -> bool:
@@ -73,9 +69,8 @@ def _panel(
         held = look | {"marker": "D", "ls": ":", "lw": 1.0}
         told += _line(axis, case, case.eval, name, held, marked, "held-out ")
     if not told:
-        axis.text(
-            0.5, 0.5, "not logged", transform=axis.transAxes, ha="center", color=QUIET
-        )
+        where = {"transform": axis.transAxes, "ha": "center"}
+        axis.text(0.5, 0.5, "not logged", color=QUIET, **where)
         axis.set(xticks=[], yticks=[])
         return f"{title}: not logged."
     if title == "Loss" and case.plain:
@@ -109,9 +104,8 @@ def _line(
     if not len(y):
         return []
     every = max(1, len(y) // MOST)
-    few = len(y) <= 12
-    style = look | {"ms": 3.5, "lw": look.get("lw", 1.5)}
-    style |= {} if few else {"marker": ""}
+    style = {"lw": 1.5} | look | {"ms": 3.5}
+    style |= {"marker": ""} if len(y) > 12 else {}
     axis.plot(x[::every], y[::every], **style)
     evidence = np.isin(rows, marked)
     if name == "loss" and evidence.any() and len(marked) < len(y):

@@ -9,15 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from course_lib.diagnosis.case import (
-    LN2,
-    REFERENCE_FREE,
-    Case,
-    Finding,
-    softplus,
-    start_of,
-)
+from course_lib.diagnosis.case import LN2, REFERENCE_FREE, Case, softplus, start_of
 from course_lib.diagnosis.drift import collapsed, displaced, lengths
+from course_lib.diagnosis.finding import Finding, sick, suspicious
 from course_lib.diagnosis.kinds import at_reference, loss_at_reference, near
 from course_lib.diagnosis.laws import pairs_a_row
 from course_lib.diagnosis.runlog import Part
@@ -56,7 +50,6 @@ def fast(case: Case) -> Iterator[Finding]:
     start = "The start is right. Then the" if right else "The"
     yield Finding(
         "too_fast",
-        "suspicious" if common > abs(margin) else "healthy_start",
         f"{start} rewards go from 0 to {chosen:.3g} and {rejected:.3g} {within}, up to "
         f"{size / case.beta:.3g} nats at β = {case.beta:g} ({case.beta_from}). That is "
         "very fast"
@@ -68,6 +61,7 @@ def fast(case: Case) -> Iterator[Finding]:
         ),
         part.rows([last, at]),
         "Repeat the first 20 steps with a tenth of the learning rate.",
+        status="suspicious" if common > abs(margin) else "healthy_start",
     )
 
 
@@ -86,9 +80,8 @@ def rate(case: Case) -> Iterator[Finding]:
     if loss[first] > 1.2 * LN2 and size >= 0.5 and fits:
         norm = part["grad_norm"][first]
         told = f", gradient norm {norm:.0f}" if np.isfinite(norm) else ""
-        yield Finding(
+        yield suspicious(
             "lr_too_high",
-            "suspicious",
             f"Row {part.numbers[first]} has a loss of {loss[first]:.2f}, above ln 2, "
             f"and rewards of {part['chosen_reward'][first]:.2f} and "
             f"{part['rejected_reward'][first]:.2f}{told}: a large move that does not "
@@ -123,9 +116,8 @@ def _early_rise(values: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
     if len(after) < 3 or abs(values[0] - LN2) > 0.03:
         return
     if after.min() > LN2 + 0.02 and after.mean() > LN2 + 0.08:
-        yield Finding(
+        yield suspicious(
             "lr_too_high",
-            "suspicious",
             f"From ln 2 the loss climbs to {after.max():.2f} and stays above it for "
             "three rows: the first steps went too far"
             + (" and were taken back." if values[-1] < after.min() else "."),
@@ -142,9 +134,8 @@ def _spikes(values: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
     spikes = values > max(1.3, 4 * middle)
     late = float(np.median(values[-max(3, len(values) // 5) :]))
     if late > LN2 + 0.12 and values[: max(2, len(values) // 10)].min() < LN2 + 0.02:
-        yield Finding(
+        yield sick(
             "lr_too_high",
-            "sick",
             f"The training loss ends at {late:.2f}, above the ln 2 at which it began: "
             "on its own data the policy is worse than its reference. Steps that are "
             "too large do this.",
@@ -152,9 +143,8 @@ def _spikes(values: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
             "Repeat with a tenth of the learning rate and a warm-up.",
         )
     elif spikes.sum() >= 3 and spikes.mean() > 0.02:
-        yield Finding(
+        yield suspicious(
             "lr_too_high",
-            "suspicious",
             f"The loss jumps to {values.max():.2f} in {spikes.sum()} rows while its "
             f"median is {middle:.2f}. Large steps do this, and so do a few mislabelled "
             "or very long pairs in small batches.",
@@ -181,17 +171,15 @@ def saturated(case: Case) -> Iterator[Finding]:
         seen = f"the loss is {loss:.4f}, the accuracy {share:.3f}"
         seen += f", the margin {margin:.1f}" if np.isfinite(margin) else ""
         if many:
-            yield Finding(
+            yield sick(
                 "memorised_tiny_data",
-                "sick",
                 f"After {epochs:.0f} epochs {seen}{told}: these pairs are memorised, "
                 "or easy. Such a loss on them says nothing about others.",
                 rows,
                 "Train for one to three epochs, and judge by held-out pairs.",
             )
-        yield Finding(
+        yield suspicious(
             "saturated",
-            "suspicious",
             ""
             if many
             else f"At the end {seen}{told}: hardly any gradient is left, and margins "
@@ -209,18 +197,19 @@ def _far(case: Case, part: Part, margin: float, rows: tuple) -> Iterator[Finding
     """Margins beyond what any agreement among people asks for."""
     steep = f" The rate of {case.lr:.2g} is high." if case.lr >= 5e-5 else ""
     steep = "" if case.own else steep
+    astray = margin > 20 or part.late("chosen_reward") < -5
     yield Finding(
         "over_optimised",
-        "sick" if margin > 20 or part.late("chosen_reward") < -5 else "suspicious",
         f"The margin ends at {margin:.1f}, {margin / case.beta:.0f} nats at β = "
         f"{case.beta:g} ({case.beta_from}): far beyond what any rate of agreement "
         f"asks for (99 % of people agreeing is a margin of 4.6).{steep}",
         rows,
         "Compare answers of this and of earlier checkpoints; lower the learning "
         "rate or stop earlier.",
+        status="sick" if astray else "suspicious",
     )
     if steep:
-        yield Finding("lr_too_high", "suspicious", "", rows, "")
+        yield suspicious("lr_too_high", "", rows)
 
 
 def _told_apart(case: Case) -> Iterator[Finding]:
@@ -233,9 +222,8 @@ def _told_apart(case: Case) -> Iterator[Finding]:
     chosen, other = case.ref_logps(held)
     apart = float(np.median((chosen - other)[kept]))
     if apart > 5 and np.median((other / chosen)[kept]) > 2:
-        yield Finding(
+        yield suspicious(
             "trivial_data",
-            "suspicious",
             f"{share:.0%} of the held-out pairs are won, and the reference alone puts "
             f"{apart:.0f} nats between the two sides: the rejected answers are easy to "
             "tell by their surface (broken text, another style, a cut end).",
@@ -257,9 +245,8 @@ def _trivial(case: Case, part: Part) -> Iterator[Finding]:
     epoch, total = part["epoch"][at], case.epochs()
     soon = epoch < 0.35 if np.isfinite(epoch) else at < 0.2 * len(part)
     if soon and (len(part) >= 5 or total < 0.35):
-        yield Finding(
+        yield suspicious(
             "trivial_data",
-            "suspicious",
             f"All pairs are right with a loss below 0.05 from row {part.numbers[at]} on"
             + (f" (epoch {epoch:.2g})" if np.isfinite(epoch) else "")
             + ": the two sides differ in something that gives them away, such as "
@@ -292,9 +279,8 @@ def overfit(case: Case) -> Iterator[Finding]:
             " A loss that rises while the accuracy stays means surer mistakes, not "
             "more of them."
         )
-        yield Finding(
+        yield suspicious(
             "overfit",
-            "suspicious",
             f"The held-out loss is least in row {rows[best]} ({loss[best]:.3f}) and "
             f"{loss[-1]:.3f} at the end.{told}{surer if stays else ''}",
             (rows[best], rows[-1]),
@@ -305,9 +291,8 @@ def overfit(case: Case) -> Iterator[Finding]:
         falls = len(loss) > 2 and loss[-1] <= loss.min() < 0.95 * loss[0]
         far = mine < 0.35 * theirs and theirs > 0.4 and mine < 0.3
         if far and case.plain and not falls:
-            yield Finding(
+            yield suspicious(
                 "overfit",
-                "suspicious",
                 f"The training loss ends at {mine:.3f} and the held-out loss at "
                 f"{theirs:.3f}: what is learned now holds for the training pairs only.",
                 rows[-1:],
@@ -325,9 +310,8 @@ def tail(case: Case) -> Iterator[Finding]:
     if case.has("reference_free_loss", "inconsistent_metrics", "wrong_reference"):
         return
     if margin > 1 and loss > 0.58 and not share < 0.5:
-        yield Finding(
+        yield suspicious(
             "heavy_tail",
-            "suspicious",
             f"The mean margin is {margin:.2f}, for which the loss could be "
             f"{softplus(-margin):.2f}; it is {loss:.2f}. If this is DPO's loss, some "
             "pairs are wrong by many units, and they carry the loss and the gradient.",
@@ -357,9 +341,8 @@ def still(case: Case) -> Iterator[Finding]:
         return
     if size < 0.03:
         rate = f" (the rate is {case.lr:.2g})" if np.isfinite(case.lr) else ""
-        yield Finding(
+        yield suspicious(
             "lr_too_low",
-            "suspicious",
             f"After {case.progress():.0f} steps the rewards are {size:.3g} in size and "
             f"the loss is {late:.3f}: the policy has hardly left its reference. A "
             f"learning rate that is too low does this{rate}, and so does a very small "
@@ -368,9 +351,8 @@ def still(case: Case) -> Iterator[Finding]:
             "Repeat 100 steps with ten times the learning rate.",
         )
     elif not share > 0.6:
-        yield Finding(
+        yield suspicious(
             "no_signal",
-            "suspicious",
             f"The policy moves (rewards of {size:.2g}), but the margin is {margin:.3f} "
             f"and the loss {late:.3f} after {case.progress():.0f} steps: it finds "
             "nothing in the pairs that tells the sides apart. Labels that are noise, "

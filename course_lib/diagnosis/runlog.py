@@ -9,6 +9,8 @@ import numpy as np
 
 __all__ = ["Part", "RunLog", "late"]
 
+CLOCK = ("step", "epoch", "lr")  # of both parts
+
 
 @dataclass
 class Part:
@@ -117,21 +119,16 @@ class RunLog:
 
     def part(self, which: str) -> Part:
         """Training rows ("train") or evaluations ("eval"), as columns."""
-        prefix = "eval_" if which == "eval" else ""
-        shared = ("step", "epoch", "lr", "run")
+        other = "train" if which == "eval" else "eval"
+        owns = [_of(row, which) for row in self.rows]
+        never = which == "eval" and not any(map(_finite, owns))
         kept, numbers = [], []
-        for number, row in enumerate(self.rows, 1):
-            own = {
-                name.removeprefix("eval_"): value
-                for name, value in row.items()
-                if name not in shared and name.startswith("eval_") == bool(prefix)
-            }
-            rest = [v for name, v in row.items() if name not in (*shared, *own)]
-            absent = not any(map(math.isfinite, own.values())) and any(
-                map(math.isfinite, rest)
-            )  # a row of the other part, in a table that has columns for both
-            if own and not absent:
-                kept.append(own | {n: row[n] for n in shared[:3] if n in row})
+        for number, (row, own) in enumerate(zip(self.rows, owns, strict=True), 1):
+            # In a table with columns for both parts, NaN is a row of the other part.
+            # Evaluations that are never finite are NaN, unless training has more.
+            filled = _finite(_of(row, other)) - ({*own} if never else set())
+            if own and (_finite(own) or not filled):
+                kept.append(own | {n: row[n] for n in CLOCK if n in row})
                 numbers.append(number)
         names = {name for row in kept for name in row}
         columns = {
@@ -140,6 +137,19 @@ class RunLog:
         }
         logged = {name: np.array([name in row for row in kept]) for name in names}
         return Part(np.array(numbers, dtype=int), columns, logged)
+
+
+def _of(row: dict[str, Any], which: str) -> dict[str, Any]:
+    """What a row has of a part, without eval_."""
+    return {
+        name.removeprefix("eval_"): value
+        for name, value in row.items()
+        if name not in (*CLOCK, "run") and name.startswith("eval_") == (which == "eval")
+    }
+
+
+def _finite(row: dict[str, float]) -> set[str]:
+    return {name for name, value in row.items() if math.isfinite(value)}
 
 
 def _runs(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

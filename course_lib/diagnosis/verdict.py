@@ -7,8 +7,9 @@ from typing import Any
 
 from course_lib.diagnosis.broken import BROKEN, not_numbers, zero_beta
 from course_lib.diagnosis.card import as_html, as_text
-from course_lib.diagnosis.case import FAULTY, STATES, Case, Finding
+from course_lib.diagnosis.case import Case
 from course_lib.diagnosis.course import what_remains
+from course_lib.diagnosis.finding import FAULTY, STATES, Finding
 from course_lib.diagnosis.kinds import KINDS
 from course_lib.diagnosis.laws import LAWS
 from course_lib.diagnosis.patterns import PATTERNS
