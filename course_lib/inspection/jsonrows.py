@@ -40,7 +40,7 @@ def json_lines(numbered: Numbered, findings: Findings) -> Iterator[tuple[int, di
         except (ValueError, StopIteration, RecursionError):
             end = -1
         if end != len(text):
-            findings.add("invalid_json", line, _cause(text))
+            findings.add("invalid_json", line, _cause(text)[1])
             continue
         if type(row) is not dict:
             findings.add("wrong_type", line, _not_an_object(row))
@@ -161,8 +161,8 @@ def _object(tape: _Tape, findings: Findings) -> dict | None:
                 continue
         break
     text = tape.text[tape.at : tape.at + 2**20]
-    at = _error_at(text)
-    findings.add("invalid_json", tape.line_of(tape.at + at), _cause(text, part=True))
+    at, says = _cause(text, part=True)
+    findings.add("invalid_json", tape.line_of(tape.at + at), says)
     name = re.match(r'\{\s*("[^"]*")', text)
     again = name and re.compile(r"\{\s*" + re.escape(name[1]))
     found = again and again.search(tape.text, tape.at + max(at, 1))
@@ -201,16 +201,6 @@ def _repeated(text: str, line: int, findings: Findings) -> None:
     json.loads(text, object_pairs_hook=look)
 
 
-def _error_at(text: str) -> int:
-    try:
-        DECODER.raw_decode(text)
-    except JSONDecodeError as error:
-        return error.pos
-    except ValueError:
-        return 0
-    return 0
-
-
 HINTS = [  # (what the text looks like, what is wrong and how to fix it)
     (r",\s*[}\]]", "a comma stands before a closing bracket: delete it"),
     (r"^\{.*\},$", "a comma stands after the object, as in an array: delete it"),
@@ -221,26 +211,28 @@ HINTS = [  # (what the text looks like, what is wrong and how to fix it)
 ]
 
 
-def _cause(text: str, part: bool = False) -> str:
-    """Why a text is not one JSON object, where, and how to fix it."""
+def _cause(text: str, part: bool = False) -> tuple[int, str]:
+    """Where a text stops being one JSON object; why, and how to fix it."""
     try:
         end = DECODER.raw_decode(text)[1]
         where, what = end, "more text follows the end of the object"
     except JSONDecodeError as error:
         where, what = error.pos, f"{error.msg[0].lower()}{error.msg[1:]}"
     except _NotJson as constant:
-        return f"{constant} is not JSON: use null or a number"
+        return 0, f"{constant} is not JSON: use null or a number"
     except RecursionError:
-        return "the value is nested too deeply to be read: flatten it"
+        return 0, "the value is nested too deeply to be read: flatten it"
     except ValueError as error:  # a number of more than 4,300 digits
-        return f"not readable ({error}): write it as text"
+        return 0, f"not readable ({error}): write it as text"
     near = text[max(0, where - 30) : where + 30]
     for pattern, advice in HINTS:
         if re.search(pattern, near if part else (near if "^" not in pattern else text)):
-            return f"not JSON at character {where + 1}: {advice}"
+            return where, f"not JSON at character {where + 1}: {advice}"
     if where >= len(text) - 1 or what.startswith("unterminated"):
-        return f"not JSON: it breaks off ({what}); write the row again, on one line"
-    return f"not JSON at character {where + 1}: {what}; write rows with json.dumps"
+        what = f"it breaks off ({what}); write the row again, on one line"
+        return where, f"not JSON: {what}"
+    what = f"{what}; write rows with json.dumps"
+    return where, f"not JSON at character {where + 1}: {what}"
 
 
 def _not_an_object(value: Any) -> str:
