@@ -3,12 +3,12 @@
 import io
 import json
 import os
-import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
+from commands import run_python
 from test_environment import pretend
 
 from course_lib import workspace
@@ -48,13 +48,6 @@ def handed(course, monkeypatch):
     return handed
 
 
-def run(*args, cwd=LIBRARY.parent):
-    """A real call of the command line."""
-    return subprocess.run(
-        [sys.executable, *args], cwd=cwd, capture_output=True, encoding="utf-8"
-    )
-
-
 # ── verbs ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -69,14 +62,14 @@ def test_help_gives_each_verb_one_line(args, capsys):
 
 
 def test_an_unknown_verb_is_answered_with_the_list():
-    done = run("-m", "course_lib", "lap")
+    done = run_python("-m", "course_lib", "lap", cwd=LIBRARY.parent)
     assert done.returncode == 2
     assert "'lap' (choose from" in done.stderr
     assert all(verb in done.stderr for verb in command_line.VERBS)
 
 
 def test_the_folder_can_be_called_from_anywhere(tmp_path):
-    done = run(str(LIBRARY), "reset", "no such chapter", cwd=tmp_path)
+    done = run_python(LIBRARY, "reset", "no such chapter", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("No notebook begins with")
 

@@ -1,14 +1,12 @@
 """What CONTRIBUTING.md tells a newcomer to do, done in a copy of the course."""
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 
 import nbformat
 import pytest
+from commands import run_python
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_lib.workspace import repository
@@ -68,14 +66,7 @@ def apply(copy, what: str, name: str, anchor: str, text: str):
 def run(copy, line: str):
     """A command of the page, by the Python of this environment."""
     words = next(line.replace(a, b) for a, b in COMMANDS.items() if line.startswith(a))
-    path = str(copy) + os.pathsep + os.environ["PYTHONPATH"]
-    done = subprocess.run(
-        [sys.executable, *shlex.split(words)],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    done = run_python(*shlex.split(words), cwd=copy, path=[copy])
     assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
     assert "pytest" not in words or " passed" in done.stdout
 

@@ -20,6 +20,7 @@ import types
 from pathlib import Path
 
 import pytest
+from commands import run_python
 
 from course_lib import workspace
 from course_lib.workspace import CourseError
@@ -528,5 +529,4 @@ def test_hand_over_gives_back_the_exit_code(tmp_path):
         "import sys; from course_tools import environment as e;"
         "sys.exit(e.hand_over(sys.executable, '-c', 'raise SystemExit(7)'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60)
-    assert done.returncode == 7
+    assert run_python("-c", code, cwd=ROOT).returncode == 7

@@ -1,14 +1,12 @@
 """A handout: it works by itself, holds no solution, and says what it shows."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import zipfile
 
 import nbformat
 import pytest
+from commands import run_python
 
 from course_lib.workspace import CourseError, notebooks, repository
 from course_tools import handout
@@ -33,14 +31,7 @@ def files(folder) -> dict[str, bytes]:
 
 def call(folder, *words):
     """A command as a learner gives it in the handout, in its own work folder."""
-    env = {name: it for name, it in os.environ.items() if name != "COURSE_WORK"}
-    return subprocess.run(
-        [sys.executable, "-m", "course_lib", *words],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        encoding="utf-8",
-    )
+    return run_python("-m", "course_lib", *words, cwd=folder)
 
 
 def solution_lines() -> set[str]:
@@ -163,14 +154,9 @@ print(page.cells[-1].outputs[0].text)
 def test_its_pages_run_on_its_own_library(here, part):
     make("00", "--out", "class")
     folder = here / "class"
-    path = os.pathsep.join([str(folder), os.environ["PYTHONPATH"]])
-    done = subprocess.run(  # for the kernels of these tests have a library already
-        [sys.executable, "-c", EXECUTE, "00_start_here.ipynb"],
-        cwd=folder / part,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-    )
+    # in a process, for the kernels of these tests have a library already
+    words = ["-c", EXECUTE, "00_start_here.ipynb"]
+    done = run_python(*words, cwd=folder / part, path=[folder])
     assert str(folder) in done.stdout, done.stderr[-2000:]
 
 

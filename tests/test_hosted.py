@@ -3,10 +3,10 @@
 import json
 import re
 import subprocess
-import sys
 
 import nbformat
 import pytest
+from commands import run_python
 
 from course_lib import workspace
 from course_lib.workspace import CourseError, notebooks, repository
@@ -117,9 +117,7 @@ assert done.success
 def test_the_first_cell_installs_where_the_course_is_not(pages, there, tmp_path):
     first = "".join(pages["00_start_here.ipynb"]["cells"][1]["source"])
     path = "" if there else str(ROOT)
-    run = [sys.executable, "-c", FAKE, first, path]
-    where = ROOT if there else tmp_path
-    said = subprocess.run(run, cwd=where, capture_output=True, text=True)
+    said = run_python("-c", FAKE, first, path, cwd=ROOT if there else tmp_path)
     assert said.returncode == 0, said.stderr
     wanted = f"PIP install --quiet --no-deps git+{workspace.address()}\n"
     assert said.stdout == ("" if there else wanted)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from commands import run_python
 from jupyter_client.provisioning import KernelProvisionerFactory
 from nbclient import NotebookClient
 
@@ -27,16 +28,8 @@ WHERE = "import course_lib, os; print(os.path.dirname(course_lib.__file__))"
 
 
 def call(folder: Path, site: Path, *words, fails=False) -> str:
-    """What a command says that runs in a folder, with the package in `site`."""
-    env = {name: it for name, it in os.environ.items() if name != "COURSE_WORK"}
-    env["PYTHONPATH"] = os.pathsep.join([str(site), env["PYTHONPATH"]])
-    done = subprocess.run(
-        [str(word) for word in words],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        encoding="utf-8",
-    )
+    """What Python says that runs in a folder, with the package in `site`."""
+    done = run_python(*words, cwd=folder, path=[site])
     assert bool(done.returncode) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -90,11 +83,10 @@ def test_the_package_has_the_pages_and_asks_for_the_same_pins(wheel):
 
 @pytest.mark.slow
 def test_an_installed_course_makes_my_work_where_one_is(site, tmp_path):
-    python = sys.executable
-    assert call(tmp_path, site, python, "-c", WHERE).strip() == str(site / "course_lib")
-    said = call(tmp_path, site, python, "-c", LAB).partition("BECOMES\n")[2].split()
+    assert call(tmp_path, site, "-c", WHERE).strip() == str(site / "course_lib")
+    said = call(tmp_path, site, "-c", LAB).partition("BECOMES\n")[2].split()
     work = tmp_path / "my_work"
-    assert said[:3] == [python, "-m", "jupyterlab"]
+    assert said[:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={work}" in said
     assert f"--LabApp.app_settings_dir={work / '.lab'}" in said
     assert said[-1] == str(work)  # for the kernels, which are in there
@@ -104,26 +96,25 @@ def test_an_installed_course_makes_my_work_where_one_is(site, tmp_path):
     exercises = {f"{path.name[:2]}_exercises.ipynb" for path in notebooks("exercises")}
     assert made == {"Start.ipynb", "Glossary.ipynb"} | chapters | exercises
     command = site / "bin" / "dpo-course"
-    assert "Nothing is missing" in call(tmp_path, site, python, command, "reset")
-    assert "is as fresh" in call(work, site, python, command, "reset", "04")
+    assert "Nothing is missing" in call(tmp_path, site, command, "reset")
+    assert "is as fresh" in call(work, site, command, "reset", "04")
     assert list(tmp_path.iterdir()) == [work]  # no `.venv`, and no second `my_work/`
 
 
 @pytest.mark.slow
 def test_an_installed_course_checks_and_says_what_it_is_not(site, tmp_path):
-    python = sys.executable
     page = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     text = "from torch import sigmoid\n\n"
     text += "def preference_probability(w, l):\n    return sigmoid(w - l)"
     cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": text}
     page["cells"] = [{**cell, "outputs": [], "execution_count": None}]
     (tmp_path / "mine.ipynb").write_text(json.dumps(page), encoding="utf-8")
-    asked = [python, "-m", "course_lib", "check", "mine.ipynb"]
-    said = call(tmp_path, site, *asked)
+    course = "-m", "course_lib"
+    said = call(tmp_path, site, *course, "check", "mine.ipynb")
     assert "preference_probability · passed" in said
-    told = call(tmp_path, site, python, "-m", "course_lib", "grade", "x", fails=True)
+    told = call(tmp_path, site, *course, "grade", "x", fails=True)
     assert "needs a copy of the whole course" in told
-    assert "grade" not in call(tmp_path, site, python, "-m", "course_lib", "-h")
+    assert "grade" not in call(tmp_path, site, *course, "-h")
 
 
 @pytest.mark.slow
