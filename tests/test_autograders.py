@@ -11,6 +11,7 @@ import sys
 import textwrap
 
 import pytest
+from submitted import put
 
 from course_lib.workspace import repository
 from course_tools.grading.tables import BOM
@@ -49,13 +50,15 @@ def stand_in(place, does: str, home):
 @pytest.fixture
 def gradescope(tmp_path):
     """Gradescope's folders, with an earlier result in them."""
-    for name in ("source", "submission/part", "submission/.hidden", "results"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "source" / "exercise.txt").write_text("04\n")
-    (tmp_path / "results" / "results.json").write_text('{"score": 99}')
-    for name in ("04.ipynb", "part/more of it.py", "notes.txt", ".hidden/x.py"):
-        (tmp_path / "submission" / name).write_text(name)
-    return tmp_path
+    names = ("04.ipynb", "part/more of it.py", "notes.txt", ".hidden/x.py")
+    put(tmp_path / "submission", {name: name for name in names})
+    old = {"source/exercise.txt": "04\n", "results/results.json": '{"score": 99}'}
+    return put(tmp_path, old)
+
+
+def bash(*words, **how):
+    how = {"capture_output": True, "text": True, **how}
+    return subprocess.run(["bash", *map(str, words)], **how)
 
 
 def run_autograder(home, does: str, **variables):
@@ -63,10 +66,7 @@ def run_autograder(home, does: str, **variables):
     kept = {name: it for name, it in os.environ.items() if name != "COURSE_ISOLATION"}
     program = stand_in(home, does, home)
     env = {**kept, "AUTOGRADER": str(home), "COURSE_PYTHON": str(program), **variables}
-    script = FILES / "gradescope" / "run_autograder"
-    done = subprocess.run(
-        ["bash", str(script)], env=env, capture_output=True, text=True
-    )
+    done = bash(FILES / "gradescope" / "run_autograder", env=env)
     assert done.returncode == 0, done.stderr
     told = json.loads((home / "told.json").read_text())
     return json.loads((home / "results" / "results.json").read_text()), *told
@@ -135,26 +135,18 @@ def step(name: str) -> str:
 def run_job(home, does: str):
     """The job's exit code, what it says, and what is in the artifact."""
     (home / "course").mkdir()
-    (home / "learner" / "part").mkdir(parents=True)
-    (home / "learner" / "04.ipynb").write_text("the page")
-    (home / "learner" / "part" / "b.py").write_text("more")
+    put(home / "learner", {"04.ipynb": "the page", "part/b.py": "more"})
     place = home / "programs"
     place.mkdir()
     stand_in(place, does, home)
     env = {**os.environ, "CHAPTER": "04", "ISOLATION": "strict"}
     env["PATH"] = f"{place}{os.pathsep}{env['PATH']}"
-    for name in ("a zero first", "grade"):
-        done = subprocess.run(
-            ["bash", "-e", "-c", step(name)],
-            cwd=home,
-            env=env,
-            capture_output=True,
-            text=True,
-        )
-        if name == "a zero first":
-            assert done.returncode == 0, done.stderr
-            assert "not graded" in (home / "result" / "grades.csv").read_text()
-    return done.returncode, done.stdout, (home / "result" / "grades.csv").read_text()
+    grades = home / "result" / "grades.csv"
+    before = bash("-e", "-c", step("a zero first"), cwd=home, env=env)
+    assert before.returncode == 0, before.stderr
+    assert "not graded" in grades.read_text()
+    done = bash("-e", "-c", step("grade"), cwd=home, env=env)
+    return done.returncode, done.stdout, grades.read_text()
 
 
 def table(status: str) -> str:
@@ -219,5 +211,5 @@ def test_the_container_is_pinned_and_made_of_what_is_there():
 @pytest.mark.parametrize("name", ["setup.sh", "run_autograder"])
 def test_the_scripts_are_whole_and_can_be_run(name):
     script = FILES / "gradescope" / name
-    subprocess.run(["bash", "-n", str(script)], check=True)
+    bash("-n", script, check=True)
     assert os.access(script, os.X_OK)

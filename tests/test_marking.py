@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 import torch
@@ -88,7 +89,7 @@ def answered(name: str, cells: list[str], calls=None) -> list[Observation]:
     job = talking.Job(cells, name, calls or examination(name).calls)
     talk = talking.Talk(job, 10.0)
     with ours, theirs:
-        grader = threading.Thread(target=talk.hold, args=(ours,))
+        grader = threading.Thread(target=talk.hold, args=(ours, monotonic() + 600))
         grader.start()
         harness.answer(theirs)
         grader.join()

@@ -3,7 +3,6 @@
 What comes back is believed as far as numbers go, and no further.
 """
 
-import math
 import signal
 import socket
 import time
@@ -103,16 +102,15 @@ class Talk:
             "seconds": 0.8 * timeout,
         }
 
-    def hold(self, channel: socket.socket, until: float | None = None):
+    def hold(self, channel: socket.socket, until: float):
         """Say what is asked, and listen until all is answered or the time is up."""
         try:
-            if until is not None:
-                channel.settimeout(max(until - time.monotonic(), 1e-3))
+            channel.settimeout(max(until - time.monotonic(), 1e-3))
             send(channel, self._job)
             while not self._complete:
                 body = frame(channel, self._room, until)
                 if body.startswith(QUESTION):
-                    left = math.inf if until is None else until - time.monotonic()
+                    left = until - time.monotonic()
                     if left <= 0:  # it was sent in time, with others before it
                         raise TimeoutError
                     place = min(len(self._seen), len(self._ask) - 1)
