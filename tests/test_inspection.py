@@ -161,72 +161,61 @@ def test_objects_are_read_on_after_a_broken_one(tmp_path, array):
     assert report.rows == 15
 
 
-def test_a_trailing_comma_in_an_array_is_told(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text(f"[{json.dumps(standard()[0])},\n{json.dumps(standard()[1])},\n]\n")
+# what needs bytes
+
+
+def text_of(rows: list[dict], between: str = "\n", **ways) -> str:
+    return between.join(json.dumps(row, **ways) for row in rows)
+
+
+ONE, TWO = map(json.dumps, standard()[:2])
+EMPTY = samples.put(standard(), chosen__2="")
+CAFE = text_of(samples.put(standard(), chosen__3="In a café."), ensure_ascii=False)
+DEEP = '{"prompt": ' + 100_000 * "[" + 100_000 * "]" + "}"
+UTF16 = [(1, "not_utf8"), (2, "empty_answer")]  # told once, and read
+HEAD = "prompt,chosen,rejected\n"
+PARTED = "prompt;chosen;rejected\nIs it so?;Yes.;No.\nIs it?;Yes, it is.;Never."
+FILES = {  # what: the file's ending, its bytes, how many rows are read, what is found
+    "a last comma": ("json", f"[{ONE},\n{TWO},\n]\n", 2, [(2, "invalid_json")]),
+    "depth in an array": ("json", f"[{ONE},\n{DEEP}]", 1, [(2, "invalid_json")]),
+    "depth in a line": ("jsonl", f"{ONE}\n{DEEP}\n", 1, [(2, "invalid_json")]),
+    "blank lines, and Windows' line ends": (
+        "jsonl",
+        text_of(EMPTY, "\r\n\r\n"),
+        16,
+        [(3, "empty_answer")],
+    ),
+    "a byte order mark": ("jsonl", f"\ufeff{ONE}\n{TWO}", 2, [(1, "bom")]),
+    "a table's byte order mark": ("csv", f"\ufeff{HEAD}Why?,So.,No.", 1, [(1, "bom")]),
+    "Windows-1252": ("jsonl", CAFE.encode("cp1252"), 16, [(3, "not_utf8")]),
+    "Latin-1": ("jsonl", CAFE.encode("latin-1"), 16, [(3, "not_utf8")]),
+    "UTF-16": ("jsonl", text_of(EMPTY).encode("utf-16"), 16, UTF16),
+    "UTF-16 LE": ("jsonl", text_of(EMPTY).encode("utf-16-le"), 16, UTF16),
+    "UTF-16 BE": ("jsonl", text_of(EMPTY).encode("utf-16-be"), 16, UTF16),
+    "semicolons": ("csv", PARTED, 2, []),
+    "tabs": ("csv", PARTED.replace(";", "\t"), 2, []),
+    "ragged records": (
+        "csv",
+        f'{HEAD}Why?,So.\nWhy not?,"a","b","c"\nHow?,"So',
+        0,
+        [(2, "missing_field"), (3, "invalid_csv"), (4, "invalid_csv")],
+    ),
+    "a column twice": (
+        "csv",
+        "prompt,chosen,chosen,rejected\nWhy?,So.,Yes.,No.\n",
+        1,
+        [(1, "duplicate_column")],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_what_is_wrong_with_the_bytes_is_told_and_the_rest_is_read(tmp_path, what):
+    ending, content, rows, faults = FILES[what]
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     report = inspect(path)
-    assert found(report) == [(2, "invalid_json")]
-    assert report.rows == 2
-
-
-def test_blank_lines_and_windows_line_ends_are_no_faults(tmp_path):
-    rows = samples.put(standard(), chosen__2="")
-    text = "\r\n\r\n".join(json.dumps(row) for row in rows)
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(text.encode())
-    assert found(inspect(path)) == [(3, "empty_answer")]
-
-
-# encodings
-
-
-def test_a_byte_order_mark_is_told_and_read_over(tmp_path):
-    path = jsonl(tmp_path / "a.jsonl", standard())
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert found(inspect(path)) == [(1, "bom")]
-    path = table(tmp_path / "a.csv", standard())
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert found(inspect(path)) == [(1, "bom")]
-
-
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
-def test_a_line_that_is_not_utf8_is_told_and_read(tmp_path, encoding):
-    rows = samples.put(standard(), chosen__3="In the café.")
-    path = tmp_path / "a.jsonl"
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-    path.write_bytes("\n".join(lines).encode(encoding))
-    report = inspect(path)
-    assert found(report) == [(3, "not_utf8")]
-    assert report.rows == 16
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf16_is_told_once_and_read(tmp_path, encoding):
-    path = tmp_path / "a.jsonl"
-    lines = "\n".join(json.dumps(row) for row in samples.put(standard(), chosen__2=""))
-    path.write_bytes(lines.encode(encoding))
-    assert found(inspect(path)) == [(1, "not_utf8"), (2, "empty_answer")]
-
-
-# tables
-
-
-def test_faults_of_csv(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text('prompt,chosen,rejected\nWhy?,So.\nWhy not?,"a","b","c"\nHow?,"So')
-    kinds = [(2, "missing_field"), (3, "invalid_csv"), (4, "invalid_csv")]
-    assert found(inspect(path)) == kinds
-    path.write_text("prompt,chosen,chosen,rejected\nWhy?,So.,Yes.,No.\n")
-    assert found(inspect(path)) == [(1, "duplicate_column")]
-
-
-@pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_semicolons_and_tabs_part_columns_too(tmp_path, delimiter):
-    path = tmp_path / "a.csv"
-    rows = ["prompt;chosen;rejected", "Is it so?;Yes.;No.", "Is it?;Yes, it is.;Never."]
-    path.write_text("\n".join(rows).replace(";", delimiter))
-    report = inspect(path)
-    assert (report.rows, report.format, found(report)) == (2, "standard explicit", [])
+    assert (report.rows, found(report)) == (rows, faults)
 
 
 def test_lists_that_pandas_wrote_into_cells_are_read(tmp_path):
