@@ -195,8 +195,7 @@ def wins_predicted(wins: Tensor, scores: Tensor) -> Picture:
     ticks = {"xticks": percents(0.5, 0.6, 0.7, 0.8)}
     ticks |= {"yticks": percents(0, 0.25, 0.5, 0.75, 1)}
     x = "share predicted by the fitted scores", 0.49, 0.88
-    title = "Wins of the stronger side"
-    around = panel(title, x, (0, 1.05), **ticks)
+    around = panel("Wins of the stronger side", x, (0, 1.05), **ticks)
 
     def draw(axis: Axes) -> str:
         order = predicted.argsort()
@@ -391,8 +390,7 @@ def uncertain_scores() -> Scene:
     here = int((grid - 2).abs().argmin())
     x = "mean reward of the first answer minus that of the second, logits", -6, 8.2
     ticks = {"xticks": range(-6, 7, 2), "yticks": percents(0, 0.5, 1)}
-    title = "How often the first is preferred"
-    around = panel(title, x, (0, 1.05), **ticks)
+    around = panel("How often the first is preferred", x, (0, 1.05), **ticks)
 
     def draw(axis: Axes, std: float) -> str:
         doubt = gaussian_preference_probability(grid, zero + std, zero, zero)

@@ -79,5 +79,4 @@ def _law(axis: Axes, start: float, spread: float):
     """What the variance of the reward promises near 0."""
     kl = torch.linspace(0, 1, 60, dtype=torch.float64)
     axis.plot(kl, start + (2 * spread * kl).sqrt(), **DOTTED)
-    height = start + math.sqrt(2 * spread)
-    name(axis, 1.0, height, "√(2 Var KL)", QUIET, at=(5, 4))
+    name(axis, 1.0, start + math.sqrt(2 * spread), "√(2 Var KL)", QUIET, at=(5, 4))

@@ -45,8 +45,7 @@ def answer_counts() -> Scene:
     listed = math.log10(SECONDS * 1e9)
     x = "length of the answer, tokens or words", 0, 138
     ticks = {"xticks": [1, 20, 40, 60, 80, 100], "yticks": [0, 100, 200, 300, 400, 500]}
-    title = "Terms of the sum, as a power of ten"
-    around = panel(title, x, (0, 500), **ticks)
+    around = panel("Terms of the sum, as a power of ten", x, (0, 500), **ticks)
 
     def still(axis: Axes):
         for size in sizes:
@@ -294,8 +293,7 @@ def uncovered_answer() -> Scene:
         worth = float(expected_reward(now, REWARDS))
         _bars(left, now, POLICY)
         dot(right, share, worth, "policy", gid="share")
-        told = f"loss {cost:.4f} nats"
-        name(right, 1, 3.4, told, at=(0, 0), ha="right", bold=True)
+        name(right, 1, 3.4, f"loss {cost:.4f} nats", at=(0, 0), ha="right", bold=True)
         return (
             f"With π(E) = {share:.3g} the loss on the six pairs of A to D is "
             f"{cost:.4f} nats, the least there is, and the expected reward is "

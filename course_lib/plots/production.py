@@ -31,8 +31,7 @@ def truncated_pair(
         kept = [range(len(row))[part] for row in rows]
         for row, tokens in enumerate(rows):
             for place, token in enumerate(tokens):
-                here = place in kept[row]
-                _box(axis, row, place, token, place < len(prompt), here)
+                _box(axis, row, place, token, place < len(prompt), place in kept[row])
         if keep == "keep_start":
             axis.axvline(length, color=INK, lw=1.2, ls=DOTS)
         return _told(length, len(prompt), rows, kept)

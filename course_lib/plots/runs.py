@@ -195,10 +195,9 @@ def _curves(axis: Axes, runs: list[LoggedRun], columns: tuple, ends: tuple, kind
         axis.plot(steps, drawn.mean(0), color=color, ls=line, lw=width)
         mean = float(values[:, -3:].mean())
         lowest, highest = (0.016, ends[1]) if log else (ends[0] + room, ends[1] - room)
-        place = min(max(mean, lowest), highest)
         off = "↑" if mean > ends[1] else "↓" if mean < ends[0] and not log else ""
         told = number(round(mean, 2) + 0.0, ".2f" if abs(mean) < 9.995 else ".0f") + off
-        last.append((STEPS, place, told, color))
+        last.append((STEPS, min(max(mean, lowest), highest), told, color))
     if kind == "broken":
         names(axis, last, gap=0.4 if log else 2.4 * room)
 

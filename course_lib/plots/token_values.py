@@ -78,8 +78,7 @@ def _walk(axis: Axes, levels: list, tokens: list, before: Tensor, after: Tensor)
         dot(axis, place, now, ms=7)
         name(axis, place, now, number(now - at, "+.2f"), color, **_above(up))
         chances = f"{float(before[place - 1]):.2f} → {float(after[place - 1]):.2f}"
-        words = f"{token}\n{chances}"
-        name(axis, place, LOW, words, QUIET, at=(0, 17), ha="center")
+        name(axis, place, LOW, f"{token}\n{chances}", QUIET, at=(0, 17), ha="center")
     name(axis, 0, LOW, "token\nreference → π*", QUIET, at=(0, 17), ha="center")
 
 
