@@ -88,14 +88,11 @@ def by_learner(marked: Sequence[Marked], take: str = "best") -> list[Learner]:
     groups: dict[tuple[str, str], list[Marked]] = {}
     for one in marked:
         groups.setdefault(one.upload.who, []).append(one)
-    return [_learner(sorted(group, key=_time), take) for group in groups.values()]
-
-
-def _time(one: Marked) -> tuple[str, int]:
-    return one.upload.handed_in, one.upload.attempt
+    return [_learner(group, take) for group in groups.values()]
 
 
 def _learner(group: Sequence[Marked], take: str) -> Learner:
+    group = sorted(group, key=lambda one: (one.upload.handed_in, one.upload.attempt))
     names = {mark.exercise for one in group for mark in one.marks}
     taken = {name: _taken(name, group, take) for name in EXERCISES if name in names}
     return Learner(tuple(group), taken)

@@ -68,7 +68,8 @@ class Book:
 
 def book(report: Path, marked: Sequence[Marked], rules: Rules) -> Book:
     """The gradebook of a report's marks, with what its manual.csv says."""
-    learners = sorted(by_learner(marked, rules.take), key=_alphabetical)
+    learners = by_learner(marked, rules.take)
+    learners.sort(key=lambda one: (one.name.casefold(), one.who))
     most = {n: t.mark.max_score for one in learners for n, t in one.taken.items()}
     worth = {n: float(rules.worth.get(n, most[n])) for n in EXERCISES if n in most}
     hand = by_hand(report, learners, worth)
@@ -81,10 +82,6 @@ def book(report: Path, marked: Sequence[Marked], rules: Rules) -> Book:
     counted = {n: w for n, w in worth.items() if n not in extra}
     lines = tuple(_line(one, rules, worth, counted, hand) for one in learners)
     return Book(rules, worth, extra, lines, tuple(hand.unclear))
-
-
-def _alphabetical(one: Learner) -> tuple[str, tuple[str, str]]:
-    return one.name.casefold(), one.who
 
 
 def _line(

@@ -89,7 +89,8 @@ def _bubblewrap(scratch: str) -> list[str]:
     words = ["bwrap", *apart.split(), "--proc", "/proc", "--dev", "/dev"]
     for path in _SYSTEM:
         words += ["--ro-bind-try", path, path]
-    for path in (*_readable(), *_own_files()):
+    own = [str(spec.origin) for spec in map(find_spec, OWN) if spec]
+    for path in (*_readable(), *own):
         if os.path.islink(path) and os.path.dirname(path) == "/":  # /lib in /usr
             words += ["--symlink", os.readlink(path), path]
         elif not path.startswith("/dev/"):
@@ -150,10 +151,6 @@ def _readable() -> list[str]:
     above = {repository(), *repository().parents}
     kept = [path for path in paths if os.path.exists(path)]
     return [*dict.fromkeys(p for p in kept if Path(p).resolve() not in above)]
-
-
-def _own_files() -> list[str]:
-    return [str(spec.origin) for spec in map(find_spec, OWN) if spec]
 
 
 def bare_env(scratch: str) -> dict[str, str]:
