@@ -48,10 +48,6 @@ class Method(NamedTuple):
     def look(self) -> dict:
         return LOOKS[self.told]
 
-    @property
-    def title(self) -> str:
-        return self.name[0].upper() + self.name[1:]
-
 
 METHODS = {
     "best_of_n": Method("best of n", "n", "reward"),
@@ -116,19 +112,12 @@ def methods_on_frontier(runs: Sequence[Run]) -> Picture:
     lows = {low: number(-low, "g") for low in (0.1, 0.5, 1, 2)}
     look = {"xscale": roots, "yscale": roots, "yticks": {0: "limit"} | lows}
     kls = {kl: f"{kl:g}" for kl in (0, 0.5, 2, 5, 10)}
-    panels = [
-        panel(
-            method.title,
-            ("KL, nats" if place >= 6 else "", 0, 11.5),
-            (2.6, 0),
-            xticks=kls if place >= 6 else {},
-            **look,
-        )
-        for place, method in enumerate(METHODS.values())
-    ]
+    upper = panel("", ("", 0, 11.5), (2.6, 0), xticks=(), **look)
+    lowest = panel("", ("KL, nats", 0, 11.5), (2.6, 0), xticks=kls, **look)
     return Picture.of(
         draw,
-        *panels,
+        *[upper] * 6,
+        *[lowest] * 3,
         mosaic="abc;def;ghi",
         sharey=True,
         says="Past 2 nats, only methods told the true reward stay near the limit",
@@ -142,13 +131,14 @@ def methods_on_frontier(runs: Sequence[Run]) -> Picture:
 
 def _below(axis: Axes, groups: dict[str, list[list[Run]]], method: str):
     """One method's reward below the limit against its KL, both on axes of roots."""
-    mine, look = groups[method], {"ms": 6} | METHODS[method].look
+    mine, called = groups[method], METHODS[method].name
+    look = {"ms": 6} | METHODS[method].look
     axis.tick_params("y", pad=8)  # room for the mark at KL 0
     axis.axhline(0, color=INK, lw=2.4)
     for other in itertools.chain(*groups.values()):
         at = _mean(other, "kl"), _mean(other, "shortfall")
         axis.plot(*at, "o", color=FAINT, ms=5, zorder=1)
-    axis.set_title(METHODS[method].title, color=look["color"])
+    axis.set_title(called[0].upper() + called[1:], color=look["color"])
     spots = [_cross(axis, runs, "shortfall", look) for runs in mine]
     axis.plot(*zip(*spots, strict=True), color=look["color"], lw=0.8, zorder=1.5)
     (x, most), runs = max(zip(spots, mine, strict=True), key=lambda pair: pair[0][1])
