@@ -42,6 +42,10 @@ def tensor(*values) -> torch.Tensor:
     return torch.tensor(values, dtype=F64)
 
 
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 class Case:
     """One loss with one setting of its options."""
 
@@ -294,7 +298,7 @@ def draw(kind: str, batch: int, generator: torch.Generator):
 
 
 def draws(case: Case, batch: int, seed: int) -> dict:
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     return {name: draw(kind, batch, generator) for name, kind in case.inputs.items()}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from oracles import F64, refusals
+from oracles import F64, refusals, seeded
 
 from course_lib.limits import displacement
 from course_lib.transformer import load
@@ -13,8 +13,7 @@ OFTEN = [4, 5, 12, 77, 301, 584]
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
-    random = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=random, dtype=torch.float64)
+    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from oracles import refusals, tensor
+from oracles import refusals, seeded, tensor
 from small_worlds import CIRCLE, crowd, seeds
 
 from course_lib.limits.comparisons import drawn_wins, mixed_preferences, win_rates
@@ -25,8 +25,7 @@ UNEVEN = tensor([0.5, 0.3, 0.9], [0.7, 0.5, 0.4], [0.1, 0.6, 0.5])
 def test_the_best_opponent_by_trying_many(seed):
     rewards, shares, policy = crowd(seed, answers=4)
     table = mixed_preferences(rewards, shares)
-    random = torch.Generator().manual_seed(seed)
-    others = torch.rand(2000, 4, generator=random, dtype=torch.float64) ** 8
+    others = torch.rand(2000, 4, generator=seeded(seed), dtype=torch.float64) ** 8
     others = torch.cat([others / others.sum(1, keepdim=True), torch.eye(4).double()])
     beaten = others @ table @ policy - 0.5
     assert nash_gap(policy, table).item() == pytest.approx(beaten.max().item())

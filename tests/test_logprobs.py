@@ -5,7 +5,7 @@ import math
 import oracles
 import pytest
 import torch
-from oracles import F64, refusals
+from oracles import F64, refusals, seeded
 
 from course_lib import logprobs
 from course_lib.logprobs import (
@@ -88,8 +88,7 @@ def test_what_lies_off_the_response_does_not_matter(batch):
 
 
 def test_probabilities_of_all_responses_sum_to_one():
-    generator = torch.Generator().manual_seed(1)
-    first, second = torch.randn(2, 3, generator=generator, dtype=F64)
+    first, second = torch.randn(2, 3, generator=seeded(1), dtype=F64)
     total = 0.0
     for a in range(3):
         for b in range(3):

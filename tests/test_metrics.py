@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from oracles import seeded
 
 from course_lib.metrics import (
     beta_from_moves,
@@ -124,8 +125,7 @@ def test_intervals_are_wilsons(wins, n, low, high):
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
-    random = torch.Generator().manual_seed(0)
-    draws = (torch.rand(2_000, 60, generator=random) < 0.3).double()
+    draws = (torch.rand(2_000, 60, generator=seeded(0)) < 0.3).double()
     half = torch.full((60,), 0.5, dtype=torch.float64)
     hits = sum(win_rate(x, half).low <= 0.3 <= win_rate(x, half).high for x in draws)
     assert 0.93 < hits / 2_000 < 0.97
@@ -154,7 +154,7 @@ def doubles(*values):
 
 def test_no_pairs_cost_less_than_the_least_loss():
     """Pairs drawn in every way: few or many right, margins wide, tight or all alike."""
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     for trial in range(500):
         right = trial % 21
         size = 10 ** (4 * torch.rand(20, generator=generator).double() - 3)
@@ -234,10 +234,9 @@ def test_the_ends_of_wilson_s_interval_are_z_of_their_own_errors_away(won, count
 def test_with_the_prompts_needed_four_trials_of_five_find_the_difference():
     ours, theirs, both = 0.61, 0.51, 0.4
     n = math.ceil(prompts_needed(*doubles([ours], [theirs], [both])).item())
-    generator = torch.Generator().manual_seed(0)
     shares = doubles([both, ours - both, theirs - both, 1 - ours - theirs + both])[0]
     drawn = torch.multinomial(
-        shares.expand(4000, 4), n, replacement=True, generator=generator
+        shares.expand(4000, 4), n, replacement=True, generator=seeded(0)
     )
     difference = (drawn == 1).double() - (drawn == 2).double()
     error = difference.std(1) / math.sqrt(n)

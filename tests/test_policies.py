@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import F64, PROPERTY, refusals, tensor
+from oracles import F64, PROPERTY, refusals, seeded, tensor
 
 from course_lib import policies
 from course_lib.beta import beta_for_kl
@@ -246,8 +246,7 @@ def test_best_of_n_by_listing_all_draws(world, n, ties):
 
 
 def test_divergence_is_not_symmetric_and_not_negative():
-    generator = torch.Generator().manual_seed(0)
-    p, q = torch.rand(2, 200, 5, generator=generator, dtype=F64).softmax(-1)
+    p, q = torch.rand(2, 200, 5, generator=seeded(0), dtype=F64).softmax(-1)
     slow = [
         sum(a * math.log(a / b) for a, b in zip(x, y, strict=True))
         for x, y in zip(p.tolist(), q.tolist(), strict=True)
@@ -500,8 +499,7 @@ def test_the_mean_over_all_samples_is_z_and_that_of_the_logarithms_is_less():
 
 
 def test_the_error_is_right_where_no_answer_is_rare():
-    generator = torch.Generator().manual_seed(0)
-    drawn = torch.multinomial(REF, 2000 * 400, replacement=True, generator=generator)
+    drawn = torch.multinomial(REF, 2000 * 400, replacement=True, generator=seeded(0))
     draws = REWARDS[drawn].view(2000, 400)
     miss = estimate_log_partition(draws, 5.0) - log_partition(REF, REWARDS, 5.0)
     error = log_partition_error(draws, 5.0)

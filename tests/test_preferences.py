@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import F64, PROPERTY, minimiser, refusals, tensor
+from oracles import F64, PROPERTY, minimiser, refusals, seeded, tensor
 
 from course_lib import preferences
 from course_lib.preferences import (
@@ -254,8 +254,7 @@ def test_the_uncertain_chance_carries_gradients():
 
 def test_the_ceiling_against_drawn_labels():
     p = torch.rand(2000, generator=torch.Generator().manual_seed(0), dtype=F64)
-    draw = torch.Generator().manual_seed(1)
-    labels = torch.rand(200, 2000, generator=draw, dtype=F64) < p
+    labels = torch.rand(200, 2000, generator=seeded(1), dtype=F64) < p
     agree = (labels == (p > 0.5)).double().mean().item()
     # 400,000 labels: a standard error of 0.0007
     assert accuracy_ceiling(p).item() == pytest.approx(agree, abs=3e-3)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import F64, tensor
+from oracles import F64, seeded, tensor
 
 from course_lib.policies import kl_divergence, optimal_policy
 from course_lib.tabular import expected_dpo_loss, train_tabular
@@ -57,8 +57,7 @@ def test_the_closed_form_has_the_lowest_loss(beta, floor):
     loss = expected_dpo_loss(best, WORLD.ref, WORLD.rewards, beta)
     assert loss.item() == pytest.approx(floor, abs=5e-13)
     for seed in range(20):
-        random = torch.Generator().manual_seed(seed)
-        nudged = best + 0.1 * torch.randn(5, generator=random, dtype=F64)
+        nudged = best + 0.1 * torch.randn(5, generator=seeded(seed), dtype=F64)
         assert expected_dpo_loss(nudged, WORLD.ref, WORLD.rewards, beta) > loss
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import F64, refusals
+from oracles import F64, refusals, seeded
 
 from course_lib.limits.token_values import (
     answer_token_logps,
@@ -26,8 +26,7 @@ SENTENCES = [
 
 def tree(seed: int) -> tuple[dict, dict]:
     """Probabilities and rewards of all sentences, as plain numbers."""
-    random = torch.Generator().manual_seed(seed)
-    normal = torch.randn(2, len(SENTENCES), generator=random, dtype=torch.float64)
+    normal = torch.randn(2, len(SENTENCES), generator=seeded(seed), dtype=torch.float64)
     ref = torch.softmax(normal[0], -1).tolist()
     return dict(zip(SENTENCES, ref, strict=True)), dict(
         zip(SENTENCES, (2 * normal[1]).tolist(), strict=True)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import refusals
+from oracles import refusals, seeded
 
 from course_lib.transformer import PrefixTable, Shape, Transformer, load, sample, save
 from course_lib.worlds import world_s
@@ -22,8 +22,7 @@ def model_of(name: str) -> Transformer:
 
 
 def ids_of(batch: int, time: int, seed: int = 0) -> torch.Tensor:
-    random = torch.Generator().manual_seed(seed)
-    return torch.randint(13, (batch, time), generator=random)
+    return torch.randint(13, (batch, time), generator=seeded(seed))
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -137,8 +136,7 @@ def test_sampled_responses_have_the_models_own_frequencies(kind):
         torch.nn.init.normal_(weight, 0, 0.5)
     count = 40_000
     prompts = torch.full((count, 1), 10)
-    random = torch.Generator().manual_seed(2)
-    tokens, lengths = sample(model, prompts, longest=3, end=8, generator=random)
+    tokens, lengths = sample(model, prompts, longest=3, end=8, generator=seeded(2))
     numbers = world.number(tokens)
     assert torch.equal(world.tokens[numbers], tokens)
     assert torch.equal(world.lengths[numbers], lengths)
@@ -154,8 +152,8 @@ def test_samples_come_again_and_a_low_temperature_takes_the_likeliest():
     model, prompts = load("S"), torch.full((50, 1), 9)
 
     def drawn(seed, **how):
-        random = torch.Generator().manual_seed(seed)
-        return sample(model, prompts, longest=3, end=8, generator=random, **how)[0]
+        told = {"longest": 3, "end": 8, "generator": seeded(seed)}
+        return sample(model, prompts, **told, **how)[0]
 
     assert torch.equal(drawn(0), drawn(0))
     assert not torch.equal(drawn(0), drawn(1))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from oracles import refusals, tensor
+from oracles import refusals, seeded, tensor
 from small_worlds import features, seeds
 
 from course_lib.limits.coverage import (
@@ -111,8 +111,7 @@ def test_chi_po_is_least_where_its_policy_is():
 
 @seeds
 def test_fitted_scores_are_the_top_of_what_they_maximise(seed):
-    random = torch.Generator().manual_seed(seed)
-    wins = torch.randint(0, 4, (6, 6), generator=random).double()
+    wins = torch.randint(0, 4, (6, 6), generator=seeded(seed)).double()
     wins = wins - wins.diagonal().diag()
     wins[5], wins[:, 5] = 0, 0  # an answer in no pair
     for phi in (None, features(seed, 6, 2)):
