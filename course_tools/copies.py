@@ -75,7 +75,8 @@ def reset(wanted: str) -> str:
     page, copy = made_from(source), work_folder() / copy_name(source)
     copy.parent.mkdir(parents=True, exist_ok=True)
     _rename_old(copy.parent)
-    _note(copy.name, digest(page))
+    notes = read(copy.parent / NOTES) or {}
+    write(copy.parent / NOTES, {**notes, copy.name: digest(page)})
     fresh = _text(page)
     if not copy.exists():
         _create(copy, fresh)
@@ -267,12 +268,6 @@ def _rename_old(folder: Path) -> "list[str]":
 
 def _text(page: dict) -> bytes:
     return (json.dumps(page, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
-
-
-def _note(name: str, wanted: str) -> None:
-    notes = read(work_folder() / NOTES) or {}
-    notes[name] = wanted
-    write(work_folder() / NOTES, notes)
 
 
 def _create(path: Path, content: bytes) -> None:

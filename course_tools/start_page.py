@@ -54,7 +54,8 @@ PRACTITIONER = ("00", "04", "05", "08", "09")
 
 def write_start() -> None:
     """Write the start page into `my_work/`."""
-    passed = _passed()
+    notes = read(work_folder() / "progress.json") or {}
+    passed = {name for name, note in notes.items() if ever_passed(note)}
     rows, following, sooner = [], "", ""
     pages = {path.name[:2]: path for path in notebooks("exercises")}
     for chapter in notebooks("notebooks"):
@@ -121,12 +122,6 @@ def chapters(way: "tuple[str, ...]", links: "dict[str, str]") -> str:
 def title_of(page: dict) -> str:
     """The heading that a page begins with."""
     return source_of(page["cells"][0]).partition("\n")[0].lstrip("# ")
-
-
-def _passed() -> "set[str]":
-    """The exercises that were ever passed, by their functions."""
-    notes = read(work_folder() / "progress.json") or {}
-    return {name for name, note in notes.items() if ever_passed(note)}
 
 
 def reading_time(lesson: dict) -> str:

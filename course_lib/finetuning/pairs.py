@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from course_lib.inspection.formats import ANSWERS, Form, layout, renamed
 from course_lib.inspection.inspecting import FIRST, split_prompt
 from course_lib.inspection.reading import rows
 
-__all__ = ["Example", "held_apart", "read_examples"]
+__all__ = ["Example", "held_apart", "read_examples", "shared"]
 
 Said = str | list[dict]  # plain text, or the messages of a chat
 TOLD = 10  # how many rows with errors are listed
@@ -95,12 +96,19 @@ def _example(line: int, row: dict, form: Form) -> Example:
         sides = tuple(turns_of(side) for side in sides)
     elif form.name == "UltraFeedback-like" and all(len(side) == 1 for side in sides):
         return Example(line, [{"role": "user", "content": row["prompt"]}], sides)
-    both = itertools.takewhile(
-        lambda pair: pair[0] == pair[1],
-        zip(*(side[:-1] for side in sides), strict=False),
-    )
-    shared = len(list(both))
-    return Example(line, sides[0][:shared], tuple(side[shared:] for side in sides))
+    at = shared([side[:-1] for side in sides])
+    return Example(line, sides[0][:at], tuple(side[at:] for side in sides))
+
+
+def shared(sequences: Sequence[Sequence]) -> int:
+    """How many parts all begin with.
+
+    >>> shared(["abc", "abd", "ab"])
+    2
+    """
+    columns = zip(*sequences, strict=False)
+    same = itertools.takewhile(lambda parts: all(p == parts[0] for p in parts), columns)
+    return len(list(same))
 
 
 def held_apart(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from course_lib.batches import Texts, pairs, with_thumbs
-from course_lib.finetuning.pairs import Example
+from course_lib.finetuning.pairs import Example, shared
 
 __all__ = ["Encoded", "as_texts", "encode", "encode_all"]
 
@@ -45,20 +45,13 @@ def encode(example: Example, language, *, chat: bool = False) -> Encoded:
     else:
         begun = language.chat(prompt, opened=True)
         whole = [language.chat([*prompt, *answer]) for answer in answers]
-    at = _shared([begun, *whole])
+    at = shared([begun, *whole])
     if not at:
         raise ValueError("the prompt has no token: an answer must follow something")
     closed = [language.closed(ids[at:]) for ids in whole]
     if len(closed) == 2 and closed[0] == closed[1]:
         raise ValueError("chosen and rejected have the same tokens: delete the row")
     return Encoded(example.line, whole[0][:at], closed, example.desirable)
-
-
-def _shared(sequences: Sequence[Sequence[int]]) -> int:
-    """How many ids all begin with."""
-    columns = enumerate(zip(*sequences, strict=False))
-    least = min(map(len, sequences))
-    return next((at for at, ids in columns if len(set(ids)) > 1), least)
 
 
 def encode_all(

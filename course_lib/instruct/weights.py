@@ -95,12 +95,9 @@ class Instruct:
         vocabulary = {word: number for number, word in enumerate(words)}
         tokenizer = parts.Tokenizer(parts.models.BPE(vocabulary, merges))
         before = parts.pre_tokenizers
-        tokenizer.pre_tokenizer = before.Sequence(
-            [
-                before.Digits(individual_digits=True),
-                before.ByteLevel(add_prefix_space=False),
-            ]
-        )
+        digits = before.Digits(individual_digits=True)
+        rest = before.ByteLevel(add_prefix_space=False)
+        tokenizer.pre_tokenizer = before.Sequence([digits, rest])
         tokenizer.decoder = parts.decoders.ByteLevel()
         return tokenizer
 
