@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from oracles import seeded
+from oracles import F64, seeded, tensor
 
 from course_lib.metrics import (
     beta_from_moves,
@@ -76,7 +76,7 @@ def test_nothing_is_more_accurate_than_the_truth():
     assert implicit_accuracy(world, world.ref, asked) == 0.5
     flipped = Preferences(asked.prompts, asked.rejected, asked.chosen)
     both = label_chances(world, asked) + label_chances(world, flipped)
-    assert torch.allclose(both, torch.ones(40_000, dtype=torch.float64))
+    assert torch.allclose(both, torch.ones(40_000, dtype=F64))
 
 
 def test_nothing_on_the_frontier_falls_short_and_everything_else_does():
@@ -126,7 +126,7 @@ def test_intervals_are_wilsons(wins, n, low, high):
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     draws = (torch.rand(2_000, 60, generator=seeded(0)) < 0.3).double()
-    half = torch.full((60,), 0.5, dtype=torch.float64)
+    half = torch.full((60,), 0.5, dtype=F64)
     hits = sum(win_rate(x, half).low <= 0.3 <= win_rate(x, half).high for x in draws)
     assert 0.93 < hits / 2_000 < 0.97
 
@@ -148,10 +148,6 @@ def test_means_of_the_estimators_over_every_response():
 # ── what a log and a sample allow ─────────────────────────────────────────────────────
 
 
-def doubles(*values):
-    return [torch.tensor(value, dtype=torch.float64) for value in values]
-
-
 def test_no_pairs_cost_less_than_the_least_loss():
     """Pairs drawn in every way: few or many right, margins wide, tight or all alike."""
     generator = seeded(0)
@@ -161,7 +157,7 @@ def test_no_pairs_cost_less_than_the_least_loss():
         signs = torch.tensor([1.0] * right + [-1.0] * (20 - right)).double()
         margins = signs * (size if trial % 2 else size[:1])
         loss = torch.nn.functional.softplus(-margins).mean().item()
-        floor = least_loss(margins.mean()[None], doubles([right / 20])[0]).item()
+        floor = least_loss(margins.mean()[None], tensor(right / 20)).item()
         assert loss >= floor - 1e-12
 
 
@@ -170,8 +166,8 @@ def test_no_pairs_cost_less_than_the_least_loss():
 def test_two_groups_of_pairs_come_as_near_to_the_least_loss_as_one_likes(
     margin, accuracy
 ):
-    least = least_loss(*doubles([margin], [accuracy])).item()
-    others = torch.logspace(-6, 2, 40_000, dtype=torch.float64)  # how far below 0
+    least = least_loss(tensor(margin), tensor(accuracy)).item()
+    others = torch.logspace(-6, 2, 40_000, dtype=F64)  # how far below 0
     carried = (margin + (1 - accuracy) * others) / accuracy
     cost = torch.nn.functional.softplus
     losses = accuracy * cost(-carried) + (1 - accuracy) * cost(others)
@@ -184,12 +180,12 @@ def test_the_least_loss_is_above_both_bounds_and_on_them_at_their_ends():
     least = least_loss(margin, accuracy)
     assert (least >= torch.nn.functional.softplus(-margin) - 1e-12).all()
     assert (least >= (1 - accuracy) * math.log(2)).all()
-    ends = least_loss(*doubles([0.7, 1e4, 0.0], [1.0, 0.4, 0.0]))
+    ends = least_loss(tensor(0.7, 1e4, 0.0), tensor(1.0, 0.4, 0.0))
     expected = [math.log1p(math.exp(-0.7)), 0.6 * math.log(2), math.log(2)]
     assert ends.tolist() == pytest.approx(expected)
     for wrong in ([1.0, 0.0], [-1.0, 1.0], [1.0, 1.2]):
         with pytest.raises(ValueError, match="accuracy"):
-            least_loss(*doubles(wrong[:1], wrong[1:]))
+            least_loss(*map(tensor, wrong))
 
 
 def test_beta_is_the_slope_that_another_solver_finds():
@@ -215,26 +211,26 @@ def test_the_reference_s_own_answers_give_the_kl_without_bias(seed):
         p * t for p, t in zip(world.ref[0].tolist(), terms.tolist(), strict=True)
     )
     assert mean == pytest.approx(kl_divergence(other.ref, world.ref).item())
-    far = reference_kl_terms(*doubles([-5000.0, -2.0], [-2.0, -2.0]))
+    far = reference_kl_terms(tensor(-5000.0, -2.0), tensor(-2.0, -2.0))
     assert far.tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(("won", "count"), [(61, 100), (0, 7), (9, 9), (1, 40)])
 def test_the_ends_of_wilson_s_interval_are_z_of_their_own_errors_away(won, count):
-    low, high = wilson_interval(*doubles([won / count], [count]), z=1.96)[0].tolist()
+    low, high = wilson_interval(tensor(won / count), tensor(count), z=1.96)[0].tolist()
     for rate in (low, high):
         error = math.sqrt(max(rate * (1 - rate), 0) / count)
         assert abs(won / count - rate) == pytest.approx(1.96 * error, abs=1e-9)
     assert -1e-12 < low <= won / count <= high < 1 + 1e-12
     assert high - low > 0.05
     with pytest.raises(ValueError, match="share must be in"):
-        wilson_interval(*doubles([1.2], [10]))
+        wilson_interval(tensor(1.2), tensor(10))
 
 
 def test_with_the_prompts_needed_four_trials_of_five_find_the_difference():
     ours, theirs, both = 0.61, 0.51, 0.4
-    n = math.ceil(prompts_needed(*doubles([ours], [theirs], [both])).item())
-    shares = doubles([both, ours - both, theirs - both, 1 - ours - theirs + both])[0]
+    n = math.ceil(prompts_needed(tensor(ours), tensor(theirs), tensor(both)).item())
+    shares = tensor(both, ours - both, theirs - both, 1 - ours - theirs + both)
     drawn = torch.multinomial(
         shares.expand(4000, 4), n, replacement=True, generator=seeded(0)
     )
@@ -242,10 +238,10 @@ def test_with_the_prompts_needed_four_trials_of_five_find_the_difference():
     error = difference.std(1) / math.sqrt(n)
     found = (difference.mean(1).abs() > 1.96 * error).double().mean().item()
     assert found == pytest.approx(0.8, abs=0.02)  # three standard errors of 4,000
-    one_sided = prompts_needed(*doubles([0.61], [0.57], [0.61 * 0.57])).item()
+    one_sided = prompts_needed(tensor(0.61), tensor(0.57), tensor(0.61 * 0.57)).item()
     variance = 0.61 * 0.39 + 0.57 * 0.43
     assert one_sided == pytest.approx(7.84 * variance / 0.04**2)
-    assert prompts_needed(*doubles([0.5], [0.5], [0.25])).item() == math.inf
+    assert prompts_needed(tensor(0.5), tensor(0.5), tensor(0.25)).item() == math.inf
     for wrong in ([0.6, 0.5, 0.55], [0.9, 0.8, 0.5]):
         with pytest.raises(ValueError, match="both must be at least"):
-            prompts_needed(*doubles(*([x] for x in wrong)))
+            prompts_needed(*map(tensor, wrong))
