@@ -239,7 +239,7 @@ def _clear(axis: Axes, bar: float, **more: str):
 
 
 def _bars_and_strip(
-    draw: Callable, answers: Sequence[str], says: str, shows: str, reach: tuple
+    draw: Callable, answers: Sequence[str], reach: tuple, **words: str
 ) -> Scene:
     """Panels for `_bars` and, below it, for `_strip`, whose rewards lie in `reach`."""
     ticks, rewards = {0: "0", 0.5: "0.5", 1: "1"}, ("reward", *reach)
@@ -247,11 +247,10 @@ def _bars_and_strip(
         draw,
         panel("Probability", ("answer",), (0, 1.15), xnames=answers, yticks=ticks),
         panel("The bar to clear", rewards, (0, 1), yticks=[]),
-        says=says,
-        shows=shows,
         height=4.8,
         mosaic="a;b",
         height_ratios=(3, 1.15),
+        **words,
     )
 
 
@@ -283,10 +282,10 @@ def tilted_bars(world: World, policy: Callable = optimal_policy) -> Scene:
     return _bars_and_strip(
         draw,
         answers,
-        "An answer gains exactly if its reward is above β log Z",
-        "Outline: the reference; solid: π*, the best policy at this β; the number: "
-        "their ratio.\nBold and filled: the answers that gain.",
         (low - room, high + room),
+        says="An answer gains exactly if its reward is above β log Z",
+        shows="Outline: the reference; solid: π*, the best policy at this β; the "
+        "number: their ratio.\nBold and filled: the answers that gain.",
     )
 
 
@@ -325,10 +324,10 @@ def one_answer(world: World, answer: int, policy: Callable = optimal_policy) -> 
     return _bars_and_strip(
         draw,
         answers,
-        "What the reference never says, no reward can buy",
-        f"Outline: the reference, with {moved}’s share as you set it; solid: π*; "
-        "the number: their ratio.\nBold and filled: the answers that gain.",
         (-2.5, 8.5),
+        says="What the reference never says, no reward can buy",
+        shows=f"Outline: the reference, with {moved}’s share as you set it; solid: π*; "
+        "the number: their ratio.\nBold and filled: the answers that gain.",
     )
 
 

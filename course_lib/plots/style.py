@@ -163,6 +163,9 @@ def panel(
     grid, foot: are there lines across, and one below?
     more: as for matplotlib's `Axes.set`, such as xscale="log"; xticks and yticks may be
         a dict of places with their words, and on a logarithmic scale are written out
+
+    >>> panel("Loss", ("step",), xscale="log", xticks=(1, 100))["xticklabels"]
+    ['1', '100']
     """
     given = {"title": title, "grid": grid, "foot": foot}
     for side, (words, *ends), names in (("x", x, xnames), ("y", ("", *y), ynames)):
