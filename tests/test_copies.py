@@ -6,6 +6,10 @@ from itertools import pairwise
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell as code
+from nbformat.v4 import new_markdown_cell as markdown
+from nbformat.v4 import new_notebook
+from reading import prose, read
 
 from course_lib import workspace
 from course_lib.exercises import EXERCISES
@@ -16,22 +20,13 @@ LESSON, PAGE = "04_dpo_loss.ipynb", "04_exercises.ipynb"
 PAGES = ["02_exercises.ipynb", "02_optimal_policy.ipynb", LESSON, PAGE]
 
 
-def markdown(text, **more):
-    return {"cell_type": "markdown", "metadata": {}, "source": text, **more}
-
-
-def code(text, tags=(), **more):
-    metadata = {"tags": list(tags)} if tags else {}
-    cell = {"cell_type": "code", "metadata": metadata, "source": text}
-    return {**cell, "outputs": [], "execution_count": None, **more}
-
-
 def notebook(*cells):
-    cells = [{"id": f"cell-{number}", **cell} for number, cell in enumerate(cells)]
-    return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    cells = [{**cell, "id": f"cell-{number}"} for number, cell in enumerate(cells)]
+    return new_notebook(cells=cells)
 
 
-EXERCISE = code("def dpo_loss():\n    raise NotImplementedError", ["exercise"])
+STUB = "def dpo_loss():\n    raise NotImplementedError"
+EXERCISE = code(STUB, metadata={"tags": ["exercise"]})
 STARTERS = {
     "02_optimal_policy": notebook(markdown("### Exercise 2.1 · KL"), EXERCISE),
     "04_dpo_loss": notebook(markdown("### Exercise 4.1 · The DPO loss"), EXERCISE),
@@ -264,13 +259,11 @@ def test_links_lead_from_copy_to_copy_and_to_the_cell(course):
     put(course / "exercises" / LESSON, notebook(heading))
     copies.renew()
     (cell,) = get(course / "my_work" / LESSON)["cells"]
-    assert copies.source_of(cell) == (
-        "[write\nit](04_exercises.ipynb#cell-id=cell-0), "
-        "[02](02_optimal_policy.ipynb), 09"
-    )
+    first, second = "04_exercises.ipynb#cell-id=cell-0", "02_optimal_policy.ipynb"
+    assert copies.source_of(cell) == f"[write\nit]({first}), [02]({second}), 09"
     (cell,) = get(course / "my_work" / PAGE)["cells"]
-    links = "[b](04_dpo_loss.ipynb), [o](02_exercises.ipynb#no)"
-    assert copies.source_of(cell).endswith(links)
+    led = "[b](04_dpo_loss.ipynb), [o](02_exercises.ipynb#no)"
+    assert copies.source_of(cell).endswith(led)
 
 
 @pytest.fixture(scope="module")
@@ -323,19 +316,12 @@ def test_chapters_and_exercises_are_linked_both_ways(pages):
 def test_deeper_sections_are_folded_and_nothing_is_lost(pages):
     heading = re.compile(r"^##+ Deeper", re.M)
     for chapter in workspace.notebooks("notebooks"):
-        folded = [
-            cell.source
-            for cell in pages[chapter.name].cells
-            if cell.metadata.get("jp-MarkdownHeadingCollapsed")
-        ]
-        course = [c for c in nbformat.read(chapter, 4).cells]
-        titles = [heading.findall(c.source) for c in course if c.cell_type != "code"]
-        assert len(folded) == sum(map(len, titles))
-        assert all(re.fullmatch(r"##+ Deeper.*", title) for title in folded)
-        mine, theirs = (
-            re.sub(r"\]\(\S*\)|\s", "", "".join(cell.source for cell in cells))
-            for cells in (pages[chapter.name].cells, course)
-        )
+        cells = pages[chapter.name].cells, read(chapter).cells
+        folds = [c for c in cells[0] if c.metadata.get("jp-MarkdownHeadingCollapsed")]
+        assert len(folds) == len(heading.findall(prose(chapter)))
+        assert all(re.fullmatch(r"##+ Deeper.*", cell.source) for cell in folds)
+        texts = ["".join(cell.source for cell in page) for page in cells]
+        mine, theirs = (re.sub(r"\]\(\S*\)|\s", "", text) for text in texts)
         assert mine == theirs
 
 
@@ -365,10 +351,8 @@ def test_the_start_page_knows_what_the_short_way_leaves_out(tmp_path, monkeypatc
             notes[exercise.name] = {"state": "passed", "passed": True}
     workspace.write(tmp_path / "progress.json", notes)
     start_page.write_start()
-    assert re.search(
-        r"next exercise:\*\* \[Exercise 1\.3 .*\(on the short way: \[Exercise 1\.4 ",
-        text(start),
-    )
+    told = r"next exercise:\*\* \[Exercise 1\.3 .*\(on the short way: \[Exercise 1\.4 "
+    assert re.search(told, text(start))
     assert "| 2 of 5 | 2 of 3 |" in text(start)
     assert "It takes 2.2 hours of reading, and 3.2 of exercises." in text(start)
     for lesson in workspace.notebooks("notebooks"):

@@ -13,6 +13,7 @@ import pytest
 from commands import run_python
 from jupyter_client.provisioning import KernelProvisionerFactory
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from course_lib.workspace import address, notebooks, repository
 from course_tools import hosted
@@ -103,12 +104,9 @@ def test_an_installed_course_makes_my_work_where_one_is(site, tmp_path):
 
 @pytest.mark.slow
 def test_an_installed_course_checks_and_says_what_it_is_not(site, tmp_path):
-    page = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     text = "from torch import sigmoid\n\n"
     text += "def preference_probability(w, l):\n    return sigmoid(w - l)"
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": text}
-    page["cells"] = [{**cell, "outputs": [], "execution_count": None}]
-    (tmp_path / "mine.ipynb").write_text(json.dumps(page), encoding="utf-8")
+    nbformat.write(new_notebook(cells=[new_code_cell(text)]), tmp_path / "mine.ipynb")
     course = "-m", "course_lib"
     said = call(tmp_path, site, *course, "check", "mine.ipynb")
     assert "preference_probability · passed" in said
@@ -133,11 +131,11 @@ def test_a_page_alone_in_colab_installs_the_course_and_works(
     first = page.cells[1]
     first.source = first.source.replace(f"git+{address()}", wheel.as_uri())
     away = f"import sys; sys.path[:] = [p for p in sys.path if p != {str(ROOT)!r}]"
-    page.cells.insert(0, nbformat.v4.new_code_cell(away))
+    page.cells.insert(0, new_code_cell(away))
     right = "def preference_probability(w, l):\n    return (w - l).sigmoid()"
     told = "import course_lib; print(course_lib.__file__)"
     for code in (f"{right}\ncheck(preference_probability)", told):
-        page.cells.append(nbformat.v4.new_code_cell(code))
+        page.cells.append(new_code_cell(code))
     env = {name: it for name, it in os.environ.items() if name != "COURSE_WORK"}
     env["PYTHONPATH"] = os.pathsep.join([str(installed), env["PYTHONPATH"]])
     env.update(PIP_TARGET=str(installed), PIP_NO_INDEX="1")
