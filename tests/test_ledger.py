@@ -24,7 +24,6 @@ import statistics
 import tomllib
 from collections.abc import Callable
 from functools import cache, partial
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -49,47 +48,55 @@ from course_lib.optional import missing_packages
 from course_lib.transformer import SHIPPED
 from course_lib.workspace import repository
 
-LEDGERS = sorted((repository() / "notebooks" / "ledger").glob("*.toml"))
-CHAPTERS = [
-    SimpleNamespace(number=p.stem, **tomllib.loads(p.read_text("utf-8")))
-    for p in LEDGERS
-]
-CLAIMS = [(c.number, claim) for c in CHAPTERS for claim in getattr(c, "claim", [])]
+FILES = sorted((repository() / "notebooks" / "ledger").glob("*.toml"))
+LEDGERS = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in FILES}
+CLAIMS = [(n, claim) for n, book in LEDGERS.items() for claim in book.get("claim", [])]
 LONG = "steps=[2000]"  # a claim about a run of so many steps is for the slow half
-EQUATIONS = [(c.number, step) for c in CHAPTERS for step in getattr(c, "equation", [])]
-chapters = pytest.mark.parametrize("number", [c.number for c in CHAPTERS])
+EQUATIONS = [(n, e) for n, book in LEDGERS.items() for e in book.get("equation", [])]
+chapters = pytest.mark.parametrize("number", LEDGERS)
 WORLDS = 20
 RUNS, VARIANTS, ESTIMATES = map(
     datasets.shipped_runs, ("frontier", "variants", "estimators")
 )
+runs, estimates = (partial(datasets.run_values, rows) for rows in (RUNS, ESTIMATES))
+START = runs("reward", method="best_of_n", beta=1.0)[0]
 
 
 @cache
 def names() -> dict:
     """What an expression may use."""
-    known = {"torch": torch, "math": math, "course_lib": course_lib}
+    known = {"torch": torch, "math": math, "course_lib": course_lib, "reviews": reviews}
     for module in (preferences, policies, logprobs, losses, family, worlds):
         known |= {name: getattr(module, name) for name in module.__all__}
+    ours = (mean, estimate, logged, seeds, outcome, variant, at_kl, first, kept)
+    for function in (*ours, hinge_optimum, surest_split, trl_parity):
+        known[function.__name__] = function
+    known |= {"runs": runs, "estimates": estimates, "START": START}
+    known["variants"] = partial(datasets.run_values, VARIANTS)
+    known["advise"] = partial(guide.advise, VARIANTS)
     _, known["REF"], known["R"] = worlds.five_responses()
     _, known["WINS"] = datasets.wins_table(datasets.baseball_1987())
-    known["runs"] = partial(datasets.run_values, RUNS)
-    known["mean"] = lambda *a, **k: statistics.mean(known["runs"](*a, **k))
-    known |= variants() | {"reviews": reviews, "outcome": outcome}
-    known["estimates"] = partial(datasets.run_values, ESTIMATES)
-    known["estimate"] = lambda method, arm, when="end": statistics.mean(
-        known["estimates"]("distance", method=method, arm=arm, experiment=when)
-    )
-    known["logged"] = logged
-    known["seeds"] = lambda which, name: statistics.mean(logged(which, name))
     facts = (SHIPPED / "reviews.json").read_text(encoding="utf-8")
-    known |= {"hinge_optimum": hinge_optimum, "surest_split": surest_split}
-    known["trl_parity"] = trl_parity
     return known | {"reviews_facts": json.loads(facts)}
+
+
+def mean(field: str, **having) -> float:
+    return statistics.mean(runs(field, **having))
+
+
+def estimate(method: str, arm: str, when: str = "end") -> float:
+    """How far from π* an estimator ends, or where it was nearest."""
+    found = estimates("distance", method=method, arm=arm, experiment=when)
+    return statistics.mean(found)
 
 
 def logged(which: str, name: str) -> list[float]:
     """One number of each seed's run in World S; see `failures.number`."""
     return [failures.number(run, which) for run in datasets.shipped_failures(name)]
+
+
+def seeds(which: str, name: str) -> float:
+    return statistics.mean(logged(which, name))
 
 
 def outcome(field: str, method: str, beta: float) -> float:
@@ -100,39 +107,26 @@ def outcome(field: str, method: str, beta: float) -> float:
     return statistics.mean(getattr(row, field) for row in rows)
 
 
-def variants() -> dict:
-    """Chapter 06's table: cells at usual settings, rewards at one KL, single runs."""
+def variant(field: str, method: str, arm: str) -> float:
+    """A cell of chapter 06's table, at usual settings."""
+    return guide.evidence(VARIANTS, field)[method, arm].mean
 
-    def variant(field: str, method: str, arm: str) -> float:
-        return guide.evidence(VARIANTS, field)[method, arm].mean
 
-    def at_kl(arm: str, kl: float) -> dict[str, guide.Evidence]:
-        return guide.reward_at_kl(VARIANTS, arm, kl)
+def at_kl(arm: str, kl: float) -> dict[str, guide.Evidence]:
+    return guide.reward_at_kl(VARIANTS, arm, kl)
 
-    def first(field: str, arm: str, better: Callable = min) -> list[str]:
-        """The best of a column, and then all that tie with it."""
-        cells = [
-            cell for (_, a), cell in guide.evidence(VARIANTS, field).items() if a == arm
-        ]
-        best, *ties = guide.leaders(cells, better)
-        return [best.variant, *sorted(cell.variant for cell in ties)]
 
-    start = datasets.run_values(RUNS, "reward", method="best_of_n", beta=1.0)[0]
+def first(field: str, arm: str, better: Callable = min) -> list[str]:
+    """The best of a column, and then all that tie with it."""
+    table = guide.evidence(VARIANTS, field).items()
+    best, *ties = guide.leaders([cell for (_, a), cell in table if a == arm], better)
+    return [best.variant, *sorted(cell.variant for cell in ties)]
 
-    def kept(method: str) -> float:
-        """What share of the reward gained at 0.5 nats is left with flipped labels."""
-        noisy, clean = (at_kl(arm, 0.5)[method].mean for arm in ("20 % noise", "clean"))
-        return (noisy - start) / (clean - start)
 
-    return {
-        "variant": variant,
-        "kept": kept,
-        "START": start,
-        "variants": partial(datasets.run_values, VARIANTS),
-        "at_kl": at_kl,
-        "first": first,
-        "advise": partial(guide.advise, VARIANTS),
-    }
+def kept(method: str) -> float:
+    """What share of the reward gained at 0.5 nats is left with flipped labels."""
+    noisy, clean = (at_kl(arm, 0.5)[method].mean for arm in ("20 % noise", "clean"))
+    return (noisy - START) / (clean - START)
 
 
 @cache
