@@ -177,6 +177,8 @@ HEAD = "prompt,chosen,rejected\n"
 PARTED = "prompt;chosen;rejected\nIs it so?;Yes.;No.\nIs it?;Yes, it is.;Never."
 FILES = {  # what: the file's ending, its bytes, how many rows are read, what is found
     "a last comma": ("json", f"[{ONE},\n{TWO},\n]\n", 2, [(2, "invalid_json")]),
+    "a second list": ("json", f"[{ONE}]\n[{TWO}]", 1, [(2, "invalid_json")]),
+    "more beside a list": ("json", f'{{"data": [{ONE}], "seed": 1}}', 1, []),
     "depth in an array": ("json", f"[{ONE},\n{DEEP}]", 1, [(2, "invalid_json")]),
     "depth in a line": ("jsonl", f"{ONE}\n{DEEP}\n", 1, [(2, "invalid_json")]),
     "blank lines, and Windows' line ends": (

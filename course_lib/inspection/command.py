@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_lib.inspection.findings import Findings
+from course_lib.inspection.findings import Finding
 from course_lib.inspection.inspecting import inspect
 from course_lib.inspection.report import Report
 
@@ -45,11 +45,8 @@ def _refused(words: argparse.Namespace, error: Exception) -> int:
         where, why = error.filename or where, error.strerror
     print(f"{where}: {why}", file=sys.stderr)
     if words.json:
-        findings = Findings()
-        findings.add("unreadable_file", None, f"{where}: {why}")
-        counts = dict(findings.counts)
-        told = Report(words.file, "unreadable", 0, findings.sorted(), counts)
-        print(told.json())
+        fault = Finding(None, "unreadable_file", "error", f"{where}: {why}")
+        print(Report(words.file, "unreadable", 0, (fault,), {fault.kind: 1}).json())
     return 2
 
 

@@ -93,8 +93,7 @@ class _Inspection:
         self.rows = 0
         self.scored = False
         self.across, self.bias = Across(leaks), Bias()
-        self.endings, self.starts = Endings(), Starts()
-        self.boundaries = Boundaries()
+        self.endings, self.starts, self.boundaries = Endings(), Starts(), Boundaries()
 
     def read(self, what: str) -> None:
         """what: "all", "quick", or "texts" to remember them and say nothing."""
@@ -110,15 +109,11 @@ class _Inspection:
             self.rows = len(first) + sum(1 for _ in stream)
         elif first:
             self._look(itertools.chain(first, stream), rename, what)
-        if what != "texts":
-            for part in (
-                self.across,
-                self.bias,
-                self.endings,
-                self.starts,
-                self.boundaries,
-            ):
-                part.close(self.findings)
+        if what == "texts":
+            return
+        of_all = (self.across, self.bias, self.endings, self.starts, self.boundaries)
+        for part in of_all:
+            part.close(self.findings)
 
     def report(self) -> Report:
         name = self.form.name if self.form else "unknown"

@@ -61,7 +61,7 @@ def json_array(numbered: Numbered, findings: Findings) -> Iterator[tuple[int, di
     comma = None  # where a comma promised another object
     while tape.skip(" \t\r\n[,"):
         if tape.text[tape.at] != "{":
-            if not _closed(tape, comma, findings):
+            if not _closed(tape, comma, bool(wrapped), findings):
                 return
             continue
         start, line = tape.at, tape.line
@@ -76,15 +76,25 @@ def json_array(numbered: Numbered, findings: Findings) -> Iterator[tuple[int, di
             yield line, row
 
 
-def _closed(tape: "_Tape", comma: int | None, findings: Findings) -> bool:
-    """Whether to read on at what is not an object, after saying what it is."""
+def _closed(
+    tape: "_Tape", comma: int | None, wrapped: bool, findings: Findings
+) -> bool:
+    """Whether to read on at what is not an object, after saying what it is.
+
+    comma: the line of one that promised another object; wrapped: is the array a part of
+        an object, of which more may follow?
+    """
     if tape.text[tape.at] in "]}":
         if comma:
             findings.add(
                 "invalid_json", comma, "a comma stands before the closing ]: delete it"
             )
-        tape.at = len(tape.text)
-        return tape.more() and False
+        bracket = tape.text[tape.at]
+        tape.at += 1
+        if not wrapped and tape.skip(" \t\r\n"):
+            says = f"more text follows the closing {bracket}, and nobody reads it"
+            findings.add("invalid_json", tape.line, f"{says}: a file holds one list")
+        return False
     findings.add(
         "invalid_json",
         tape.line,

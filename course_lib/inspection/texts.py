@@ -55,9 +55,6 @@ UNFILLED = re.compile(
     re.I,
 )
 REPEATED = re.compile(r"(?=\w*[^\W\d])(\S.{4,160}?)(?:\s*\1){3,}", re.S)
-DIALOGUE = re.compile(
-    r"(?:\A\s*|\n\s*)(?:Human|User|Assistant|AI|Q|A|### \w+) ?:", re.I
-)
 
 
 def remarkable(whole: str, answers: tuple[str, ...]) -> bool:
