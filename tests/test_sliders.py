@@ -72,10 +72,14 @@ def frame(figure):
     return axes
 
 
+def shown(plot, kind: str = "text/html") -> str:
+    """What a figure gives to a notebook."""
+    return plot._repr_mimebundle_()[0][kind]
+
+
 def payload(plot) -> dict:
     """What the page's script is given; without the names of clips and markers."""
-    html = plot._repr_mimebundle_()[0]["text/html"]
-    data = re.search(r'json">(.*?)</script>', html, re.S)[1]
+    data = re.search(r'json">(.*?)</script>', shown(plot), re.S)[1]
     return json.loads(re.sub(r"\b[pm][0-9a-f]{10}\b", "", data))
 
 
@@ -134,10 +138,7 @@ def test_the_still_picture_is_the_whole_figure():
 
     moving = slider_plot(line, frame, beta=LinSlider(0, 3, 4, start=2))
     whole = slider_plot(lambda axes, beta: None, both, beta=LinSlider(0, 3, 4))
-    assert (
-        moving._repr_mimebundle_()[0]["image/png"]
-        == whole._repr_mimebundle_()[0]["image/png"]
-    )
+    assert shown(moving, "image/png") == shown(whole, "image/png")
 
 
 def test_where_there_is_no_page_it_is_a_picture_with_words(plot):
@@ -147,7 +148,7 @@ def test_where_there_is_no_page_it_is_a_picture_with_words(plot):
 
 
 def test_without_a_script_the_page_shows_picture_and_words(plot, show):
-    html = plot._repr_mimebundle_()[0]["text/html"]
+    html = shown(plot)
     assert 'alt="A line up to 1." src="data:image/png' in html
     assert 'role="status">A line up to 1.</p>' in html
     assert "widget" not in html
@@ -162,8 +163,7 @@ def test_the_same_figure_gives_the_same_bytes_but_for_its_number(show):
 
 def test_no_two_figures_of_a_page_share_the_names_of_their_clips(plot, show):
     made = plot, slider_plot(line, frame, beta=LinSlider(0, 3, 2))
-    pages = [each._repr_mimebundle_()[0]["text/html"] for each in made]
-    names = [set(re.findall(r"clipPath id=..(\w+)", page)) for page in pages]
+    names = [set(re.findall(r"clipPath id=..(\w+)", shown(each))) for each in made]
     assert all(names)
     assert not names[0] & names[1]
 
@@ -187,7 +187,7 @@ def test_a_choice_is_a_list():
 
 def test_words_that_look_like_html_are_words(show):
     plot = slider_plot(lambda axes, x: "a </script><b> & c", frame, x=LinSlider(0, 1))
-    html = plot._repr_mimebundle_()[0]["text/html"]
+    html = shown(plot)
     assert "</script><b>" not in html
     assert payload(plot)["words"][0] == "a </script><b> & c"
 
@@ -250,7 +250,7 @@ def test_an_error_stands_at_the_value_that_caused_it(show):
     assert "axes.plot([0, 1], [0, 1.0 / x])" in data["words"][2]
     assert data["layers"][2] == ""
     assert data["words"][3] == "1/x is 2"
-    assert plot._repr_mimebundle_()[0]["text/plain"].startswith(said)
+    assert shown(plot, "text/plain").startswith(said)
     assert json.dumps(data).count("ZeroDivisionError") == 1
 
 
@@ -292,8 +292,7 @@ def test_a_refusal_at_one_value_spoils_no_other(what, plot, show):
     assert (one["errors"], other["errors"]) == ([2], [])
     for beta in (0, 1, 3):
         assert one["layers"][beta] == other["layers"][beta]
-    one, other = (each._repr_mimebundle_()[0]["image/png"] for each in (refused, plot))
-    assert one == other
+    assert shown(refused, "image/png") == shown(plot, "image/png")
 
 
 BETA = LogSlider(1, 2, 17)
@@ -657,7 +656,7 @@ def test_the_page_knows_where_the_point_is_at_every_position(show):
 
 def test_without_drag_the_page_is_not_told_of_it(plot, show):
     assert payload(plot)["drag"] is None
-    assert "courseHand = " not in plot._repr_mimebundle_()[0]["text/html"]
+    assert "courseHand = " not in shown(plot)
 
 
 def test_a_point_that_is_nowhere_cannot_be_taken_there(show):
