@@ -47,21 +47,15 @@ def _run(estimator: str, count: int, seed: int) -> list[Run]:
     _, world, _ = exact_world()
     asked = sample_preferences(world, count, seed=seed)
     begun = time.process_time()
-    found = {"table": _table, "dpo": _dpo, "tilt": _reward_model}[estimator](
-        asked, _config(count, seed)
-    )
+    size = {"batch_size": min(128, count), "pairs": count, "seed": seed}
+    config = Config(beta=BETA, steps=STEPS, quiet=True, layout="distinct", **size)
+    fit_it = {"table": _table, "dpo": _dpo, "tilt": _reward_model}[estimator]
+    found = fit_it(asked, config)
     seconds = round(time.process_time() - begun, 1)
     return [
         Run(when, f"{count} pairs", name, BETA, seed, *scored(policy, BETA), seconds)
         for (name, when), policy in found.items()
     ]
-
-
-def _config(count: int, seed: int) -> Config:
-    small = {"batch_size": min(128, count), "pairs": count}
-    return Config(
-        beta=BETA, steps=STEPS, seed=seed, quiet=True, layout="distinct", **small
-    )
 
 
 def _table(asked: Preferences, config: Config) -> dict[tuple[str, str], Tensor]:

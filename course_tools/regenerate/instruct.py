@@ -143,11 +143,10 @@ class _Runs:
 
     def chosen(self) -> tuple[float, float]:
         """β and learning rate with the most reward of those within MOST nats."""
-        rows = [row for row in self.told["rows"] if row["task"] == self.task.name]
-        rows = [row for row in rows if row["method"] == "tried"]
-        near = [r for r in rows if r["kl"][0] <= MOST] or [
-            min(rows, key=lambda row: row["kl"][0])
-        ]
+        tried = {"task": self.task.name, "method": "tried"}
+        rows = [row for row in self.told["rows"] if row | tried == row]
+        least = min(rows, key=lambda row: row["kl"][0])
+        near = [row for row in rows if row["kl"][0] <= MOST] or [least]
         best = max(near, key=lambda row: row["reward"][0])
         return best["beta"], best["lr"]
 

@@ -54,12 +54,9 @@ def write_chapter(folder: Path, count: int, chapter: str):
     model = find("solutions", chapter).read_text(encoding="utf-8")
     for number in range(count):
         sheet = json.loads(model)
-        exercises = [
-            cell
-            for cell in sheet["cells"]
-            if "exercise" in cell["metadata"].get("tags", ())
-        ]
-        for place, cell in enumerate(exercises):
+        cells = sheet["cells"]
+        tagged = [c for c in cells if "exercise" in c["metadata"].get("tags", ())]
+        for place, cell in enumerate(tagged):
             fate = (7 * number + 3 * place + number // 10) % 10
             cell["source"] = _handed_in("".join(cell["source"]), fate, number)
         path = folder / f"learner{number:04}.ipynb"

@@ -211,9 +211,8 @@ def tone_accuracy(
 
 def _log_odds(words: Sequence[Tensor]):
     ids = torch.cat(words)
-    owners = torch.arange(len(words)).repeat_interleave(
-        torch.tensor([*map(len, words)])
-    )
+    lengths = torch.tensor([*map(len, words)])
+    owners = torch.arange(len(words)).repeat_interleave(lengths)
 
     def of(weights, bias):
         return bias + sum_by_owner(weights.index_select(0, ids), owners, len(words))
