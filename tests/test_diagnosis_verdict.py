@@ -419,3 +419,12 @@ def test_of_a_loss_that_was_not_logged_nothing_is_said(loss, rows):
     assert "The loss begins" not in told.says
     assert "The loss does not fall" not in told.says
     assert "There are 1 row" not in told.says
+
+
+@pytest.mark.parametrize("more", [[], [{"eval_rewards/accuracies": 0.6, "step": 1}]])
+def test_the_accuracy_is_that_of_the_same_evaluation(more):
+    judged = (0.62, 0.6, 100), (0.5, 0.8, 200), (0.66, 0.6, 300)
+    log = more + table("eval_loss eval_rewards/accuracies step", *judged)
+    assert "surer mistakes" not in said(log)
+    log[-1]["eval_rewards/accuracies"] = 0.8
+    assert "surer mistakes" in said(log)

@@ -55,7 +55,6 @@ MEANS = {
     for rank, words in enumerate(ways)
 }
 SUMMARY = re.compile(r"train_runtime|train_samples_per_second|total_flos")
-EMPTY = {"", "null", "none", "no log", "-", "—", "n/a", "na"}
 NUMBER = re.compile(
     r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf(?:inity)?)\b", re.I
 )
@@ -108,8 +107,6 @@ def number(value: Any) -> float | None:
             return float(text.replace("−", "-"))
         except ValueError:
             pass
-        if text.lower() in EMPTY:
-            return None
         if re.fullmatch(r"[-+]?(0|\d+),\d+", text):  # a decimal comma, or thousands
             whole = re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", text)
             return float(text.replace(",", "" if whole else "."))

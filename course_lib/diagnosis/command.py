@@ -13,8 +13,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the card of a log; 0 if it could be read, whatever it says, "
-    "and 2 if not."""
+    """Print the card of a log; 0 if it can be read, whatever it says, and 2 if not."""
     words = _parser().parse_args(argv)
     try:
         log = read(sys.stdin.read() if words.log == "-" else Path(words.log))

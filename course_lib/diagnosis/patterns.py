@@ -18,6 +18,10 @@ from course_lib.diagnosis.runlog import Part
 
 __all__ = ["PATTERNS"]
 
+SORT_PAIRS = (
+    "Sort ten pairs by hand, and let a classifier on length and first token try."
+)
+
 
 def fast(case: Case) -> Iterator[Finding]:
     """Rewards that jump within the first updates of a run that started right."""
@@ -48,20 +52,19 @@ def fast(case: Case) -> Iterator[Finding]:
     due = LN2 if case.plain else start_of(case.loss, case.beta)
     right = near(loss_at_reference(case)[0], due)
     start = "The start is right. Then the" if right else "The"
+    outcome = "; whether it stays stable, these rows cannot say."
+    together = common > abs(margin)
+    if together:
+        outcome = ", and both sides move together more than they part: the step is too "
+        outcome += "large for a stable run."
     yield Finding(
         "too_fast",
         f"{start} rewards go from 0 to {chosen:.3g} and {rejected:.3g} {within}, up to "
         f"{size / case.beta:.3g} nats at β = {case.beta:g} ({case.beta_from}). That is "
-        "very fast"
-        + (
-            ", and both sides move together more than they part: the step is too large "
-            "for a stable run."
-            if common > abs(margin)
-            else "; whether it stays stable, these rows cannot say."
-        ),
+        f"very fast{outcome}",
         part.rows([last, at]),
         "Repeat the first 20 steps with a tenth of the learning rate.",
-        status="suspicious" if common > abs(margin) else "healthy_start",
+        status="suspicious" if together else "healthy_start",
     )
 
 
@@ -228,8 +231,7 @@ def _told_apart(case: Case) -> Iterator[Finding]:
             f"{apart:.0f} nats between the two sides: the rejected answers are easy to "
             "tell by their surface (broken text, another style, a cut end).",
             held.rows(kept)[-3:],
-            "Sort ten pairs by hand, and let a classifier on length and first token "
-            "try.",
+            SORT_PAIRS,
         )
 
 
@@ -243,28 +245,28 @@ def _trivial(case: Case, part: Part) -> Iterator[Finding]:
         return
     at = int(np.argmax(done))
     epoch, total = part["epoch"][at], case.epochs()
-    soon = epoch < 0.35 if np.isfinite(epoch) else at < 0.2 * len(part)
+    soon, when = at < 0.2 * len(part), ""
+    if np.isfinite(epoch):
+        soon, when = epoch < 0.35, f" (epoch {epoch:.2g})"
     if soon and (len(part) >= 5 or total < 0.35):
         yield suspicious(
             "trivial_data",
             f"All pairs are right with a loss below 0.05 from row {part.numbers[at]} on"
-            + (f" (epoch {epoch:.2g})" if np.isfinite(epoch) else "")
-            + ": the two sides differ in something that gives them away, such as "
+            f"{when}: the two sides differ in something that gives them away, such as "
             "another model's style, a format, a length or an end token. A learning "
             "rate that is too high can look the same.",
             part.rows([at]),
-            "Sort ten pairs by hand, and let a classifier on length and first token "
-            "try.",
+            SORT_PAIRS,
         )
 
 
 def overfit(case: Case) -> Iterator[Finding]:
     """Held-out loss that rises, or far above the training loss."""
     held, train = case.eval, case.train
-    loss = held.known("loss")
+    kept = held.with_all("loss")
+    loss, shares, rows = held["loss"][kept], held["accuracy"][kept], held.rows(kept)
     if not len(loss) or case.loss in REFERENCE_FREE or case.has("reference_free_loss"):
         return
-    rows = held.rows(held.with_all("loss"))
     best = int(np.argmin(loss))
     rise = float(np.median(loss[-2:]) if len(loss) > 4 else loss[-1]) - loss[best]
     # evaluations of few pairs jump: the noise is what a straight line does not explain
@@ -273,7 +275,6 @@ def overfit(case: Case) -> Iterator[Finding]:
     if len(loss) >= 3 and best < len(loss) - 1 and rise > enough:
         worse = loss[-1] > LN2 and case.plain
         told = " By now it is worse than with no training at all." if worse else ""
-        shares = held["accuracy"]
         stays = shares[best] - shares[-1] < 0.03  # False where none was logged
         surer = (
             " A loss that rises while the accuracy stays means surer mistakes, not "

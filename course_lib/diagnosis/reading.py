@@ -72,11 +72,9 @@ def read(log: Any) -> RunLog:
 
 def _text(log: str | Path) -> tuple[str, str]:
     """The text, and the name of its file."""
-    path = Path(log) if isinstance(log, Path) or len(log) < 1000 else None
-    if isinstance(log, str) and re.search(r"[\n{|\t]", log):
-        path = None
-    if path is None:
-        return str(log), ""
+    if isinstance(log, str) and (len(log) >= 1000 or re.search(r"[\n{|\t]", log)):
+        return log, ""
+    path = Path(log)
     if path.is_dir():
         path = path / "trainer_state.json"
     if not path.is_file():
