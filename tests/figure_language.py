@@ -45,7 +45,11 @@ def faults_of(figure: Figure, beta: float | None = None) -> Iterator[str]:
             return
         svg = io.StringIO()
         figure.savefig(svg, format="svg")
-    used = set(re.findall(r"#[0-9a-f]{6}\b", svg.getvalue().lower()))
+    yield from foreign_colours(svg.getvalue(), beta)
+
+
+def foreign_colours(svg: str, beta: float) -> Iterator[str]:
+    used = set(re.findall(r"#[0-9a-f]{6}\b", svg.lower()))
     ramp = {palette.beta_color(shown) for shown in (*SHOWN, beta)}
     yield from (f"a foreign colour: {color}" for color in used - ramp - KNOWN)
 

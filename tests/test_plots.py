@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 import pytest
-from figure_language import faults_of
+from figure_language import faults_of, foreign_colours
 from scenes import ARGUMENTS, HOW_TO_ADD, SAID, SCENES, SCORES, STILLS
 
 from course_lib import plots
@@ -39,12 +39,16 @@ def drawn(painter: Painter, values: dict) -> tuple[str, str]:
 
 @cache
 def looked_at(name: str) -> list[tuple[tuple[str, str], list[str]]]:
-    """A scene at each position: what it says and draws, and its faults."""
-    found, ends = [], (SCENES[name][0], SCENES[name][-1])
+    """A scene at each position: what it says and draws, and its faults.
+
+    Colours are looked at in what moves, and once in the whole figure.
+    """
+    found = []
     for values in SCENES[name]:
-        told = drawn(painter(name), values)
-        beta = values.get("beta", 1.0) if values in ends else None
-        found.append((told, [*faults_of(painter(name).figure, beta)]))
+        told, beta = drawn(painter(name), values), values.get("beta", 1.0)
+        whole = beta if values == SCENES[name][-1] else None
+        faults = [*faults_of(painter(name).figure, whole)]
+        found.append((told, [*faults, *foreign_colours(told[1], beta)]))
     return found
 
 

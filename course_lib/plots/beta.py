@@ -10,7 +10,7 @@ from matplotlib.scale import AsinhScale
 from torch import Tensor
 
 from course_lib.beta import beta_for_kl, dpo_slope, smoothed_optimal_gap, steepest_beta
-from course_lib.plots.marks import dot, name, names, number, percents
+from course_lib.plots.marks import beside_bars, dot, name, names, number, percents
 from course_lib.plots.palette import (
     DOTTED,
     INK,
@@ -290,8 +290,9 @@ def _ways(axis: Axes, run: TabularRun, betas: Sequence[float], column: int):
 
 def _shares(title: str, world: World) -> dict:
     """A panel of probabilities, one for each answer."""
-    ticks = {0: "0", 0.5: "0.5", 1: "1"}
-    return panel(title, ("answer",), (0, 1.08), xnames=world.names, yticks=ticks)
+    ticks, names = {0: "0", 0.5: "0.5", 1: "1"}, world.names
+    below = "answer", *beside_bars(len(names), 0.8)
+    return panel(title, below, (0, 1.08), xnames=names, yticks=ticks)
 
 
 def _outlines(axis: Axes, world: World):

@@ -104,6 +104,15 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
+def beside_bars(count: int, width: float) -> tuple[float, float]:
+    """The ends of an axis of bars at 0, 1, 2 …, with matplotlib's margin.
+
+    Left to matplotlib they are known when all values of a slider have been drawn once.
+    """
+    room = width / 2 + 0.05 * (count - 1 + width)
+    return -room, count - 1 + room
+
+
 def arrow(
     axis: Axes, start: tuple, end: tuple, text: str = "", color: str = INK, **more: Any
 ):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_lib.metrics import shortfall
-from course_lib.plots.marks import dot, name, names, number
+from course_lib.plots.marks import beside_bars, dot, name, names, number
 from course_lib.plots.palette import (
     DASHES,
     DOTTED,
@@ -243,9 +243,10 @@ def _bars_and_strip(
 ) -> Scene:
     """Panels for `_bars` and, below it, for `_strip`, whose rewards lie in `reach`."""
     ticks, rewards = {0: "0", 0.5: "0.5", 1: "1"}, ("reward", *reach)
+    below = "answer", *beside_bars(len(answers), 0.76)
     return Scene.of(
         draw,
-        panel("Probability", ("answer",), (0, 1.15), xnames=answers, yticks=ticks),
+        panel("Probability", below, (0, 1.15), xnames=answers, yticks=ticks),
         panel("The bar to clear", rewards, (0, 1), yticks=[]),
         height=4.8,
         mosaic="a;b",

@@ -1,5 +1,6 @@
 """A figure behind ipywidgets: Python reads their values and draws the newest."""
 
+import base64
 import itertools
 import json
 import os
@@ -277,16 +278,16 @@ class LivePlot(VBox):
 
     def _ipython_display_(self):
         """Two outputs: the widget, and before it what a saved page shows without it."""
-        html = (
-            f'{LIVE_STYLE}<div class="course-still"><div class="course-picture" '
-            f'style="width:{self.painter.width}px">{image(self._still(), self.words)}'
-            f"</div><p>Run this cell to move it.</p></div>"
-            f"<script>{HAND if self.drag else ''}{SCRIPT}</script>"
-        )
         data, look = self._repr_mimebundle_()
         if not os.environ.get("COURSE_PLAIN_FIGURES"):
+            still = base64.b64decode(data.pop("image/png"))
+            html = (
+                f'{LIVE_STYLE}<div class="course-still"><div class="course-picture" '
+                f'style="width:{self.painter.width}px">{image(still, self.words)}'
+                f"</div><p>Run this cell to move it.</p></div>"
+                f"<script>{HAND if self.drag else ''}{SCRIPT}</script>"
+            )
             display({"text/html": html, "text/plain": ""}, raw=True)
-            data.pop("image/png")  # it is in the other output
         display(data, metadata=look, raw=True)
 
     def _still(self) -> bytes:
