@@ -83,7 +83,10 @@ class Page(IPyNbFile):
             return
         warm_kernels.use()
         self.room = tempfile.mkdtemp(prefix="course-page-")
-        super().setup()
+        try:
+            super().setup()
+        except RuntimeError:  # another program took a port between choice and use
+            super().setup()
         self.ask(f"begin({self.room!r})")
 
     def teardown(self):

@@ -7,6 +7,7 @@ beforehand, so each kernel meets them as a learner's does.
 Jupyter finds the provisioner by the entry point in `warm_kernels-0.dist-info`.
 """
 
+import contextlib
 import os
 import sys
 from multiprocessing import get_context
@@ -63,10 +64,10 @@ class _Kernel(CONTEXT.Process):
         sys.path[:] = PATH
         numpy.random.seed()  # or all forks would draw the same
         torch.default_generator.seed()
+        kernel = IPKernelApp.instance(parent_handle=os.getppid())
+        kernel.initialize(self.words)  # what goes wrong here is said in the tests' log
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-        kernel = IPKernelApp.instance(parent_handle=os.getppid())
-        kernel.initialize(self.words)
         ipywidgets.register_comm_target()  # as its import in a kernel does
         kernel.start()
 
@@ -78,4 +79,5 @@ class _Kernel(CONTEXT.Process):
         return self.exitcode
 
     def send_signal(self, number):
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # as Popen's
+            os.kill(self.pid, number)
