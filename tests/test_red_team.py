@@ -23,7 +23,7 @@ from sandboxes import best, patience
 from course_lib.workspace import repository
 from course_tools.grading import command
 
-TIMEOUT, MEMORY = 4 * patience(), 256  # seconds, MiB
+TIMEOUT, MEMORY = 3 * patience(), 256  # seconds, MiB
 SECRET = "planted secret"
 PLANTED = ("red_team_planted.pth", "red_team_planted.py")
 
@@ -99,7 +99,8 @@ def grade(folder: Path, items: list[Item], mode: str) -> Graded:
 
 
 def options(places: Places, out: Path, mode: str) -> list[str]:
-    words = ["--jobs", "2", "--isolation", mode, "--timeout", str(TIMEOUT)]
+    # three at a time on two cores: some do nothing but wait for the limit
+    words = ["--jobs", "3", "--isolation", mode, "--timeout", str(TIMEOUT)]
     words += ["--memory", str(MEMORY), "--seed-file", str(places.seed_file)]
     return [*words, "--out", str(out), str(places.handed_in)]
 
