@@ -65,20 +65,18 @@ def pytest_configure(config):
 
 
 def pytest_xdist_auto_num_workers(config) -> int | None:
-    """Three processes for two cores, if there are files for them; none for one file.
+    """A process for each core, if there are files for them; none for one file.
 
-    Tests also wait: for a browser, for a kernel, for a limit that must run out.
+    Tests also wait, for a browser or a limit, but a process more costs what it imports.
     """
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     if config.option.capture == "no" or config.option.trace:
         return 0  # what is printed, and a debugger, need the process that was started
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    workers = cores + cores // 2
     asked = {Path(arg.partition("::")[0]) for arg in config.args}
-    if all(path.is_file() for path in asked):
-        workers = min(workers, len(asked)) if len(asked) > 1 else 0
-    return min(workers, WORKERS)
+    files = len(asked) if all(path.is_file() for path in asked) else WORKERS
+    return min(cores, files, WORKERS) if files > 1 else 0
 
 
 @pytest.hookimpl(optionalhook=True)
