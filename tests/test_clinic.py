@@ -114,6 +114,7 @@ def test_a_clinic_is_its_seed_s_and_has_two_healthy_runs():
     assert len({*places}) > 4
 
 
+@pytest.mark.slow
 def test_nothing_that_is_shown_tells_the_answers():
     shown = [str(clinic(seed)).replace(str(seed), "n", 1) for seed in (3, 4)]
     assert shown[0] == shown[1]  # the same is offered for every seed

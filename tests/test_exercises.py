@@ -229,6 +229,7 @@ def test_mutants_of_the_solution_are_killed_and_told_why(exercise, monkeypatch):
     assert all("random" in title or "fresh" in title for title in idle), idle
 
 
+@slow
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_answers_as_learners_write_them_never_pass(name):
     for answer, seed in itertools.product(WRONG[name], (0, 1)):

@@ -195,6 +195,7 @@ def test_the_prompt_counted_is_log_pi_of_the_opening_and_no_end_is_one_token_les
             assert len(kept)
 
 
+@pytest.mark.slow
 def test_counting_the_prompt_changes_the_log_and_not_the_policy():
     counted, sound = (
         broken_run(name, 1, steps=6, every=1)
@@ -210,6 +211,7 @@ def test_counting_the_prompt_changes_the_log_and_not_the_policy():
 # ── what each one does, in a few steps ────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["beta_zero", "frozen_policy", "empty_mask", "equal_sides"]
 )
@@ -235,6 +237,7 @@ def test_a_moving_reference_brings_the_rewards_back_to_zero():
     assert back == [1, 11, 21]
 
 
+@pytest.mark.slow
 def test_what_is_printed_is_not_what_is_trained():
     names = ("healthy", "loss_summed", "one_rank")
     sound, summed, eighths = (broken_run(n, 0, steps=5, every=1) for n in names)
@@ -250,6 +253,7 @@ def test_what_is_printed_is_not_what_is_trained():
     assert (64 * partial.rows[-2]["accuracy"]).is_integer()
 
 
+@pytest.mark.slow
 def test_the_first_row_gives_a_foreign_reference_away():
     names = ("no_reference", "wrong_reference", "sister_reference", "hidden_nll")
     none, wrong, sister, hidden = (broken_run(n, 0, steps=5).rows[0] for n in names)

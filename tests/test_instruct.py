@@ -279,6 +279,7 @@ def test_it_knows_the_capital_of_france(monkeypatch):
     torch.testing.assert_close(sharp, 2 * logits, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 @there
 def test_a_chat_is_what_the_models_own_template_makes_of_it():
     whole = instruct.Instruct()

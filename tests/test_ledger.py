@@ -163,6 +163,7 @@ def number_of(written: str) -> float:
     return float(written.replace("−", "-").replace(",", ""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "claim"),
     [

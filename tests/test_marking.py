@@ -148,6 +148,7 @@ def test_nobody_knows_the_inputs_who_has_not_the_seed():
     assert inputs("one") == inputs("one") != inputs("other")
 
 
+@pytest.mark.slow
 @a_third_by_name
 def test_a_table_of_what_is_the_same_for_everybody_earns_a_tenth(name):
     exercise = EXERCISES[name]
@@ -171,6 +172,7 @@ def test_a_table_of_what_is_the_same_for_everybody_earns_a_tenth(name):
         assert exams[1].worth(exams[1].verdict(seen).holding) <= 0.1 + 1e-9
 
 
+@pytest.mark.slow
 @a_third_by_name
 def test_no_finding_shows_what_a_drawn_input_should_have_given(name, monkeypatch):
     """Whatever is wrong with it, and wherever: on each input in turn, all numbers."""

@@ -105,6 +105,7 @@ def test_every_picture_speaks_the_language(name, case):
     assert not [*faults_of(still(name, case).figure, beta=1.0)]
 
 
+@pytest.mark.slow
 @scenes
 def test_another_value_is_another_picture_with_other_words(name):
     for one, other in itertools.combinations(positions(name), 2):
@@ -123,17 +124,20 @@ def good_style(figure, words: list[str]):
         assert "nan" not in said
 
 
+@pytest.mark.slow
 @scenes
 def test_a_scene_s_style(name):
     good_style(painter(name).figure, [words for words, _ in positions(name)])
 
 
+@pytest.mark.slow
 @stills
 def test_a_picture_s_style(name, case):
     drawing = still(name, case)
     good_style(drawing.figure, [repr(drawing)])
 
 
+@pytest.mark.slow
 @scenes
 def test_the_words_tell_the_numbers(name):
     values, words = SAID[name]

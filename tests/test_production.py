@@ -42,6 +42,7 @@ def llama(words):
 ROWS = world_rows(80, seed=0)
 
 
+@pytest.mark.slow
 @needs_trl
 @pytest.mark.parametrize("ref_seed", [0, 1])
 def test_trl_and_the_course_train_alike(ref_seed):
@@ -71,6 +72,7 @@ def losses(llama, words, rows=ROWS, **told) -> list[float]:
     return [row["loss"] for row in logged(trl_run(llama, rows, words, **told))]
 
 
+@pytest.mark.slow
 @needs_trl
 def test_settings_do_what_the_page_says(llama, words):
     plain = losses(llama, words)
@@ -86,6 +88,7 @@ def test_settings_do_what_the_page_says(llama, words):
     assert losses(llama, words, max_length=1) == []
 
 
+@pytest.mark.slow
 @needs_trl
 def test_padding_with_the_end_changes_nothing(llama, words):
     same = copy.deepcopy(words)
@@ -93,6 +96,7 @@ def test_padding_with_the_end_changes_nothing(llama, words):
     assert losses(llama, same) == pytest.approx(losses(llama, words), abs=1e-6)
 
 
+@pytest.mark.slow
 @needs_trl
 def test_messages_that_repeat_the_prompt_lose_it_if_the_column_is_left_out(words):
     tokenizer = smollm_tokenizer()

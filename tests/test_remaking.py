@@ -34,6 +34,7 @@ def test_the_references_come_again(tmp_path):
         assert (SHIPPED / f"reference_{name}.pt").stat().st_size < 120_000
 
 
+@pytest.mark.slow
 def test_the_card_of_the_website_comes_again(tmp_path):
     assert "card.png" in social.make(tmp_path / "card.png")
     with (

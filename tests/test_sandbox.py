@@ -473,6 +473,7 @@ def test_processes_that_answer_share_the_memory_of_one(beside):
         assert max(own) < 0.25
 
 
+@pytest.mark.slow
 def test_what_a_submission_may_leave_behind_is_found_where_nothing_stops_it():
     """The trial that looks for words can fail: without a filter it finds some."""
     code = "import sys; sys.path.insert(0, sys.argv[1])\nimport trial\n"

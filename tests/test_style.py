@@ -414,6 +414,7 @@ def test_what_the_leash_does_by_a_loop_over_all_answers(sentences, beta, words):
         assert re.search(part, said)
 
 
+@pytest.mark.slow
 def test_the_headline_is_true_at_every_position(guests, sentences):
     """Praise comes first and babble after it, and neither ever goes back."""
     betas = guests.sliders["beta"].values[::-1]
@@ -454,6 +455,7 @@ def test_the_leash_s_words_are_its_alt_text_and_it_is_small(guests, monkeypatch)
     assert len(base64.b64encode(guests._still)) < 150_000
 
 
+@pytest.mark.slow
 def test_no_word_of_the_leash_is_cut_small_or_over_another(guests):
     for beta in guests.sliders["beta"].values:
         guests.set(beta=beta)

@@ -432,6 +432,7 @@ def test_blocks_are_compiled_on_demand(ref, texts, monkeypatch):
     assert seen == list(log.model.blocks)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody counts so")
 def test_a_peak_is_not_of_what_the_process_was_before():
     told = "from course_lib.distributed import peak_memory as p; print(p())"

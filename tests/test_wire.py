@@ -53,6 +53,7 @@ def assert_same(sent, came):
         assert sent == came
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_observation_arrives_as_it_was(name):
     exercise = EXERCISES[name]
