@@ -226,6 +226,7 @@ def test_no_two_pages_of_a_class_are_alike(tmp_path):
                 compile("".join(cell["source"]), "cell", "exec")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans away")
 def test_all_processes_are_metered(tmp_path):
     """Two children of the command hold memory; one that it leaves behind takes time."""

@@ -285,6 +285,7 @@ def test_the_picture_tells_what_is_missing():
     assert len(picture.figure.axes) == 6
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_take_two_seconds_of_a_processor():
     text = "\n".join(map(repr, run_of(0, rows=10_000)))
     begun = time.process_time()

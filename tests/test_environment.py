@@ -256,6 +256,7 @@ SPOILT = [  # what is done to `.venv`, its trouble then, whether pip can put it 
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "trouble", "kept"), SPOILT)
 def test_what_pip_can_finish_is_kept_and_the_rest_is_made_anew(
     course, spoil, trouble, kept
@@ -297,6 +298,7 @@ def run_set_up(course, **variables):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_set_up_killed_in_the_middle_of_pip_is_made_anew(course):
     with run_set_up(course, FAKE_PIP="kill") as process:
@@ -310,6 +312,7 @@ def test_a_set_up_killed_in_the_middle_of_pip_is_made_anew(course):
     assert environment.trouble() == ""
 
 
+@pytest.mark.slow
 def test_a_second_set_up_waits_for_the_first(course):
     with environment.alone():
         process = run_set_up(course)
@@ -321,6 +324,7 @@ def test_a_second_set_up_waits_for_the_first(course):
     assert calls(course) == 1
 
 
+@pytest.mark.slow
 def test_who_waited_finds_the_work_done(course, monkeypatch):
     waiting = threading.Thread(target=environment.ready)
     with environment.alone():

@@ -236,6 +236,7 @@ def test_wrong_answers_as_learners_write_them_never_pass(name):
         assert verdict(EXERCISES[name], answer, seed).state == "not yet"
 
 
+@slow
 def test_wrong_answers_as_learners_write_them_are_told_why():
     told = [
         bool(verdict(EXERCISES[name], answer).diagnosis)

@@ -81,6 +81,7 @@ def test_a_wrong_name_is_told_what_there_is():
 # ── the log, against other code ───────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_a_healthy_run_is_what_the_trainer_does():
     """Loss, gradient and accuracy of `train` on the same pairs, step by step."""
     run = broken_run("healthy", 3, steps=6, every=1)

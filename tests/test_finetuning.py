@@ -287,6 +287,7 @@ def test_labels_that_are_noise_end_the_run_early_and_leave_the_best(asked, tmp_p
         assert any("never fell below its start" in s for s in said)
 
 
+@pytest.mark.slow
 def test_lora_and_every_other_way_to_spare_memory_train(asked, file):
     sparing = {"lora": 4, "recompute": True, "accumulate": 2, "layout": "padded"}
     log = trained(asked, lr=2e-2, **sparing)

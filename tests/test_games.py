@@ -60,6 +60,7 @@ def test_a_round_by_a_loop(seed):
     assert torch.allclose(self_play_step(policy, table, 0.7), due, atol=1e-14)
 
 
+@pytest.mark.slow
 @seeds
 def test_ipo_on_its_own_pairs_rests_where_the_regularised_game_does(seed):
     rewards, shares, ref = crowd(seed, answers=4)
@@ -76,6 +77,7 @@ def test_ipo_on_its_own_pairs_rests_where_the_regularised_game_does(seed):
     assert (path[-1] - due).abs().max() < 1e-10
 
 
+@pytest.mark.slow
 @seeds
 def test_ipo_on_the_reference_s_pairs_is_the_tilt_by_win_rate(seed):
     rewards, shares, ref = crowd(seed, answers=4)
@@ -87,6 +89,7 @@ def test_ipo_on_the_reference_s_pairs_is_the_tilt_by_win_rate(seed):
     assert (path[-1] - due).abs().max() < 1e-10
 
 
+@pytest.mark.slow
 @seeds
 def test_dpo_on_the_reference_s_pairs_is_the_tilt_by_fitted_rewards(seed):
     rewards, shares, ref = crowd(seed, answers=4)

@@ -58,6 +58,7 @@ def test_the_package_and_its_command_line_need_the_standard_library_alone():
     }
 
 
+@pytest.mark.slow
 def test_check_loads_no_figure():
     loaded = loaded_by("from course_lib import check")
     assert not {"matplotlib", "ipywidgets", "course_lib.plots"} & loaded
@@ -107,6 +108,7 @@ def test_requirements_are_pinned_exactly_and_installed():
         assert version(name).split("+")[0] == pin
 
 
+@pytest.mark.slow
 def test_everything_imported_is_a_declared_dependency():
     files = ("requirements.txt", "requirements/browser.txt", "requirements/trl.txt")
     files += ("requirements/production.txt", "requirements/site.txt")

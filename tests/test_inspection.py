@@ -385,6 +385,7 @@ def test_a_row_repeated_a_thousand_times_is_no_burden(tmp_path):
     assert report.counts["duplicate_row"] == 3000
 
 
+@pytest.mark.slow
 def test_rows_are_read_as_a_stream(tmp_path):
     """With ten times the rows, what is held at once is hardly more."""
     import tracemalloc
@@ -442,6 +443,7 @@ FIELDS = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from([*FORMATS.values(), samples.nested_ranking]),

@@ -130,6 +130,7 @@ def test_answers_are_in_the_order_of_the_prompts_and_come_again(small):
     assert max(map(len, one.responses)) == TASK.longest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few_bits", [False, True])
 def test_the_story_raises_what_is_judged_and_leaves_the_model(
     small, few_bits, monkeypatch

@@ -215,6 +215,7 @@ def test_the_slope_of_the_frontier_is_beta(world):
         assert reward / kl == pytest.approx(beta, rel=1e-4)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(worlds(), st.integers(2, 20))
 def test_best_of_n_never_beats_the_tilt_at_equal_divergence(world, n):

@@ -56,6 +56,7 @@ def test_trl_and_the_course_train_alike(ref_seed):
     assert (apart["start"] == pytest.approx(0.693147, abs=1e-6)) == (ref_seed == 0)
 
 
+@pytest.mark.slow
 @needs_trl
 def test_our_tokens_are_trl_s(words, llama):
     told = trl_run(llama, ROWS[:8], words, max_steps=1).train_dataset
@@ -112,6 +113,7 @@ def test_messages_that_repeat_the_prompt_lose_it_if_the_column_is_left_out(words
     assert pieces(tokenizer, row["chosen_ids"]) == "Good . <|im_end|> ⏎"
 
 
+@pytest.mark.slow
 @needs_trl
 def test_the_template_is_tokens_one_and_two_around_each_turn():
     tokenizer = smollm_tokenizer()

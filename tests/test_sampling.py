@@ -40,6 +40,7 @@ def chance(model, prompt, response, length) -> float:
     return sum(logps[p, ids[0, p + 1]].item() for p in places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["table", "transformer"])
 def test_prompts_of_all_lengths_in_one_batch_are_answered_as_the_model_says(kind):
     model, count = model_of(kind), 20_000

@@ -399,6 +399,7 @@ def test_no_question_is_answered_when_the_time_is_up():
     assert talk.outcome("timeout", took).ended == "TimeUp"
 
 
+@pytest.mark.slow
 def test_whoever_has_passed_is_asked_no_more():
     page = "def f(x):\n    return x if x[0] < 3 else 1 / 0"
     calls = [Call((torch.tensor([float(n)]),)) for n in range(9)]
@@ -430,6 +431,7 @@ def started(make_ready) -> list[psutil.Process]:
     return [one for one in us.children(recursive=True) if one not in before]
 
 
+@pytest.mark.slow
 def test_given_functions_answer_within_what_is_left_and_are_not_started_on_it(beside):
     assert json.loads(beside.reply(KEY, b"{}", 9.0)) == {"error": "TimeoutError"}
     asked = question(*[torch.zeros(900_000)] * 4, 0.3, wants=True)
@@ -450,6 +452,7 @@ def test_a_process_that_is_ended_from_outside_costs_nobody_an_answer(beside):
     assert "value" in json.loads(beside.reply(KEY, asked, 9.0))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="by a clock that Linux has")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a fork beside threads
 def test_one_step_that_never_ends_ends_the_process_that_answers(monkeypatch):

@@ -327,6 +327,7 @@ def test_unpaired_thumbs_train_and_log_their_point(ref):
         with_thumbs(single, asked.desirable[:-1])
 
 
+@pytest.mark.slow
 def test_single_thumbs_go_up_as_often_as_they_should(ref):
     world = world_s().exact(ref)
     asked = sample_single_thumbs(world, 40_000, seed=1)

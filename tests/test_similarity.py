@@ -88,6 +88,7 @@ def test_another_program_is_another(what):
     assert form(OTHERS[what]).digest != form(OURS).digest
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_or_is_too_much_has_no_form():
     for source in (
         "def f(:",

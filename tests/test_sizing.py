@@ -315,6 +315,7 @@ def test_a_program_that_fails_says_why():
         torchrun(["-m", "course_lib.training", "--no-such", "1"], 1)
 
 
+@pytest.mark.slow
 def test_processes_that_wait_for_each_other_are_ended(monkeypatch):
     monkeypatch.setattr(launching, "LIMIT", 2)
     with pytest.raises(CourseError, match="timeit did not end in 2 s"):

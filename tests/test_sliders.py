@@ -610,6 +610,7 @@ def test_what_is_slow_to_draw_is_not_drawn_ahead(monkeypatch):
     assert live.words == "A line up to 2."
 
 
+@pytest.mark.slow
 def test_memory_has_an_end(monkeypatch):
     monkeypatch.setattr(ahead, "PICTURES", 10)
     live = slider_plot(line, frame, live=True, beta=LinSlider(0, 3, 61, start=1))

@@ -12,6 +12,7 @@ from course_lib.tabular import expected_dpo_loss
 from course_lib.worlds import random_world, sample_preferences
 
 
+@pytest.mark.slow
 @seeds
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_matching_classes_make_one_stage_two_stages_on_any_data(seed, count):

@@ -300,6 +300,7 @@ def test_the_font_is_small_free_and_has_the_letters_and_equal_digits():
     assert font_manager.findfont(family).endswith("CourseSans-Bold.otf")
 
 
+@pytest.mark.slow
 def test_a_still_is_sharp_small_and_true_to_its_rare_colours():
     figure, axis = drawn()
     axis.plot([0, 10], [1, 1000], color=palette.CHOSEN, lw=9)
@@ -429,6 +430,7 @@ def test_the_headline_is_true_at_every_position(guests, sentences):
     assert np.all(np.diff(rising) > 0)
 
 
+@pytest.mark.slow
 def test_guests_are_quantiles_and_none_earns_less_on_a_longer_leash(guests, sentences):
     worths = {words or "(nothing)": reward for words, _, reward in sentences}
     before = None

@@ -127,6 +127,7 @@ def test_a_table_does_not_mind_padding():
     assert torch.equal(table(long)[:, :2], table(short))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transformer", "table"])
 def test_sampled_responses_have_the_models_own_frequencies(kind):
     world = world_s()
