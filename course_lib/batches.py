@@ -2,7 +2,7 @@
 
 Logits are computed only where a response is predicted. Three layouts give the same
 numbers: `padded`, a row for each response; `shared`, one row [prompt, chosen, rejected]
-in which either response has the same positions and cannot see the other; `distinct`, a
+in which both responses start at one position and cannot see each other; `distinct`, a
 row for each different response, where a batch holds the same ones many times.
 """
 

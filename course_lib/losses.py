@@ -9,13 +9,14 @@ each of shape (batch,), in nats. From them u = log π_θ/π_ref of the chosen an
 the rejected one, and the gap h = u − v: all without β, which is > 0, in reward per nat.
 
 Every loss is to be minimised, takes reduction="mean", "sum" or "none" as in
-torch.nn.functional, and returns nats: a scalar, or shape (batch,) with "none". Each
-raises ValueError on unequal shapes, an empty batch, NaN, infinity, or β ≤ 0. In
-`torch.compile(fullgraph=True)` and on the meta device values are not looked at;
-`torch.func.vmap` does not work, and is not needed: a loss takes a whole batch.
+torch.nn.functional, and returns a scalar, or shape (batch,) with "none"; in nats unless
+it says otherwise. Each raises ValueError on unequal shapes, an empty batch, NaN,
+infinity, or β ≤ 0. In `torch.compile(fullgraph=True)` and on the meta device values are
+not looked at; `torch.func.vmap` does not work, and is not needed: a loss takes a whole
+batch.
 
 These are the losses that the chapters derive and the exercises ask for. The others, and
-the table of all methods, are in `variants`; both can be imported from here.
+the table of all methods, are in `variants`; they can be imported from here as well.
 """
 
 import math

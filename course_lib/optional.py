@@ -1,4 +1,4 @@
-"""Packages that only parts of the course need: are they here, and how to add them."""
+"""Packages for parts of the course: whether they are there, and how to add them."""
 
 import importlib
 import importlib.util

@@ -99,7 +99,7 @@ def train(
     raises: ValueError for a reference that is the model, a missing reference, texts
         without a second side, too few texts for a batch, a setting that the method
         does not read, a model in which nothing is trained; FloatingPointError at a
-        loss that is not finite, with the model as the step before left it
+        gradient that is not finite, with the model as the update before left it
     """
     for each in (model, ref):
         if isinstance(each, nn.Module):
@@ -209,7 +209,7 @@ def fit(
     config: Config,
     *,
     data: Texts | None = None,
-    ref: nn.Module | None = None,
+    ref: nn.Module | Tensor | None = None,
     watch: Watch | None = None,
     watch_at: tuple[int, ...] = (),
     after: After | None = None,
@@ -235,8 +235,9 @@ def fit(
     losses = _moved.yielding(losses)
 
     with _progress(config, done) as bar, _settings(model, config):
-        ended = after is not None and after(log, done)
-        for step in range(done, 0 if ended else config.steps):
+        if after is not None and after(log, done):
+            return log
+        for step in range(done, config.steps):
             _watched(log, watch, watch_at, step)
             set_learning_rate(optimiser, config, step)
 
@@ -303,7 +304,7 @@ def set_learning_rate(optimiser, config: Config, step: int):
 
 
 def learning_rate(config: Config, step: int) -> float:
-    """It rises for `warmup` steps, and falls in a line to zero."""
+    """The lower of a line that rises in `warmup` steps and one that falls to zero."""
     rising = (step + 1) / (config.warmup + 1)
     falling = (config.steps - step) / config.steps
     return config.lr * min(1.0, rising, falling)
@@ -485,6 +486,10 @@ def _baseline_steps(
         fit(judge, baselines.reward_model_steps(judge, texts, rows_of), once)
         rewards = baselines.reward_table(judge, sentences)
     each = config.samples // len(rewards)
+    if not each:
+        raise ValueError(
+            f"samples must be at least {len(rewards)}, one a prompt: {config.samples}"
+        )
     rollouts = baselines.sentence_rollouts(
         model, sentences, rewards, each=each, seed=config.seed
     )

@@ -1,7 +1,7 @@
 """Two causal language models of one shape: a table of prefixes, and a transformer.
 
 Both turn token ids into `features`, one vector a position, and features into logits by
-`head`: whoever needs few positions calls the head for those alone.
+`head`: code that needs only a few positions calls the head for those alone.
 """
 
 import math

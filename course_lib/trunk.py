@@ -1,4 +1,4 @@
-"""Training the last blocks of a transformer, on what the others said once.
+"""Training the last blocks of a transformer, on remembered outputs of the others.
 
 The lower blocks are frozen, so what they make of a text never changes. It is computed
 when a text is first read and remembered; from then on a step costs the last blocks and

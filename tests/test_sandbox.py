@@ -20,6 +20,7 @@ from sandboxes import best, observed
 
 from course_lib.exercises import EXERCISES
 from course_lib.submission.observing import Call, observe
+from course_lib.workspace import CourseError
 from course_tools.grading import elsewhere
 from course_tools.grading.sandbox import isolation
 from course_tools.grading.sandbox.asked import reply
@@ -535,3 +536,15 @@ def test_where_nothing_can_be_forked_each_job_has_a_process(tmp_path):
         call = Call((torch.ones(2),), gradient=True)
         (seen,) = box.run(Job([page], "f", [call])).seen
         assert seen.gradients == ((2.0, 4.0),)  # of the values, weighted by their place
+
+
+def test_a_job_that_nobody_takes_is_no_fault_of_the_submission(monkeypatch):
+    def refuses(*_):
+        raise OSError
+
+    monkeypatch.setattr(socket, "send_fds", refuses)
+    monkeypatch.setattr(Sandbox, "_open", lambda *_: subprocess.Popen(["sleep", "60"]))
+    with Sandbox(Plan(fork=True), timeout=1.0) as box:
+        with pytest.raises(CourseError, match="No process for submissions takes a job"):
+            box.run(Job(["def f():\n    return 1"], "f", [Call(())]))
+        assert box._process is None

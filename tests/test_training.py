@@ -388,9 +388,16 @@ def test_what_is_called_after_each_step_can_end_the_run(ref, texts, tmp_path):
     assert calls == [(0, 0), (1, 1), (2, 2), (3, 3)]
     assert len(log.history["loss"]) == 3
     calls.clear()
-    again = trained(ref, texts, config, after=after)  # the end was kept
+    looks = {"watch": lambda model: {}, "watch_at": (config.steps,)}
+    again = trained(ref, texts, config, after=after, **looks)  # the end was kept
     assert calls == [(3, 3)]
     assert torch.equal(weights(again.model), weights(log.model))
+    assert not again.watched  # of steps that were never made
+
+
+def test_a_step_of_ppo_asks_every_prompt():
+    with pytest.raises(ValueError, match="samples must be at least 4, one a prompt: 3"):
+        run(Config(method="ppo", samples=3, quiet=True))
 
 
 def test_a_checkpoint_holds_what_is_trained_and_no_more(ref, texts, tmp_path):

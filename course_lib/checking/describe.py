@@ -1,4 +1,4 @@
-"""An input, what came of it and what should have, in words and numbers."""
+"""An input, what came of it and what should have come of it, in words and numbers."""
 
 import math
 from collections.abc import Sequence

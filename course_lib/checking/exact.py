@@ -1,4 +1,4 @@
-"""What a wrong answer is, said by the right one: true on every ordinary input."""
+"""A wrong answer in terms of the right one: what is true on every ordinary input."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What is noticeable of a wrong answer: where it is right, what it does not follow."""
+"""What one notices in a wrong answer: where it is right, what it does not follow."""
 
 import itertools
 import math

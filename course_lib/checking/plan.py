@@ -2,8 +2,8 @@
 
 First those of the exercise's checks, then what every exercise gets without a line: each
 row alone, extremes with their gradients, extreme rows among ordinary ones, float32.
-These decide. Probes follow, asked only of a wrong answer, from which it can be told
-why: one argument changed, one made neutral.
+These decide. Probes follow, for a wrong answer only, to tell why it is wrong: one
+argument changed, one made neutral.
 """
 
 from collections.abc import Iterator

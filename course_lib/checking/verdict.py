@@ -1,4 +1,4 @@
-"""From observations to a verdict: what holds, and what is said of what does not."""
+"""From observations to a verdict: what holds, and what to say of what fails."""
 
 import random
 import warnings

@@ -1,4 +1,4 @@
-"""Runs that do not work at all: NaN, nothing moves, another reference, two codes."""
+"""Runs that do not work at all: NaN, nothing moves, a foreign reference or code."""
 
 import math
 from collections.abc import Iterator

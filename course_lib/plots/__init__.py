@@ -1,9 +1,9 @@
-"""The course's figures, one module for each chapter, or for chapters that share them.
+"""The course's figures: a module for each subject, and a few that all of them share.
 
 A `Picture` is a still figure. A `Scene` moves: what stands still and what is drawn for
 a value, to be given to `slider_plot(*scene, ...)`. Every figure is a pure function:
-numbers, or the function that is to be drawn, in; a Picture or a Scene out. By that it
-is found: a public function in a module of this folder needs no other entry.
+numbers, or the function that is to be drawn, in; a Picture or a Scene out. It is found
+by its return annotation: a public function in this folder needs no other entry.
 """
 
 from importlib import import_module

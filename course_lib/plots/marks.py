@@ -26,7 +26,7 @@ def number(value: float, form: str = ".2f") -> str:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share as a percentage; one that rounds to nothing and is not 0 says so.
+    """A share ≥ 0 as a percentage; one that rounds to nothing and is not 0 says so.
 
     >>> [percent(share).replace(THIN, " ") for share in (0.573, 0.002, 0.0)]
     ['57 %', '< 1 %', '0 %']
@@ -118,8 +118,8 @@ def arrow(
 ):
     """A push, or a way gone, in the colour of what moves, with its number at the tip.
 
-    Shorter than its head it could not be read: then there are only the words. Call it
-    where the axes have their limits.
+    An arrow shorter than its head is left out, and only the words are drawn. Call it
+    once the axes have their limits.
 
     start, end: points, (x, y); more: as for `name`
     """

@@ -1,4 +1,4 @@
-"""Chapter 06: the shape of every loss, and where it stops to push."""
+"""Chapter 06: the shape of every loss, and where it stops pushing."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple

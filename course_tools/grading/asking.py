@@ -1,4 +1,4 @@
-"""What is asked of whom: by learner, for they hand in chapters and attempts apart."""
+"""Which exercises to mark for whom; chapters and attempts are handed in separately."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Points and comments by hand: `manual.csv`, the one file of a report that is yours.
 
 It is written once, with its columns' names alone, and never again; every gradebook and
-every grading into the same folder reads it, one from the beginning a copy of it. Its
-columns:
+every grading into the same folder reads it, and a grading from scratch a copy of it.
+Its columns:
 
 learner, id: as in gradebook.csv; one of the two is enough if only one learner has it
 due: the date or time by which this learner may hand in, in place of everybody's

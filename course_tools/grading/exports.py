@@ -1,4 +1,4 @@
-"""Exports of platforms: what lies in them, whose it is, and what is one thing."""
+"""Exports of platforms: what lies in them, whose it is, and what belongs together."""
 
 import re
 from collections.abc import Sequence

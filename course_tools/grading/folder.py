@@ -1,4 +1,4 @@
-"""The folder of a report, for one grading at a time; and what killed ones left.
+"""The folder of a report, for one grading at a time; and what interrupted ones left.
 
 What is written there appears whole or not at all.
 """

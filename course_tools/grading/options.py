@@ -1,4 +1,4 @@
-"""What one may ask of the command `grade`."""
+"""The options of `grade`."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Two kinds of page: what a learner reads, and what the one who teaches reads.
+"""Two kinds of page: what a learner reads, and what the teacher reads.
 
 What they say is in `templates/`; text of a submission is escaped there.
 """

@@ -1,6 +1,6 @@
 """Who wrote the same: equal answers, equal mistakes, copies of the course's own.
 
-An answer says the more the longer it is and the fewer have it; what the starter gave
+The longer an answer is and the fewer have it, the more it says; what the starter gave
 counts for nothing. Likeness is a reason to ask, and no verdict.
 """
 

@@ -2,7 +2,7 @@
 other processes, the network, other programs or whatever outlives a process.
 
 The filter is a short program for the kernel (seccomp), made here because the bindings
-to libseccomp are no longer kept up. A call that it stops fails with EPERM.
+to libseccomp are no longer maintained. A call that it stops fails with EPERM.
 """
 
 import ctypes

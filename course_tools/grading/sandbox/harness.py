@@ -1,7 +1,7 @@
 """Inside the process that holds a learner's code: load it, call it, send numbers.
 
 It knows inputs and no answers: the course's own functions are not in this process, and
-`course_lib` is a row of empty shelves on which only what the page may use is found.
+`course_lib` is a row of stub modules that offer only what the page may use.
 """
 
 import importlib.abc

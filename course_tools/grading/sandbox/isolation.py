@@ -242,6 +242,8 @@ def _words_in(sandbox: Sandbox) -> tuple[str, ...]:
     """The ways in which one submission has left word for another: two runs."""
     for find in (False, True):
         seen = sandbox.run(Job([TRIAL], "words", [Call((find,))])).seen
+    if not seen or len(seen[0].numbers) != len(WORDS):
+        raise CourseError("The trial submission did not come back.")
     return tuple(
         way for way, found in zip(WORDS, seen[0].numbers, strict=True) if found
     )

@@ -1,4 +1,4 @@
-"""A place where a learner's function runs and what it does cannot reach further.
+"""Runs a learner's function where nothing that it does can reach outside.
 
 The verdict is not made in there: a `Sandbox` sends inputs and gets plain numbers back.
 """
@@ -64,21 +64,21 @@ class Sandbox:
         terms = {"timeout": seconds, "memory": self.memory}
         terms["landlock"] = self.plan.landlock
         talk = Talk(job, seconds)
-        alone, ended = None, "broken"
+        alone = None
         channel, theirs = socket.socketpair()
         with channel, theirs:
             if self.plan.fork:
-                handed = self._hand_over(theirs, terms)
+                self._hand_over(theirs, terms)
             else:
-                handed = alone = self._open(channel, theirs, terms)
+                alone = self._open(channel, theirs, terms)
             theirs.close()
             began = time.monotonic()
             until = began + seconds + GRACE * self.plan.fork
-            if handed:
-                talk.hold(channel, until)
+            talk.hold(channel, until)
         if alone:
             ended = _end_of(alone)
-        elif handed:
+            wipe(self._scratch)  # the next is not to find what this one wrote
+        else:
             ended = self._ended(until)
         return talk.outcome(ended, time.monotonic() - began)
 
@@ -133,7 +133,7 @@ class Sandbox:
             said = words.read().decode(errors="replace").strip()[-500:]
             raise CourseError(f"No process for submissions could be started: {said}")
 
-    def _hand_over(self, theirs: socket.socket, terms: dict) -> bool:
+    def _hand_over(self, theirs: socket.socket, terms: dict):
         for _ in range(2):  # the first may have ended after its last job
             if self._process is None:
                 self._control, other = socket.socketpair()
@@ -143,9 +143,9 @@ class Sandbox:
                 self._control.settimeout(GRACE)
                 message = json.dumps(terms).encode()
                 socket.send_fds(self._control, [message], [theirs.fileno()])
-                return True
+                return
             self._kill()
-        return False
+        raise CourseError("No process for submissions takes a job.")
 
     def _ended(self, until: float) -> str:
         """The keeper's word on how the process ended; without one, it goes."""

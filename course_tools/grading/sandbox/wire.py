@@ -2,7 +2,7 @@
 
 Frames of JSON with their length before them, over a socket. Nothing is ever unpickled;
 what comes from the learner's side is numbers and short texts, and every field of it is
-looked at before it is believed.
+checked before it is used.
 """
 
 import base64

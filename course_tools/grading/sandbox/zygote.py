@@ -1,8 +1,8 @@
 """The process that learners' processes are forked from, so that torch is imported once.
 
-It never sees a submission: the grader hands it a socket, it forks, and the child reads
-its job from there. It keeps the clock, counts processes and files, and when the child
-has ended it ends all that the child has left behind.
+Where it can fork, it never sees a submission: the grader hands it a socket, it forks,
+and the child reads its job from there. It keeps the clock, counts processes and files,
+and when the child has ended it ends all that the child has left behind.
 """
 
 import contextlib
