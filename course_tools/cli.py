@@ -100,7 +100,8 @@ def test(words):
     """Run the whole test suite; the arguments are pytest's."""
     python = environment.ready()
     root = workspace.repository()
-    return environment.hand_over(python, "-m", "pytest", *words, cwd=root)
+    wall = {"PYTHONPATH": str(root / "tests" / "offline")}  # from the first import on
+    return environment.hand_over(python, "-m", "pytest", *words, cwd=root, **wall)
 
 
 def reset(words):

@@ -127,15 +127,15 @@ def ask(*command, timeout=600):
     return done.returncode != 0, done.stdout.strip()
 
 
-def hand_over(*command, cwd=None):
+def hand_over(*command, cwd=None, **env):
     """Let a command take this one's place; where that cannot be, wait for it."""
     command = [str(word) for word in command]
     sys.stdout.flush()
     if cwd:
         os.chdir(str(cwd))
     if os.name != "nt":
-        os.execve(command[0], command, child_env())
-    with subprocess.Popen(command, env=child_env()) as child:
+        os.execve(command[0], command, child_env() | env)
+    with subprocess.Popen(command, env=child_env() | env) as child:
         while True:
             with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the child's
                 return child.wait()

@@ -40,7 +40,7 @@ def handed(course, monkeypatch):
     """What the command line hands over to, instead of becoming it."""
     handed = []
 
-    def hand_over(*command, cwd=None):
+    def hand_over(*command, cwd=None, **_):
         handed.append(([str(word) for word in command], cwd))
         return 5
 

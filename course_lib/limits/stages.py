@@ -14,7 +14,6 @@ from torch.autograd.functional import hessian, jacobian
 
 from course_lib import validate
 from course_lib.limits.exponential import exponential_tilt, fits, log_tilt
-from course_lib.policies import rlhf_objective
 from course_lib.variants import lbfgs
 
 __all__ = ["best_in_class", "fit_rewards", "one_stage"]
@@ -101,8 +100,8 @@ def best_in_class(
     ref, features, rewards = ref.double(), features.double(), rewards.double()
 
     def cost(theta: Tensor) -> Tensor:
-        policy = log_tilt(ref, features, theta).exp()
-        return -rlhf_objective(policy, ref, rewards, beta)
+        log_policy = log_tilt(ref, features, theta)
+        return -log_policy.exp() @ (rewards - beta * (log_policy - ref.log()))
 
     weighed = ref.sqrt()[:, None]
     near = torch.linalg.pinv(weighed * features) @ (weighed[:, 0] * rewards / beta)
