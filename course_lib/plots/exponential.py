@@ -44,15 +44,10 @@ def log_partition_curve(
         left, right = axes
         at, slope, bend = map(float, function(ref, rewards, beta))
         omega, violet = 1 / beta, beta_color(beta)
-        spent, look = omega * slope - at, {"color": violet, "ls": DASHES}
-        left.plot([0, last], [-spent, slope * last - spent], **look)
-        dot(left, omega, at, gid="beta")
-        dot(left, 0, -spent, color=violet, ms=7)
+        spent = omega * slope - at
+        _tangent(left, violet, (omega, at), slope, -spent, last, gid="beta")
         name(left, 0, -spent, f"−KL = {number(-spent)}", violet, at=(8, -7))
-        end = 1.2 * float(kl[-1])
-        right.plot([0, end], [beta * at, beta * (at + end)], **look)
-        dot(right, spent, slope)
-        dot(right, 0, beta * at, color=violet, ms=7)
+        _tangent(right, violet, (spent, slope), beta, beta * at, 1.2 * float(kl[-1]))
         return (
             f"At β = {beta:.3g}, 1/β = {omega:.2f}: log Z = {number(at)}, its slope is "
             f"the reward {number(slope)}, its tangent starts at −KL = "
@@ -73,6 +68,15 @@ def log_partition_curve(
         still=still,
         height=3.9,
     )
+
+
+def _tangent(
+    axis: Axes, color: str, point: tuple, slope: float, foot: float, end: float, **more
+):
+    """A line from x = 0, where it is at `foot`, that touches a curve at a point."""
+    axis.plot([0, end], [foot, foot + slope * end], color=color, ls=DASHES)
+    dot(axis, *point, **more)
+    dot(axis, 0, foot, color=color, ms=7)
 
 
 def _law(axis: Axes, start: float, spread: float):
