@@ -13,6 +13,8 @@ def dpo_loss(pw, pl, rw, rl, beta):
     return -F.logsigmoid(beta * ((pw - rw) - (pl - rl))).mean()
 """
 
+STARTER = "def dpo_loss(*a):\n    raise NotImplementedError\n"
+
 
 def notebook(*cells, outputs=()) -> str:
     """A notebook of these cells; outputs: of each."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from alternatives import ALTERNATIVES
 from mutation import mutants
 from sandboxes import best, patience
-from submitted import LOSS, put
+from submitted import LOSS, STARTER, put
 
 from course_lib.checking.diagnosis import Diagnosis
 from course_lib.checking.seen import Symptom
@@ -194,8 +194,6 @@ def test_no_finding_shows_what_a_drawn_input_should_have_given(name, monkeypatch
 
 
 # ── the words around a mark ───────────────────────────────────────────────────────────
-
-STARTER = "def dpo_loss(*a):\n    raise NotImplementedError"
 
 
 def marked(box, tmp_path, source, name="dpo_loss", file="mine.py") -> Mark:

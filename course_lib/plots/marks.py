@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -92,22 +93,18 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     [-0.5, 0.5, 5.0]
     """
     groups: list[list[float]] = []  # of heights less their gaps; a group moves as one
-    for number, height in enumerate(heights):
-        groups.append([height - number * gap])
-        while len(groups) > 1 and _mean(groups[-2]) > _mean(groups[-1]):
+    for above, height in enumerate(heights):
+        groups.append([height - above * gap])
+        while len(groups) > 1 and fmean(groups[-2]) > fmean(groups[-1]):
             groups[-2:] = [groups[-2] + groups[-1]]
-    places = [_mean(group) for group in groups for _ in group]
-    return [place + number * gap for number, place in enumerate(places)]
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+    places = [fmean(group) for group in groups for _ in group]
+    return [place + above * gap for above, place in enumerate(places)]
 
 
 def beside_bars(count: int, width: float) -> tuple[float, float]:
     """The ends of an axis of bars at 0, 1, 2 …, with matplotlib's margin.
 
-    Left to matplotlib they are known when all values of a slider have been drawn once.
+    Left to matplotlib, they would be known only after a draw for every slider value.
     """
     room = width / 2 + 0.05 * (count - 1 + width)
     return -room, count - 1 + room

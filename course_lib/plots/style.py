@@ -117,6 +117,7 @@ def png(figure: Figure, dpi: float) -> bytes:
     They are chosen to cover all that occur, so that a word in a rare colour keeps it.
     """
     full, small = io.BytesIO(), io.BytesIO()
+    # read again at once, so not worth packing
     figure.savefig(full, format="png", dpi=dpi, pil_kwargs={"compress_level": 0})
     drawn = Image.open(full).convert("RGB")
     few = drawn.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)

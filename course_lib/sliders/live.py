@@ -1,6 +1,5 @@
 """A figure behind ipywidgets: Python reads their values and draws the newest."""
 
-import base64
 import itertools
 import json
 import os
@@ -272,15 +271,19 @@ class LivePlot(VBox):
         return self.words
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
-        still, width = self._still(), self.painter.width
-        data, look = bundle(still, self.words, "", width, moves=True)
+        return self._with(self._still(), **kwargs)
+
+    def _with(self, still: bytes, **kwargs) -> tuple[dict, dict]:
+        """The widget, and the picture that stands for it where there is no kernel."""
+        data, look = bundle(still, self.words, "", self.painter.width, moves=True)
         return {**super()._repr_mimebundle_(**kwargs), **data}, look
 
     def _ipython_display_(self):
         """Two outputs: the widget, and before it what a saved page shows without it."""
-        data, look = self._repr_mimebundle_()
+        still = self._still()
+        data, look = self._with(still)
         if not os.environ.get("COURSE_PLAIN_FIGURES"):
-            still = base64.b64decode(data.pop("image/png"))
+            data.pop("image/png")  # it is in the other output
             html = (
                 f'{LIVE_STYLE}<div class="course-still"><div class="course-picture" '
                 f'style="width:{self.painter.width}px">{image(still, self.words)}'
